@@ -1,0 +1,1 @@
+"""Solvers that measure a stage: lens, tracker, walls, colour, latency."""

@@ -1,0 +1,1 @@
+"""The running product: command line, planner, show state, processes and control plane."""

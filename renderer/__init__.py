@@ -1,0 +1,1 @@
+"""A library that draws frame plans: Renderer(device).draw(plan) gives canvases; the twin proves them."""

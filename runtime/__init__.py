@@ -1,0 +1,1 @@
+"""What every process stands on: clock, pace, ring, rights, role, log."""

@@ -1,0 +1,202 @@
+"""The one place where coordinate conventions meet: the stage frame, and every source frame turned into it.
+
+Stage frame: right-handed, metres, +X right, +Y forward to the wall, +Z up. A pose is `stage_from_camera`
+(4x4, column vectors, row-major storage); camera axes are X right, Y forward (optical axis), Z up.
+`pan` turns about Z (+ = left), `tilt` about X (+ = up), `roll` about Y (+ = clockwise seen from behind):
+R = Rz(pan) Rx(tilt) Ry(roll). Degrees at the border, quaternions xyzw and radians inside.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+CAMERA_FROM_GL: Final[Array] = np.array(
+    [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+)
+"""Turns GL camera axes (x right, y up, looks along -z) into camera axes (x right, y forward, z up)."""
+
+STAGE_FROM_Y_UP: Final[Array] = CAMERA_FROM_GL
+"""Turns a right-handed Y-up world (glTF, OpenVR, Motive) into the stage frame: (x, y, z) -> (x, -z, y)."""
+
+STAGE_FROM_UNITY: Final[Array] = np.array(
+    [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+)
+"""Swaps y and z: a left-handed Y-up world (Unity, VMC, PSN) becomes the stage frame. A reflection."""
+
+STAGE_FROM_UNREAL_CM: Final[Array] = np.array(
+    [[0.0, 0.01, 0.0, 0.0], [0.01, 0.0, 0.0, 0.0], [0.0, 0.0, 0.01, 0.0], [0.0, 0.0, 0.0, 1.0]]
+)
+"""Unreal: left-handed, X forward, Y right, Z up, centimetres. A reflection with a scale."""
+
+
+def rotation_from_pan_tilt_roll(pan_deg: float, tilt_deg: float, roll_deg: float) -> Array:
+    """Rotation, [3, 3], Rz(pan) Rx(tilt) Ry(roll), from degrees."""
+    p, t, r = np.radians((pan_deg, tilt_deg, roll_deg))
+    cp, sp, ct, st, cr, sr = np.cos(p), np.sin(p), np.cos(t), np.sin(t), np.cos(r), np.sin(r)
+    return np.array(
+        [
+            [cp * cr - sp * st * sr, -sp * ct, cp * sr + sp * st * cr],
+            [sp * cr + cp * st * sr, cp * ct, sp * sr - cp * st * cr],
+            [-ct * sr, st, ct * cr],
+        ]
+    )
+
+
+def pan_tilt_roll_from_rotation(rotation: ArrayLike) -> tuple[float, float, float]:
+    """Pan, tilt, roll in degrees of a rotation, [3, 3] or [4, 4]. At |tilt| = 90 the roll is put into the pan."""
+    m = np.asarray(rotation, dtype=np.float64)
+    tilt = float(np.degrees(np.arcsin(np.clip(m[2, 1], -1.0, 1.0))))
+    if abs(m[2, 1]) > 1.0 - 1e-12:
+        return float(np.degrees(np.arctan2(m[1, 0], m[0, 0]))), tilt, 0.0
+    pan = float(np.degrees(np.arctan2(-m[0, 1], m[1, 1])))
+    roll = float(np.degrees(np.arctan2(-m[2, 0], m[2, 2])))
+    return pan, tilt, roll
+
+
+def quaternion_from_rotation(rotation: ArrayLike) -> Array:
+    """Unit quaternion xyzw, [4], w >= 0, of a rotation, [3, 3] or [4, 4]."""
+    m = np.asarray(rotation, dtype=np.float64)
+    # The largest of the four squared components is taken first: no cancellation anywhere on the sphere.
+    trace = m[0, 0] + m[1, 1] + m[2, 2]
+    squares = np.array([m[0, 0], m[1, 1], m[2, 2], trace])
+    i = int(np.argmax(squares))
+    q = np.empty(4)
+    if i == 3:
+        q[3] = 1.0 + trace
+        q[0], q[1], q[2] = m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]
+    else:
+        j, k = (i + 1) % 3, (i + 2) % 3
+        q[i] = 1.0 + 2.0 * m[i, i] - trace
+        q[j] = m[j, i] + m[i, j]
+        q[k] = m[k, i] + m[i, k]
+        q[3] = m[k, j] - m[j, k]
+    q /= np.linalg.norm(q)
+    return -q if q[3] < 0 else q
+
+
+def rotation_from_quaternion(quaternion_xyzw: ArrayLike) -> Array:
+    """Rotation, [3, 3], of a quaternion xyzw, [4]; it is normalised first.
+
+    Raises
+    ------
+    ValueError : the quaternion's length is zero or not finite.
+    """
+    q = np.asarray(quaternion_xyzw, dtype=np.float64)
+    length = float(np.linalg.norm(q))
+    if not np.isfinite(length) or length < 1e-9:
+        raise ValueError(f"quaternion {q.tolist()} has no direction")
+    x, y, z, w = q / length
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def rotation_from_vector(vector_rad: ArrayLike) -> Array:
+    """Rotation, [3, 3], of a rotation vector (axis times angle in radians), [3]."""
+    v = np.asarray(vector_rad, dtype=np.float64)
+    half = float(np.linalg.norm(v)) / 2.0
+    # sinc keeps the small-angle limit exact.
+    return rotation_from_quaternion(np.append(v * (0.5 * np.sinc(half / np.pi)), np.cos(half)))
+
+
+def vector_from_rotation(rotation: ArrayLike) -> Array:
+    """Rotation vector (axis times angle in radians, 0..pi), [3], of a rotation, [3, 3] or [4, 4]."""
+    q = quaternion_from_rotation(rotation)
+    sine = float(np.linalg.norm(q[:3]))
+    if sine < 1e-12:
+        return 2.0 * q[:3]
+    return np.asarray(q[:3] * (2.0 * np.arctan2(sine, q[3]) / sine))
+
+
+def pose(position_m: ArrayLike, rotation: ArrayLike | None = None) -> Array:
+    """Rigid transform, [4, 4], from a position, [3] metres, and a rotation, [3, 3] (identity if None)."""
+    m = np.eye(4)
+    if rotation is not None:
+        m[:3, :3] = rotation
+    m[:3, 3] = position_m
+    return m
+
+
+def pose_from_pan_tilt_roll(
+    position_m: ArrayLike, /, *, pan_deg: float = 0.0, tilt_deg: float = 0.0, roll_deg: float = 0.0
+) -> Array:
+    """`stage_from_camera`, [4, 4], from a position, [3] stage metres, and stage angles in degrees."""
+    return pose(position_m, rotation_from_pan_tilt_roll(pan_deg, tilt_deg, roll_deg))
+
+
+def pose_from_quaternion(position_m: ArrayLike, quaternion_xyzw: ArrayLike) -> Array:
+    """Rigid transform, [4, 4], from a position, [3] metres, and a quaternion xyzw, [4]."""
+    return pose(position_m, rotation_from_quaternion(quaternion_xyzw))
+
+
+def inverse_pose(transform: ArrayLike) -> Array:
+    """Inverse of a rigid transform, [4, 4] (rotation and translation only), exact to rounding."""
+    m = np.asarray(transform, dtype=np.float64)
+    out = np.eye(4)
+    out[:3, :3] = m[:3, :3].T
+    out[:3, 3] = -m[:3, :3].T @ m[:3, 3]
+    return out
+
+
+def transform_points(transform: ArrayLike, points: ArrayLike) -> Array:
+    """Points, [..., 3], moved by an affine transform, [4, 4]."""
+    m = np.asarray(transform, dtype=np.float64)
+    return np.asarray(points, dtype=np.float64) @ m[:3, :3].T + m[:3, 3]
+
+
+def interpolate_pose(a: ArrayLike, b: ArrayLike, fraction: float) -> Array:
+    """Pose between `a` (0) and `b` (1), [4, 4]: position along the line, rotation along the shortest arc.
+
+    A fraction beyond 0..1 extrapolates at constant velocity.
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    turn = vector_from_rotation(first[:3, :3].T @ second[:3, :3])
+    out = np.eye(4)
+    out[:3, :3] = first[:3, :3] @ rotation_from_vector(turn * fraction)
+    out[:3, 3] = first[:3, 3] + (second[:3, 3] - first[:3, 3]) * fraction
+    return out
+
+
+def stage_from_gl(stage_from_camera: ArrayLike) -> Array:
+    """`stage_from_gl`, [4, 4]: the camera with GL axes; its inverse is the GL view transform."""
+    return np.asarray(stage_from_camera, dtype=np.float64) @ CAMERA_FROM_GL
+
+
+# --- source frames -> stage -------------------------------------------------------------------------------------
+
+
+def pose_from_freed(pan_deg: float, tilt_deg: float, roll_deg: float, x_mm: float, y_mm: float, z_mm: float) -> Array:
+    """Pose of a FreeD D1 message: Z up, Y forward, millimetres, pan + = right (the stage's pan + = left)."""
+    return pose_from_pan_tilt_roll(
+        (x_mm / 1000.0, y_mm / 1000.0, z_mm / 1000.0), pan_deg=-pan_deg, tilt_deg=tilt_deg, roll_deg=roll_deg
+    )
+
+
+def pose_from_unity(position_m: ArrayLike, quaternion_xyzw: ArrayLike) -> Array:
+    """Pose of a left-handed Y-up, Z-forward source (Unity, VMC, VMT "Unity", VRChat), metres."""
+    x, y, z = np.asarray(position_m, dtype=np.float64)
+    qx, qy, qz, qw = np.asarray(quaternion_xyzw, dtype=np.float64)
+    return pose_from_quaternion((x, z, y), (-qx, -qz, -qy, qw))
+
+
+def pose_from_y_up(position_m: ArrayLike, quaternion_xyzw: ArrayLike) -> Array:
+    """Pose of a right-handed Y-up source whose camera looks along -Z (ARKit, OpenVR, Motive), metres."""
+    x, y, z = np.asarray(position_m, dtype=np.float64)
+    qx, qy, qz, qw = np.asarray(quaternion_xyzw, dtype=np.float64)
+    return pose_from_quaternion((x, -z, y), (qx, -qz, qy, qw))
+
+
+def pose_from_unreal(x_cm: float, y_cm: float, z_cm: float, pitch_deg: float, yaw_deg: float, roll_deg: float) -> Array:
+    """Pose of an Unreal actor (left-handed, X forward, Y right, Z up, centimetres; FRotator degrees)."""
+    return pose_from_pan_tilt_roll(
+        (y_cm / 100.0, x_cm / 100.0, z_cm / 100.0), pan_deg=-yaw_deg, tilt_deg=pitch_deg, roll_deg=roll_deg
+    )

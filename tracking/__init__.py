@@ -1,0 +1,1 @@
+"""Camera tracking: protocols, histories, prediction, health, simulated moves."""
