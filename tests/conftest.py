@@ -1,0 +1,49 @@
+"""What every test may ask for: the GPU device of its worker, and the reference data beside the checkout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from renderer.device import Device
+
+# Mesa reads it when the first context is made: one raster thread a process, since tests run side by side.
+os.environ.setdefault("LP_NUM_THREADS", "1")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Software GL and shared machines make any deadline a matter of luck.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", parent=settings.get_profile("here"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder of reference documents and samples; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("OPENVOLUME_REFERENCE") or ROOT.parent / "shared" / "reference")
+    if not folder.is_dir():
+        pytest.skip(f"no reference data at {folder} (OPENVOLUME_REFERENCE names another place)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def gl() -> Iterator[Device]:
+    """The worker's one GPU device (`gl.ctx` is its moderngl context): headless GL 4.5 through EGL."""
+    from renderer.device import Device
+
+    device = Device.create()
+    yield device
+    device.release()
