@@ -1,0 +1,194 @@
+"""The frame plan: everything a renderer needs for frame N, and nothing else. The same plan gives the same pixels."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+
+from stage.frames import Array
+
+SCHEMA = 1
+
+Matrix16 = Annotated[list[float], Meta(min_length=16, max_length=16)]
+"""A 4x4 transform (column vectors), 16 numbers row by row."""
+Vec3 = tuple[float, float, float]
+OuterMode = Literal["live", "every", "frozen"]
+Action = Literal["black", "hold", "safe", "work"]
+Reason = Literal["none", "held", "late_plan", "late_draw", "no_plan", "switching", "fenced", "host_stall"]
+REASONS: tuple[Reason, ...] = (
+    "none", "held", "late_plan", "late_draw", "no_plan", "switching", "fenced", "host_stall",
+)  # fmt: skip
+
+
+class PlanLens(Struct, frozen=True, forbid_unknown_fields=True):
+    """The lens as it stands at the photo (OpenLensIO). Offsets are [x, y] on the sensor, x right, y down."""
+
+    focal_length_mm: float
+    sensor_width_mm: float
+    sensor_height_mm: float
+    squeeze: float = 1.0
+    """Anamorphic squeeze: the picture seen is `sensor_width_mm * squeeze` wide."""
+    radial: list[float] = []
+    tangential: list[float] = []
+    model: str = "Brown-Conrady D-U"
+    distortion_offset_mm: tuple[float, float] = (0.0, 0.0)
+    projection_offset_mm: tuple[float, float] = (0.0, 0.0)
+    entrance_pupil_m: float = 0.0
+    focus_distance_m: float | None = None
+    f_stop: float | None = None
+
+
+class PlanCamera(Struct, frozen=True, forbid_unknown_fields=True):
+    """One tracked camera at its own photo time."""
+
+    id: str
+    rank: int
+    """0 is the undermost inner; a higher rank covers it."""
+    on_air: bool
+    slot: int
+    enabled: bool
+    t_photo_ns: int
+    stage_from_camera: Matrix16
+    """Pose of the sensor's middle in the stage frame; camera axes X right, Y forward, Z up."""
+    pupil_m: Vec3
+    """Entrance pupil in the stage frame: the projection origin."""
+    lens: PlanLens
+    overscan_deg: tuple[float, float, float, float]
+    """Left, right, top, bottom: how far the inner frustum reaches beyond the undistorted sensor frame."""
+    raster_px: tuple[int, int]
+    """Width and height of the inner picture, overscan included."""
+    soft_edge_deg: float
+    walls: list[str]
+    source: str = ""
+    packet_id: int = 0
+    t_sampled_ns: int = 0
+    t_received_ns: int = 0
+    quality: str = "ok"
+
+
+class PlanOuter(Struct, frozen=True, forbid_unknown_fields=True):
+    mode: OuterMode
+    drawn_frame: int
+    """The frame the outer picture on the walls was drawn for; equal to the plan's frame when it is drawn anew."""
+    eye_m: Vec3
+
+
+class PlanScene(Struct, frozen=True, forbid_unknown_fields=True):
+    id: str
+    version: int
+    weight: float
+    stage_from_scene: Matrix16
+
+
+class PlanLook(Struct, frozen=True, forbid_unknown_fields=True):
+    id: str
+    version: int
+    weight: float
+    targets: list[str]
+
+
+class PlanPlate(Struct, frozen=True, forbid_unknown_fields=True):
+    id: str
+    frame: int
+
+
+class PlanPattern(Struct, frozen=True, forbid_unknown_fields=True):
+    """A line-up or test picture over the walls. `kind` is one of renderer.patterns.KINDS; targets are walls or
+    cameras (empty: all)."""
+
+    kind: str
+    targets: list[str] = []
+
+
+class FramePlan(Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything a renderer needs for one frame. Written by the conductor, read by every node."""
+
+    frame: int
+    rate: tuple[int, int]
+    t_present_ns: int
+    cameras: list[PlanCamera]
+    outer: PlanOuter
+    scenes: list[PlanScene]
+    schema: int = SCHEMA
+    epoch: int = 0
+    timecode: str = ""
+    tai_ns: int = 0
+    config_version: int = 0
+    show_version: int = 0
+    scene_time_ns: int = 0
+    seed: int = 0
+    exposure_ev: float = 0.0
+    looks: list[PlanLook] = []
+    plates: list[PlanPlate] = []
+    subjects: list[dict[str, Any]] = []
+    cards: list[dict[str, Any]] = []
+    key: dict[str, Any] | None = None
+    patterns: list[PlanPattern] = []
+    output_delays: dict[str, int] = {}
+    """Frames each canvas is held back so that frame N leaves every wall together."""
+    actions: list[Action] = []
+    t_latched_ns: int = 0
+
+
+class CanvasReport(Struct, frozen=True):
+    presented_frame: int
+    reason: Reason
+
+
+class FrameReport(Struct, frozen=True):
+    """What a node did with one frame slot."""
+
+    frame: int
+    node: str
+    plan_hash: int
+    canvases: dict[str, CanvasReport]
+    t_draw_started_ns: int
+    t_drawn_ns: int
+    t_presented_ns: int
+
+
+_PLAN_ENCODER = msgspec.msgpack.Encoder()
+_PLAN_DECODER = msgspec.msgpack.Decoder(FramePlan)
+_REPORT_DECODER = msgspec.msgpack.Decoder(FrameReport)
+
+
+def encode_plan(plan: FramePlan) -> bytes:
+    """The plan as msgpack bytes, the form that is hashed and published."""
+    return _PLAN_ENCODER.encode(plan)
+
+
+def decode_plan(data: bytes | memoryview) -> FramePlan:
+    """The plan of `encode_plan`'s bytes. Raises msgspec.ValidationError when they are not one."""
+    return _PLAN_DECODER.decode(data)
+
+
+def encode_report(report: FrameReport) -> bytes:
+    return _PLAN_ENCODER.encode(report)
+
+
+def decode_report(data: bytes | memoryview) -> FrameReport:
+    return _REPORT_DECODER.decode(data)
+
+
+def plan_hash(data: bytes | memoryview) -> int:
+    """First 8 bytes of BLAKE2b of a plan's bytes, as a little-endian integer."""
+    return int.from_bytes(blake2b(data).digest()[:8], "little")
+
+
+def plan_schema() -> dict[str, Any]:
+    """JSON Schema of the frame plan."""
+    return msgspec.json.schema(FramePlan)
+
+
+def matrix16(transform: Array) -> list[float]:
+    """A transform, [4, 4], as 16 numbers row by row."""
+    return [float(x) for x in np.asarray(transform, dtype=np.float64).reshape(16)]
+
+
+def transform_of(numbers: list[float]) -> Array:
+    """The transform, [4, 4], of 16 numbers row by row."""
+    return np.array(numbers, dtype=np.float64).reshape(4, 4)
