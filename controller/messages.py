@@ -1,0 +1,307 @@
+"""What the processes of one host tell each other: control datagrams, and the status each publishes ten times a second.
+
+Control messages go over Unix datagram sockets named in `controller.rundir`, one msgpack map each, told apart by
+`type`. An empty datagram to a node is the doorbell ("a plan is there") and no message. Status structs go into rings:
+the newest one wins and nobody waits.
+
+A change (DESIGN section 11)
+----------------------------
+1. The service writes `show-<version>.msgpack` whole and sends `Prepare` to the conductor; when the configuration or
+   the set of scenes changes (`config_version` differs from the running one, or `scenes_changed`) also to every node
+   and to the darkroom.
+2. Each answers `Prepared` or `Failed` to `reply_to`, off the frame path. Preparing the same version again answers
+   the same.
+3. All prepared: the service writes `show.current` and sends `Commit` to the conductor alone, which answers
+   `Committed` with the frame it chose (the first not yet latched, or `frame` if later). That plan is the first that
+   carries the version, and every node and the darkroom switches when it meets it. Any `Failed`, or the deadline:
+   `Abort` to all, the running version stays.
+4. A process that starts (again) begins with `show.current` and follows the plans' versions from there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from runtime.ring import fourcc
+from stage.errors import Problem
+from stage.plan import Vec3
+
+KIND_STATUS: Final = fourcc("STAT")
+"""Rings that hold a status struct."""
+KIND_PHOTO: Final = fourcc("FOTO")
+"""Rings that hold 8-bit sRGB pictures, three bytes a pixel, row 0 at the top."""
+PIXELS_RGB8: Final = fourcc("RGB8")
+
+STATUS_CAPACITY: Final = 1 << 18
+"""Bytes a status ring's slot holds."""
+MAX_DATAGRAM: Final = 1 << 16
+
+PhotoKind = Literal["photo", "truth"]
+SourceState = Literal["waiting", "ok", "coasting", "lost", "bad"]
+Severity = Literal["info", "warning", "critical"]
+RoleState = Literal["starting", "preparing", "ready", "running", "stopping", "stopped", "failed"]
+
+
+class Message(Struct, frozen=True, tag_field="type", tag=str.lower):
+    """Base of everything sent as a control datagram."""
+
+
+class Prepare(Message, frozen=True):
+    """Get ready for a version of the show: read `show-<version>.msgpack`, compile, upload; change nothing yet."""
+
+    version: int
+    config_version: int
+    reply_to: str
+    """Socket name inside the run directory that gets the answer, e.g. `service.sock`."""
+    scenes_changed: bool = False
+
+
+class Prepared(Message, frozen=True):
+    """`who` (`conductor`, `darkroom`, a node's id) can switch to the version at any frame."""
+
+    version: int
+    who: str
+    took_ms: float = 0.0
+
+
+class Failed(Message, frozen=True):
+    """`who` cannot use the version; the running one stays."""
+
+    version: int
+    who: str
+    problems: list[Problem]
+
+
+class Commit(Message, frozen=True):
+    """Make the prepared version hold from `frame` on; 0: from the first frame that is not latched yet."""
+
+    version: int
+    reply_to: str
+    frame: int = 0
+
+
+class Committed(Message, frozen=True):
+    """The plan of `frame` is the first that carries the version."""
+
+    version: int
+    frame: int
+
+
+class Abort(Message, frozen=True):
+    """Forget a prepared version that will not be committed."""
+
+    version: int
+
+
+class PhotoRequest(Message, frozen=True):
+    """Ask the darkroom for a picture of a camera. The newest request of a camera replaces one that still waits."""
+
+    camera: str
+    request: int
+    """Number the answer repeats."""
+    reply_to: str
+    width_px: int = 960
+    kind: PhotoKind = "photo"
+    frame: int = 0
+    """Frame to photograph, from the plans ring; 0: the newest one presented."""
+
+
+class PhotoReady(Message, frozen=True):
+    """The picture is message `n` of `photo-<camera>.ring` (width and height in the ring's header)."""
+
+    camera: str
+    request: int
+    n: int
+    frame: int
+    took_ms: float = 0.0
+
+
+class PhotoFailed(Message, frozen=True):
+    """No picture, and why."""
+
+    camera: str
+    request: int
+    problems: list[Problem]
+
+
+AnyMessage = (
+    Prepare | Prepared | Failed | Commit | Committed | Abort | PhotoRequest | PhotoReady | PhotoFailed
+)  # fmt: skip
+
+
+# --- status -----------------------------------------------------------------------------------------------------
+
+
+class Percentiles(Struct, frozen=True):
+    """p50, p95, p99 and maximum, by nearest rank: every figure is one that was measured."""
+
+    p50: float = 0.0
+    p95: float = 0.0
+    p99: float = 0.0
+    max: float = 0.0
+
+
+class Alarm(Struct, frozen=True):
+    """Something a person should know: what is wrong, and what to do. One per `code` and `path` at a time."""
+
+    code: str
+    path: str
+    detail: str
+    severity: Severity = "warning"
+    mend: str = ""
+    since_ns: int = 0
+
+
+class SourceStatus(Struct, frozen=True):
+    """One tracking source as its receiver sees it."""
+
+    state: SourceState
+    protocol: str
+    address: str
+    """Where it listens (or connects), `host:port`."""
+    camera: str = ""
+    datagrams: int = 0
+    samples: int = 0
+    refused: dict[str, int] = {}
+    """Count per reason (tracking.sample.Reason)."""
+    rate_hz: float = 0.0
+    age_ms: float | None = None
+    """Since its newest sample was received; None before the first."""
+    jitter_ms: float = 0.0
+    last_packet_id: int = 0
+    sender: str = ""
+    stage_from_tracker: list[float] = []
+    """The alignment in use, 16 numbers row by row."""
+    prediction_error_deg: Percentiles = Percentiles()
+    """How far predictions lay from what came later, at the photo's reach."""
+    prediction_error_mm: Percentiles = Percentiles()
+
+
+class CameraStatus(Struct, frozen=True):
+    """One camera as planned last."""
+
+    state: SourceState
+    source: str
+    quality: str
+    position_m: Vec3
+    pan_deg: float
+    tilt_deg: float
+    roll_deg: float
+    focal_length_mm: float
+    age_ms: float | None
+    """From the sample's receipt to the photo it was predicted for; None without one."""
+    overscan_deg: tuple[float, float, float, float]
+    """Left, right, top, bottom as drawn."""
+    overscan_causes_deg: dict[str, float] = {}
+    """What the overscan is made of: `lens`, `prediction`, `hold`, `feather`, `margin`."""
+    texels_per_led: float = 0.0
+
+
+class ConductorStatus(Struct, frozen=True):
+    """What the conductor knows, published about ten times a second in `conductor.ring`."""
+
+    t_ns: int
+    pid: int
+    state: RoleState
+    frame: int
+    rate: tuple[int, int]
+    epoch: int
+    t0_ns: int
+    """Slot 0's start, so that every frame's time follows from its number."""
+    show_version: int
+    config_version: int
+    rt_class: int
+    """0, or the FIFO priority it runs at."""
+    lead_ms: float
+    """From latch to presentation, as adapted now."""
+    plans: int = 0
+    slots_skipped: int = 0
+    """Slots without a plan of ours because the host stalled."""
+    own_share_ms: Percentiles = Percentiles()
+    receive_to_history_ms: Percentiles = Percentiles()
+    sources: dict[str, SourceStatus] = {}
+    cameras: dict[str, CameraStatus] = {}
+    alarms: list[Alarm] = []
+
+
+class NodeStatus(Struct, frozen=True):
+    """What a node (or the darkroom) knows, published about ten times a second in its status ring."""
+
+    t_ns: int
+    pid: int
+    node: str
+    state: RoleState
+    frame: int
+    show_version: int
+    config_version: int
+    rt_class: int
+    renderer: str
+    """GL renderer string."""
+    canvases: list[str] = []
+    presented: int = 0
+    repeated: int = 0
+    repeats: dict[str, int] = {}
+    """Count per reason (stage.plan.REASONS)."""
+    draw_ms: Percentiles = Percentiles()
+    action: str = "none"
+    """What it obeys now: none, black, hold, safe or work."""
+    action_stamp_ns: int = 0
+    alarms: list[Alarm] = []
+
+
+class ChildStatus(Struct, frozen=True):
+    """One process of the house as the supervisor sees it."""
+
+    role: str
+    pid: int
+    state: RoleState
+    restarts: int = 0
+    since_ns: int = 0
+    last_exit: str = ""
+
+
+class SupervisorStatus(Struct, frozen=True):
+    """`supervisor.json`."""
+
+    pid: int
+    t_ns: int
+    children: dict[str, ChildStatus]
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(AnyMessage)
+_CONDUCTOR = msgspec.msgpack.Decoder(ConductorStatus)
+_NODE = msgspec.msgpack.Decoder(NodeStatus)
+
+
+def encode(message: Message | ConductorStatus | NodeStatus) -> bytes:
+    """A control message or a status as msgpack bytes."""
+    return _ENCODER.encode(message)
+
+
+def decode(data: bytes | memoryview) -> Any:
+    """The control message of a datagram: one of `AnyMessage`.
+
+    Raises
+    ------
+    msgspec.ValidationError, msgspec.DecodeError : not one of ours.
+    """
+    return _DECODER.decode(data)
+
+
+def decode_conductor(data: bytes | memoryview) -> ConductorStatus:
+    """The conductor's status. Raises msgspec.ValidationError when the bytes are not one."""
+    return _CONDUCTOR.decode(data)
+
+
+def decode_node(data: bytes | memoryview) -> NodeStatus:
+    """A node's status. Raises msgspec.ValidationError when the bytes are not one."""
+    return _NODE.decode(data)
+
+
+def message_schema() -> dict[str, Any]:
+    """JSON Schema of every control message."""
+    return msgspec.json.schema(AnyMessage)

@@ -1,0 +1,152 @@
+"""The run directory: the name of every ring, socket and file of one running show, in one place.
+
+`/dev/shm/openvolume-<run>/` lives as long as `openvolume run`. The standard library only: the supervisor imports it.
+
+Who writes what
+---------------
+plans.ring             conductor   FramePlan of every frame (stage.plan), slot frame and hash as CONTRACTS say
+conductor.ring         conductor   ConductorStatus about ten times a second (controller.messages)
+conductor.sock         conductor   Unix datagrams, messages to the conductor
+node-<id>.sock         node        doorbell (an empty datagram: look at plans.ring) and messages to the node
+node-<id>.ring         node        NodeStatus about ten times a second
+reports-<id>.ring      node        FrameReport of every frame slot
+canvas-<id>.ring       node        pixels of one canvas
+darkroom.sock          darkroom    messages to the darkroom
+darkroom.ring          darkroom    NodeStatus, as a node
+photo-<camera>.ring    darkroom    8-bit RGB pictures of one camera
+service.sock           service     answers to the service
+show-<version>.msgpack service     one whole version of the show (controller.show), never changed once named
+show.current           service     the number of the version that holds: where a restarted process begins
+action.word            anyone      BLACK, HOLD, SAFE, WORK (controller.action)
+supervisor.json        supervisor  children, pids, states, restarts (controller.messages.SupervisorStatus)
+service.json           service     where the service listens: url, host, port, osc_port, pid
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runtime.ring import ROOT, ring_path, run_directory
+
+PREFIX: Final = "openvolume-"
+_CURRENT: Final = "show.current"
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """The paths of one run. Making one touches nothing; `RunDir.create` makes the folder."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, run: str, *, root: Path = ROOT) -> RunDir:
+        """The directory of the run `run`, made if absent, readable by its owner alone."""
+        return cls(run_directory(run, root=root))
+
+    @property
+    def run(self) -> str:
+        """The run's name."""
+        return self.path.name.removeprefix(PREFIX)
+
+    @property
+    def plans(self) -> Path:
+        return ring_path(self.path, "plans")
+
+    @property
+    def conductor_status(self) -> Path:
+        return ring_path(self.path, "conductor")
+
+    def node_status(self, node: str) -> Path:
+        return ring_path(self.path, f"node-{node}")
+
+    def reports(self, node: str) -> Path:
+        return ring_path(self.path, f"reports-{node}")
+
+    def canvas(self, canvas: str) -> Path:
+        return ring_path(self.path, f"canvas-{canvas}")
+
+    @property
+    def darkroom_status(self) -> Path:
+        return ring_path(self.path, "darkroom")
+
+    def photo(self, camera: str) -> Path:
+        return ring_path(self.path, f"photo-{camera}")
+
+    @property
+    def conductor_socket(self) -> Path:
+        return self.path / "conductor.sock"
+
+    def node_socket(self, node: str) -> Path:
+        return self.path / f"node-{node}.sock"
+
+    @property
+    def darkroom_socket(self) -> Path:
+        return self.path / "darkroom.sock"
+
+    @property
+    def service_socket(self) -> Path:
+        return self.path / "service.sock"
+
+    def snapshot(self, version: int) -> Path:
+        return self.path / f"show-{version}.msgpack"
+
+    @property
+    def action_word(self) -> Path:
+        return self.path / "action.word"
+
+    @property
+    def supervisor_status(self) -> Path:
+        return self.path / "supervisor.json"
+
+    @property
+    def service_address(self) -> Path:
+        return self.path / "service.json"
+
+    def nodes(self) -> list[str]:
+        """Ids of the nodes that have made their status ring, sorted."""
+        return sorted(path.name[len("node-") : -len(".ring")] for path in self.path.glob("node-*.ring"))
+
+    def canvases(self) -> list[str]:
+        """Ids of the canvases that have a ring, sorted."""
+        return sorted(path.name[len("canvas-") : -len(".ring")] for path in self.path.glob("canvas-*.ring"))
+
+    def write_snapshot(self, version: int, data: bytes) -> Path:
+        """Put one version of the show in place, whole or not at all; returns its path."""
+        path = self.snapshot(version)
+        replace_file(path, data)
+        return path
+
+    def current_version(self) -> int:
+        """The version of the show that holds; 0 before the first."""
+        try:
+            return int((self.path / _CURRENT).read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def set_current_version(self, version: int) -> None:
+        """Make `version` the one that restarted processes begin with. Only the service (and the start) does this."""
+        replace_file(self.path / _CURRENT, str(version).encode())
+
+    def drop_snapshots(self, *, keep_from: int) -> None:
+        """Delete the snapshots older than version `keep_from`."""
+        for path in self.path.glob("show-*.msgpack"):
+            with contextlib.suppress(ValueError, FileNotFoundError):
+                if int(path.stem.removeprefix("show-")) < keep_from:
+                    path.unlink()
+
+
+def runs(*, root: Path = ROOT) -> list[RunDir]:
+    """Every run directory of this machine, newest first; a dead run's leftovers among them."""
+    found = [path for path in root.glob(f"{PREFIX}*") if path.is_dir()]
+    return [RunDir(path) for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)]
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old bytes or the new ones, never half of either."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(data)
+    partial.rename(path)
