@@ -29,6 +29,7 @@ def frame_size_mm(lens: PlanLens) -> tuple[float, float]:
 
 
 def has_distortion(lens: PlanLens) -> bool:
+    """Whether the lens bends straight lines at all."""
     return any(lens.radial) or any(lens.tangential)
 
 
@@ -53,12 +54,13 @@ def _solve(lens: PlanLens, target_mm: Array) -> Array:
     """Point whose polynomial is `target_mm`, by Newton with a numeric Jacobian, started at the target."""
     x = np.array(target_mm, dtype=np.float64)
     step = 1e-4
+    right, down = np.array([step, 0.0]), np.array([0.0, step])
     for _ in range(20):
         error = _polynomial(lens, x) - target_mm
         if float(np.max(np.abs(error), initial=0.0)) < 1e-12:
             break
-        dx = (_polynomial(lens, x + (step, 0.0)) - _polynomial(lens, x - (step, 0.0))) / (2 * step)
-        dy = (_polynomial(lens, x + (0.0, step)) - _polynomial(lens, x - (0.0, step))) / (2 * step)
+        dx = (_polynomial(lens, x + right) - _polynomial(lens, x - right)) / (2 * step)
+        dy = (_polynomial(lens, x + down) - _polynomial(lens, x - down)) / (2 * step)
         det = dx[..., 0] * dy[..., 1] - dy[..., 0] * dx[..., 1]
         x[..., 0] -= (error[..., 0] * dy[..., 1] - error[..., 1] * dy[..., 0]) / det
         x[..., 1] -= (error[..., 1] * dx[..., 0] - error[..., 0] * dx[..., 1]) / det

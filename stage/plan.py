@@ -71,6 +71,8 @@ class PlanCamera(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PlanOuter(Struct, frozen=True, forbid_unknown_fields=True):
+    """What everything outside the inner frusta shows, seen from the eye point in the stage frame."""
+
     mode: OuterMode
     drawn_frame: int
     """The frame the outer picture on the walls was drawn for; equal to the plan's frame when it is drawn anew."""
@@ -78,6 +80,8 @@ class PlanOuter(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PlanScene(Struct, frozen=True, forbid_unknown_fields=True):
+    """One scene on air: its version counts live edits, the weights of all scenes sum to 1."""
+
     id: str
     version: int
     weight: float
@@ -85,6 +89,8 @@ class PlanScene(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PlanLook(Struct, frozen=True, forbid_unknown_fields=True):
+    """A grade and light state laid over the scenes of `targets`."""
+
     id: str
     version: int
     weight: float
@@ -92,6 +98,8 @@ class PlanLook(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PlanPlate(Struct, frozen=True, forbid_unknown_fields=True):
+    """The frame of a moving plate to show."""
+
     id: str
     frame: int
 
@@ -135,6 +143,8 @@ class FramePlan(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CanvasReport(Struct, frozen=True):
+    """What one canvas showed in a slot, and why when it was not the slot's own frame."""
+
     presented_frame: int
     reason: Reason
 
@@ -167,10 +177,12 @@ def decode_plan(data: bytes | memoryview) -> FramePlan:
 
 
 def encode_report(report: FrameReport) -> bytes:
+    """The report as msgpack bytes."""
     return _PLAN_ENCODER.encode(report)
 
 
 def decode_report(data: bytes | memoryview) -> FrameReport:
+    """The report of `encode_report`'s bytes. Raises msgspec.ValidationError when they are not one."""
     return _REPORT_DECODER.decode(data)
 
 

@@ -15,7 +15,7 @@ from stage.lens import pinhole_tangents
 from stage.plan import PlanLens
 
 CUBE_FACES: Final = ("+x", "-x", "+y", "-y", "+z", "-z")
-"""Faces of the outer cube in GL's order, named by the GL cube axis they look along (stage axes are used as they are)."""
+"""Faces of the outer cube in GL's order, named by the axis they look along; stage axes are used as they are."""
 
 _CUBE_FORWARD_UP: Final = (
     ((1, 0, 0), (0, -1, 0)),

@@ -61,7 +61,7 @@ RATES: Final[dict[str, Rate]] = {
 """The rates a show may run at, by the name people write."""
 
 
-def parse_rate(value: str | int | float) -> Rate:
+def parse_rate(value: str | float) -> Rate:
     """The rate meant by `24`, `23.976`, `"29.97"` or `"24000/1001"`.
 
     Raises

@@ -1,0 +1,344 @@
+"""From poses, show and frame number to the frame plan. Pure: no clock, no socket, no GL.
+
+A `Planner` holds only what a plan may depend on from earlier frames: each camera's overscan (it grows at once and
+shrinks slowly), its texel density step, and the frame the outer picture was last drawn for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import ceil, log2
+
+import msgspec
+import numpy as np
+
+from controller.show import CameraSettings, Show
+from stage.cameras import Camera, pupil_m
+from stage.compiled import CompiledStage
+from stage.coverage import Overscan, PredictionError, WallSamples, required_overscan, wall_view
+from stage.frames import Array, vector_from_rotation
+from stage.plan import FramePlan, PlanCamera, PlanLens, PlanOuter, PlanScene, matrix16
+from stage.projection import overscan_tangents
+from stage.rate import NS_PER_S, Rate
+
+SHRINK_DEG_PER_S = 0.5
+"""How fast overscan may shrink: slow enough that nobody sees the edge breathe."""
+DENSITY_STEPS_PER_OCTAVE = 8
+RASTER_STEP_PX = 16
+"""Rasters are whole multiples of this, so a moving camera seldom asks for new textures."""
+
+
+NO_ERROR = PredictionError()
+
+
+@dataclass(frozen=True, slots=True)
+class InnerLimits:
+    """How finely inner frusta are drawn."""
+
+    texels_per_led: float = 1.25
+    max_side_px: int = 4096
+    scale: int = 1
+    """render.scale: the LED that counts is a canvas pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedPose:
+    """What is known of one camera at its photo time: the sensor's pose and whatever of the lens is tracked."""
+
+    stage_from_camera: Array
+    focal_length_mm: float | None = None
+    focus_distance_m: float | None = None
+    entrance_pupil_m: float | None = None
+    radial: list[float] | None = None
+    tangential: list[float] | None = None
+    distortion_offset_mm: tuple[float, float] | None = None
+    projection_offset_mm: tuple[float, float] | None = None
+    f_stop: float | None = None
+    source: str = ""
+    packet_id: int = 0
+    t_sampled_ns: int = 0
+    t_received_ns: int = 0
+    quality: str = "ok"
+    error: PredictionError = NO_ERROR
+
+
+@dataclass(slots=True)
+class _CameraMemory:
+    overscan_deg: tuple[float, float, float, float] | None = None
+    overscan: Overscan | None = None
+    density_step: int | None = None
+    stage_from_camera: Array | None = None
+    viewed_from: Array | None = None
+    nearest_m: float = 5.0
+    needed_density: float = 0.0
+
+
+@dataclass(slots=True)
+class Planner:
+    """Makes the plans of one stage, in frame order."""
+
+    stage: CompiledStage
+    limits: InnerLimits
+    _samples: WallSamples = field(init=False)
+    _memory: dict[str, _CameraMemory] = field(init=False, default_factory=dict)
+    _outer_frame: int | None = field(init=False, default=None)
+    _outer_key: object = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._samples = WallSamples(self.stage, scale=self.limits.scale)
+
+    @property
+    def wall_delay_frames(self) -> float:
+        """D_wall in frames: processor and panel of the slowest output; faster ones are padded to it."""
+        return wall_delay_frames(self.stage)
+
+    def photo_time_ns(self, camera_id: str, settings: CameraSettings, t_present_ns: int) -> int:
+        """t_photo: the middle of the camera's exposure of the frame presented at `t_present_ns`."""
+        return photo_time_ns(self.stage, self.stage.cameras[camera_id], settings.delay_ms, t_present_ns)
+
+    def overscan(self, camera_id: str) -> Overscan | None:
+        """The latest overscan of a camera with its causes, for display."""
+        memory = self._memory.get(camera_id)
+        return memory.overscan if memory else None
+
+    def plan(
+        self,
+        show: Show,
+        poses: Mapping[str, TrackedPose],
+        /,
+        *,
+        frame: int,
+        t_present_ns: int,
+        epoch: int = 0,
+        timecode: str = "",
+        tai_ns: int = 0,
+        t_latched_ns: int = 0,
+    ) -> FramePlan:
+        """The plan of `frame`. `poses` are the predictions for each camera's own photo time; a camera without one
+        stands at its configured pose with quality "untracked"."""
+        rate = self.stage.rate
+        cameras = [
+            self._camera(camera, settings, poses.get(camera.id), t_present_ns)
+            for camera in self.stage.cameras.values()
+            if (settings := show.cameras.get(camera.id)) is not None
+        ]
+        cameras.sort(key=lambda c: (c.rank, c.id))
+        return FramePlan(
+            frame=frame,
+            rate=(rate.num, rate.den),
+            t_present_ns=t_present_ns,
+            epoch=epoch,
+            timecode=timecode,
+            tai_ns=tai_ns,
+            config_version=show.config_version,
+            show_version=show.version,
+            scene_time_ns=rate.deadline_ns(0, frame),
+            seed=show.seed,
+            exposure_ev=show.exposure_ev,
+            cameras=cameras,
+            outer=self._outer(show, frame),
+            scenes=[PlanScene(s.id, s.version, s.weight, show.stage_from_scene) for s in show.scenes],
+            patterns=show.patterns,
+            output_delays=padded_delays(self.stage, show.output_delays),
+            actions=[show.action] if show.action else [],
+            t_latched_ns=t_latched_ns,
+        )
+
+    def _outer(self, show: Show, frame: int) -> PlanOuter:
+        # A change of what the outer shows is drawn at once, whatever the mode: only "frozen" keeps the old picture.
+        key = (show.eye_m, show.stage_from_scene, tuple((s.id, s.version, s.weight) for s in show.scenes))
+        stale = self._outer_frame is None or self._outer_frame > frame
+        if show.outer_mode == "live":
+            stale = True
+        elif show.outer_mode == "every":
+            stale = stale or key != self._outer_key or frame - (self._outer_frame or 0) >= show.outer_every_frames
+        if stale:
+            self._outer_frame, self._outer_key = frame, key
+        assert self._outer_frame is not None
+        return PlanOuter(show.outer_mode, self._outer_frame, show.eye_m)
+
+    def _camera(
+        self, camera: Camera, settings: CameraSettings, pose: TrackedPose | None, t_present_ns: int
+    ) -> PlanCamera:
+        pose = pose or TrackedPose(camera.default_stage_from_camera, quality="untracked")
+        lens = tracked_lens(camera.lens, pose)
+        pupil = pupil_m(pose.stage_from_camera, lens)
+        memory = self._memory.setdefault(camera.id, _CameraMemory())
+        sides = self._overscan(settings, pose, lens, memory)
+        self._view(camera, pose, lens, pupil, sides, memory)
+        return PlanCamera(
+            id=camera.id,
+            rank=settings.rank,
+            on_air=settings.on_air,
+            slot=camera.slot,
+            enabled=settings.enabled,
+            t_photo_ns=self.photo_time_ns(camera.id, settings, t_present_ns),
+            stage_from_camera=matrix16(pose.stage_from_camera),
+            pupil_m=(float(pupil[0]), float(pupil[1]), float(pupil[2])),
+            lens=lens,
+            overscan_deg=sides,
+            raster_px=self._raster(lens, sides, memory),
+            soft_edge_deg=settings.soft_edge_deg,
+            walls=list(camera.walls),
+            source=pose.source,
+            packet_id=pose.packet_id,
+            t_sampled_ns=pose.t_sampled_ns,
+            t_received_ns=pose.t_received_ns,
+            quality=pose.quality,
+        )
+
+    def _overscan(
+        self, settings: CameraSettings, pose: TrackedPose, lens: PlanLens, memory: _CameraMemory
+    ) -> tuple[float, float, float, float]:
+        moved = _moved(memory.stage_from_camera, pose.stage_from_camera)
+        memory.stage_from_camera = pose.stage_from_camera
+        if settings.overscan_mode == "fixed":
+            memory.overscan_deg, memory.overscan = settings.overscan_deg, None
+            return settings.overscan_deg
+        if settings.overscan_mode == "frozen" and memory.overscan_deg is not None:
+            return memory.overscan_deg
+        memory.overscan = needed = required_overscan(
+            lens,
+            error=pose.error,
+            one_frame=moved,
+            nearest_wall_m=memory.nearest_m,
+            soft_edge_deg=settings.soft_edge_deg,
+            margin_deg=settings.overscan_margin_deg,
+            max_deg=settings.overscan_max_deg,
+        )
+        shrink = SHRINK_DEG_PER_S * self.stage.rate.den / self.stage.rate.num
+        before = memory.overscan_deg or needed.total_deg
+        left, right, top, bottom = (max(n, b - shrink) for n, b in zip(needed.total_deg, before, strict=True))
+        memory.overscan_deg = (left, right, top, bottom)
+        return memory.overscan_deg
+
+    def _view(
+        self,
+        camera: Camera,
+        pose: TrackedPose,
+        lens: PlanLens,
+        pupil: Array,
+        sides: tuple[float, float, float, float],
+        memory: _CameraMemory,
+    ) -> None:
+        # The walls' density changes slowly with the pose: it is worked out again after 2 cm, 1 degree or a zoom.
+        here = np.concatenate([pupil, pose.stage_from_camera[:3, 1], [np.log(lens.focal_length_mm)]])
+        if memory.viewed_from is not None and np.abs(here - memory.viewed_from).max() < 0.0175:
+            return
+        memory.viewed_from = here
+        view = wall_view(self._samples, pose.stage_from_camera, pupil, lens, sides, walls=camera.walls)
+        memory.needed_density = view.pixels_per_tangent * self.limits.texels_per_led
+        if np.isfinite(view.nearest_m):
+            memory.nearest_m = view.nearest_m
+
+    def _raster(
+        self, lens: PlanLens, sides: tuple[float, float, float, float], memory: _CameraMemory
+    ) -> tuple[int, int]:
+        left, right, bottom, top = overscan_tangents(lens, sides)
+        wide, high = right - left, top - bottom
+        if memory.needed_density > 0.0:
+            wanted = ceil(log2(memory.needed_density) * DENSITY_STEPS_PER_OCTAVE)
+            held = memory.density_step
+            # Up at once, down only after two whole steps: no flapping between two sizes.
+            if held is None or wanted > held or wanted < held - 1:
+                memory.density_step = wanted
+        step = memory.density_step if memory.density_step is not None else 0
+        density = 2.0 ** (step / DENSITY_STEPS_PER_OCTAVE)
+        density = min(density, self.limits.max_side_px / max(wide, high))
+        return _raster_side(wide * density, self.limits.max_side_px), _raster_side(
+            high * density, self.limits.max_side_px
+        )
+
+
+def wall_delay_frames(stage: CompiledStage) -> float:
+    """D_wall in frames: the slowest canvas' processor plus its own configured delay."""
+    delays = [stage.processors[c.processor].latency_frames + c.delay_frames for c in stage.canvases.values()]
+    return max(delays, default=0.0)
+
+
+def padded_delays(stage: CompiledStage, configured_frames: Mapping[str, int]) -> dict[str, int]:
+    """Whole frames each canvas is held back so that frame N leaves every wall together."""
+    total = {
+        c.id: stage.processors[c.processor].latency_frames + configured_frames.get(c.id, 0)
+        for c in stage.canvases.values()
+    }
+    slowest = max(total.values(), default=0.0)
+    return {name: configured_frames.get(name, 0) + round(slowest - own) for name, own in total.items()}
+
+
+def photo_time_ns(stage: CompiledStage, camera: Camera, delay_ms: float, t_present_ns: int) -> int:
+    """Middle of the exposure of the wall frame presented at `t_present_ns`: D_wall + phase + exposure/2 + read-out/2.
+
+    Never the delay of the video feed.
+    """
+    period_ns = stage.rate.den * NS_PER_S / stage.rate.num
+    frames = wall_delay_frames(stage) + (camera.genlock_phase_deg + camera.shutter_deg / 2.0) / 360.0
+    return t_present_ns + round(frames * period_ns + (camera.readout_ms / 2.0 + delay_ms) * 1e6)
+
+
+def tracked_lens(lens: PlanLens, pose: TrackedPose) -> PlanLens:
+    """The configured lens with whatever the tracker knows better."""
+    known = {
+        name: value
+        for name in (
+            "focal_length_mm", "focus_distance_m", "entrance_pupil_m", "radial", "tangential",
+            "distortion_offset_mm", "projection_offset_mm", "f_stop",
+        )
+        if (value := getattr(pose, name)) is not None
+    }  # fmt: skip
+    return msgspec.structs.replace(lens, **known) if known else lens
+
+
+def still_plan(
+    stage: CompiledStage,
+    show: Show,
+    /,
+    *,
+    camera: str,
+    stage_from_camera: Array | None = None,
+    limits: InnerLimits | None = None,
+    frame: int = 0,
+) -> FramePlan:
+    """A plan for one camera standing still at a pose (its configured one if None), all others disabled."""
+    settings = {
+        name: msgspec.structs.replace(s, enabled=name == camera, on_air=name == camera)
+        for name, s in show.cameras.items()
+    }
+    poses = {}
+    if stage_from_camera is not None:
+        poses[camera] = TrackedPose(stage_from_camera, source="still")
+    planner = Planner(stage, limits or InnerLimits())
+    rate = stage.rate
+    plan = planner.plan(
+        msgspec.structs.replace(show, cameras=settings), poses, frame=frame, t_present_ns=rate.deadline_ns(0, frame)
+    )
+    chosen = [c for c in plan.cameras if c.id == camera] + [c for c in plan.cameras if c.id != camera]
+    return msgspec.structs.replace(plan, cameras=chosen)
+
+
+def repeat_plan(plan: FramePlan) -> FramePlan:
+    """What a node draws when plan N is missing: N-1's with the next frame number and scene time, all else unchanged."""
+    rate = Rate(*plan.rate)
+    frame = plan.frame + 1
+    period = rate.deadline_ns(0, frame) - rate.deadline_ns(0, plan.frame)
+    return msgspec.structs.replace(
+        plan, frame=frame, scene_time_ns=plan.scene_time_ns + period, t_present_ns=plan.t_present_ns + period
+    )
+
+
+def _moved(before: Array | None, now: Array) -> PredictionError:
+    """How far the camera moved in one frame, as the error a held frame would have."""
+    if before is None:
+        return PredictionError()
+    turn = np.degrees(vector_from_rotation(before[:3, :3].T @ now[:3, :3]))
+    return PredictionError(
+        pan_deg=abs(float(turn[2])),
+        tilt_deg=abs(float(turn[0])),
+        roll_deg=abs(float(turn[1])),
+        position_m=float(np.linalg.norm(now[:3, 3] - before[:3, 3])),
+    )
+
+
+def _raster_side(texels: float, limit_px: int) -> int:
+    return int(min(limit_px, max(RASTER_STEP_PX, ceil(texels / RASTER_STEP_PX) * RASTER_STEP_PX)))

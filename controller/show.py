@@ -1,0 +1,91 @@
+"""What is on the walls besides the tracking: the show's state, immutable, one version a change."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from stage.compiled import CompiledStage
+from stage.frames import pose
+from stage.plan import Action, Matrix16, OuterMode, PlanPattern, matrix16
+
+
+class CameraSettings(Struct, frozen=True):
+    """What an operator may change of one camera while it runs. Delays are signed."""
+
+    enabled: bool = True
+    on_air: bool = True
+    rank: int = 0
+    overscan_mode: Literal["auto", "fixed", "frozen"] = "auto"
+    overscan_deg: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Left, right, top, bottom; used when the mode is fixed."""
+    overscan_margin_deg: float = 1.0
+    overscan_max_deg: float = 20.0
+    soft_edge_deg: float = 1.0
+    delay_ms: float = 0.0
+
+
+class ActiveScene(Struct, frozen=True):
+    """One scene on air. Weights of all active scenes sum to 1 (two during a dissolve)."""
+
+    id: str
+    version: int = 1
+    weight: float = 1.0
+
+
+class Nudge(Struct, frozen=True):
+    """A line-up correction before a source's `stage_from_tracker`, metres and degrees."""
+
+    x_m: float = 0.0
+    y_m: float = 0.0
+    z_m: float = 0.0
+    pan_deg: float = 0.0
+    tilt_deg: float = 0.0
+    roll_deg: float = 0.0
+
+
+class Show(Struct, frozen=True):
+    """The whole state a plan is made from, apart from poses and time."""
+
+    version: int = 0
+    config_version: int = 0
+    cameras: dict[str, CameraSettings] = {}
+    scenes: list[ActiveScene] = []
+    position: str = ""
+    """Name of the stage position in use; `stage_from_scene` is what counts."""
+    stage_from_scene: Matrix16 = matrix16(pose((0.0, 0.0, 0.0)))
+    exposure_ev: float = 0.0
+    outer_mode: OuterMode = "live"
+    outer_every_frames: int = 1
+    eye_m: tuple[float, float, float] = (0.0, 0.0, 1.7)
+    patterns: list[PlanPattern] = []
+    nudges: dict[str, Nudge] = {}
+    output_delays: dict[str, int] = {}
+    action: Action | None = None
+    seed: int = 0
+
+
+def first_show(stage: CompiledStage, *, scenes: list[str], config_version: int = 0) -> Show:
+    """The show a configuration starts with: its cameras as configured, its first scene on air."""
+    cameras = {
+        camera.id: CameraSettings(
+            enabled=camera.enabled,
+            on_air=camera.on_air,
+            rank=camera.rank,
+            overscan_mode="auto" if camera.overscan_deg is None else "fixed",
+            overscan_deg=camera.overscan_deg or (0.0, 0.0, 0.0, 0.0),
+            overscan_margin_deg=camera.overscan_margin_deg,
+            overscan_max_deg=camera.overscan_max_deg,
+            soft_edge_deg=camera.soft_edge_deg,
+            delay_ms=camera.delay_ms,
+        )
+        for camera in stage.cameras.values()
+    }
+    return Show(
+        config_version=config_version,
+        cameras=cameras,
+        scenes=[ActiveScene(scenes[0])] if scenes else [],
+        eye_m=stage.eye_m,
+        output_delays={canvas.id: canvas.delay_frames for canvas in stage.canvases.values()},
+    )
