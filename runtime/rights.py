@@ -1,0 +1,147 @@
+"""Scheduling rights and garbage: asked for, never required, always reported.
+
+A process without real-time rights runs all the same and says so (`rt_class` 0) with what a person must do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import os
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runtime.clock import NS_PER_MS
+
+_THROTTLE: Final = Path("/proc/sys/kernel/sched_rt_runtime_us")
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the calling thread was given.
+
+    rt_class : its SCHED_FIFO priority, 0 without; why : the reason it was withheld, "" when granted; mend : what a
+    person does to grant it, "" when granted.
+    """
+
+    rt_class: int
+    why: str = ""
+    mend: str = ""
+
+
+def fifo_is_wise(*, software_gl: bool, cpus: int | None = None) -> bool:
+    """Whether a drawing process may be SCHED_FIFO: on software GL with 2 cores its raster threads starve the rest."""
+    return not (software_gl and (cpus or os.cpu_count() or 1) <= 2)
+
+
+def take_fifo(priority: int) -> Rights:
+    """Ask for SCHED_FIFO `priority` (1-99) for the calling thread only; children and later threads start normal.
+
+    On the node: after the GL context exists, on the main thread, so that driver threads stay normal.
+    """
+    if priority <= 0:
+        return Rights(0, "not asked for")
+    try:
+        # RESET_ON_FORK covers threads too: what this thread starts does not inherit the priority.
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+    except OSError as error:
+        return Rights(0, *_withheld(priority, error))
+    return Rights(priority)
+
+
+def drop_fifo() -> None:
+    """Go back to the normal class."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+
+
+def rt_class() -> int:
+    """SCHED_FIFO priority of the calling thread, 0 when it has another class."""
+    policy = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
+    return os.sched_getparam(0).sched_priority if policy == os.SCHED_FIFO else 0
+
+
+def _withheld(priority: int, error: OSError) -> tuple[str, str]:
+    """Why FIFO was refused, and the exact mend."""
+    if error.errno == errno.EINVAL:
+        return f"priority {priority} is out of range", "use 1 to 99"
+    soft, hard = resource.getrlimit(resource.RLIMIT_RTPRIO)
+    if _throttle_us() == 0:
+        return "the kernel gives real-time tasks no time (sched_rt_runtime_us = 0)", (
+            "sysctl kernel.sched_rt_runtime_us=950000"
+        )
+    why = f"no right to SCHED_FIFO {priority} (RLIMIT_RTPRIO soft {soft}, hard {hard}, no CAP_SYS_NICE)"
+    mend = (
+        f"systemd unit: LimitRTPRIO={priority}; login: '@realtime - rtprio {priority}' in /etc/security/limits.d/; "
+        f"container: --cap-add SYS_NICE or --ulimit rtprio={priority}"
+    )
+    return why, mend
+
+
+def _throttle_us() -> int | None:
+    try:
+        return int(_THROTTLE.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def be_nice(level: int) -> int:
+    """Raise this process's niceness to `level`; the niceness it has then (lowering needs rights and is not tried)."""
+    now = os.getpriority(os.PRIO_PROCESS, 0)
+    if level > now:
+        os.setpriority(os.PRIO_PROCESS, 0, level)
+        return level
+    return now
+
+
+def freeze_garbage() -> int:
+    """Collect once, set everything alive aside for ever, switch the collector off. Returns how many were set aside.
+
+    Call after warm-up. Collecting first matters: garbage that is frozen is kept for ever. From here on
+    `SlackCollector` collects by hand.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    return gc.get_freeze_count()
+
+
+class SlackCollector:
+    """Collects young garbage by hand in the slack of a frame, when the slack is long enough.
+
+    Attributes
+    ----------
+    collected : objects freed; runs : collections made; worst_ns : the longest one.
+    """
+
+    OLDER_EVERY: Final = 256
+
+    def __init__(self, *, least_slack_ns: int = 2 * NS_PER_MS) -> None:
+        self._least_slack_ns = least_slack_ns
+        self._worst_older_ns = 0
+        self.collected = 0
+        self.runs = 0
+        self.worst_ns = 0
+
+    def collect(self, slack_ns: int) -> bool:
+        """Collect generation 0 if `slack_ns` until the next deadline allows it; True if it was done.
+
+        What survives moves to generation 1, which nobody would look at any more: now and then that one is
+        collected too, when the slack is ten times what it last took.
+        """
+        if slack_ns < self._least_slack_ns or slack_ns < 4 * self.worst_ns:
+            return False
+        older = self.runs % self.OLDER_EVERY == self.OLDER_EVERY - 1 and slack_ns > 10 * self._worst_older_ns
+        started_ns = time.perf_counter_ns()
+        self.collected += gc.collect(1 if older else 0)
+        took_ns = time.perf_counter_ns() - started_ns
+        if older:
+            self._worst_older_ns = max(self._worst_older_ns, took_ns)
+        else:
+            self.worst_ns = max(self.worst_ns, took_ns)
+        self.runs += 1
+        return True
