@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from stage.compiled import CompiledStage
@@ -89,3 +90,25 @@ def first_show(stage: CompiledStage, *, scenes: list[str], config_version: int =
         eye_m=stage.eye_m,
         output_delays={canvas.id: canvas.delay_frames for canvas in stage.canvases.values()},
     )
+
+
+class Snapshot(Struct, frozen=True):
+    """One whole version of what runs, as every process reads it: `show-<version>.msgpack` in the run directory."""
+
+    show: Show
+    config_text: str
+    """The configuration the stage was compiled from (YAML)."""
+    config_path: str
+    """Where it came from: relative paths in it start at this file's folder."""
+    stage: bytes
+    """`stage.compiled.encode_stage` of the compiled stage."""
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """The snapshot as msgpack bytes."""
+    return msgspec.msgpack.encode(snapshot)
+
+
+def decode_snapshot(data: bytes) -> Snapshot:
+    """The snapshot of `encode_snapshot`'s bytes. Raises msgspec.ValidationError when they are not one."""
+    return msgspec.msgpack.decode(data, type=Snapshot)

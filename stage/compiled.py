@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, get_origin
 
+import msgspec
 import numpy as np
 
 from stage.cameras import Camera
@@ -134,3 +135,26 @@ class CompiledStage:
     cameras: dict[str, Camera]
     scale: int = 1
     """render.scale: every canvas side is divided by it when the show runs; figures here are before that."""
+
+
+def _encode_array(value: object) -> object:
+    if isinstance(value, np.ndarray):
+        return [str(value.dtype), list(value.shape), value.tobytes()]
+    raise NotImplementedError(f"no wire form for {type(value).__name__}")
+
+
+def _decode_array(kind: type, value: Any) -> object:
+    if get_origin(kind) is np.ndarray:
+        dtype, shape, data = value
+        return np.frombuffer(data, dtype=dtype).reshape(shape)
+    raise NotImplementedError(f"no wire form for {kind}")
+
+
+def encode_stage(stage: CompiledStage) -> bytes:
+    """The compiled stage as msgpack bytes: compiled once, read by every process in a moment."""
+    return msgspec.msgpack.encode(stage, enc_hook=_encode_array)
+
+
+def decode_stage(data: bytes) -> CompiledStage:
+    """The stage of `encode_stage`'s bytes (arrays are read-only). Raises msgspec.ValidationError otherwise."""
+    return msgspec.msgpack.decode(data, type=CompiledStage, dec_hook=_decode_array)
