@@ -1,0 +1,167 @@
+"""A 3D asset as plain data: what the loader reads and the scene compiler uploads. glTF's own axes (Y up)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+AlphaMode = Literal["opaque", "mask", "blend"]
+Wrap = Literal["repeat", "clamp", "mirror"]
+Interpolation = Literal["step", "linear", "cubic"]
+AnimatedPath = Literal["translation", "rotation", "scale"]
+LightKind = Literal["directional", "point", "spot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """How a texture is read."""
+
+    wrap_s: Wrap = "repeat"
+    wrap_t: Wrap = "repeat"
+    mag_linear: bool = True
+    min_linear: bool = True
+    mips: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Texture:
+    """A picture (index into `Asset.images`) with its sampler."""
+
+    image: int
+    sampler: Sampler
+
+
+@dataclass(frozen=True, slots=True)
+class TextureUse:
+    """A texture as one material uses it: `uv' = uv_from_uv @ (u, v, 1)` on vertex coordinate set `uv_set`."""
+
+    texture: int
+    uv_set: int = 0
+    uv_from_uv: tuple[float, float, float, float, float, float] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    """Rows of the 2x3 transform (KHR_texture_transform); the identity when absent."""
+    strength: float = 1.0
+    """Normal scale or occlusion strength."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Metallic-roughness surface. Colours are linear Rec.709."""
+
+    name: str = ""
+    base_colour: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    metallic: float = 1.0
+    roughness: float = 1.0
+    emissive: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Emitted light with the emissive strength in it."""
+    base_texture: TextureUse | None = None
+    metallic_roughness_texture: TextureUse | None = None
+    normal_texture: TextureUse | None = None
+    occlusion_texture: TextureUse | None = None
+    emissive_texture: TextureUse | None = None
+    alpha_mode: AlphaMode = "opaque"
+    alpha_cutoff: float = 0.5
+    double_sided: bool = False
+    unlit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """Triangles of one material. `indices` is [triangles * 3]; attributes are [vertices, n]."""
+
+    positions: F32
+    normals: F32
+    uv0: F32 | None
+    uv1: F32 | None
+    tangents: F32 | None
+    """[n, 4]  xyz and the bitangent's sign; present where the material has a normal map."""
+    colours: F32 | None
+    """[n, 4]  linear Rec.709 and alpha."""
+    indices: NDArray[np.uint32]
+    material: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """Primitives that move together."""
+
+    name: str
+    primitives: tuple[Primitive, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """KHR_lights_punctual. It shines along the node's -Z; intensity in lux (directional) or candela."""
+
+    kind: LightKind
+    colour: tuple[float, float, float]
+    intensity: float
+    range_m: float | None = None
+    inner_cone_rad: float = 0.0
+    outer_cone_rad: float = 0.7853981633974483
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node: its rest transform as translation, rotation (xyzw) and scale, or as one fixed transform."""
+
+    name: str
+    children: tuple[int, ...] = ()
+    mesh: int | None = None
+    light: int | None = None
+    translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    rotation: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    parent_from_node: F64 | None = None
+    """[4, 4]  given instead of translation, rotation and scale when the file holds a `matrix`."""
+    casts_shadow: bool = True
+    """False when the node's extras say `{"openvolume": {"shadow": false}}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One animated value of one node. `values` is [keys, n], for cubic [keys, 3, n] (in, value, out)."""
+
+    node: int
+    path: AnimatedPath
+    times_s: F64
+    values: F64
+    interpolation: Interpolation
+
+
+@dataclass(frozen=True, slots=True)
+class Animation:
+    """Channels that run together; it loops after `duration_s`."""
+
+    name: str
+    channels: tuple[Channel, ...]
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A whole glTF asset. `roots` are the nodes of its default scene; `notes` tell what was left out, in words."""
+
+    file: Path
+    nodes: tuple[Node, ...]
+    roots: tuple[int, ...]
+    meshes: tuple[Mesh, ...]
+    materials: tuple[Material, ...]
+    textures: tuple[Texture, ...]
+    images: tuple[NDArray[np.uint8], ...]
+    """Each [height, width, 4], row 0 top, as stored (sRGB or data)."""
+    animations: tuple[Animation, ...]
+    lights: tuple[Light, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def triangles(self) -> int:
+        """Triangles drawn, counting each node that shows a mesh."""
+        per_mesh = [sum(p.indices.size // 3 for p in mesh.primitives) for mesh in self.meshes]
+        return sum(per_mesh[node.mesh] for node in self.nodes if node.mesh is not None)
