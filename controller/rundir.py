@@ -7,7 +7,9 @@ Who writes what
 plans.ring             conductor   FramePlan of every frame (stage.plan), slot frame and hash as CONTRACTS say
 conductor.ring         conductor   ConductorStatus about ten times a second (controller.messages)
 conductor.sock         conductor   Unix datagrams, messages to the conductor
-node-<id>.sock         node        doorbell (an empty datagram: look at plans.ring) and messages to the node
+node-<id>.sock         node        messages to the node
+<role>.bell            each role   its doorbell (runtime.doorbell): the conductor rings a node when a plan is there
+<role>.beat            each role   its heartbeat (runtime.role)
 node-<id>.ring         node        NodeStatus about ten times a second
 reports-<id>.ring      node        FrameReport of every frame slot
 canvas-<id>.ring       node        pixels of one canvas
