@@ -1,0 +1,324 @@
+"""The `tracking` section of the configuration: where poses come from, and what each source's numbers mean."""
+
+from __future__ import annotations
+
+import ipaddress
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from stage.frames import Array, pose_from_pan_tilt_roll
+from tracking.protocols.osc import LENS_FIELDS, PRESETS, OscMapping
+from tracking.protocols.osc import Field as OscField
+from tracking.protocols.osc import Frame as OscFrame
+from tracking.sample import PosePoint
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+ProtocolName = Literal["osc", "zmq", "freed", "opentrackio"]
+Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
+Sign = Literal[1, -1]
+Metres = Annotated[float, Field(ge=-1000.0, le=1000.0)]
+Degrees = Annotated[float, Field(ge=-360.0, le=360.0)]
+Table = list[tuple[float, float]]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class PoseOffset(_Section):
+    """A fixed pose: metres and stage angles (pan + = left, tilt + = up)."""
+
+    x_m: Metres = 0.0
+    y_m: Metres = 0.0
+    z_m: Metres = 0.0
+    pan_deg: Degrees = 0.0
+    tilt_deg: Degrees = 0.0
+    roll_deg: Degrees = 0.0
+
+    def pose(self) -> Array:
+        """[4, 4]"""
+        return pose_from_pan_tilt_roll(
+            (self.x_m, self.y_m, self.z_m), pan_deg=self.pan_deg, tilt_deg=self.tilt_deg, roll_deg=self.roll_deg
+        )
+
+
+class AxisMap(_Section):
+    """Which of the tracker's axes (after its protocol's own conversion) each stage axis is: for trackers that were
+    set up looking along another axis, or with a mirrored one."""
+
+    x: Axis = "x"
+    y: Axis = "y"
+    z: Axis = "z"
+
+    @model_validator(mode="after")
+    def _each_axis_once(self) -> AxisMap:
+        if sorted(a[-1] for a in (self.x, self.y, self.z)) != ["x", "y", "z"]:
+            raise ValueError("each of x, y and z must be used once, with or without a minus sign")
+        return self
+
+
+class AngleSigns(_Section):
+    """+1 or -1 for each stage angle, for trackers that turn the other way."""
+
+    pan: Sign = 1
+    tilt: Sign = 1
+    roll: Sign = 1
+
+
+class AngleOffsets(_Section):
+    """Degrees added to each stage angle after its sign, for trackers whose zero looks elsewhere."""
+
+    pan_deg: Degrees = 0.0
+    tilt_deg: Degrees = 0.0
+    roll_deg: Degrees = 0.0
+
+
+class Gates(_Section):
+    """What no camera does: samples beyond are counted and dropped."""
+
+    range_m: float = Field(100.0, gt=0.0, le=10_000.0)
+    """Farthest from the stage's origin, metres."""
+    speed_m_s: float = Field(20.0, gt=0.0, le=1000.0)
+    turn_deg_s: float = Field(720.0, gt=0.0, le=100_000.0)
+    settle_ms: float = Field(150.0, ge=0.0, le=10_000.0)
+    """A jump beyond the speed gates is believed once the samples have stayed at the new place for so long."""
+
+
+class LensTable(_Section):
+    """Piecewise linear tables from raw encoder values, each a list of [raw, value], raw rising."""
+
+    focal_length_mm: Table = []
+    """by zoom"""
+    focus_distance_m: Table = []
+    """by focus"""
+    entrance_pupil_m: Table = []
+    """by zoom"""
+
+    @field_validator("focal_length_mm", "focus_distance_m", "entrance_pupil_m")
+    @classmethod
+    def _rising(cls, rows: Table) -> Table:
+        if len(rows) == 1:
+            raise ValueError("a table needs at least two rows")
+        if any(b[0] <= a[0] for a, b in pairwise(rows)):
+            raise ValueError("raw values must rise from row to row")
+        return rows
+
+
+class OscSection(_Section):
+    """Which OSC messages carry the pose. A preset, and what differs from it."""
+
+    preset: str = "stage"
+    address: str = ""
+    """Pose address; `{camera}` stands for the camera's name. Empty: the preset's."""
+    lens_address: str | None = None
+    """Lens address; empty text: none. Left out: the preset's."""
+    fields: list[OscField] = []
+    """Meaning of each argument in order; empty: the preset's."""
+    frame: OscFrame | None = None
+
+    @field_validator("preset")
+    @classmethod
+    def _known(cls, preset: str) -> str:
+        if preset not in PRESETS:
+            raise ValueError(f"unknown preset; use one of {', '.join(PRESETS)}")
+        return preset
+
+    @field_validator("address", "lens_address")
+    @classmethod
+    def _address(cls, address: str | None) -> str | None:
+        if address and (not address.startswith("/") or not address.isascii() or any(c in address for c in " #*,?[]")):
+            raise ValueError("an OSC address starts with / and holds no spaces or pattern characters")
+        return address
+
+    @field_validator("fields")
+    @classmethod
+    def _complete(cls, fields: list[OscField]) -> list[OscField]:
+        if not fields:
+            return fields
+        named = [f for f in fields if f != "_"]
+        if len(set(named)) != len(named):
+            raise ValueError("a field is named twice")
+        names = set(named)
+        if not any({f"{a}_{unit}" for a in "xyz"} <= names for unit in ("m", "cm", "mm")):
+            raise ValueError("x, y and z are needed in one unit (x_m y_m z_m, x_cm ..., x_mm ...)")
+        rotations = ({"qx", "qy", "qz", "qw"}, {"pan_deg", "tilt_deg"}, {"yaw_deg", "pitch_deg"})
+        if not any(r <= names for r in rotations):
+            raise ValueError("a rotation is needed: qx qy qz qw, or pan_deg tilt_deg, or yaw_deg pitch_deg")
+        return fields
+
+    @model_validator(mode="after")
+    def _angles_fit_the_frame(self) -> OscSection:
+        frame = self.frame or PRESETS[self.preset].frame
+        names = set(self.fields or PRESETS[self.preset].pose_fields)
+        if frame == "unreal" and "yaw_deg" not in names:
+            raise ValueError("the unreal frame takes pitch_deg yaw_deg roll_deg")
+        if frame in ("unity", "y_up") and "qw" not in names:
+            raise ValueError(f"the {frame} frame takes a quaternion: qx qy qz qw")
+        if frame == "stage" and "yaw_deg" in names:
+            raise ValueError("yaw_deg and pitch_deg belong to the unreal frame")
+        return self
+
+    def mapping(self, camera_name: str) -> OscMapping:
+        """The addresses and fields for one camera."""
+        base = PRESETS[self.preset].mapping(camera_name)
+        fields = tuple(self.fields) or base.pose_fields
+        needed = (i + 1 for i, f in enumerate(fields) if f not in ("_", *LENS_FIELDS))
+        lens = base.lens_address if self.lens_address is None else self.lens_address.replace("{camera}", camera_name)
+        return OscMapping(
+            self.address.replace("{camera}", camera_name) or base.pose_address,
+            fields,
+            self.frame or base.frame,
+            lens,
+            max(needed) if self.fields else base.required,
+        )
+
+
+class ZmqSection(_Section):
+    """How the ZeroMQ socket is made."""
+
+    mode: Literal["sub", "pull"] = "sub"
+    bind: bool | None = None
+    """True: listen for senders; False: connect to one. Left out: SUB connects, PULL binds."""
+    topic: str = ""
+    """SUB only: subscribed prefix of the first frame."""
+
+    @property
+    def binds(self) -> bool:
+        return self.mode == "pull" if self.bind is None else self.bind
+
+
+class Source(_Section):
+    """One stream of poses for one camera."""
+
+    protocol: ProtocolName
+    listen: str
+    """`host:port` to receive on (a multicast group joins it); for zmq an endpoint such as `tcp://127.0.0.1:5556`."""
+    camera: Identifier
+    """The camera it moves."""
+    interface: str = ""
+    """Address of the network interface to join a multicast group on; empty: the system's choice."""
+    pose_point: PosePoint = "body"
+    """What the tracker's pose is the pose of: the tracked `body` (the camera's mount then leads to the sensor), the
+    `sensor`'s middle, or the entrance `pupil`."""
+    camera_id: int | None = Field(None, ge=0, le=255)
+    """FreeD: only messages of this camera id (255 in a message means any)."""
+    source_id: str | None = None
+    """OpenTrackIO: only samples of this sourceId."""
+    source_number: int | None = Field(None, ge=1, le=200)
+    """OpenTrackIO: only samples of this sourceNumber."""
+    camera_name: str | None = None
+    """OSC and zmq: the camera's name on the wire, when it is not its id."""
+    stage_from_tracker: PoseOffset = PoseOffset()
+    """Where the tracker's origin stands in the stage, and how it is turned."""
+    body_from_camera: PoseOffset = PoseOffset()
+    """Where the camera sits on the tracked body: M = stage_from_tracker T body_from_camera."""
+    axes: AxisMap = AxisMap()
+    signs: AngleSigns = AngleSigns()
+    offsets: AngleOffsets = AngleOffsets()
+    delay_ms: float = Field(0.0, ge=-1000.0, le=1000.0)
+    """How much older a pose is than its time stamp (or its arrival) says; negative: younger."""
+    time: Literal["auto", "arrival", "sample"] = "auto"
+    """Which clock stamps a sample: the sender's, mapped to ours (`sample`), the kernel's at arrival, or the sender's
+    where the protocol carries one that runs (`auto`)."""
+    prediction: Literal["auto", "off"] = "auto"
+    """`auto`: predicted to the photo; `off`: the newest sample exactly."""
+    allow: list[str] = []
+    """Senders let in, as addresses or networks (`10.0.0.0/24`); empty: all that reach the socket."""
+    rate_limit_hz: float = Field(1000.0, gt=0.0, le=100_000.0)
+    """Datagrams a second taken from one sender; more are dropped unread."""
+    checksum: Literal["strict", "zero", "ignore"] = "strict"
+    """FreeD: `zero` also takes messages of senders that leave the checksum 0; `ignore` takes all."""
+    lens_table: LensTable | None = None
+    """FreeD: what zoom and focus counts mean for the lens that is mounted."""
+    gates: Gates = Gates()
+    osc: OscSection = OscSection()
+    zmq: ZmqSection = ZmqSection()
+
+    @field_validator("allow")
+    @classmethod
+    def _networks(cls, allow: list[str]) -> list[str]:
+        for entry in allow:
+            try:
+                ipaddress.ip_network(entry, strict=False)
+            except ValueError as error:
+                raise ValueError(f"{entry!r} is not an address or network (10.0.0.7, 10.0.0.0/24)") from error
+        return allow
+
+    @field_validator("interface")
+    @classmethod
+    def _interface(cls, interface: str) -> str:
+        if interface:
+            try:
+                ipaddress.IPv4Address(interface)
+            except ValueError as error:
+                raise ValueError("the IPv4 address of a network interface is needed") from error
+        return interface
+
+    @model_validator(mode="after")
+    def _fits_the_protocol(self) -> Source:
+        if self.protocol == "zmq":
+            if not self.listen.startswith(("tcp://", "ipc://", "inproc://")):
+                raise ValueError("zmq listens on an endpoint such as tcp://127.0.0.1:5556")
+            if self.allow:
+                raise ValueError("zmq does not tell the sender's address: an allow list cannot be kept; bind to an "
+                                 "interface only trusted senders reach")  # fmt: skip
+        else:
+            udp_address(self.listen)
+        only = {"camera_id": "freed", "lens_table": "freed", "source_id": "opentrackio", "source_number": "opentrackio"}
+        for name, protocol in only.items():
+            if getattr(self, name) is not None and self.protocol != protocol:
+                raise ValueError(f"{name} belongs to {protocol} sources, this one is {self.protocol}")
+        return self
+
+    @property
+    def link(self) -> tuple[str, ...]:
+        """What must be equal for two sources to share one socket."""
+        if self.protocol == "zmq":
+            return ("zmq", self.listen, self.zmq.mode, str(self.zmq.binds), self.zmq.topic)
+        return ("udp", self.listen, self.interface)
+
+
+class TrackingConfig(_Section):
+    """The `tracking` section."""
+
+    sources: dict[Identifier, Source] = {}
+
+    @model_validator(mode="after")
+    def _sockets_are_shared_by_equals(self) -> TrackingConfig:
+        seen: dict[str, tuple[str, Source]] = {}
+        for name, source in self.sources.items():
+            other_name, other = seen.setdefault(source.listen, (name, source))
+            if other is source:
+                continue
+            if other.protocol != source.protocol:
+                raise ValueError(
+                    f"sources {other_name} ({other.protocol}) and {name} ({source.protocol}) listen on "
+                    f"{source.listen}; one address carries one protocol"
+                )
+            if other.link != source.link or other.checksum != source.checksum:
+                raise ValueError(
+                    f"sources {other_name} and {name} share {source.listen} and must agree on interface, checksum "
+                    "and zmq settings"
+                )
+        return self
+
+
+def udp_address(listen: str) -> tuple[str, int]:
+    """Host and port of `host:port`.
+
+    Raises
+    ------
+    ValueError : not an IPv4 address (or `localhost`) and a port 0..65535.
+    """
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{listen!r} is not host:port (127.0.0.1:40000; 0.0.0.0:40000 for all interfaces)")
+    if host == "localhost":
+        host = "127.0.0.1"
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError as error:
+        raise ValueError(f"{host!r} is not an IPv4 address (127.0.0.1; 0.0.0.0 for all interfaces)") from error
+    return host, int(port)

@@ -1,0 +1,171 @@
+"""How one source's packets become samples in stage units: M = stage_from_tracker * T * body_from_camera."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+
+from stage.frames import Array, pan_tilt_roll_from_rotation, rotation_from_pan_tilt_roll
+from tracking.config import AxisMap, LensTable, Source, Table
+from tracking.protocols.osc import OscMapping
+from tracking.sample import LensReading, PosePoint, Refusal, Sample, Stamp
+
+FOCAL_LENGTH_MM = (1.0, 5000.0)
+"""Beyond it no lens is believed (a field of view of 0 or 180 degrees)."""
+ENTRANCE_PUPIL_M = (-2.0, 2.0)
+TABLE_SLACK = 0.01
+"""Encoders overrun their table's ends by so much of its span and still count as the end."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mapping:
+    """Everything a packet needs to become a sample; made from the configuration by `mapping_of`."""
+
+    source: str
+    camera: str
+    camera_name: str
+    pose_point: PosePoint = "sensor"
+    stage_from_tracker: Array | None = None
+    """[4, 4]; None = identity."""
+    body_from_camera: Array | None = None
+    """[4, 4] offset of the source and, when the pose is the body's, the camera's mount; None = identity."""
+    axes: Array | None = None
+    """[3, 3] signed permutation of positions; None = as they are."""
+    signs: tuple[int, int, int] | None = None
+    """Of stage pan, tilt, roll; None = as they are and no offsets."""
+    offsets_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    camera_id: int | None = None
+    source_id: str | None = None
+    source_number: int | None = None
+    lens_table: LensTable | None = None
+    osc: OscMapping | None = None
+
+    def sample(
+        self,
+        tracker_from_body: Array,
+        lens: LensReading | None,
+        stamp: Stamp,
+        *,
+        sequence: int | None = None,
+        quality: str = "ok",
+    ) -> Sample | Refusal:
+        """A sample of a pose, [4, 4], already in stage axes and metres but in the tracker's own place."""
+        if lens is not None:
+            refusal = self.lens_gate(lens)
+            if refusal is not None:
+                return refusal
+        if self.axes is not None or self.signs is not None:
+            tracker_from_body = self._corrected(tracker_from_body)
+        return Sample(
+            self.source,
+            self.camera,
+            stamp.t_sampled_ns,
+            stamp.t_received_ns,
+            self.place(tracker_from_body),
+            tracker_from_body,
+            "pupil" if self.pose_point == "pupil" else "sensor",
+            lens,
+            stamp.packet_id,
+            sequence,
+            quality,
+        )
+
+    def place(self, tracker_from_body: Array) -> Array:
+        """`stage_from_camera`, [4, 4], of a tracker's pose."""
+        out = tracker_from_body
+        if self.stage_from_tracker is not None:
+            out = self.stage_from_tracker @ out
+        if self.body_from_camera is not None:
+            out = out @ self.body_from_camera
+        return out
+
+    def lens_from_encoders(self, zoom: int, focus: int) -> LensReading | None:
+        """What the lens table makes of raw encoders; None without a table. Beyond a table nothing is guessed."""
+        table = self.lens_table
+        if table is None:
+            return None
+        return LensReading(
+            focal_length_mm=look_up(table.focal_length_mm, zoom),
+            focus_distance_m=look_up(table.focus_distance_m, focus),
+            entrance_pupil_m=look_up(table.entrance_pupil_m, zoom),
+            zoom_raw=float(zoom),
+            focus_raw=float(focus),
+        )
+
+    def lens_gate(self, lens: LensReading) -> Refusal | None:
+        """A refusal when the lens says what no lens can."""
+        for name, value, (low, high) in (
+            ("focal_length_mm", lens.focal_length_mm, FOCAL_LENGTH_MM),
+            ("entrance_pupil_m", lens.entrance_pupil_m, ENTRANCE_PUPIL_M),
+        ):
+            if value is not None and not low <= value <= high:
+                return Refusal("range" if isfinite(value) else "nan", f"{name} {value:g}")
+        return None
+
+    def _corrected(self, tracker_from_body: Array) -> Array:
+        out = tracker_from_body.copy()
+        if self.axes is not None:
+            out[:3, 3] = self.axes @ tracker_from_body[:3, 3]
+        if self.signs is not None:
+            angles = pan_tilt_roll_from_rotation(tracker_from_body)
+            pan, tilt, roll = (s * a + o for s, a, o in zip(self.signs, angles, self.offsets_deg, strict=True))
+            out[:3, :3] = rotation_from_pan_tilt_roll(pan, tilt, roll)
+        return out
+
+
+def mapping_of(name: str, source: Source, body_from_sensor: Array | None = None) -> Mapping:
+    """The mapping of a configured source; `body_from_sensor`, [4, 4], is the camera's mount, used when the pose is
+    the body's."""
+    camera_name = source.camera_name or source.camera
+    mount = source.body_from_camera.pose()
+    if source.pose_point == "body" and body_from_sensor is not None:
+        mount = mount @ body_from_sensor
+    signs, offsets = source.signs, source.offsets
+    corrected = (signs.pan, signs.tilt, signs.roll)
+    offsets_deg = (offsets.pan_deg, offsets.tilt_deg, offsets.roll_deg)
+    return Mapping(
+        source=name,
+        camera=source.camera,
+        camera_name=camera_name,
+        pose_point=source.pose_point,
+        stage_from_tracker=_unless_identity(source.stage_from_tracker.pose()),
+        body_from_camera=_unless_identity(mount),
+        axes=_unless_identity(axes_matrix(source.axes)),
+        signs=corrected if corrected != (1, 1, 1) or any(offsets_deg) else None,
+        offsets_deg=offsets_deg,
+        camera_id=source.camera_id,
+        source_id=source.source_id,
+        source_number=source.source_number,
+        lens_table=source.lens_table,
+        osc=source.osc.mapping(camera_name) if source.protocol == "osc" else None,
+    )
+
+
+def axes_matrix(axes: AxisMap) -> Array:
+    """Signed permutation, [3, 3]: row i picks the tracker axis that stage axis i is."""
+    out = np.zeros((3, 3))
+    for row, axis in enumerate((axes.x, axes.y, axes.z)):
+        out[row, "xyz".index(axis[-1])] = -1.0 if axis.startswith("-") else 1.0
+    return out
+
+
+def look_up(table: Table, raw: float) -> float | None:
+    """Value at `raw` on a rising piecewise linear table; None beyond its ends or without a table."""
+    if not table:
+        return None
+    first, last = table[0], table[-1]
+    slack = TABLE_SLACK * (last[0] - first[0])
+    if raw < first[0]:
+        return first[1] if raw >= first[0] - slack else None
+    if raw >= last[0]:
+        return last[1] if raw <= last[0] + slack else None
+    i = bisect_right(table, raw, key=lambda row: row[0])
+    (x0, y0), (x1, y1) = table[i - 1], table[i]
+    return y0 + (y1 - y0) * (raw - x0) / (x1 - x0)
+
+
+def _unless_identity(transform: Array) -> Array | None:
+    return None if np.array_equal(transform, np.eye(len(transform))) else transform

@@ -1,0 +1,402 @@
+"""OpenTrackIO 1.0.x (SMPTE RIS-OSVP): a 16-byte header, then JSON or CBOR; one sample a video frame.
+
+`parse` reads single datagrams completely and segments as `Segment`; an `Assembler` per sender joins segments (both
+numbering styles: every datagram counted, or one number a payload), drops doubles and remembers the last `static`
+block, which is sent only about every two seconds. The frame is the stage frame itself: metres, degrees.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from functools import lru_cache
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import cbor2
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from stage.frames import Array, pose_from_pan_tilt_roll
+from tracking.protocols.opentrackio_sample import Protocol, Static, TrackSample, Transform, lenient
+from tracking.sample import LensReading, Refusal, Sample, Stamp
+
+if TYPE_CHECKING:
+    from tracking.mapping import Mapping
+
+NAME: Final = "opentrackio"
+MAGIC: Final = b"OTrk"
+HEADER_SIZE: Final = 16
+JSON: Final = 1
+CBOR: Final = 2
+LAST_SEGMENT: Final = 0x8000
+MAX_SEGMENT: Final = 0x7FFF
+MAX_PAYLOAD: Final = 65536
+"""Longest joined payload; the complete example with its static block takes 2.9 kB."""
+SAFE_PAYLOAD: Final = 1456
+"""Longest payload that keeps an Ethernet packet whole."""
+MAX_SEGMENTS: Final = 64
+MAX_TRANSFORMS: Final = 16
+GROUP: Final = "239.135.1.{number}"
+PORT: Final = 55555
+_HEADER: Final = struct.Struct(">4sBBHIHH")
+_JSON: Final = msgspec.json.Decoder(TrackSample)
+_ANY_JSON: Final = msgspec.json.Decoder()
+
+Modulus = Literal[256, 255]
+
+
+class Segment(Struct, frozen=True, gc=False):
+    """One datagram: header fields and payload bytes."""
+
+    encoding: int
+    """1 = JSON, 2 = CBOR."""
+    sequence: int
+    offset: int
+    """Where in the payload these bytes belong."""
+    last: bool
+    payload: bytes
+    modulus: Modulus = 256
+    """Which Fletcher-16 the sender used: 256 (1.0.1 and the reference tools), 255 (as the 1.0.0 document says)."""
+    reserved: int = 0
+
+    def __bytes__(self) -> bytes:
+        length = len(self.payload) | (LAST_SEGMENT if self.last else 0)
+        head = _HEADER.pack(MAGIC, self.reserved, self.encoding, self.sequence, self.offset, length, 0)[:14]
+        s1, s2 = _sums(head + self.payload)
+        return head + struct.pack(">H", s2 % self.modulus << 8 | s1 % self.modulus) + self.payload
+
+
+class OpenTrackIOPacket(Struct, frozen=True):
+    """One whole sample with what its header said."""
+
+    sample: TrackSample
+    payload: bytes
+    """The sample's bytes as sent."""
+    encoding: int = JSON
+    sequence_number: int = 0
+    """Of the header; of the last segment when the payload came in several."""
+    modulus: Modulus = 256
+    reserved: int = 0
+    segments: int = 1
+    faults: tuple[str, ...] = ()
+    """Top-level blocks that did not fit their schema and were left out."""
+    cached_static: Static | None = None
+    """The static block in force when the sample brings none."""
+
+    @classmethod
+    def build(cls, sample: TrackSample, *, sequence: int = 0, encoding: int = JSON) -> OpenTrackIOPacket:
+        """A packet of a sample, encoded as JSON or CBOR."""
+        if encoding == CBOR:
+            payload = cbor2.dumps(msgspec.to_builtins(sample))
+        else:
+            payload = msgspec.json.encode(sample)
+        return cls(sample, payload, encoding, sequence & 0xFFFF)
+
+    def __bytes__(self) -> bytes:
+        """The packet as one datagram.
+
+        Raises
+        ------
+        ValueError : the payload is longer than one datagram's header can say (32767 bytes); use `datagrams`.
+        """
+        if len(self.payload) > MAX_SEGMENT:
+            raise ValueError(f"{len(self.payload)} bytes do not fit one datagram")
+        return bytes(Segment(self.encoding, self.sequence_number, 0, True, self.payload, self.modulus, self.reserved))
+
+    def datagrams(self, max_payload: int = SAFE_PAYLOAD, *, same_sequence: bool = False) -> list[bytes]:
+        """The packet cut into datagrams; each counted from `sequence_number`, or all with that number."""
+        pieces = [self.payload[i : i + max_payload] for i in range(0, max(len(self.payload), 1), max_payload)]
+        return [
+            bytes(
+                Segment(
+                    self.encoding,
+                    (self.sequence_number + (0 if same_sequence else i)) & 0xFFFF,
+                    i * max_payload,
+                    i == len(pieces) - 1,
+                    piece,
+                    self.modulus,
+                )
+            )
+            for i, piece in enumerate(pieces)
+        ]
+
+    @property
+    def t_source_ns(self) -> int | None:
+        """`sampleTimestamp`, ns of the sender's epoch (TAI or Unix)."""
+        timing = self.sample.timing
+        if timing is None or timing.sample_timestamp is None:
+            return None
+        return timing.sample_timestamp.ns
+
+    @property
+    def sequence(self) -> int | None:
+        """`timing.sequenceNumber`, else the header's number."""
+        timing = self.sample.timing
+        if timing is not None and timing.sequence_number is not None:
+            return timing.sequence_number
+        return self.sequence_number
+
+    def is_for(self, mapping: Mapping) -> bool:
+        """Whether the source's `source_id` and `source_number` filters let this sample through."""
+        return (mapping.source_id is None or mapping.source_id == self.sample.source_id) and (
+            mapping.source_number is None or mapping.source_number == self.sample.source_number
+        )
+
+    def tracker_from_body(self) -> Array:
+        """The chain of transforms, [4, 4]: M = M0 M1 ... Mn in list order, the first nearest the stage.
+
+        `scale` is not applied: a camera's pose has none.
+        """
+        transforms = self.sample.transforms or ()
+        out = _link(transforms[0])
+        for transform in transforms[1:]:
+            out = out @ _link(transform)
+        return out
+
+    def samples(self, mapping: Mapping, stamp: Stamp) -> list[Sample | LensReading | Refusal]:
+        """The pose and lens in stage units; a sample without transforms only updates the lens."""
+        sample = self.sample
+        lens = lens_reading(sample, sample.static or self.cached_static)
+        if not sample.transforms:
+            if lens is None:
+                return []
+            return [mapping.lens_gate(lens) or lens]
+        quality = "ok"
+        if sample.tracker is not None and sample.tracker.status and sample.tracker.status != "Optical Good":
+            quality = sample.tracker.status
+        return [mapping.sample(self.tracker_from_body(), lens, stamp, sequence=self.sequence, quality=quality)]
+
+
+def _link(transform: Transform) -> Array:
+    t, r = transform.translation, transform.rotation
+    return pose_from_pan_tilt_roll((t.x, t.y, t.z), pan_deg=r.pan, tilt_deg=r.tilt, roll_deg=r.roll)
+
+
+def lens_reading(sample: TrackSample, static: Static | None) -> LensReading | None:
+    """What a sample and the static block in force say about the lens; only the first distortion entry counts."""
+    lens = sample.lens
+    camera = None if static is None else static.camera
+    if lens is None and camera is None:
+        return None
+    size = None if camera is None else camera.active_sensor_physical_dimensions
+    squeeze = None if camera is None or camera.anamorphic_squeeze is None else camera.anamorphic_squeeze
+    width = None if size is None else size.width
+    height = None if size is None else size.height
+    ratio = None if squeeze is None or squeeze.denom == 0 else squeeze.num / squeeze.denom
+    if lens is None:
+        return LensReading(sensor_width_mm=width, sensor_height_mm=height, squeeze=ratio)
+    first = lens.distortion[0] if lens.distortion else None
+    encoders = lens.encoders or lens.raw_encoders
+    return LensReading(
+        focal_length_mm=lens.pinhole_focal_length,
+        focus_distance_m=lens.focus_distance,
+        entrance_pupil_m=lens.entrance_pupil_offset,
+        f_stop=lens.f_stop,
+        t_stop=lens.t_stop,
+        zoom_raw=None if encoders is None else encoders.zoom,
+        focus_raw=None if encoders is None else encoders.focus,
+        iris_raw=None if encoders is None else encoders.iris,
+        radial=None if first is None else first.radial,
+        tangential=None if first is None else first.tangential,
+        model=None if first is None else (first.model or "Brown-Conrady D-U"),
+        overscan=None if first is None else first.overscan,
+        distortion_offset_mm=None
+        if lens.distortion_offset is None
+        else (lens.distortion_offset.x, lens.distortion_offset.y),
+        projection_offset_mm=None
+        if lens.projection_offset is None
+        else (lens.projection_offset.x, lens.projection_offset.y),
+        sensor_width_mm=width,
+        sensor_height_mm=height,
+        squeeze=ratio,
+    )
+
+
+@lru_cache(maxsize=64)
+def _weights(n: int) -> Array:
+    return np.arange(n, 0, -1, dtype=np.float64)
+
+
+def _sums(data: bytes) -> tuple[int, int]:
+    # Fletcher's running sums in closed form: s1 = sum b_i, s2 = sum (n - i) b_i; exact in float64 (< 2^53).
+    values = np.frombuffer(data, dtype=np.uint8).astype(np.float64)
+    return sum(data), int(_weights(len(data)) @ values)
+
+
+def parse_segment(datagram: bytes) -> Segment | Refusal:
+    """Header and payload of one datagram, checked. Never raises."""
+    size = len(datagram)
+    if size < HEADER_SIZE:
+        return Refusal("short", f"{size} of {HEADER_SIZE} header bytes")
+    magic, reserved, encoding, sequence, offset, length, checksum = _HEADER.unpack_from(datagram)
+    if magic != MAGIC:
+        return Refusal("magic", magic.hex())
+    last = bool(length & LAST_SEGMENT)
+    length &= MAX_SEGMENT
+    if size != HEADER_SIZE + length:
+        reason: Literal["short", "long"] = "short" if size < HEADER_SIZE + length else "long"
+        return Refusal(reason, f"{size - HEADER_SIZE} payload bytes, header says {length}")
+    payload = datagram[HEADER_SIZE:]
+    s1, s2 = _sums(datagram[:14] + payload)
+    if checksum == (s2 % 256) << 8 | s1 % 256:
+        modulus: Modulus = 256
+    elif checksum == (s2 % 255) << 8 | s1 % 255:
+        modulus = 255
+    else:
+        return Refusal("checksum", f"{checksum:#06x}")
+    if encoding not in (JSON, CBOR):
+        return Refusal("encoding", f"encoding {encoding:#04x}")
+    if length == 0:
+        return Refusal("short", "no payload")
+    if offset + length > MAX_PAYLOAD:
+        return Refusal("long", f"segment ends at byte {offset + length}")
+    return Segment(encoding, sequence, offset, last, payload, modulus, reserved)
+
+
+def parse(datagram: bytes) -> list[OpenTrackIOPacket | Segment | Refusal]:
+    """One datagram: a whole sample, or a `Segment` for the sender's `Assembler`, or a refusal. Never raises."""
+    segment = parse_segment(datagram)
+    if isinstance(segment, Refusal) or segment.offset or not segment.last:
+        return [segment]
+    return [decode(segment)]
+
+
+def decode(segment: Segment, segments: int = 1) -> OpenTrackIOPacket | Refusal:
+    """The sample in a whole payload. Never raises."""
+    faults: tuple[str, ...] = ()
+    payload = segment.payload
+    try:
+        if segment.encoding == JSON:
+            try:
+                sample = _JSON.decode(payload)
+            except msgspec.ValidationError:
+                # A live sample is not thrown away for one wrong field: block by block, what does not fit is left out.
+                tree: Any = _ANY_JSON.decode(payload)
+                if not isinstance(tree, dict):
+                    return Refusal("schema", "the payload is not a map")
+                sample, faults = lenient(tree)
+        else:
+            tree = cbor2.loads(payload, max_depth=32)
+            if not isinstance(tree, dict):
+                return Refusal("schema", "the payload is not a map")
+            try:
+                sample = msgspec.convert(tree, TrackSample)
+            except msgspec.ValidationError:
+                sample, faults = lenient(tree)
+    except Exception as error:  # noqa: BLE001 - whatever does not decode is one bad sample
+        return Refusal("malformed", type(error).__name__)
+    refusal = _check(sample, faults)
+    if refusal is not None:
+        return refusal
+    return OpenTrackIOPacket(
+        sample, payload, segment.encoding, segment.sequence, segment.modulus, segment.reserved, segments, faults
+    )
+
+
+def _check(sample: TrackSample, faults: tuple[str, ...]) -> Refusal | None:
+    if "transforms" in faults:
+        return Refusal("schema", "transforms do not fit the schema")
+    protocol = sample.protocol or Protocol()
+    if protocol.name is not None and protocol.name != "OpenTrackIO":
+        return Refusal("magic", "the payload is not OpenTrackIO")
+    if protocol.version and protocol.version[0] not in (0, 1):
+        return Refusal("version", ".".join(map(str, protocol.version)))
+    transforms = sample.transforms or ()
+    if len(transforms) > MAX_TRANSFORMS:
+        return Refusal("depth", f"{len(transforms)} transforms")
+    for transform in transforms:
+        t, r = transform.translation, transform.rotation
+        if not isfinite(t.x + t.y + t.z + r.pan + r.tilt + r.roll):
+            return Refusal("nan", "a transform is not finite")
+    lens = sample.lens
+    if lens is not None:
+        numbers = (lens.pinhole_focal_length, lens.focus_distance, lens.entrance_pupil_offset)
+        if not all(isfinite(v) for v in numbers if v is not None):
+            return Refusal("nan", "a lens value is not finite")
+        for distortion in lens.distortion or ():
+            if not all(map(isfinite, (*distortion.radial, *distortion.tangential))):
+                return Refusal("nan", "a distortion coefficient is not finite")
+    return None
+
+
+def _together(a: Segment, b: Segment) -> bool:
+    """Whether two segments can belong to one payload: numbers equal, or counted in the order of the offsets."""
+    if a.encoding != b.encoding:
+        return False
+    low, high = (a, b) if a.offset < b.offset else (b, a)
+    return (high.sequence - low.sequence) % 65536 < MAX_SEGMENTS
+
+
+class Assembler:
+    """State of one sender: unfinished segments, recent datagrams, the last static block of each source id.
+
+    No clock: an unfinished payload is thrown away when the next one begins.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: dict[int, Segment] = {}
+        self._recent: deque[tuple[int, int, int]] = deque(maxlen=32)
+        self._static: dict[str, Static] = {}
+
+    def feed(self, datagram: bytes) -> list[OpenTrackIOPacket | Refusal]:
+        """What a datagram completes: at most one packet, and refusals. Never raises."""
+        segment = parse_segment(datagram)
+        if isinstance(segment, Refusal):
+            return [segment]
+        key = (segment.sequence, segment.offset, hash(segment.payload))
+        if key in self._recent:
+            return [Refusal("duplicate", f"sequence {segment.sequence}")]
+        self._recent.append(key)
+        if segment.offset == 0 and segment.last:
+            out: list[OpenTrackIOPacket | Refusal] = self._lost()
+            whole = decode(segment)
+        else:
+            out = []
+            if segment.offset in self._pieces or not all(_together(piece, segment) for piece in self._pieces.values()):
+                out = self._lost()
+            if len(self._pieces) >= MAX_SEGMENTS:
+                out = self._lost()
+            self._pieces[segment.offset] = segment
+            joined = self._joined()
+            if joined is None:
+                return out
+            whole = decode(*joined)
+        if isinstance(whole, OpenTrackIOPacket):
+            whole = self._with_static(whole)
+        return [*out, whole]
+
+    def _lost(self) -> list[OpenTrackIOPacket | Refusal]:
+        if not self._pieces:
+            return []
+        count = len(self._pieces)
+        self._pieces.clear()
+        return [Refusal("segment", f"{count} segments of an unfinished payload")]
+
+    def _joined(self) -> tuple[Segment, int] | None:
+        pieces = sorted(self._pieces.values(), key=lambda s: s.offset)
+        first, last = pieces[0], pieces[-1]
+        if first.offset != 0 or not last.last:
+            return None
+        at = 0
+        for piece in pieces:
+            if piece.offset != at:
+                return None
+            at += len(piece.payload)
+        if (last.sequence - first.sequence) % 65536 not in (0, len(pieces) - 1):
+            return None
+        self._pieces.clear()
+        payload = b"".join(piece.payload for piece in pieces)
+        return Segment(last.encoding, last.sequence, 0, True, payload, last.modulus, last.reserved), len(pieces)
+
+    def _with_static(self, packet: OpenTrackIOPacket) -> OpenTrackIOPacket:
+        source = packet.sample.source_id or ""
+        static = packet.sample.static
+        if static is not None:
+            if source not in self._static and len(self._static) >= 64:
+                self._static.pop(next(iter(self._static)))
+            self._static[source] = static
+            return packet
+        cached = self._static.get(source)
+        return packet if cached is None else msgspec.structs.replace(packet, cached_static=cached)
