@@ -24,6 +24,28 @@ settings.register_profile("ci", parent=settings.get_profile("here"), derandomize
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
+BUDGETS_S = {"unit": 120, "truth": 90, "e2e": 120, "timing": 120, "console": 120}
+"""What each kind of test may take on two cores with software GL, in the default run."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says what each kind of test took of its budget (a worker's share, when several ran side by side)."""
+    workers = max(1, config.getoption("numprocesses", None) or 1)
+    took_s: dict[str, float] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if not isinstance(report, pytest.TestReport):
+                continue
+            folder = report.nodeid.partition("/")[2].partition("/")[0]
+            marked = [mark for mark in ("timing", "console") if mark in report.keywords]
+            kind = marked[0] if marked else folder if folder in BUDGETS_S else "unit"
+            took_s[kind] = took_s.get(kind, 0.0) + report.duration / workers
+    told = [f"{kind} {took:.0f} of {BUDGETS_S[kind]} s" for kind, took in sorted(took_s.items())]
+    if told:
+        over = any(took > BUDGETS_S[kind] for kind, took in took_s.items())
+        terminalreporter.write_line("time used: " + ", ".join(told), yellow=over)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""
