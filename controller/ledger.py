@@ -1,0 +1,331 @@
+"""The ledger: what happened to every frame slot, and when. Pure: plans and reports in, stamps and counts out.
+
+Stamps of a frame: `sampled received latched published draw_started drawn presented`, CLOCK_MONOTONIC ns. Intervals
+are named as CONTRACTS names them (`INTERVALS`). A slot is *presented* when every canvas showed its own frame, and
+*repeated*, with a reason, when an older picture stayed up on any of them: `frames == presented + repeated`, counted
+from the first slot that every canvas reported. A frame that a node made itself because its plan was missing counts
+as presented; how many is told in `made_by_node`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from controller.messages import Percentiles
+from runtime.clock import NS_PER_MS
+from runtime.metronome import Spread
+from stage.plan import REASONS, FramePlan, FrameReport, Reason
+from stage.rate import Rate
+
+INTERVALS: Final = (
+    "receive_to_latch", "latch_to_plan", "receive_to_plan", "plan_to_draw", "draw", "receive_to_present", "own_share",
+)  # fmt: skip
+"""`receive` is the kernel stamp of the newest datagram a camera's pose was made from, `latch` the moment the
+conductor stopped listening for the frame, `plan` its publication, `draw` the node's drawing, `present` the moment
+the canvas was handed over. `own_share` is the controller's own time: arrival to history plus latch to plan, without
+the wait for the latch."""
+
+_LATE_SLOTS: Final = 16
+"""A slot without a report is given up when frames this much newer were seen."""
+_SERIOUS: Final[tuple[Reason, ...]] = (
+    "fenced", "host_stall", "late_plan", "late_draw", "switching", "held", "no_plan", "none",
+)  # fmt: skip
+"""Which reason stands for a slot whose canvases repeated for different ones: the first of these."""
+
+
+class CameraStamps(Struct, frozen=True):
+    """Which packet made one camera's pose in a frame, and when."""
+
+    source: str
+    packet_id: int
+    t_sampled_ns: int
+    t_received_ns: int
+    t_photo_ns: int
+
+
+class NodeStamps(Struct, frozen=True):
+    """When one node drew and presented a frame."""
+
+    t_draw_started_ns: int
+    t_drawn_ns: int
+    t_presented_ns: int
+    plan_hash: int
+    canvases: dict[str, str]
+    """Reason per canvas; `none`: its own frame, on time."""
+
+
+class FrameRecord(Struct):
+    """One frame slot, as far as it is known. Stamps are 0 while unknown."""
+
+    frame: int
+    t_present_ns: int = 0
+    """When it was to leave the node."""
+    t_latched_ns: int = 0
+    t_published_ns: int = 0
+    plan_hash: int = 0
+    show_version: int = 0
+    config_version: int = 0
+    cameras: dict[str, CameraStamps] = msgspec.field(default_factory=dict)
+    nodes: dict[str, NodeStamps] = msgspec.field(default_factory=dict)
+    presented: bool | None = None
+    """None until every canvas has reported, or has been given up."""
+    reason: Reason = "none"
+    counted: bool = False
+    planned: bool = False
+
+
+class Series:
+    """The newest `keep` values of something measured, and the greatest there ever was."""
+
+    def __init__(self, keep: int) -> None:
+        self._values: deque[float] = deque(maxlen=keep)
+        self._greatest = 0.0
+
+    def add(self, value: float) -> None:
+        """Note one value."""
+        self._values.append(value)
+        self._greatest = max(self._greatest, value)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def last(self, count: int) -> list[float]:
+        """The newest `count` values, oldest first."""
+        start = max(0, len(self._values) - count)
+        return list(islice(self._values, start, None))
+
+    def percentiles(self, last: int | None = None) -> Percentiles:
+        """Of the newest `last` values, or of all that are kept; then `max` is the greatest ever."""
+        if last is not None:
+            return percentiles_of(self.last(last))
+        found = percentiles_of(list(self._values))
+        return msgspec.structs.replace(found, max=max(found.max, self._greatest))
+
+
+def percentiles_of(values: Sequence[float]) -> Percentiles:
+    """p50, p95, p99 and maximum by nearest rank; all 0 for no values."""
+    spread = Spread.of(values)
+    return Percentiles(spread.p50, spread.p95, spread.p99, spread.max)
+
+
+class Ledger:
+    """Collects plans and reports of one run, in any order, and says what became of every slot.
+
+    Parameters
+    ----------
+    rate : the show's rate
+    canvases : every canvas that must report a slot before it counts
+    keep : frame records kept for `latest`
+    keep_values : values kept for each percentile
+    """
+
+    def __init__(self, rate: Rate, canvases: Iterable[str], *, keep: int = 4096, keep_values: int = 1 << 17) -> None:
+        self.rate = rate
+        self.canvases = frozenset(canvases)
+        self.presented = 0
+        self.repeated = 0
+        self.made_by_node = 0
+        self.first_frame: int | None = None
+        """The first slot that counts."""
+        self._repeats: Counter[str] = Counter()
+        self._records: OrderedDict[int, FrameRecord] = OrderedDict()
+        self._keep = keep
+        self._keep_values = keep_values
+        self._next: int | None = None
+        self._newest = -1
+        self._series = {name: Series(keep_values) for name in INTERVALS}
+        self._ages: dict[str, Series] = {}
+        self._own_share: Percentiles | None = None
+
+    @property
+    def frames(self) -> int:
+        """Slots counted: `presented + repeated`."""
+        return self.presented + self.repeated
+
+    @property
+    def repeats(self) -> dict[str, int]:
+        """Repeated slots by reason; every reason that occurred."""
+        return {reason: self._repeats[reason] for reason in REASONS if self._repeats[reason]}
+
+    def expect(self, canvases: Iterable[str]) -> None:
+        """From now on these canvases must report a slot (the configuration has changed)."""
+        self.canvases = frozenset(canvases)
+
+    def add_plan(self, plan: FramePlan, *, t_published_ns: int, plan_hash: int = 0) -> None:
+        """A frame plan as it was read from the ring."""
+        record = self._record(plan.frame)
+        record.planned = True
+        record.t_present_ns = plan.t_present_ns
+        record.t_latched_ns = plan.t_latched_ns
+        record.t_published_ns = t_published_ns
+        record.plan_hash = plan_hash
+        record.show_version = plan.show_version
+        record.config_version = plan.config_version
+        record.cameras = {
+            c.id: CameraStamps(c.source, c.packet_id, c.t_sampled_ns, c.t_received_ns, c.t_photo_ns)
+            for c in plan.cameras
+            if c.enabled
+        }
+        if plan.t_latched_ns:
+            self._note("latch_to_plan", t_published_ns - plan.t_latched_ns)
+        for name, camera in record.cameras.items():
+            if not camera.t_received_ns:
+                continue
+            if plan.t_latched_ns:
+                self._note("receive_to_latch", plan.t_latched_ns - camera.t_received_ns)
+            self._note("receive_to_plan", t_published_ns - camera.t_received_ns)
+            ages = self._ages.setdefault(name, Series(self._keep_values))
+            ages.add((camera.t_photo_ns - camera.t_sampled_ns) / NS_PER_MS)
+        # A node may have reported before this reader came to the plan.
+        for node in record.nodes.values():
+            self._note_node(record, node)
+        self._see(plan.frame)
+
+    def add_report(self, report: FrameReport) -> None:
+        """What a node did with one slot. Also a late one, for a slot that was given up already."""
+        record = self._record(report.frame)
+        stamps = NodeStamps(
+            report.t_draw_started_ns,
+            report.t_drawn_ns,
+            report.t_presented_ns,
+            report.plan_hash,
+            {
+                # A canvas that shows its own frame is fine whatever the reason says: no_plan is told apart by it.
+                name: canvas.reason if canvas.presented_frame == report.frame else f"repeat:{canvas.reason}"
+                for name, canvas in report.canvases.items()
+            },
+        )
+        record.nodes[report.node] = stamps
+        if stamps.t_drawn_ns and stamps.t_draw_started_ns:
+            self._note("draw", stamps.t_drawn_ns - stamps.t_draw_started_ns)
+        if record.planned:
+            self._note_node(record, stamps)
+        if self._next is None and self._complete(record):
+            self._next = self.first_frame = report.frame
+        if record.presented is not None:
+            self._decide(record)
+        self._see(report.frame)
+
+    def set_own_share(self, own_share_ms: Percentiles) -> None:
+        """The controller's own share as the conductor measures it: only it sees packets join their histories."""
+        self._own_share = own_share_ms
+
+    def flush(self) -> None:
+        """Decide every slot up to the newest that was reported by anyone: nothing more will come."""
+        reported = max((n for n, r in self._records.items() if r.nodes), default=-1)
+        self._close(reported + 1)
+
+    def latest(self, count: int) -> list[FrameRecord]:
+        """The newest `count` decided slots, oldest first."""
+        found: list[FrameRecord] = []
+        for frame in reversed(self._records):
+            record = self._records[frame]
+            if record.presented is not None:
+                found.append(record)
+                if len(found) == count:
+                    break
+        return sorted(found, key=lambda record: record.frame)
+
+    def record(self, frame: int) -> FrameRecord | None:
+        """One slot, while it is kept."""
+        return self._records.get(frame)
+
+    def latency_ms(self, last: int | None = None) -> dict[str, Percentiles]:
+        """Percentiles of every interval, ms, over the newest `last` values or all."""
+        found = {name: series.percentiles(last) for name, series in self._series.items()}
+        if self._own_share is not None:
+            found["own_share"] = self._own_share
+        return found
+
+    def age_ms(self, last: int | None = None) -> dict[str, Percentiles]:
+        """Per camera: from when its pose was sampled to the photo it was made for, ms."""
+        return {name: series.percentiles(last) for name, series in sorted(self._ages.items())}
+
+    def history_ms(self, interval: str, count: int) -> list[float]:
+        """The newest values of one interval, ms, oldest first."""
+        return self._series[interval].last(count)
+
+    def report(self, *, rt_class: int = 0) -> dict[str, Any]:
+        """The report of `openvolume run --report`: plain data, as CONTRACTS name it."""
+        return {
+            "rate": [self.rate.num, self.rate.den],
+            "frames": self.frames,
+            "presented": self.presented,
+            "repeated": self.repeated,
+            "repeats": self.repeats,
+            "made_by_node": self.made_by_node,
+            "rt_class": rt_class,
+            "latency_ms": msgspec.to_builtins(self.latency_ms()),
+            "age_ms": msgspec.to_builtins(self.age_ms()),
+        }
+
+    def _record(self, frame: int) -> FrameRecord:
+        record = self._records.get(frame)
+        if record is None:
+            record = self._records[frame] = FrameRecord(frame)
+            while len(self._records) > self._keep:
+                self._records.popitem(last=False)
+        return record
+
+    def _note(self, interval: str, ns: int) -> None:
+        self._series[interval].add(ns / NS_PER_MS)
+
+    def _note_node(self, record: FrameRecord, node: NodeStamps) -> None:
+        """Intervals from plan to picture: only of a picture that was drawn from this very plan."""
+        if node.plan_hash != record.plan_hash or not node.t_draw_started_ns:
+            return
+        self._note("plan_to_draw", node.t_draw_started_ns - record.t_published_ns)
+        if node.t_presented_ns:
+            for camera in record.cameras.values():
+                if camera.t_received_ns:
+                    self._note("receive_to_present", node.t_presented_ns - camera.t_received_ns)
+
+    def _complete(self, record: FrameRecord) -> bool:
+        return self.canvases <= {canvas for node in record.nodes.values() for canvas in node.canvases}
+
+    def _see(self, frame: int) -> None:
+        self._newest = max(self._newest, frame)
+        if self._next is None:
+            return
+        self._close(self._newest - _LATE_SLOTS)
+        while (record := self._records.get(self._next)) is not None and self._complete(record):
+            self._decide(record)
+            self._next += 1
+
+    def _close(self, end: int) -> None:
+        """Decide every slot before `end`, reported or not."""
+        while self._next is not None and self._next < end:
+            self._decide(self._record(self._next))
+            self._next += 1
+
+    def _decide(self, record: FrameRecord) -> None:
+        if record.counted:
+            if record.presented:
+                self.presented -= 1
+                self.made_by_node -= record.reason == "no_plan"
+            else:
+                self.repeated -= 1
+                self._repeats[record.reason] -= 1
+        told = {canvas: reason for node in record.nodes.values() for canvas, reason in node.canvases.items()}
+        repeats: set[str] = {reason.partition(":")[2] for reason in told.values() if reason.startswith("repeat:")}
+        if self.canvases - told.keys():
+            # Nobody spoke for a canvas: its node was dead or cut off, and the last picture stayed on the wall.
+            repeats.add("fenced")
+        record.presented = not repeats
+        choices = repeats or set(told.values())
+        record.reason = next((reason for reason in _SERIOUS if reason in choices), "none")
+        record.counted = self.first_frame is not None and record.frame >= self.first_frame
+        if not record.counted:
+            return
+        if record.presented:
+            self.presented += 1
+            self.made_by_node += record.reason == "no_plan"
+        else:
+            self.repeated += 1
+            self._repeats[record.reason] += 1
