@@ -1,32 +1,161 @@
-"""The `render` section of a configuration: how finely and by which rules the walls are drawn."""
+"""The renderer's sections of a configuration file: scenes, stage positions, and how much picture is drawn."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+import numpy as np
+from pydantic import BeforeValidator, Field, StringConstraints
 
-from stage.config import Section
+from renderer.errors import RendererError
+from stage.config import Degrees, Id, Label, Section
+from stage.errors import Problem
+from stage.frames import Array, inverse_pose, pose_from_pan_tilt_roll
+
+SceneMetres = Annotated[float, Field(ge=-100_000.0, le=100_000.0)]
+Ev = Annotated[float, Field(ge=-20.0, le=20.0)]
+Light = Annotated[float, Field(ge=0.0, le=1_000_000.0)]
+Colour = tuple[Light, Light, Light]
+"""Linear Rec.709; 1.0 is 100 nit where it is light."""
+FileName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+def _one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class SceneFileError(RendererError):
+    """A file that a scene names does not exist."""
+
+    code = "renderer.scene_file"
+
+
+class DomeConfig(Section):
+    """An equirectangular picture all round: background and light."""
+
+    file: FileName
+    """HDR, EXR, PNG or JPEG, twice as wide as high; relative to the configuration's folder."""
+    yaw_deg: Degrees = 0.0
+    """Pan of the picture's middle: 0 puts it at the scene's +Y, + turns it to the left."""
+    exposure_ev: Ev = 0.0
+    """Stops added to the picture; at 0 its linear 1.0 is 100 nit."""
+    background: bool = True
+    """Whether it is seen."""
+    light: bool = True
+    """Whether it lights the scene."""
+    light_limit: Light | None = None
+    """Brightest linear value that lights the scene, before exposure: takes the sun's disc out of the light."""
+
+
+class SunConfig(Section):
+    """One directional light, with a shadow."""
+
+    pan_deg: Degrees = 0.0
+    """Where it stands: 0 over the scene's +Y, + to the left."""
+    elevation_deg: Annotated[float, Field(ge=-90.0, le=90.0)] = 45.0
+    illuminance: Light = 3.0
+    """Linear light on a surface that faces it: a white matt one then shows `illuminance / pi`."""
+    colour: Colour = (1.0, 1.0, 1.0)
+    shadow: bool = True
+
+
+class HazeConfig(Section):
+    """Air that takes contrast with distance: light from `d` metres away keeps `exp(-3 d / distance_m)`."""
+
+    distance_m: Annotated[float, Field(gt=0.0, le=1_000_000.0)]
+    """Distance at which 5 % of a thing's own light is left."""
+    colour: Colour = (0.6, 0.7, 0.8)
+
+
+class SceneConfig(Section):
+    """A virtual world: glTF assets in one frame, a dome, a sun. Its frame is the stage's kind (Z up, metres)."""
+
+    label: Label = ""
+    gltf: Annotated[list[FileName], BeforeValidator(_one_or_many)] = []
+    """One asset or several that share their origin; relative to the configuration's folder."""
+    dome: DomeConfig | None = None
+    sun: SunConfig | None = None
+    haze: HazeConfig | None = None
+    ambient: Colour = (0.0, 0.0, 0.0)
+    """Even light from all sides, added to the dome's."""
+    background: Colour = (0.0, 0.0, 0.0)
+    """What is seen where nothing is, when there is no dome."""
+    exposure_ev: Ev = 0.0
+    position: Id | None = None
+    """The stage position it opens with; left out, the stage's origin stands on the scene's."""
+    shadow_range_m: Annotated[float, Field(gt=0.0, le=10_000.0)] = 60.0
+    """How far from the stage the sun's shadows reach in a scene that is larger."""
+
+
+class PositionConfig(Section):
+    """A named stage position: where in a scene the stage's origin stands, and which way its +Y looks."""
+
+    label: Label = ""
+    x_m: SceneMetres = 0.0
+    y_m: SceneMetres = 0.0
+    z_m: SceneMetres = 0.0
+    pan_deg: Degrees = 0.0
+
+    @property
+    def scene_from_stage(self) -> Array:
+        """[4, 4]"""
+        return pose_from_pan_tilt_roll((self.x_m, self.y_m, self.z_m), pan_deg=self.pan_deg)
+
+    @property
+    def stage_from_scene(self) -> Array:
+        """[4, 4]  what a plan's scene carries."""
+        return inverse_pose(self.scene_from_stage)
 
 
 class RenderConfig(Section):
-    """How the walls are drawn. The defaults suit a GPU; software rendering wants a larger `scale`, smaller faces."""
+    """How much picture is drawn."""
 
     scale: Annotated[int, Field(ge=1, le=64)] = 1
-    """Every canvas side is divided by it (previews, tests, machines without a GPU); 1 = every LED."""
-    outer_face_px: Annotated[int, Field(ge=16, le=8192)] = 1024
-    """Side of one face (90 degrees) of the outer cube."""
+    """Canvases are drawn this many times smaller each way (for machines without a GPU); it must divide them."""
     texels_per_led: Annotated[float, Field(ge=0.25, le=4.0)] = 1.25
-    """Inner picture: texels per LED at the densest LED in view."""
-    inner_max_px: Annotated[int, Field(ge=64, le=16384)] = 4096
-    """No inner picture's side grows beyond it."""
+    """Inner pixels for each LED at the densest LED in view."""
+    max_inner_px: Annotated[int, Field(ge=64, le=16384)] = 4096
+    """Longest side of an inner frustum's picture."""
+    outer_px: Annotated[int, Field(ge=16, le=8192)] = 1024
+    """Side of one face of the outer cube."""
+    shadow_px: Annotated[int, Field(ge=64, le=16384)] = 2048
+    """Side of the sun's shadow map."""
+    msaa: Literal[1, 2, 4, 8] = 1
+    """Samples a pixel. 1 on machines without a GPU: 4 costs 2.5 times the picture there."""
+    near_m: Annotated[float, Field(gt=0.0, le=10.0)] = 0.05
+    far_m: Annotated[float, Field(ge=10.0, le=1_000_000.0)] = 20_000.0
     roll_off_knee: Annotated[float, Field(ge=0.1, le=1.0)] = 0.7
-    """Share of a canvas' peak up to which light is shown as it is; 1 = clip, no roll-off."""
+    """Share of a canvas' peak up to which light is shown as it is; 1 = clipped at the peak, no roll-off."""
     roll_off_content: Annotated[float, Field(ge=1.0, le=100.0)] = 2.0
-    """Light, in multiples of the peak, that reaches the peak; everything above is clipped."""
+    """Light, in multiples of the peak, that is shown as the peak; everything above is clipped."""
     dither: bool = True
-    """Static blue-noise dither of the scene (never of patterns)."""
-    work_light_nits: Annotated[float, Field(gt=0.0, le=10000.0)] = 200.0
-    """WORK LIGHT: plain white, no brighter than the canvas' peak."""
-    safe_picture_nits: Annotated[float, Field(gt=0.0, le=10000.0)] = 20.0
+    """Static blue-noise dither of the picture; patterns never have it."""
+    work_light_nits: Annotated[float, Field(gt=0.0, le=10_000.0)] = 200.0
+    """WORK LIGHT: plain white, never brighter than the canvas' peak."""
+    safe_picture_nits: Annotated[float, Field(gt=0.0, le=10_000.0)] = 20.0
     """SAFE PICTURE: brightest part of the neutral slate."""
+
+
+def asset_path(folder: Path, name: str, /, *, path: str = "scenes") -> Path:
+    """The file a scene names: `name` under `folder` (the configuration's), or as it stands when absolute.
+
+    `path` is the value's address, for the error.
+
+    Raises
+    ------
+    SceneFileError
+    """
+    file = folder / name
+    if not file.is_file():
+        raise SceneFileError(
+            Problem(
+                "renderer.scene_file", path, f"there is no file {file}", name, "correct the name or put the file there"
+            )
+        )
+    return file
+
+
+def linear_from_ev(exposure_ev: float, /) -> float:
+    """The factor that `exposure_ev` stops stand for."""
+    return float(np.exp2(exposure_ev))

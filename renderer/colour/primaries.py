@@ -1,49 +1,28 @@
-"""Primaries: 3x3 transforms between linear ACEScg (AP1, ACES white) and the primaries walls and textures use."""
+"""Primaries of the walls: 3x3 transforms from linear ACEScg (AP1, ACES white) to what a canvas is encoded in."""
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Space = Literal["ap1", "rec709", "p3d65", "rec2020"]
+from renderer.working import AP1, REC709, Chromaticities, rgb_from_rgb
+from stage.compiled import Primaries
 
-CHROMATICITIES: Final[dict[Space, tuple[tuple[float, float], ...]]] = {
-    "ap1": ((0.713, 0.293), (0.165, 0.830), (0.128, 0.044), (0.32168, 0.33767)),
-    "rec709": ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), (0.3127, 0.3290)),
+CHROMATICITIES: Final[dict[Primaries, Chromaticities]] = {
+    "rec709": REC709,
     "p3d65": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.3127, 0.3290)),
     "rec2020": ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), (0.3127, 0.3290)),
 }
-"""CIE x, y of red, green, blue and white."""
-
-_BRADFORD: Final = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+"""CIE xy of red, green, blue and white."""
 
 
-def _xyz(xy: tuple[float, float]) -> Array:
-    x, y = xy
-    return np.array([x / y, 1.0, (1.0 - x - y) / y])
+def target_from_ap1(primaries: Primaries) -> NDArray[np.float64]:
+    """[3, 3]  linear RGB of a canvas' primaries from linear AP1; white goes to white (Bradford)."""
+    return rgb_from_rgb(CHROMATICITIES[primaries], AP1)
 
 
-def xyz_from(space: Space) -> Array:
-    """[3, 3]  XYZ (white at Y = 1) from linear RGB of `space`."""
-    red, green, blue, white = CHROMATICITIES[space]
-    primaries = np.stack([_xyz(red), _xyz(green), _xyz(blue)], axis=1)
-    return np.asarray(primaries * np.linalg.solve(primaries, _xyz(white)))
-
-
-def _adapted(source: Space, target: Space) -> Array:
-    """[3, 3]  Bradford adaptation of XYZ from one white to the other."""
-    ratio = (_BRADFORD @ _xyz(CHROMATICITIES[target][3])) / (_BRADFORD @ _xyz(CHROMATICITIES[source][3]))
-    return np.asarray(np.linalg.solve(_BRADFORD, ratio[:, None] * _BRADFORD))
-
-
-def rgb_from_rgb(target: Space, source: Space, /) -> Array:
-    """[3, 3]  linear RGB of `target` from linear RGB of `source`; white maps to white (Bradford)."""
-    return np.asarray(np.linalg.solve(xyz_from(target), _adapted(source, target) @ xyz_from(source)))
-
-
-def convert(colours: ArrayLike, /, *, target: Space, source: Space) -> Array:
-    """Colours, [..., 3], linear RGB of `source`, in linear RGB of `target`."""
-    return np.asarray(np.asarray(colours, dtype=np.float64) @ rgb_from_rgb(target, source).T)
+def ap1_from_target(primaries: Primaries) -> NDArray[np.float64]:
+    """[3, 3]  the inverse of `target_from_ap1`."""
+    return rgb_from_rgb(AP1, CHROMATICITIES[primaries])
