@@ -25,7 +25,7 @@ UNIT = re.compile(
 )
 BARE_QUANTITY = re.compile(
     r"(^|_)(focal_length|distance|delay|duration|timeout|pan|tilt|roll|angle|radius|luminance|interval|lifetime|nodal"
-    r"|diameter|thickness|overscan|latency|age|elevation|azimuth|pitch|yaw|entrance_pupil|sensor_width|sensor_height)$"
+    r"|diameter|thickness|overscan|latency|elevation|azimuth|pitch|yaw|entrance_pupil|sensor_width|sensor_height)$"
 )
 NUMBERS = re.compile(r"^(float|int|np\.float64|Array|tuple\[(float|int)\b.*)( \| None)?$")
 
