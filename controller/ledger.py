@@ -265,6 +265,23 @@ class Ledger:
             "age_ms": msgspec.to_builtins(self.age_ms()),
         }
 
+    def counts(self) -> dict[str, Any]:
+        """What a successor needs to go on counting: plain data."""
+        return {
+            "presented": self.presented,
+            "repeated": self.repeated,
+            "made_by_node": self.made_by_node,
+            "repeats": dict(self._repeats),
+            "first_frame": self.first_frame,
+            "next": self._next,
+        }
+
+    def resume(self, counts: dict[str, Any]) -> None:
+        """Go on from another ledger's `counts`, before anything was added."""
+        self.presented, self.repeated = counts["presented"], counts["repeated"]
+        self.made_by_node, self.first_frame, self._next = counts["made_by_node"], counts["first_frame"], counts["next"]
+        self._repeats = Counter(counts["repeats"])
+
     def _record(self, frame: int) -> FrameRecord:
         record = self._records.get(frame)
         if record is None:

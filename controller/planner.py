@@ -72,6 +72,7 @@ class _CameraMemory:
     viewed_from: Array | None = None
     nearest_m: float = 5.0
     needed_density: float = 0.0
+    drawn_density: float = 0.0
 
 
 @dataclass(slots=True)
@@ -101,6 +102,13 @@ class Planner:
         """The latest overscan of a camera with its causes, for display."""
         memory = self._memory.get(camera_id)
         return memory.overscan if memory else None
+
+    def texels_per_led(self, camera_id: str) -> float:
+        """Texels of the inner picture for each canvas pixel at the densest one in view; 0 when none is."""
+        memory = self._memory.get(camera_id)
+        if memory is None or memory.needed_density <= 0.0:
+            return 0.0
+        return self.limits.texels_per_led * memory.drawn_density / memory.needed_density
 
     def plan(
         self,
@@ -246,6 +254,7 @@ class Planner:
         step = memory.density_step if memory.density_step is not None else 0
         density = 2.0 ** (step / DENSITY_STEPS_PER_OCTAVE)
         density = min(density, self.limits.max_side_px / max(wide, high))
+        memory.drawn_density = density
         return _raster_side(wide * density, self.limits.max_side_px), _raster_side(
             high * density, self.limits.max_side_px
         )

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from stage.compiled import CompiledStage
-from stage.frames import pose
+from stage.frames import Array, pose, pose_from_pan_tilt_roll
 from stage.plan import Action, Matrix16, OuterMode, PlanPattern, matrix16
 
 
@@ -44,6 +44,12 @@ class Nudge(Struct, frozen=True):
     pan_deg: float = 0.0
     tilt_deg: float = 0.0
     roll_deg: float = 0.0
+
+    def pose(self) -> Array:
+        """The correction as a transform, [4, 4]."""
+        return pose_from_pan_tilt_roll(
+            (self.x_m, self.y_m, self.z_m), pan_deg=self.pan_deg, tilt_deg=self.tilt_deg, roll_deg=self.roll_deg
+        )
 
 
 class Show(Struct, frozen=True):
