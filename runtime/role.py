@@ -177,7 +177,7 @@ def run_role(
     code = 0
     with EndSignal() as end:
         try:
-            beat.touch(clock.now_ns())
+            # No heartbeat before it has started: loading may take longer than a running role may be silent.
             role.start()
             _drive(role, clock, beat, end, quiet_ns)
         except Exception:
