@@ -61,7 +61,7 @@ class Show(Struct, frozen=True):
     scenes: list[ActiveScene] = []
     position: str = ""
     """Name of the stage position in use; `stage_from_scene` is what counts."""
-    stage_from_scene: Matrix16 = matrix16(pose((0.0, 0.0, 0.0)))
+    stage_from_scene: Matrix16 = msgspec.field(default_factory=lambda: matrix16(pose((0.0, 0.0, 0.0))))
     exposure_ev: float = 0.0
     outer_mode: OuterMode = "live"
     outer_every_frames: int = 1

@@ -1,0 +1,471 @@
+"""The node: draws every plan into its canvases and presents it in its slot, whatever else fails.
+
+One state machine over slots: wait for the plan, draw it, hold it until its time, present, report. A plan that never
+comes is made from the one before; a picture that is not ready leaves the last one up, in phase, with the reason
+counted. BLACK, HOLD, SAFE and WORK are read from the action word at presentation, so they hold when every other
+process is dead.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+import msgspec
+
+from controller.action import ActionWord
+from controller.ledger import percentiles_of
+from controller.messages import (
+    KIND_STATUS,
+    STATUS_CAPACITY,
+    Abort,
+    Alarm,
+    Failed,
+    NodeStatus,
+    Prepare,
+    Prepared,
+    RoleState,
+    encode,
+)
+from controller.planner import repeat_plan
+from controller.post import Post
+from controller.rundir import RunDir
+from controller.show import Snapshot, decode_snapshot
+from runtime.clock import NS_PER_MS, NS_PER_S, Clock
+from runtime.rights import Rights, SlackCollector, fifo_is_wise, freeze_garbage, take_fifo
+from runtime.ring import RingReader, RingWriter, fourcc
+from stage.errors import OpenVolumeError, Problem
+from stage.plan import (
+    CanvasReport,
+    FramePlan,
+    FrameReport,
+    Reason,
+    decode_plan,
+    encode_plan,
+    encode_report,
+    plan_hash,
+)
+from stage.rate import Rate
+
+log = logging.getLogger(__name__)
+
+KIND_PLAN = fourcc("PLAN")
+KIND_REPORT = fourcc("REPT")
+REPORT_SLOTS = 1024
+REPORT_CAPACITY = 4032
+FIFO_PRIORITY = 20
+STATUS_NS = NS_PER_S // 10
+IDLE_NS = NS_PER_S // 20
+GUARD_NS = 1_000_000
+DRAW_WINDOW = 256
+EXPECTED_FROM = 32
+GRACE_SHARE = 8
+"""A picture ready within a period / GRACE_SHARE after its deadline still counts as that slot's."""
+
+
+class Painter(Protocol):
+    """What draws and shows pictures: the real one holds a GL context and rings, a test's holds a virtual cost."""
+
+    @property
+    def canvases(self) -> Sequence[str]:
+        """Ids of the canvases it draws now."""
+
+    @property
+    def device(self) -> str:
+        """Name of the renderer."""
+
+    @property
+    def software(self) -> bool:
+        """Whether it draws on the CPU."""
+
+    def prepare(self, snapshot: Snapshot) -> Iterator[None]:
+        """Get a version ready in slices; change nothing shown. Raises OpenVolumeError."""
+
+    def draw(self, plan: FramePlan) -> None:
+        """Draw the plan's pictures and wait until their pixels are there."""
+
+    def present(self, plan: FramePlan, plan_hash: int, action: str) -> None:
+        """Show what was drawn last (or the action's picture) as the plan's frame."""
+
+    def close(self) -> None:
+        """Give everything back."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    plan: FramePlan
+    hash: int
+    made_up: bool
+    """Made from the plan before, because none came."""
+    t_started_ns: int
+    t_drawn_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    plan: FramePlan
+    hash: int
+    late: bool
+    """Came when its drawing should have begun already."""
+
+
+class Node:
+    """Role. `painter` is made in `start`, on the thread that steps."""
+
+    def __init__(
+        self,
+        *,
+        run: RunDir,
+        name: str,
+        clock: Clock,
+        painter: Callable[[], Painter],
+        fifo: bool = True,
+    ) -> None:
+        self._run, self._name, self._clock, self._make_painter, self._fifo = run, name, clock, painter, fifo
+        self._plans: RingReader | None = None
+        self._plans_n = 0
+        self._waiting: dict[int, _Arrived] = {}
+        self._last: tuple[FramePlan, int] | None = None
+        self._t0_ns = 0
+        self._rate = Rate(24)
+        self._slot: int | None = None
+        self._drawn: _Drawn | None = None
+        self._shown: int = 0
+        self._asked_ns: int | None = None
+        self._stalled = False
+        self._switched = False
+        self._draw_ns: deque[int] = deque(maxlen=DRAW_WINDOW)
+        self._jobs: deque[tuple[Prepare, Iterator[None], int]] = deque()
+        self._known: set[int] = set()
+        self._refused: dict[int, Failed] = {}
+        self._presented = self._repeated = 0
+        self._repeats: dict[str, int] = {}
+        self._status_due_ns = 0
+        self._rights = Rights(0, "not asked for")
+        self._alarms: dict[str, Alarm] = {}
+        self._garbage = SlackCollector()
+
+    # --- role ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Context, rings, the version that holds now; then rights, because a context made under FIFO would starve."""
+        self._post = Post(self._run.node_socket(self._name))
+        self._action = ActionWord(self._run.action_word)
+        self._status = RingWriter.create(
+            self._run.node_status(self._name), kind=KIND_STATUS, slots=4, capacity=STATUS_CAPACITY
+        )
+        self._reports = RingWriter.create(
+            self._run.reports(self._name), kind=KIND_REPORT, slots=REPORT_SLOTS, capacity=REPORT_CAPACITY
+        )
+        self._painter = self._make_painter()
+        snapshot = decode_snapshot(self._run.snapshot(self._run.current_version()).read_bytes())
+        for _ in self._painter.prepare(snapshot):
+            pass
+        self._known.add(snapshot.show.config_version)
+        if self._fifo and fifo_is_wise(software_gl=self._painter.software):
+            self._rights = take_fifo(FIFO_PRIORITY)
+        freeze_garbage()
+        self._publish_status(self._clock.now_ns(), "ready")
+
+    def wake_fds(self) -> Sequence[int]:
+        """The letter box, which is also the doorbell; not while a finished picture waits for its time."""
+        return () if self._slot is not None and self._is_ready(self._slot) else (self._post.fileno(),)
+
+    def step(self, now_ns: int) -> int:
+        """Do what the present instant asks for; when to be called again."""
+        asked = self._asked_ns
+        self._stalled = asked is not None and now_ns - asked > self._grace_ns
+        self._letters()
+        self._read_plans(now_ns)
+        self._asked_ns = self._advance(now_ns)
+        return self._asked_ns
+
+    def stop(self) -> None:
+        """The last pictures stay in their rings."""
+        self._publish_status(self._clock.now_ns(), "stopped")
+        self._painter.close()
+        self._post.close()
+        self._reports.close()
+        self._status.close()
+        self._action.close()
+
+    # --- slots --------------------------------------------------------------------------------------------------
+
+    def _advance(self, now_ns: int) -> int:
+        while True:
+            if self._slot is None:
+                self._housekeeping(now_ns, now_ns + IDLE_NS)
+                return now_ns + IDLE_NS
+            slot = self._slot
+            due_ns = self._due_ns(slot)
+            if self._is_ready(slot):
+                if now_ns < due_ns:
+                    return due_ns
+                self._present(slot)
+                now_ns = self._clock.now_ns()
+                self._housekeeping(now_ns, self._latest_start_ns(self._slot))
+                now_ns = self._clock.now_ns()
+                continue
+            if now_ns >= due_ns + self._grace_ns:
+                self._repeat(slot, now_ns)
+                continue
+            overdue = self._drawn
+            if overdue is not None and due_ns - now_ns < self._expected_ns:
+                # Too late to draw this slot: the late picture is newer than the one on the wall, show that.
+                if now_ns < due_ns:
+                    return due_ns
+                self._show_overdue(slot, overdue)
+                now_ns = self._clock.now_ns()
+                continue
+            if slot in self._waiting:
+                arrived = self._waiting[slot]
+                self._draw(arrived.plan, arrived.hash, made_up=False)
+            elif self._plan_waits:
+                self._read_plans(now_ns)
+            elif now_ns >= (start_ns := self._latest_start_ns(slot)) and self._last is not None:
+                plan = self._last[0]
+                while plan.frame < slot:
+                    plan = repeat_plan(plan)
+                self._draw(plan, plan_hash(encode_plan(plan)), made_up=True)
+            else:
+                return min(start_ns, due_ns)
+            now_ns = self._clock.now_ns()
+
+    def _draw(self, plan: FramePlan, hash_: int, *, made_up: bool) -> None:
+        started_ns = self._clock.now_ns()
+        if plan.config_version not in self._known:
+            self._fetch(plan)
+        try:
+            self._painter.draw(plan)
+        except OpenVolumeError as error:
+            self._alarm(Alarm("node.draw_failed", f"nodes/{self._name}", str(error), "critical"))
+            self._waiting.pop(plan.frame, None)
+            self._last = (plan, hash_)
+            self._repeat(plan.frame, self._clock.now_ns(), reason="switching")
+            return
+        drawn_ns = self._clock.now_ns()
+        self._draw_ns.append(drawn_ns - started_ns)
+        self._drawn = _Drawn(plan, hash_, made_up, started_ns, drawn_ns)
+        self._last = (plan, hash_)
+
+    def _is_ready(self, slot: int) -> bool:
+        """Whether the slot's own picture is drawn, and was in time."""
+        drawn = self._drawn
+        return drawn is not None and drawn.plan.frame == slot and drawn.t_drawn_ns < self._due_ns(slot) + self._grace_ns
+
+    def _present(self, slot: int) -> None:
+        drawn = self._drawn
+        assert drawn is not None
+        action = self._action.read().action
+        if action == "hold":
+            self._report(slot, drawn, self._clock.now_ns(), "held", presented=False)
+        else:
+            self._painter.present(drawn.plan, drawn.hash, action)
+            self._shown = slot
+            self._report(slot, drawn, self._clock.now_ns(), "no_plan" if drawn.made_up else "none", presented=True)
+        self._drawn = None
+        self._next_slot(slot)
+
+    def _show_overdue(self, slot: int, drawn: _Drawn) -> None:
+        action = self._action.read().action
+        if action != "hold":
+            self._painter.present(drawn.plan, drawn.hash, action)
+            self._shown = drawn.plan.frame
+        self._report(slot, drawn, self._clock.now_ns(), "late_draw", presented=False)
+        self._drawn = None
+        self._next_slot(slot)
+
+    def _repeat(self, slot: int, now_ns: int, reason: Reason | None = None) -> None:
+        """The last picture stays up for this slot."""
+        if reason is None:
+            arrived = self._waiting.get(slot)
+            if self._switched:
+                reason = "switching"
+            elif self._stalled:
+                reason = "host_stall"
+            elif arrived is not None and arrived.late:
+                reason = "late_plan"
+            else:
+                reason = "late_draw"
+        self._switched = False
+        self._report(slot, self._drawn, now_ns, reason, presented=False)
+        self._next_slot(slot)
+
+    def _next_slot(self, slot: int) -> None:
+        self._slot = slot + 1
+        for frame in [frame for frame in self._waiting if frame <= slot]:
+            del self._waiting[frame]
+
+    def _report(self, slot: int, drawn: _Drawn | None, t_ns: int, reason: Reason, *, presented: bool) -> None:
+        if presented:
+            self._presented += 1
+        else:
+            self._repeated += 1
+            self._repeats[reason] = self._repeats.get(reason, 0) + 1
+        mine = drawn if drawn is not None and drawn.plan.frame == slot else None
+        report = FrameReport(
+            frame=slot,
+            node=self._name,
+            plan_hash=mine.hash if mine else 0,
+            canvases={name: CanvasReport(self._shown, reason) for name in self._painter.canvases},
+            t_draw_started_ns=mine.t_started_ns if mine else 0,
+            t_drawn_ns=mine.t_drawn_ns if mine else 0,
+            t_presented_ns=t_ns,
+        )
+        self._reports.publish(encode_report(report), frame=slot, t_ns=t_ns)
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def _due_ns(self, frame: int) -> int:
+        waiting = self._waiting.get(frame)
+        return waiting.plan.t_present_ns if waiting else self._rate.deadline_ns(self._t0_ns, frame)
+
+    @property
+    def _grace_ns(self) -> int:
+        return self._rate.period_ns // GRACE_SHARE
+
+    @property
+    def _expected_ns(self) -> int:
+        """How long a drawing takes: three of four of the latest were done in this. One slow frame must not make the
+        node stop waiting for plans."""
+        latest = sorted(islice(reversed(self._draw_ns), EXPECTED_FROM))
+        return latest[len(latest) * 3 // 4] if latest else self._rate.period_ns // 2
+
+    def _latest_start_ns(self, frame: int) -> int:
+        """When a drawing must begin at the latest; never before the slot before it begins."""
+        due_ns = self._due_ns(frame)
+        return max(due_ns - self._expected_ns - GUARD_NS, due_ns - self._rate.period_ns)
+
+    # --- plans --------------------------------------------------------------------------------------------------
+
+    @property
+    def _plan_waits(self) -> bool:
+        """Whether the ring holds plans that were not read yet."""
+        return self._plans is not None and self._plans.latest_n > self._plans_n
+
+    def _read_plans(self, now_ns: int) -> None:
+        if self._plans is None:
+            self._plans = RingReader.try_open(self._run.plans, kind=KIND_PLAN)
+            if self._plans is None:
+                return
+            self._plans_n = max(0, self._plans.latest_n - 2)
+        batch = self._plans.read_since(self._plans_n)
+        self._plans_n = batch.latest_n
+        for slot in batch.slots[-4:]:
+            try:
+                plan = decode_plan(slot.data)
+            except msgspec.MsgspecError as error:
+                self._alarm(Alarm("node.plan_unreadable", "plans", str(error), "critical"))
+                continue
+            self._adopt(plan, slot.plan_hash, now_ns)
+
+    def _adopt(self, plan: FramePlan, hash_: int, now_ns: int) -> None:
+        rate = Rate(*plan.rate)
+        t0_ns = plan.t_present_ns - rate.deadline_ns(0, plan.frame)
+        moved = self._slot is not None and abs(self._due_ns(plan.frame) - plan.t_present_ns) > NS_PER_MS
+        if self._slot is None or moved:
+            # The first plan, or a clock that started anew: its slots count from here.
+            self._rate, self._t0_ns = rate, t0_ns
+            self._drawn = None
+            self._waiting.clear()
+            self._slot = plan.frame if plan.t_present_ns > now_ns else rate.frame_at(t0_ns, now_ns) + 1
+        self._rate, self._t0_ns = rate, t0_ns
+        if plan.frame >= self._slot:
+            late = now_ns > self._latest_start_ns(plan.frame)
+            self._waiting[plan.frame] = _Arrived(plan, hash_, late)
+        if self._last is None or plan.frame > self._last[0].frame:
+            self._last = (plan, hash_)
+
+    # --- versions -----------------------------------------------------------------------------------------------
+
+    def _letters(self) -> None:
+        for message in self._post.receive():
+            if isinstance(message, Prepare):
+                self._accept(message)
+            elif isinstance(message, Abort):
+                self._jobs = deque(job for job in self._jobs if job[0].version != message.version)
+
+    def _accept(self, message: Prepare) -> None:
+        if message.config_version in self._known and not message.scenes_changed:
+            self._answer(message, Prepared(message.version, self._name))
+            return
+        try:
+            snapshot = decode_snapshot(self._run.snapshot(message.version).read_bytes())
+        except (OSError, msgspec.MsgspecError) as error:
+            problem = Problem("node.snapshot", str(self._run.snapshot(message.version)), str(error))
+            self._answer(message, Failed(message.version, self._name, [problem]))
+            return
+        self._jobs.append((message, self._painter.prepare(snapshot), self._clock.now_ns()))
+
+    def _fetch(self, plan: FramePlan) -> None:
+        """A plan of a version never announced (this node was away): get it ready now, the last picture stays up."""
+        self._switched = True
+        try:
+            snapshot = decode_snapshot(self._run.snapshot(plan.show_version).read_bytes())
+            for _ in self._painter.prepare(snapshot):
+                pass
+            self._known.add(plan.config_version)
+        except (OSError, msgspec.MsgspecError, OpenVolumeError) as error:
+            self._alarm(Alarm("node.version_missing", f"nodes/{self._name}", str(error), "critical"))
+
+    def _prepare_some(self, until_ns: int) -> None:
+        """Spend the slack on the oldest preparation, slice by slice; a plan that comes goes first."""
+        while self._jobs and self._clock.now_ns() < until_ns and not self._plan_waits:
+            message, slices, began_ns = self._jobs[0]
+            answer: Prepared | Failed
+            try:
+                next(slices)
+                continue
+            except StopIteration:
+                self._known.add(message.config_version)
+                took_ms = (self._clock.now_ns() - began_ns) / NS_PER_MS
+                answer = Prepared(message.version, self._name, took_ms)
+            except OpenVolumeError as error:
+                answer = Failed(message.version, self._name, list(error.problems))
+            self._jobs.popleft()
+            self._answer(message, answer)
+
+    def _answer(self, message: Prepare, answer: Prepared | Failed) -> None:
+        self._post.send(self._run.path / message.reply_to, answer)
+
+    # --- the rest -----------------------------------------------------------------------------------------------
+
+    def _housekeeping(self, now_ns: int, until_ns: int) -> None:
+        if now_ns >= self._status_due_ns:
+            self._publish_status(now_ns, "running" if self._slot is not None else "ready")
+            self._status_due_ns = now_ns + STATUS_NS
+        self._prepare_some(until_ns)
+        self._garbage.collect(until_ns - self._clock.now_ns())
+
+    def _alarm(self, alarm: Alarm) -> None:
+        if alarm.code not in self._alarms:
+            log.error("%s %s", alarm.code, alarm.detail)
+            self._alarms[alarm.code] = msgspec.structs.replace(alarm, since_ns=self._clock.now_ns())
+
+    def _publish_status(self, now_ns: int, state: RoleState) -> None:
+        held = self._action.read()
+        status = NodeStatus(
+            t_ns=now_ns,
+            pid=self._status.writer_pid,
+            node=self._name,
+            state=state,
+            frame=self._shown,
+            show_version=self._last[0].show_version if self._last else 0,
+            config_version=self._last[0].config_version if self._last else 0,
+            rt_class=self._rights.rt_class,
+            renderer=self._painter.device,
+            canvases=list(self._painter.canvases),
+            presented=self._presented,
+            repeated=self._repeated,
+            repeats=self._repeats,
+            draw_ms=percentiles_of([ns / NS_PER_MS for ns in self._draw_ns]),
+            action=held.action,
+            action_stamp_ns=held.stamp_ns,
+            alarms=list(self._alarms.values()),
+        )
+        self._status.publish(encode(status), frame=self._shown, t_ns=now_ns)
+        self._status.heartbeat(now_ns)
