@@ -1,0 +1,271 @@
+"""The whole configuration: the root type over every package's section, and the loader that names every fault.
+
+`load_config("demo")`, `load_config("my/stage.yaml")` or `load_config_text(yaml)` give a `LoadedConfig`;
+`compile_config(loaded)` gives the compiled stage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+import configs
+from renderer.config import PositionConfig, RenderConfig, SceneConfig
+from stage.compile import Compilation, OutputDelay, compile_with_warnings
+from stage.compiled import CompiledStage
+from stage.config import CameraConfig, FrameRate, Id, Label, Section, StageConfig
+from stage.documents import MAX_BYTES, Document, join, read_yaml, validate, with_lines
+from stage.errors import ConfigError, Problem
+from stage.walls import unknown
+from tracking.config import TrackingConfig
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class OutputConfig(Section):
+    """What happens to one canvas after it is drawn."""
+
+    sink: Literal["ring"] = "ring"
+    """ring: shared memory, read by the processor emulators and by programs on this machine."""
+    delay_frames: Annotated[int, Field(ge=0, le=60)] = 0
+    """Frames this canvas is held back by choice, on top of the padding that brings all walls together."""
+    delay_ms: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
+    """What the chain after the processor adds until light, measured."""
+
+
+class HttpConfig(Section):
+    """Where the HTTP API, the WebSocket and the page listen."""
+
+    host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
+    """Loopback unless it is set: 0.0.0.0 lets the network in."""
+    port: Port = 7400
+    """0 = any free port."""
+
+
+class OscConfig(Section):
+    """Where OSC control listens (tracking has ports of its own)."""
+
+    host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
+    port: Port = 7401
+    """0 = any free port."""
+
+
+class ControlConfig(Section):
+    """How operators and programs reach the running show."""
+
+    http: HttpConfig = HttpConfig()
+    osc: OscConfig | None = OscConfig()
+    """`osc: null` turns OSC control off."""
+
+
+class OpenVolumeConfig(Section):
+    """A whole show: the room, its cameras and what tracks them, the worlds on its walls."""
+
+    openvolume: Literal[1]
+    """Version of this format."""
+    name: Id
+    """Names the show in the user's state folder and in every report."""
+    label: Label = ""
+    rate: FrameRate
+    """Frames a second: 23.976, 24, 25, 29.97, 30, 47.952, 48, 50, 59.94, 60 or 120."""
+    stage: StageConfig
+    cameras: dict[Id, CameraConfig] = {}
+    tracking: TrackingConfig = TrackingConfig()
+    scenes: dict[Id, SceneConfig] = {}
+    positions: dict[Id, PositionConfig] = {}
+    render: RenderConfig = RenderConfig()
+    outputs: dict[Id, OutputConfig] = {}
+    """By canvas; a canvas that is not named has an output with defaults."""
+    control: ControlConfig = ControlConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A configuration that is valid by itself, with the text it came from."""
+
+    config: OpenVolumeConfig
+    path: Path | None
+    """The file, absolute; None when it came as text."""
+    source: str
+    sha256: str
+    """Of the source's bytes: tells whether the file changed since a show was stored."""
+    base_dir: Path
+    """Folder that file names in it are relative to."""
+    lines: dict[str, int] = field(default_factory=dict, repr=False)
+    """1-based line of every path."""
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+
+def config_path(name_or_path: str | Path) -> Path:
+    """The file meant on a command line: a path, or the name of a shipped configuration.
+
+    Raises
+    ------
+    ConfigError : neither exists.
+    """
+    text = str(name_or_path)
+    if text in configs.SHIPPED and not Path(text).is_file():
+        return configs.find(text)
+    path = Path(text).expanduser()
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "there is no such file"
+        mend = f"give a YAML file, or one of {', '.join(configs.SHIPPED)}"
+        raise ConfigError(Problem("controller.config_file", text, what, None, mend))
+    return path.resolve()
+
+
+def load_config(name_or_path: str | Path) -> LoadedConfig:
+    """The configuration of a file or of a shipped name.
+
+    Raises
+    ------
+    ConfigError : with every problem, each with path, line, value and mend.
+    """
+    path = config_path(name_or_path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        problem = Problem("controller.config_file", str(path), f"cannot be read: {error.strerror}", None, "")
+        raise ConfigError(problem) from error
+    return _load(data, path=path, base_dir=path.parent)
+
+
+def load_config_text(text: str, *, base_dir: Path | None = None, path: Path | None = None) -> LoadedConfig:
+    """The configuration in a YAML text. `base_dir`: folder its file names are relative to (default: the current).
+
+    Raises
+    ------
+    ConfigError
+    """
+    return _load(text.encode("utf-8", "surrogatepass"), path=path, base_dir=base_dir or Path.cwd())
+
+
+def load_config_data(data: dict[str, Any], *, base_dir: Path) -> LoadedConfig:
+    """The configuration in plain data (a JSON body); its `source` is the same as YAML.
+
+    Raises
+    ------
+    ConfigError
+    """
+    import json
+
+    # JSON is YAML: the text can be stored and loaded again like any other.
+    text = json.dumps(data, indent=1, ensure_ascii=False)
+    config, problems = validate(OpenVolumeConfig, Document(data))
+    if config is None:
+        raise ConfigError(*problems)
+    return LoadedConfig(config, None, text, sha256(text.encode()).hexdigest(), base_dir)
+
+
+def _load(data: bytes, *, path: Path | None, base_dir: Path) -> LoadedConfig:
+    document = read_yaml(data)
+    config, problems = validate(OpenVolumeConfig, document)
+    if config is None:
+        raise ConfigError(*problems)
+    text = data.decode("utf-8-sig")
+    return LoadedConfig(config, path, text, sha256(data).hexdigest(), base_dir, document.lines)
+
+
+def compile_config(loaded: LoadedConfig) -> CompiledStage:
+    """The compiled stage of a configuration; what its sections say about each other is checked too.
+
+    Raises
+    ------
+    ConfigError : with every problem and its line.
+    """
+    return compile_loaded(loaded).stage
+
+
+def compile_loaded(loaded: LoadedConfig) -> Compilation:
+    """As `compile_config`, with the warnings."""
+    config = loaded.config
+    problems = _references(config, loaded.base_dir)
+    result: Compilation | None = None
+    try:
+        result = compile_with_warnings(
+            name=config.name,
+            rate=config.rate,
+            stage=config.stage,
+            cameras=config.cameras,
+            base_dir=loaded.base_dir,
+            scale=config.render.scale,
+            delays={name: OutputDelay(o.delay_frames, o.delay_ms) for name, o in config.outputs.items()},
+        )
+    except ConfigError as error:
+        problems += error.problems
+    if result is None or problems:
+        raise ConfigError(*with_lines(problems, loaded.lines))
+    return Compilation(result.stage, with_lines((*result.warnings, *_warnings(config)), loaded.lines))
+
+
+def _references(config: OpenVolumeConfig, base_dir: Path) -> list[Problem]:
+    """Names in one section that must exist in another, and files that must exist."""
+    problems = [
+        unknown("camera", join("tracking/sources", name, "camera"), source.camera, config.cameras)
+        for name, source in config.tracking.sources.items()
+        if source.camera not in config.cameras
+    ]
+    for name, scene in config.scenes.items():
+        if scene.position is not None and scene.position not in config.positions:
+            problems.append(unknown("position", join("scenes", name, "position"), scene.position, config.positions))
+        files = [(join("scenes", name, "gltf", i), file) for i, file in enumerate(scene.gltf)]
+        if scene.dome is not None:
+            files.append((join("scenes", name, "dome/file"), scene.dome.file))
+        for path, file in files:
+            if not _exists(base_dir / file):
+                detail = f"there is no file {base_dir / file}"
+                problems.append(
+                    Problem("renderer.scene_file", path, detail, file, "correct the name or put the file there")
+                )
+    return problems
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _warnings(config: OpenVolumeConfig) -> list[Problem]:
+    warnings = []
+    listeners = [("control/http/host", config.control.http.host)]
+    if config.control.osc is not None:
+        listeners.append(("control/osc/host", config.control.osc.host))
+    for path, host in listeners:
+        if not is_loopback(host):
+            detail = "open to the network, not only to this machine"
+            warnings.append(Problem("controller.open_to_network", path, detail, host, "127.0.0.1 keeps it local"))
+    tracked = {source.camera for source in config.tracking.sources.values()}
+    warnings += [
+        Problem("controller.untracked", join("cameras", name), "no tracking source moves it", None, "add one")
+        for name in config.cameras
+        if name not in tracked
+    ]
+    if not config.scenes:
+        warnings.append(Problem("controller.no_scene", "scenes", "nothing to show on the walls", None, "add a scene"))
+    return warnings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a listening address is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def config_schema() -> dict[str, Any]:
+    """JSON Schema of the configuration file."""
+    return OpenVolumeConfig.model_json_schema()

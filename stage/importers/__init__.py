@@ -1,0 +1,1 @@
+"""Readers for the surfaces of mesh walls."""

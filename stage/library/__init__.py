@@ -1,0 +1,1 @@
+"""Facts about LED panels and processors of the field, as package data."""
