@@ -155,7 +155,7 @@ def required_overscan(
 
 def error_sides(lens: PlanLens, error: PredictionError, nearest_wall_m: float) -> Sides:
     """Degrees by which a pose error can push the wanted picture beyond each side."""
-    left, right, bottom, top = (abs(a) for a in np.degrees(np.arctan(pinhole_tangents(lens))))
+    left, right, bottom, top = (abs(float(a)) for a in np.degrees(np.arctan(pinhole_tangents(lens))))
     shift = float(np.degrees(np.arctan2(error.position_m, max(nearest_wall_m, 0.1))))
     roll = float(np.radians(abs(error.roll_deg)))
     half_width, half_height = max(left, right), max(top, bottom)

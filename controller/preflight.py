@@ -1,0 +1,191 @@
+"""`openvolume preflight CONFIG`: what this machine and this stage lack before a show, red or green, each with its mend."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from controller.config import LoadedConfig, compile_config, load_config
+from renderer.config import asset_path
+from runtime.clock import SystemClock
+from runtime.rights import Rights, take_fifo
+from runtime.ring import ROOT
+from stage.compiled import CompiledStage
+from stage.errors import OpenVolumeError
+from tracking.config import udp_address
+
+Colour = Literal["green", "amber", "red"]
+
+SHM_SLOTS = 8
+EXIT_LACKS_PART = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: green is well, amber works with a loss that is named, red will not work."""
+
+    part: str
+    colour: Colour
+    detail: str
+    mend: str = ""
+
+
+def preflight(loaded: LoadedConfig) -> list[Finding]:
+    """Look at everything `openvolume run` will need. Nothing is left open or changed."""
+    findings: list[Finding] = []
+    stage = compile_config(loaded)
+    findings.append(Finding("configuration", "green", f"{loaded.name}: {len(stage.cabinets)} cabinets in order"))
+    for look in (_graphics, _rights, _clock, _cores):
+        findings.extend(look())
+    findings.extend(_shared_memory(stage))
+    findings.extend(_processors(stage))
+    findings.extend(_files(loaded))
+    findings.extend(_ports(loaded))
+    return findings
+
+
+def preflight_command(config: str, *, as_json: bool = False) -> int:
+    """Print the findings; 0 when nothing is red, else 3."""
+    findings = preflight(load_config(config))
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
+    else:
+        marks = {"green": "\x1b[32m", "amber": "\x1b[33m", "red": "\x1b[31m"} if sys.stdout.isatty() else {}
+        wide = max(len(finding.part) for finding in findings)
+        for finding in findings:
+            mend = f" -> {finding.mend}" if finding.mend else ""
+            colour = f"{marks.get(finding.colour, '')}{finding.colour:5}{chr(27) + '[0m' if marks else ''}"
+            sys.stdout.write(f"{colour}  {finding.part:{wide}}  {finding.detail}{mend}\n")
+    return EXIT_LACKS_PART if any(finding.colour == "red" for finding in findings) else 0
+
+
+def _graphics() -> Iterator[Finding]:
+    from renderer.device import Device
+
+    try:
+        device = Device.create()
+    except OpenVolumeError as error:
+        problem = error.problems[0]
+        yield Finding("graphics", "red", problem.detail, problem.mend)
+        return
+    try:
+        if device.software:
+            yield Finding(
+                "graphics",
+                "amber",
+                f"{device.renderer}: pictures are drawn on the CPU",
+                "fine for the demo and tests; put a GPU with GL 4.5 into a machine that feeds walls",
+            )
+        else:
+            yield Finding("graphics", "green", device.renderer)
+    finally:
+        device.release()
+
+
+def _rights() -> Iterator[Finding]:
+    found: list[Rights] = []
+    # On a thread of its own: this process keeps its class.
+    thread = threading.Thread(target=lambda: found.append(take_fifo(25)))
+    thread.start()
+    thread.join()
+    rights = found[0]
+    if rights.rt_class:
+        yield Finding("real-time rights", "green", f"SCHED_FIFO {rights.rt_class} is granted")
+    else:
+        yield Finding("real-time rights", "amber", rights.why, rights.mend)
+
+
+def _clock() -> Iterator[Finding]:
+    clock = SystemClock()
+    if clock.tai_assumed:
+        yield Finding(
+            "clock",
+            "amber",
+            "the kernel does not know TAI; 37 s ahead of UTC is assumed",
+            "run ptp4l and phc2sys (linuxptp), or chrony with a leap second file",
+        )
+    else:
+        yield Finding("clock", "green", f"TAI is {clock.tai_offset_s} s ahead of UTC")
+
+
+def _cores() -> Iterator[Finding]:
+    cores = os.cpu_count() or 1
+    if cores < 4:
+        yield Finding("processor cores", "amber", f"{cores}: conductor, node and service share them", "use 4 or more")
+    else:
+        yield Finding("processor cores", "green", str(cores))
+
+
+def _shared_memory(stage: CompiledStage) -> Iterator[Finding]:
+    scale = stage.scale
+    need = sum((c.width_px // scale) * (c.height_px // scale) * 4 * SHM_SLOTS for c in stage.canvases.values())
+    need += 64 << 20
+    try:
+        free = shutil.disk_usage(ROOT).free
+    except OSError as error:
+        yield Finding("shared memory", "red", f"{ROOT}: {error.strerror}", "mount a tmpfs there")
+        return
+    text = f"{need / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free in {ROOT}"
+    if free < need:
+        yield Finding("shared memory", "red", text, "enlarge it (container: --shm-size), or raise render.scale")
+    else:
+        yield Finding("shared memory", "green", text)
+
+
+def _processors(stage: CompiledStage) -> Iterator[Finding]:
+    for processor in stage.processors.values():
+        share = processor.load.get("share", 0.0)
+        text = f"{processor.model}: {share:.0%} of its tightest limit, {processor.latency_frames:g} frames of delay"
+        yield Finding(f"processor {processor.id}", "green" if share <= 1.0 else "red", text)
+
+
+def _files(loaded: LoadedConfig) -> Iterator[Finding]:
+    for name, scene in loaded.config.scenes.items():
+        files = [*scene.gltf, *([scene.dome.file] if scene.dome else [])]
+        try:
+            for file in files:
+                asset_path(loaded.base_dir, file, path=f"scenes/{name}")
+        except OpenVolumeError as error:
+            problem = error.problems[0]
+            yield Finding(f"scene {name}", "red", problem.detail, problem.mend)
+        else:
+            yield Finding(f"scene {name}", "green", ", ".join(Path(file).name for file in files) or "nothing to load")
+
+
+def _ports(loaded: LoadedConfig) -> Iterator[Finding]:
+    control = loaded.config.control
+    yield _port("control page", socket.SOCK_STREAM, control.http.host, control.http.port)
+    if control.osc is not None:
+        yield _port("OSC control", socket.SOCK_DGRAM, control.osc.host, control.osc.port)
+    seen: set[str] = set()
+    for name, source in loaded.config.tracking.sources.items():
+        if source.protocol == "zmq" or source.listen in seen:
+            continue
+        seen.add(source.listen)
+        host, port = udp_address(source.listen)
+        yield _port(f"tracking {name}", socket.SOCK_DGRAM, host, port)
+
+
+def _port(part: str, kind: int, host: str, port: int) -> Finding:
+    protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
+    where = f"{protocol} {host}:{port}"
+    multicast = kind == socket.SOCK_DGRAM and 224 <= int(host.split(".")[0] if host[0].isdigit() else 0) <= 239
+    with contextlib.closing(socket.socket(socket.AF_INET, kind)) as probe:
+        try:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("" if multicast else host, port))
+        except OSError as error:
+            return Finding(
+                part, "red", f"{where}: {error.strerror}", "end the program that uses it, or change the port"
+            )
+    return Finding(part, "green", f"{where} is free")
