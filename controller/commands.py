@@ -1,0 +1,351 @@
+"""The one Command type: a change of the show by address, whoever asks (HTTP, OSC, page, undo). Pure.
+
+`ADDRESSES` is the table of everything that can be changed while the show runs. One address serves the HTTP path, the
+OSC address and the undo log: PATCH /api/v1/cameras/a {"soft_edge_deg": 1} is OSC /cameras/a/soft_edge_deg 1.
+`apply` makes the next show of a show and a command, and tells what every touched address held before: that is the
+undo. Nothing here happens to the running show; `controller.desk` prepares and commits it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+
+from controller.errors import BadValue, UnknownAddress
+from controller.show import ActiveScene, CameraSettings, Nudge, Show
+from controller.store import Change
+from stage.errors import Problem
+from stage.frames import Array, inverse_pose
+from stage.plan import OuterMode, PlanPattern, matrix16
+
+Sides = tuple[float, float, float, float]
+_Angle = Annotated[float, Meta(ge=0.0, le=80.0)]
+_Metres = Annotated[float, Meta(ge=-1000.0, le=1000.0)]
+
+STEP_M: Final = 0.001
+STEP_DEG: Final = 0.01
+"""What one step of a line-up nudge is."""
+
+
+class Command(Struct, frozen=True):
+    """A change that is wanted: absolute values by address, and steps that are added to what stands there."""
+
+    changes: dict[str, Any] = {}
+    steps: dict[str, float] = {}
+    who: str = ""
+    """Who asks, for the log: `http 127.0.0.1`, `osc 127.0.0.1:9000`, `start`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a show's addresses may name: everything from the configuration that commands are checked against."""
+
+    cameras: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
+    scenes: tuple[str, ...] = ()
+    walls: frozenset[str] = frozenset()
+    canvases: frozenset[str] = frozenset()
+    positions: Mapping[str, Array] = field(default_factory=dict)
+    """`scene_from_stage`, [4, 4], by name."""
+    patterns: tuple[str, ...] = ()
+    """Kinds of line-up pictures the renderer draws."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One row of the table.
+
+    pattern : path, `{}` stands for an id; collection : which ids those are (a field of Surroundings); kind : the
+    type a value is converted to; about : a sentence for people; read, write : from a show, into a new one.
+    """
+
+    pattern: str
+    collection: str
+    kind: Any
+    about: str
+    read: Callable[[Show, str], Any]
+    write: Callable[[Show, str, Any, Surroundings], Show]
+
+    @property
+    def numeric(self) -> bool:
+        """Whether steps can be added to it."""
+        return msgspec.inspect.type_info(self.kind).__class__.__name__ in ("FloatType", "IntType")
+
+
+def _camera(name: str, kind: Any, about: str) -> Address:
+    def read(show: Show, camera: str) -> Any:
+        return getattr(show.cameras[camera], name)
+
+    def write(show: Show, camera: str, value: Any, _: Surroundings) -> Show:
+        settings = msgspec.structs.replace(show.cameras[camera], **{name: value})
+        if name == "overscan_deg":
+            # Whoever sets the margin by hand wants to see it: the computed one steps back.
+            settings = msgspec.structs.replace(settings, overscan_mode="fixed")
+        return msgspec.structs.replace(show, cameras={**show.cameras, camera: settings})
+
+    return Address(f"cameras/{{}}/{name}", "cameras", kind, about, read, write)
+
+
+def _nudge(name: str, kind: Any, about: str) -> Address:
+    def read(show: Show, source: str) -> Any:
+        return getattr(show.nudges.get(source, Nudge()), name)
+
+    def write(show: Show, source: str, value: Any, _: Surroundings) -> Show:
+        # Steps of a millimetre must add up to a metre, not to 0.9999999.
+        nudge = msgspec.structs.replace(show.nudges.get(source, Nudge()), **{name: round(value, 9)})
+        # A nudge back at zero stays in the map: the conductor sets what the map names.
+        return msgspec.structs.replace(show, nudges={**show.nudges, source: nudge})
+
+    return Address(f"sources/{{}}/nudge/{name}", "sources", kind, about, read, write)
+
+
+def _plain(path: str, name: str, kind: Any, about: str) -> Address:
+    def read(show: Show, _: str) -> Any:
+        return getattr(show, name)
+
+    def write(show: Show, _: str, value: Any, __: Surroundings) -> Show:
+        return msgspec.structs.replace(show, **{name: value})
+
+    return Address(path, "", kind, about, read, write)
+
+
+def _read_scene(show: Show, _: str) -> str:
+    return max(show.scenes, key=lambda scene: scene.weight).id if show.scenes else ""
+
+
+def _write_scene(show: Show, _: str, scene: str, around: Surroundings) -> Show:
+    if scene not in around.scenes:
+        raise _bad(
+            "scenes/active", "no scene of this show", scene, f"use one of {', '.join(around.scenes) or '(none)'}"
+        )
+    if [active.id for active in show.scenes] == [scene]:
+        return show
+    return msgspec.structs.replace(show, scenes=[ActiveScene(scene)])
+
+
+def _write_position(show: Show, _: str, name: str, around: Surroundings) -> Show:
+    if name == "":
+        return msgspec.structs.replace(show, position="", stage_from_scene=matrix16(np.eye(4)))
+    if name not in around.positions:
+        known = ", ".join(around.positions) or "(none)"
+        raise _bad("position", "no stage position of this show", name, f"use one of {known}")
+    stage_from_scene = matrix16(inverse_pose(around.positions[name]))
+    return msgspec.structs.replace(show, position=name, stage_from_scene=stage_from_scene)
+
+
+def _read_delay(show: Show, canvas: str) -> int:
+    return show.output_delays.get(canvas, 0)
+
+
+def _write_delay(show: Show, canvas: str, frames: int, _: Surroundings) -> Show:
+    return msgspec.structs.replace(show, output_delays={**show.output_delays, canvas: frames})
+
+
+def _read_pattern(show: Show, kind: str) -> bool | list[str]:
+    found = next((pattern for pattern in show.patterns if pattern.kind == kind), None)
+    return False if found is None else (found.targets or True)
+
+
+def _write_pattern(show: Show, kind: str, value: bool | list[str], around: Surroundings) -> Show:
+    targets = value if isinstance(value, list) else []
+    for target in targets:
+        if target not in around.walls and target not in around.cameras:
+            raise _bad(f"patterns/{kind}", "no wall or camera of this show", target, "name a wall or a camera")
+    others = [pattern for pattern in show.patterns if pattern.kind != kind]
+    on = value is not False and value != []
+    return msgspec.structs.replace(show, patterns=[*others, PlanPattern(kind, targets)] if on else others)
+
+
+ADDRESSES: Final[tuple[Address, ...]] = (
+    _camera("enabled", bool, "Whether its inner frustum is on the walls."),
+    _camera("on_air", bool, "Whether it counts as on air: canvases that show it change together."),
+    _camera("rank", Annotated[int, Meta(ge=0, le=63)], "A higher rank covers a lower one."),
+    _camera("overscan_mode", Literal["auto", "fixed", "frozen"], "auto: computed; fixed; frozen: as it stands now."),
+    _camera("overscan_deg", tuple[_Angle, _Angle, _Angle, _Angle],
+            "Left, right, top, bottom, or one number for all; sets the mode to fixed."),
+    _camera("overscan_margin_deg", Annotated[float, Meta(ge=0.0, le=30.0)], "Added to the computed overscan."),
+    _camera("overscan_max_deg", _Angle, "The computed overscan never exceeds it."),
+    _camera("soft_edge_deg", Annotated[float, Meta(ge=0.0, le=20.0)], "Width of the feather, inside the overscan."),
+    _camera("delay_ms", Annotated[float, Meta(ge=-1000.0, le=1000.0)], "Added to the photo time the pose is for."),
+    _nudge("x_m", Annotated[float, Meta(ge=-100.0, le=100.0)], "To the right, metres."),
+    _nudge("y_m", Annotated[float, Meta(ge=-100.0, le=100.0)], "Toward the wall, metres."),
+    _nudge("z_m", Annotated[float, Meta(ge=-100.0, le=100.0)], "Up, metres."),
+    _nudge("pan_deg", Annotated[float, Meta(ge=-360.0, le=360.0)], "+ = left."),
+    _nudge("tilt_deg", Annotated[float, Meta(ge=-90.0, le=90.0)], "+ = up."),
+    _nudge("roll_deg", Annotated[float, Meta(ge=-360.0, le=360.0)], "+ = clockwise seen from behind."),
+    Address("scenes/active", "", str, "The scene on air.", _read_scene, _write_scene),
+    Address("position", "", str, "The named place of the stage in the virtual world; empty: its origin.",
+            lambda show, _: show.position, _write_position),
+    _plain("exposure_ev", "exposure_ev", Annotated[float, Meta(ge=-20.0, le=20.0)], "Of everything on the walls."),
+    _plain("outer/mode", "outer_mode", OuterMode, "live: every frame; every: each k-th; frozen: as it stands."),
+    _plain("outer/every_frames", "outer_every_frames", Annotated[int, Meta(ge=1, le=240)], "k of outer mode every."),
+    _plain("outer/eye_m", "eye_m", tuple[_Metres, _Metres, _Metres], "The eye point the outer is drawn from."),
+    Address("canvases/{}/delay_frames", "canvases", Annotated[int, Meta(ge=0, le=60)],
+            "Whole frames this canvas is held back, before the padding.", _read_delay, _write_delay),
+    Address("patterns/{}", "patterns", bool | list[str],
+            "A line-up picture: true, false, or the walls and cameras it shows on.", _read_pattern, _write_pattern),
+)  # fmt: skip
+"""Everything that can be changed while the show runs."""
+
+
+def find(path: str, around: Surroundings) -> tuple[Address, str]:
+    """The row of the table an address means, and the id in it ("" without one).
+
+    Raises
+    ------
+    UnknownAddress : no such address, or the id names nothing of this show.
+    """
+    parts = path.strip("/").split("/")
+    for address in ADDRESSES:
+        shape = address.pattern.split("/")
+        if len(shape) != len(parts) or any(a not in ("{}", b) for a, b in zip(shape, parts, strict=True)):
+            continue
+        name = parts[shape.index("{}")] if "{}" in shape else ""
+        known = getattr(around, address.collection) if address.collection else ()
+        if name and name not in known:
+            detail = f"no {address.collection.removesuffix('s')} {name!r} in this show"
+            raise _unknown(path, detail, f"use one of {', '.join(sorted(known)) or '(none)'}")
+        return address, name
+    raise _unknown(path, "nothing to change is called this", "GET /api/v1/addresses lists all that can be changed")
+
+
+def convert(address: Address, path: str, value: Any) -> Any:
+    """A value as its address takes it. Numbers are forgiving (1 for 1.0, 1 for true from OSC), never NaN.
+
+    Raises
+    ------
+    BadValue : of the wrong type or out of range.
+    """
+    if address.pattern.endswith("/overscan_deg") and isinstance(value, int | float) and not isinstance(value, bool):
+        value = [value] * 4
+    if (address.kind is bool or address.pattern.startswith("patterns/")) and value in (0, 1):
+        value = bool(value)
+    for number in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(number, float) and not math.isfinite(number):
+            raise _bad(path, "not a finite number", str(number), address.about)
+    try:
+        return msgspec.convert(value, address.kind)
+    except msgspec.ValidationError as error:
+        raise _bad(path, str(error), value, address.about) from None
+
+
+def apply(show: Show, command: Command, around: Surroundings) -> tuple[Show, dict[str, Change]]:
+    """The show after a command, and what each address held before and after. The same show when nothing changes.
+
+    Raises
+    ------
+    UnknownAddress, BadValue : every fault of the command in one error of the first fault's class; nothing applies.
+    """
+    problems: list[Problem] = []
+    kind: type[UnknownAddress | BadValue] | None = None
+    before: dict[str, Any] = {}
+    found: list[tuple[str, Address, str]] = []
+    after = show
+    for path, wanted, is_step in [
+        *((path, value, False) for path, value in command.changes.items()),
+        *((path, value, True) for path, value in command.steps.items()),
+    ]:
+        path = path.strip("/")
+        try:
+            address, name = find(path, around)
+            if is_step:
+                if not address.numeric:
+                    raise _bad(path, "steps can be added to numbers only", wanted, address.about)
+                wanted = address.read(after, name) + convert(address, path, wanted)
+            value = convert(address, path, wanted)
+            if path not in before:
+                before[path] = address.read(show, name)
+                found.append((path, address, name))
+            after = address.write(after, name, value, around)
+        except (UnknownAddress, BadValue) as error:
+            problems.extend(error.problems)
+            kind = kind or type(error)
+    if kind is not None:
+        raise kind(*problems)
+    changes: dict[str, Change] = {}
+    for path, address, name in found:
+        if (value := address.read(after, name)) == before[path]:
+            continue
+        changes[path] = Change(before[path], value)
+        if path.endswith("/overscan_deg"):
+            # Writing the value moves the mode: an undo must restore both, also when this command left the mode alone.
+            mode = path.removesuffix("overscan_deg") + "overscan_mode"
+            changes[mode] = Change(show.cameras[name].overscan_mode, after.cameras[name].overscan_mode)
+    return (after, changes) if changes else (show, {})
+
+
+def undo_of(changes: Mapping[str, Change]) -> Command:
+    """The command that puts back what the addresses held before. Modes last: writing a value may move them."""
+    ordered = sorted(changes, key=lambda path: path.endswith("overscan_mode"))
+    return Command(changes={path: changes[path].before for path in ordered})
+
+
+def carry_over(old_first: Show, old: Show, new_first: Show) -> Show:
+    """The show of a new configuration with the operators' live changes kept where they still make sense.
+
+    A setting keeps its live value when the operator had moved it and the configuration did not: when the file
+    changed too, the file is newer and wins.
+    """
+
+    def kept(name: str) -> Any:
+        first, live, new = getattr(old_first, name), getattr(old, name), getattr(new_first, name)
+        return live if live != first and new == first else new
+
+    cameras = {}
+    for camera, settings in new_first.cameras.items():
+        before, live = old_first.cameras.get(camera), old.cameras.get(camera)
+        if before is not None and live is not None:
+            fields = {
+                name: getattr(live, name)
+                for name in CameraSettings.__struct_fields__
+                if getattr(live, name) != getattr(before, name) and getattr(settings, name) == getattr(before, name)
+            }
+            settings = msgspec.structs.replace(settings, **fields)
+        cameras[camera] = settings
+    delays = {
+        canvas: old.output_delays[canvas]
+        if canvas in old.output_delays and old_first.output_delays.get(canvas) == frames
+        else frames
+        for canvas, frames in new_first.output_delays.items()
+    }
+    return msgspec.structs.replace(
+        new_first,
+        cameras=cameras,
+        output_delays=delays,
+        nudges=old.nudges,
+        patterns=old.patterns,
+        exposure_ev=kept("exposure_ev"),
+        outer_mode=kept("outer_mode"),
+        outer_every_frames=kept("outer_every_frames"),
+        eye_m=kept("eye_m"),
+        seed=old.seed,
+    )
+
+
+def settle(show: Show, around: Surroundings, *, wanted: Show) -> Show:
+    """`show` with the scene, position and nudges of `wanted` where the surroundings still know them."""
+    scenes = [scene for scene in wanted.scenes if scene.id in around.scenes]
+    if scenes:
+        total = sum(scene.weight for scene in scenes) or 1.0
+        scenes = [msgspec.structs.replace(scene, weight=scene.weight / total) for scene in scenes]
+        show = msgspec.structs.replace(show, scenes=scenes)
+    if wanted.position in around.positions:
+        show = _write_position(show, "", wanted.position, around)
+    targets = around.walls | around.cameras
+    patterns = [p for p in show.patterns if p.kind in around.patterns and set(p.targets) <= targets]
+    nudges = {source: nudge for source, nudge in show.nudges.items() if source in around.sources}
+    return msgspec.structs.replace(show, patterns=patterns, nudges=nudges)
+
+
+def _bad(path: str, detail: str, value: Any, mend: str) -> BadValue:
+    return BadValue(Problem(BadValue.code, path, detail, value, mend))
+
+
+def _unknown(path: str, detail: str, mend: str) -> UnknownAddress:
+    return UnknownAddress(Problem(UnknownAddress.code, path, detail, None, mend))

@@ -1,0 +1,59 @@
+"""Errors of the controller package: what a person or a program asked of a running show that cannot be done."""
+
+from __future__ import annotations
+
+from stage.errors import OpenVolumeError
+
+
+class ControllerError(OpenVolumeError):
+    """Base of the controller package's errors."""
+
+    code = "controller.error"
+
+
+class UnknownAddress(ControllerError):
+    """An address that names nothing of this show."""
+
+    code = "controller.unknown_address"
+
+
+class BadValue(ControllerError):
+    """A value that the address does not take."""
+
+    code = "controller.bad_value"
+
+
+class NothingToUndo(ControllerError):
+    """No change is left that could be undone."""
+
+    code = "controller.nothing_to_undo"
+
+
+class ChangeRefused(ControllerError):
+    """A process could not prepare the change; the running version stays."""
+
+    code = "controller.change_refused"
+
+
+class ChangeTimedOut(ControllerError):
+    """A process did not answer in time; the running version stays."""
+
+    code = "controller.change_timed_out"
+
+
+class ConductorAbsent(ControllerError):
+    """Nobody makes frame plans at the moment, so nothing can change."""
+
+    code = "controller.conductor_absent"
+
+
+class StoreError(ControllerError):
+    """The show's database cannot be used."""
+
+    code = "controller.store"
+
+
+class PortInUse(ControllerError):
+    """An address to listen on that another program holds, or that this machine does not have."""
+
+    code = "controller.port_in_use"

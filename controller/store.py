@@ -1,0 +1,305 @@
+"""The show's memory: every accepted change as a numbered revision in SQLite, kept through crashes and power cuts.
+
+One database per show name under the user's state folder. WAL with synchronous=FULL: what was acknowledged is on the
+disk. The configuration file is where a history begins; a start resumes the last revision while the file's bytes are
+unchanged, else the file wins (`controller.beginning`). One writer: the service (before it: the start of the run).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+import msgspec
+from msgspec import Struct
+
+from controller.errors import StoreError
+from controller.show import Show
+from stage.errors import Problem
+
+SCHEMA: Final = 1
+KEEP_REVISIONS: Final = 2000
+KEEP_CONFIGS: Final = 50
+
+Kind = Literal["file", "set", "config", "undo", "rollback"]
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS configs (
+    id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, path TEXT NOT NULL, text TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS revisions (
+    rev INTEGER PRIMARY KEY, t_tai_ns INTEGER NOT NULL, who TEXT NOT NULL, kind TEXT NOT NULL,
+    changes BLOB NOT NULL, config INTEGER NOT NULL REFERENCES configs (id), show BLOB NOT NULL, undone_by INTEGER
+);
+"""
+
+
+class Change(Struct, frozen=True):
+    """What one address held before and after."""
+
+    before: Any
+    after: Any
+
+
+class Revision(Struct, frozen=True):
+    """One accepted change."""
+
+    rev: int
+    t_tai_ns: int
+    who: str
+    kind: Kind
+    changes: dict[str, Change]
+    config: int
+    """Number of the configuration it ran with (`Store.config`)."""
+    undone_by: int | None = None
+
+
+class StoredConfig(Struct, frozen=True):
+    """One configuration text."""
+
+    id: int
+    sha256: str
+    path: str
+    text: str
+
+
+def state_folder(name: str) -> Path:
+    """Where the show `name` keeps its state: XDG_STATE_HOME (or ~/.local/state) / openvolume / name."""
+    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    plain = "".join(c if c.isalnum() or c in "-_ ." else "_" for c in name).strip(". ")[:80] or "show"
+    # Two names that look alike once made plain and short must not share a folder.
+    mark = "" if plain == name else "-" + sha256(name.encode()).hexdigest()[:8]
+    return Path(home).expanduser() / "openvolume" / (plain + mark)
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a configuration text, hexadecimal."""
+    return sha256(text.encode()).hexdigest()
+
+
+class Store:
+    """The database of one show. Calls block on the disk: the service makes them from a thread of their own.
+
+    Attributes
+    ----------
+    path : the database file
+    damaged : where a damaged database was moved to when this one was opened; None when it was sound
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the store in `folder`, made if absent.
+
+        Raises
+        ------
+        StoreError : the folder or file cannot be written, or it was made by a newer version.
+        """
+        self.path = folder / "show.db"
+        self.damaged: Path | None = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                self._db = self._open()
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                self.damaged = self._move_aside()
+                self._db = self._open()
+        except (OSError, sqlite3.Error) as error:
+            raise _store_error(self.path, str(error)) from error
+
+    def _open(self) -> sqlite3.Connection:
+        # The service uses it from one worker thread, which is not the thread that opened it.
+        db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=5.0)
+        try:
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                db.execute(f"PRAGMA {pragma}")
+            (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+            (schema,) = db.execute("PRAGMA user_version").fetchone()
+            if schema > SCHEMA:
+                raise _store_error(self.path, f"was written by a newer version (schema {schema})")
+            db.executescript(_TABLES)
+            db.execute(f"PRAGMA user_version={SCHEMA}")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _move_aside(self) -> Path:
+        number = 1
+        while (aside := self.path.with_name(f"show.db.damaged-{number}")).exists():
+            number += 1
+        self.path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                self.path.with_name(self.path.name + suffix).rename(aside.with_name(aside.name + suffix))
+        return aside
+
+    @property
+    def file_hash(self) -> str:
+        """Hash of the configuration file the history goes on from; empty before the first start."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'file_sha256'").fetchone()
+        return row[0] if row else ""
+
+    @property
+    def last_rev(self) -> int:
+        """Number of the newest revision; 0 before the first."""
+        (rev,) = self._db.execute("SELECT coalesce(max(rev), 0) FROM revisions").fetchone()
+        return int(rev)
+
+    def begin(self, *, file_text: str, file_path: str, show: Show, who: str, t_tai_ns: int) -> Revision:
+        """Start a history anew from a configuration file; older revisions stay to be looked at.
+
+        `show.version` and `show.config_version` are given here: the next revision, a new configuration.
+        """
+        with self._transaction():
+            config = self._add_config(file_text, file_path)
+            rev = self.last_rev + 1
+            whole = msgspec.structs.replace(show, version=rev, config_version=config)
+            revision = Revision(rev, t_tai_ns, who, "file", {}, config)
+            self._insert(revision, whole)
+            self._db.execute(
+                "INSERT INTO meta VALUES ('file_sha256', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (text_hash(file_text),),
+            )
+            self._prune()
+        return revision
+
+    def add_config(self, text: str, path: str) -> int:
+        """Keep a configuration text; its number, the same for the same text and path."""
+        with self._transaction():
+            return self._add_config(text, path)
+
+    def append(self, revision: Revision, show: Show, *, undoes: int | None = None, replaces: int | None = None) -> None:
+        """Keep an accepted change; on the disk when this returns.
+
+        undoes : revision that it takes back; replaces : revision of the same gesture that it stands for from now on.
+
+        Raises
+        ------
+        StoreError : the disk is full or gone. Nothing was kept.
+        """
+        with self._transaction():
+            if replaces is not None:
+                self._db.execute("DELETE FROM revisions WHERE rev = ?", (replaces,))
+            self._insert(revision, show)
+            if undoes is not None:
+                self._db.execute("UPDATE revisions SET undone_by = ? WHERE rev = ?", (revision.rev, undoes))
+
+    def last(self) -> tuple[Revision, Show] | None:
+        """The newest revision with its show, or None."""
+        return self.get(self.last_rev)
+
+    def get(self, rev: int) -> tuple[Revision, Show] | None:
+        """One revision with its show; None when there is none of that number (any more)."""
+        row = self._db.execute("SELECT * FROM revisions WHERE rev = ?", (rev,)).fetchone()
+        if row is None:
+            return None
+        return _revision(row), msgspec.msgpack.decode(row[6], type=Show)
+
+    def config(self, number: int) -> StoredConfig | None:
+        """One configuration; None when there is none of that number (any more)."""
+        row = self._db.execute("SELECT id, sha256, path, text FROM configs WHERE id = ?", (number,)).fetchone()
+        return StoredConfig(*row) if row else None
+
+    def revisions(self, *, before: int | None = None, limit: int = 50) -> list[Revision]:
+        """The newest revisions, newest first, older than `before`."""
+        query = "SELECT * FROM revisions WHERE rev < ? ORDER BY rev DESC LIMIT ?"
+        return [_revision(row) for row in self._db.execute(query, (before if before is not None else 1 << 62, limit))]
+
+    def last_undoable(self, prefix: str = "") -> Revision | None:
+        """The newest change not taken back yet that touches an address at or under `prefix`.
+
+        A history begins with the file: what lies before is not undone any more.
+        """
+        for row in self._db.execute("SELECT * FROM revisions ORDER BY rev DESC"):
+            revision = _revision(row)
+            if revision.kind == "file":
+                return None
+            if revision.kind == "undo" or revision.undone_by is not None:
+                continue
+            if any(not prefix or a == prefix or a.startswith(prefix + "/") for a in revision.changes):
+                return revision
+        return None
+
+    def close(self) -> None:
+        """Close it; everything acknowledged is on the disk already."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise _store_error(self.path, str(error)) from error
+
+    def _add_config(self, text: str, path: str) -> int:
+        digest = text_hash(text)
+        row = self._db.execute("SELECT id FROM configs WHERE sha256 = ? AND path = ?", (digest, path)).fetchone()
+        if row:
+            return int(row[0])
+        cursor = self._db.execute("INSERT INTO configs (sha256, path, text) VALUES (?, ?, ?)", (digest, path, text))
+        return int(cursor.lastrowid or 0)
+
+    def _insert(self, revision: Revision, show: Show) -> None:
+        self._db.execute(
+            "INSERT INTO revisions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                revision.rev,
+                revision.t_tai_ns,
+                revision.who,
+                revision.kind,
+                msgspec.json.encode(revision.changes),
+                revision.config,
+                msgspec.msgpack.encode(show),
+                revision.undone_by,
+            ),
+        )
+
+    def _prune(self) -> None:
+        oldest = self.last_rev - KEEP_REVISIONS
+        row = self._db.execute(
+            "SELECT id FROM configs ORDER BY id DESC LIMIT 1 OFFSET ?", (KEEP_CONFIGS - 1,)
+        ).fetchone()
+        oldest_config = row[0] if row else 0
+        current = self.last_rev
+        self._db.execute(
+            "DELETE FROM revisions WHERE rev <> ? AND (rev <= ? OR config < ?)", (current, oldest, oldest_config)
+        )
+        self._db.execute(
+            "DELETE FROM configs WHERE id < ? AND id NOT IN (SELECT config FROM revisions)", (oldest_config,)
+        )
+
+
+def _revision(row: tuple[Any, ...]) -> Revision:
+    changes = msgspec.json.decode(row[4], type=dict[str, Change])
+    return Revision(row[0], row[1], row[2], row[3], changes, row[5], row[7])
+
+
+def _store_error(path: Path, detail: str) -> StoreError:
+    return StoreError(
+        Problem(StoreError.code, str(path), detail, mend="free space, mend the permissions, or set XDG_STATE_HOME")
+    )
