@@ -37,6 +37,8 @@ ROOT: Final = Path("/dev/shm")  # noqa: S108 - the shared-memory mount, not a sc
 # Header words.
 H_MAGIC, H_KIND, H_SLOTS, H_STRIDE, H_DATA, H_LATEST, H_HEARTBEAT, H_PID, H_EPOCH = range(9)
 H_WIDTH, H_HEIGHT, H_ROW, H_PIXEL = range(9, 13)
+# Ours, beyond the pinned words: the last number used under this name before this file was made.
+H_BASE: Final = 13
 # Slot words.
 S_SEQ, S_FRAME, S_T_NS, S_LENGTH, S_CONFIG, S_HASH = range(6)
 
@@ -248,7 +250,8 @@ class RingWriter(_Ring):
         n, epoch = before._last_complete(), before.epoch
         if before.shape == _on_disk(shape):
             before.n = n
-            before._header[H_LATEST] = n
+            if n > before._header[H_BASE]:
+                before._header[H_LATEST] = n
             before._take_over(epoch + 1)
             return before
         try:
@@ -275,11 +278,11 @@ class RingWriter(_Ring):
                         "enlarge the shared-memory mount (container: --shm-size), or lower render.scale",
                     ),
                 ) from error
-            words = [0] * 13
+            words = [0] * 14
             words[H_MAGIC], words[H_KIND], words[H_SLOTS] = MAGIC, shape.kind, shape.slots
             words[H_STRIDE], words[H_DATA] = shape.stride, DATA_OFFSET
             words[H_WIDTH], words[H_HEIGHT] = shape.width, shape.height
-            words[H_ROW], words[H_PIXEL] = shape.row_stride, shape.pixel_format
+            words[H_ROW], words[H_PIXEL], words[H_BASE] = shape.row_stride, shape.pixel_format, n
             os.pwrite(fd, b"".join(word.to_bytes(8, "little") for word in words), 0)
             _lock(path, fd)
             ring = cls(path, os.dup(fd), n=n)
@@ -299,9 +302,9 @@ class RingWriter(_Ring):
         self._header[H_EPOCH] = epoch
 
     def _last_complete(self) -> int:
-        """The newest complete message, also one whose writer died before it could say so in the header."""
+        """The last number used, also when its writer died before it could say so in the header."""
         complete = [words[S_SEQ] // 2 for words in self._words if words[S_SEQ] % 2 == 0]
-        return max(self._header[H_LATEST], *complete) if complete else self._header[H_LATEST]
+        return max(self._header[H_LATEST], self._header[H_BASE], *complete)
 
     def begin(self) -> memoryview:
         """The next slot's memory, all of it, to be filled in place; nobody reads it before `commit`.
