@@ -139,14 +139,17 @@ def load_config(name_or_path: str | Path) -> LoadedConfig:
     return _load(data, path=path, base_dir=path.parent)
 
 
-def load_config_text(text: str, *, base_dir: Path | None = None, path: Path | None = None) -> LoadedConfig:
-    """The configuration in a YAML text. `base_dir`: folder its file names are relative to (default: the current).
+def load_config_text(text: str, path: Path | None = None, *, base_dir: Path | None = None) -> LoadedConfig:
+    """The configuration in a YAML text. File names in it are relative to `base_dir`, or to the folder of `path`
+    (where the text came from), or to the current folder.
 
     Raises
     ------
     ConfigError
     """
-    return _load(text.encode("utf-8", "surrogatepass"), path=path, base_dir=base_dir or Path.cwd())
+    return _load(
+        text.encode("utf-8", "surrogatepass"), path=path, base_dir=base_dir or (path.parent if path else Path.cwd())
+    )
 
 
 def load_config_data(data: dict[str, Any], *, base_dir: Path) -> LoadedConfig:

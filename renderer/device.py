@@ -43,12 +43,14 @@ class NoGLError(RendererError):
     """This machine has no usable OpenGL 4.5 through EGL."""
 
     code = "renderer.no_gl"
+    exit_code = 3
 
 
 class DeviceLostError(RendererError):
     """The GPU did not finish its work, or refuses to say whether it has."""
 
     code = "renderer.device_lost"
+    exit_code = 1
 
 
 class ReadSizeError(RendererError):

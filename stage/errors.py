@@ -32,6 +32,8 @@ class OpenVolumeError(Exception):
     """Base of every error OpenVolume raises on purpose. `problems` is never empty."""
 
     code = "stage.error"
+    exit_code = 2
+    """What a command that meets it ends with: 2 bad input, 1 failed while running, 3 the machine lacks a part."""
 
     def __init__(self, *problems: Problem) -> None:
         self.problems = problems

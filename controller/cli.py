@@ -1,0 +1,215 @@
+"""The `openvolume` command. Each command loads its own part only when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stage.errors import OpenVolumeError
+
+app = typer.Typer(
+    name="openvolume",
+    help="A real-time controller for LED volumes.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+# Newer typers carry their own copy of click: the class is taken from where typer has it.
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
+
+Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file, or demo, yongchuan or minimal.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Kind(StrEnum):
+    """Documents that have a schema."""
+
+    config = "config"
+    plan = "plan"
+
+
+class Action(StrEnum):
+    """What every wall does at once."""
+
+    black = "black"
+    hold = "hold"
+    safe = "safe"
+    work = "work"
+    none = "none"
+
+
+class Protocol(StrEnum):
+    """Tracking protocols a simulated camera speaks."""
+
+    osc = "osc"
+    zmq = "zmq"
+    freed = "freed"
+    opentrackio = "opentrackio"
+
+
+class MoveName(StrEnum):
+    """Camera moves."""
+
+    orbit = "orbit"
+    dolly = "dolly"
+    crane = "crane"
+    handheld = "handheld"
+    tripod = "tripod"
+
+
+@app.command()
+def check(config: Config, json: Json = False) -> None:
+    """Tell what a configuration stands for, or everything that is wrong with it."""
+    from controller.check import check_command
+
+    raise typer.Exit(check_command(config, as_json=json))
+
+
+@app.command()
+def schema(kind: Annotated[Kind, typer.Argument(help="config: the YAML file; plan: the frame plan.")]) -> None:
+    """Print the JSON Schema of the configuration or of the frame plan."""
+    from controller.schema import schema_text
+
+    sys.stdout.write(schema_text(kind.value))
+
+
+@app.command()
+def photo(
+    config: Config,
+    camera: Annotated[str, typer.Option(help="Which camera.")],
+    out: Annotated[Path, typer.Option(help="Folder for the photo and its report; made if it is not there.")],
+    scene: Annotated[str | None, typer.Option(help="Which scene; default: the first.")] = None,
+    pan: Annotated[float | None, typer.Option(help="Degrees, + = left.")] = None,
+    tilt: Annotated[float | None, typer.Option(help="Degrees, + = up.")] = None,
+    roll: Annotated[float | None, typer.Option(help="Degrees, + = clockwise seen from behind.")] = None,
+    x: Annotated[float | None, typer.Option(help="Metres, + = right.")] = None,
+    y: Annotated[float | None, typer.Option(help="Metres, + = toward the wall.")] = None,
+    z: Annotated[float | None, typer.Option(help="Metres, + = up.")] = None,
+    scaled: Annotated[bool, typer.Option("--scaled", help="At render.scale, as the show runs.")] = False,
+) -> None:
+    """Photograph the simulated stage and measure the photo against the truth.
+
+    Angles and places that are not given are the camera's configured ones.
+    """
+    from controller.photo import photo_command
+
+    code = photo_command(
+        config, camera=camera, scene=scene, pan_deg=pan, tilt_deg=tilt, roll_deg=roll, x_m=x, y_m=y, z_m=z,
+        out=out, scaled=scaled,
+    )  # fmt: skip
+    raise typer.Exit(code or 0)
+
+
+@app.command()
+def run(
+    config: Config,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="HTTP port; 0 takes a free one.")] = None,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Send simulated tracking to every source.")] = False,
+    frames: Annotated[int | None, typer.Option(min=1, help="End after so many counted frames.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report here at the end.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ignore stored changes: begin with the file.")] = False,
+) -> None:
+    """Run the show: tracking in, walls out, the API and the page."""
+    from controller.run import run_command
+
+    code = run_command(config, port=port, simulate=simulate, frames=frames, report=report, fresh=fresh)
+    raise typer.Exit(code or 0)
+
+
+@app.command()
+def preflight(config: Config, json: Json = False) -> None:
+    """Tell what this machine and stage lack for a show."""
+    from controller.preflight import preflight_command
+
+    raise typer.Exit(preflight_command(config, as_json=json) or 0)
+
+
+@app.command()
+def simulate(
+    target: Annotated[str, typer.Option(help="HOST:PORT, or a ZeroMQ endpoint.")],
+    move: Annotated[MoveName, typer.Option(help="How the camera moves.")] = MoveName.handheld,
+    protocol: Annotated[Protocol, typer.Option(help="What it speaks.")] = Protocol.opentrackio,
+    camera: Annotated[str, typer.Option(help="Its name on the wire.")] = "a",
+    rate: Annotated[str, typer.Option(help="Samples a second.")] = "120",
+    seconds: Annotated[float | None, typer.Option(min=0.0, help="How long; default: until stopped.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, another variant of the move.")] = 0,
+) -> None:
+    """Send the tracking of a simulated camera move."""
+    from tracking.sender import simulate_command
+
+    code = simulate_command(
+        move=move.value, protocol=protocol.value, target=target, camera=camera, rate=rate, seconds=seconds, seed=seed
+    )
+    raise typer.Exit(code or 0)
+
+
+@app.command()
+def play(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Recorded datagrams (JSON lines).")],
+    target: Annotated[str, typer.Option(help="HOST:PORT.")],
+    speed: Annotated[float, typer.Option(min=0.001, max=1000.0, help="2 = twice as fast.")] = 1.0,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
+) -> None:
+    """Send recorded tracking datagrams at their own pace."""
+    from tracking.play import play_command
+
+    raise typer.Exit(play_command(file, target=target, speed=speed, loop=loop) or 0)
+
+
+@app.command()
+def bench(name: Annotated[str, typer.Argument(metavar="NAME", help="wall or scene.")], json: Json = False) -> None:
+    """Measure this machine."""
+    from controller.bench import bench_command
+
+    raise typer.Exit(bench_command(name, json=json) or 0)
+
+
+@app.command()
+def action(
+    what: Annotated[Action, typer.Argument(help="none gives the walls back to the show.")],
+    run: Annotated[str | None, typer.Option(help="Which running show; default: the only one.")] = None,
+) -> None:
+    """BLACK, HOLD, SAFE PICTURE or WORK LIGHT on every wall, even when the service is dead."""
+    from controller.action import action_command
+
+    raise typer.Exit(action_command(what.value, run=run) or 0)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with 0 good, 1 failed, 2 bad input, 3 the machine lacks a part, 130 stopped."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=arguments, prog_name="openvolume", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except OpenVolumeError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"{problem}\n")
+        return error.exit_code
+    except typer.Exit as error:
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except _USAGE_ERROR as error:
+        error.show()  # type: ignore[attr-defined]
+        return EXIT_BAD_INPUT
+    except BrokenPipeError:
+        # The reader of a pipe left. Nothing more can be told, and closing stdout must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
