@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from controller.config import LoadedConfig, OpenVolumeConfig, compile_loaded, load_config
-from stage.compiled import CompiledStage, Processor, Wall
+from stage.compiled import Cabinet, CompiledStage, MeshTile, Processor, Wall
 from stage.config import MeshWall
 from stage.errors import OpenVolumeError, Problem
 from stage.panels import panels_of
@@ -65,11 +65,15 @@ def summary(loaded: LoadedConfig, stage: CompiledStage, warnings: Iterable[Probl
     lines += _table("Inputs", _inputs(config))
     lines += _table("Scenes", [_scene(config, name) for name in config.scenes])
     drawn = sum(c.width_px * c.height_px for c in stage.canvases.values()) / stage.scale**2
-    led = sum(c.rect_px[2] * c.rect_px[3] for c in (*stage.cabinets, *stage.meshes))
+    led = sum(c.rect_px[2] * c.rect_px[3] for c in _shown(stage))
     scaled = f", drawn at 1/{stage.scale}: {drawn / 1e6:.2f} Mpx" if stage.scale > 1 else ""
     lines += [f"{led / 1e6:.2f} Mpx of LEDs on {len(stage.canvases)} canvases{scaled}"]
     lines += [f"warning: {warning}" for warning in warnings]
     return lines
+
+
+def _shown(stage: CompiledStage) -> list[Cabinet | MeshTile]:
+    return [*stage.cabinets, *stage.meshes]
 
 
 def _table(title: str, rows: Sequence[Sequence[str]]) -> list[str]:
@@ -99,11 +103,11 @@ def _wall(config: OpenVolumeConfig, wall: Wall) -> list[str]:
 def _canvas(stage: CompiledStage, name: str) -> list[str]:
     canvas = stage.canvases[name]
     encoding = canvas.encoding
-    tiles = len({(c.wall, c.rotate, c.flip) for c in (*stage.cabinets, *stage.meshes) if c.canvas == name})
+    walls = len({piece.wall for piece in _shown(stage) if piece.canvas == name})
     return [
         name, f"{canvas.width_px} x {canvas.height_px} px", f"{canvas.width_px * canvas.height_px / 1e6:.2f} Mpx",
         f"{encoding.transfer} {encoding.bits} bit {encoding.peak_nits:,.0f} nits {encoding.primaries} {encoding.range}",
-        f"{tiles} wall{'s' if tiles != 1 else ''} -> {canvas.processor}",
+        f"{walls} wall{'s' if walls != 1 else ''} -> {canvas.processor}",
     ]  # fmt: skip
 
 
