@@ -104,8 +104,8 @@ class Snapshot(Struct, frozen=True):
     show: Show
     config_text: str
     """The configuration the stage was compiled from (YAML)."""
-    config_path: str
-    """Where it came from: relative paths in it start at this file's folder."""
+    base_dir: str
+    """Folder that file names in it are relative to."""
     stage: bytes
     """`stage.compiled.encode_stage` of the compiled stage."""
 

@@ -1,0 +1,121 @@
+"""Tracking as the show sees it: predictions become poses, nudges become alignments, statistics become status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from controller.messages import Alarm, Percentiles, Severity, SourceStatus
+from controller.planner import InnerLimits, TrackedPose
+from controller.show import Nudge
+from renderer.config import RenderConfig
+from stage.cameras import Camera
+from stage.compiled import CompiledStage
+from stage.frames import Array, pan_tilt_roll_from_rotation
+from stage.plan import matrix16
+from tracking.config import PoseOffset, TrackingConfig
+from tracking.inputs import TrackingInputs
+from tracking.predict import PredictedPose
+
+_CRITICAL = ("tracking.source_lost", "tracking.source_bad")
+
+
+def inner_limits(render: RenderConfig) -> InnerLimits:
+    """What the render section says about inner frusta."""
+    return InnerLimits(render.texels_per_led, render.max_inner_px, render.scale)
+
+
+def mounts_of(stage: CompiledStage) -> dict[str, Array]:
+    """`body_from_sensor`, [4, 4], of every camera."""
+    return {camera.id: camera.body_from_sensor for camera in stage.cameras.values()}
+
+
+def tracked_pose(predicted: PredictedPose, camera: Camera) -> TrackedPose:
+    """What the planner is told about a camera: the sensor's pose, and whatever of the lens is tracked."""
+    lens = predicted.sample.lens
+    pupil_m = camera.lens.entrance_pupil_m
+    if lens is not None and lens.entrance_pupil_m is not None:
+        pupil_m = lens.entrance_pupil_m
+    known: dict[str, object] = {}
+    if lens is not None:
+        known = {
+            "focal_length_mm": lens.focal_length_mm,
+            "focus_distance_m": lens.focus_distance_m,
+            "entrance_pupil_m": lens.entrance_pupil_m,
+            "radial": None if lens.radial is None else list(lens.radial),
+            "tangential": None if lens.tangential is None else list(lens.tangential),
+            "distortion_offset_mm": lens.distortion_offset_mm,
+            "projection_offset_mm": lens.projection_offset_mm,
+            "f_stop": lens.f_stop,
+        }
+    return TrackedPose(
+        predicted.sensor_pose(pupil_m),
+        source=predicted.sample.source,
+        packet_id=predicted.sample.packet_id,
+        t_sampled_ns=predicted.sample.t_sampled_ns,
+        t_received_ns=predicted.sample.t_received_ns,
+        quality=predicted.quality,
+        error=predicted.error,
+        **known,  # type: ignore[arg-type]  # names and kinds as TrackedPose has them, above
+    )
+
+
+def nudged(tracking: TrackingConfig, nudges: Mapping[str, Nudge]) -> TrackingConfig:
+    """The tracking section with every line-up nudge put before its source's alignment."""
+    if not nudges:
+        return tracking
+    sources = dict(tracking.sources)
+    for name, nudge in nudges.items():
+        if name not in sources:
+            continue
+        source = sources[name]
+        aligned = nudge.pose() @ source.stage_from_tracker.pose()
+        pan_deg, tilt_deg, roll_deg = pan_tilt_roll_from_rotation(aligned)
+        x_m, y_m, z_m = (float(v) for v in aligned[:3, 3])
+        offset = PoseOffset(x_m=x_m, y_m=y_m, z_m=z_m, pan_deg=pan_deg, tilt_deg=tilt_deg, roll_deg=roll_deg)
+        sources[name] = source.model_copy(update={"stage_from_tracker": offset})
+    return tracking.model_copy(update={"sources": sources})
+
+
+def source_status(inputs: TrackingInputs, now_ns: int) -> dict[str, SourceStatus]:
+    """Every source's state and counts."""
+    out: dict[str, SourceStatus] = {}
+    for name, found in inputs.statistics(now_ns).items():
+        residuals = inputs.residuals(name)
+        turn, move = (residuals[:, 2], residuals[:, 3] * 1000.0) if len(residuals) else (np.zeros(0), np.zeros(0))
+        out[name] = SourceStatus(
+            state="waiting" if found.last_packet_id == 0 and found.state.value == "lost" else found.state.value,
+            protocol=found.protocol,
+            address=found.address,
+            camera=found.camera,
+            datagrams=found.datagrams,
+            samples=found.samples,
+            refused={str(reason): count for reason, count in found.refused.items()},
+            rate_hz=found.rate_hz,
+            age_ms=found.age_ms,
+            jitter_ms=found.jitter_ms,
+            last_packet_id=found.last_packet_id,
+            sender=found.sender,
+            stage_from_tracker=matrix16(inputs.config.sources[name].stage_from_tracker.pose()),
+            prediction_error_deg=_spread(turn),
+            prediction_error_mm=_spread(move),
+        )
+    return out
+
+
+def source_alarms(inputs: TrackingInputs, now_ns: int) -> list[Alarm]:
+    """What a person should know about the inputs."""
+    alarms: list[Alarm] = []
+    for problem in inputs.alarms(now_ns):
+        severity: Severity = "critical" if problem.code in _CRITICAL else "warning"
+        path = problem.path.removeprefix("tracking/")
+        alarms.append(Alarm(problem.code, path, problem.detail, severity, problem.mend, now_ns))
+    return alarms
+
+
+def _spread(values: Array) -> Percentiles:
+    if not len(values):
+        return Percentiles()
+    p50, p95, p99, most = (float(v) for v in np.percentile(np.abs(values), (50, 95, 99, 100), method="nearest"))
+    return Percentiles(p50, p95, p99, most)
