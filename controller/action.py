@@ -13,10 +13,14 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self, get_args
+
+from controller.rundir import is_alive, runs
+from stage.errors import Problem
 
 ActionName = Literal["none", "black", "hold", "safe", "work"]
 ACTIONS: Final[tuple[ActionName, ...]] = get_args(ActionName)
@@ -103,3 +107,27 @@ def write_action(path: Path, action: ActionName, *, stamp_ns: int | None = None)
     """Order `action`, once; `stamp_ns` is now (CLOCK_MONOTONIC) unless told. Raises ValueError as `pack_action`."""
     with ActionWord(path) as word:
         return word.write(action, time.monotonic_ns() if stamp_ns is None else stamp_ns)
+
+
+def action_command(action: str, *, run: str | None = None) -> int:
+    """`openvolume action NAME [--run RUN]`: order an action on a show of this machine. Returns the exit code.
+
+    Without `run` the one running show is meant; with none, or more than one, the order is refused and they are named.
+    It needs neither the service nor the conductor.
+    """
+    found = [directory for directory in runs() if run in (None, directory.run) and is_alive(directory)]
+    if action not in ACTIONS:
+        problem = Problem("controller.action", "action", "not an action", action, f"use one of {', '.join(ACTIONS)}")
+    elif not found:
+        problem = Problem("controller.no_run", "run", "no show runs here", run, "start one: openvolume run CONFIG")
+    elif len(found) > 1:
+        names = ", ".join(directory.run for directory in found)
+        problem = Problem(
+            "controller.many_runs", "run", f"{len(found)} shows run here: {names}", None, "add --run NAME"
+        )
+    else:
+        write_action(found[0].action_word, ACTIONS[ACTIONS.index(action)])
+        sys.stdout.write(f"{action} ordered for run {found[0].run}\n")
+        return 0
+    sys.stderr.write(f"{problem}\n")
+    return 2

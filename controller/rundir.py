@@ -27,12 +27,15 @@ service.json           service     where the service listens: url, host, port, o
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from runtime.ring import ROOT, ring_path, run_directory
+from runtime.role import read_beat_ns
 
 PREFIX: Final = "openvolume-"
 _CURRENT: Final = "show.current"
@@ -145,6 +148,26 @@ def runs(*, root: Path = ROOT) -> list[RunDir]:
     """Every run directory of this machine, newest first; a dead run's leftovers among them."""
     found = [path for path in root.glob(f"{PREFIX}*") if path.is_dir()]
     return [RunDir(path) for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)]
+
+
+def is_alive(run: RunDir) -> bool:
+    """Whether the run's supervisor (or, without one, any role that left its heartbeat) lives."""
+    try:
+        pid = int(json.loads(run.supervisor_status.read_bytes())["pid"])
+        os.kill(pid, 0)
+    except (FileNotFoundError, ProcessLookupError):
+        return _beats(run)
+    except (ValueError, KeyError, TypeError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _beats(run: RunDir) -> bool:
+    """Whether any heartbeat of the run moved within two seconds: nodes outlive a supervisor that was killed."""
+    now_ns = time.monotonic_ns()
+    return any(0 <= now_ns - read_beat_ns(path) < 2_000_000_000 for path in run.path.glob("*.beat"))
 
 
 def replace_file(path: Path, data: bytes) -> None:

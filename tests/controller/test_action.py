@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -17,11 +20,13 @@ from controller.action import (
     ActionName,
     ActionOrder,
     ActionWord,
+    action_command,
     pack_action,
     read_action,
     unpack_action,
     write_action,
 )
+from controller.rundir import RunDir, runs
 
 
 @given(st.sampled_from(ACTIONS), st.integers(0, (1 << 61) - 1))
@@ -106,3 +111,51 @@ def test_the_module_needs_the_standard_library_only() -> None:
     )
     out = subprocess.run([sys.executable, "-c", program], check=True, timeout=30, capture_output=True, text=True)
     assert out.stdout.strip() == "[]"
+
+
+def a_run(root: Path, name: str, pid: int) -> RunDir:
+    run = RunDir.create(name, root=root)
+    run.supervisor_status.write_text(json.dumps({"pid": pid, "t_ns": 1, "children": {}}))
+    return run
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("controller.action.runs", lambda: runs(root=tmp_path))
+    return tmp_path
+
+
+def test_the_local_command_needs_nobody_but_the_run(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = a_run(machine, "one", os.getpid())
+    assert action_command("black") == 0
+    assert read_action(run.action_word).action == "black"
+    assert action_command("none", run="one") == 0
+    assert read_action(run.action_word).action == "none"
+    assert "ordered for run one" in capsys.readouterr().out
+
+
+def test_a_dead_run_is_not_meant(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    child = subprocess.Popen(["true"])
+    child.wait(timeout=10)
+    run = a_run(machine, "old", child.pid)
+    assert action_command("black") == 2
+    assert "controller.no_run" in capsys.readouterr().err
+    assert read_action(run.action_word) == NOTHING
+    # A node that outlived its supervisor still obeys.
+    (run.path / "node-n0.beat").write_bytes(time.monotonic_ns().to_bytes(8, "little"))
+    assert action_command("black") == 0
+
+
+def test_with_two_shows_the_order_must_name_one(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = a_run(machine, "first", os.getpid()), a_run(machine, "second", os.getpid())
+    assert action_command("safe") == 2
+    assert "--run NAME" in capsys.readouterr().err
+    assert action_command("safe", run="second") == 0
+    assert read_action(first.action_word) == NOTHING
+    assert read_action(second.action_word).action == "safe"
+
+
+def test_an_unknown_action_ends_with_2(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a_run(machine, "one", os.getpid())
+    assert action_command("blakc") == 2
+    assert "black, hold, safe, work" in capsys.readouterr().err
