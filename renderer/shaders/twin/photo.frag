@@ -61,8 +61,24 @@ void add(Surface s, ivec2 led, inout vec3 sum_0, inout vec3 sum_1) {
 #endif
 }
 
+// Where the rays of a pixel go. On an even grid, LEDs whose pitch is near a whole number of sub-pixels would all be
+// shifted the same way, by up to half a sub-pixel. Here every ray has a row and a column of its own (fine * fine of
+// each), and a fixed scatter within them.
+vec2 spread(ivec2 pixel, int i) {
+    uvec2 v = uvec2(pixel) * uvec2(fine) + uvec2(i % fine, i / fine);
+    v = v * 1664525u + 1013904223u;
+    v.x += v.y * 1664525u;
+    v.y += v.x * 1664525u;
+    v ^= v >> 16u;
+    v.x += v.y * 1664525u;
+    v.y += v.x * 1664525u;
+    v ^= v >> 16u;
+    vec2 cell = vec2(i % fine, i / fine);
+    return (cell + (cell.yx + vec2(v >> 8u) / 16777216.0) / float(fine)) / float(fine);
+}
+
 vec3 ray(ivec2 pixel, int i) {
-    vec2 sub = (vec2(i % fine, i / fine) + 0.5) / float(fine);
+    vec2 sub = spread(pixel, i);
     vec2 t = lens_tangents((vec2(pixel) + sub) / photo_px);
     return vec3(t.x, 1.0, t.y);
 }
