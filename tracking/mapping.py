@@ -133,7 +133,7 @@ def mapping_of(name: str, source: Source, body_from_sensor: Array | None = None)
         pose_point=source.pose_point,
         stage_from_tracker=_unless_identity(source.stage_from_tracker.pose()),
         body_from_camera=_unless_identity(mount),
-        axes=_unless_identity(axes_matrix(source.axes)),
+        axes=_unless_identity(tracker_axes(source.axes)),
         signs=corrected if corrected != (1, 1, 1) or any(offsets_deg) else None,
         offsets_deg=offsets_deg,
         camera_id=source.camera_id,
@@ -144,7 +144,7 @@ def mapping_of(name: str, source: Source, body_from_sensor: Array | None = None)
     )
 
 
-def axes_matrix(axes: AxisMap) -> Array:
+def tracker_axes(axes: AxisMap) -> Array:
     """Signed permutation, [3, 3]: row i picks the tracker axis that stage axis i is."""
     out = np.zeros((3, 3))
     for row, axis in enumerate((axes.x, axes.y, axes.z)):

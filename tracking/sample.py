@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec import Struct
 
@@ -13,7 +13,7 @@ PosePoint = Literal["body", "sensor", "pupil"]
 Reason = Literal[
     "short", "long", "magic", "checksum", "version", "encoding", "schema", "type", "range", "nan", "depth",
     "malformed", "other_message", "segment", "duplicate", "not_allowed", "rate", "second_sender", "not_mine",
-    "late", "speed", "flood",
+    "late", "speed",
 ]  # fmt: skip
 """Why something that arrived was not used:
 
@@ -22,11 +22,9 @@ encoding: an unknown payload encoding; schema: a field that is missing or of the
 that do not fit; range: a value no camera has; nan: not a finite number; depth: nested too deeply; malformed:
 anything else that does not decode; other_message: valid, but carries no pose; segment: a part whose rest never
 came; duplicate; not_allowed: sender outside the allow-list; rate: above the rate limit; second_sender: another
-sender claims the same source; not_mine: for another camera; late: older than the history keeps; speed: a jump no
-camera can make; flood: thrown away unread because the socket held too many.
+sender claims the same source; not_mine: for another camera; late: older than the history keeps; speed: a jump
+no camera can make.
 """
-
-EMPTY: Final = b""
 
 
 class Refusal(Struct, frozen=True, gc=False):
@@ -64,7 +62,8 @@ class LensReading(Struct, frozen=True, gc=False):
     """OpenLensIO radial coefficients (odd numerator, even denominator), mm^-2, mm^-2, mm^-4 ..."""
     tangential: tuple[float, ...] | None = None
     model: str | None = None
-    overscan: float | None = None
+    overscan_ratio: float | None = None
+    """Overscan the sender computed, >= 1."""
     distortion_offset_mm: tuple[float, float] | None = None
     projection_offset_mm: tuple[float, float] | None = None
     sensor_width_mm: float | None = None

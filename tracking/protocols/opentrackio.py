@@ -171,7 +171,7 @@ class OpenTrackIOPacket(Struct, frozen=True):
 
 def _link(transform: Transform) -> Array:
     t, r = transform.translation, transform.rotation
-    return pose_from_pan_tilt_roll((t.x, t.y, t.z), pan_deg=r.pan, tilt_deg=r.tilt, roll_deg=r.roll)
+    return pose_from_pan_tilt_roll((t.x, t.y, t.z), pan_deg=r.pan_deg, tilt_deg=r.tilt_deg, roll_deg=r.roll_deg)
 
 
 def lens_reading(sample: TrackSample, static: Static | None) -> LensReading | None:
@@ -190,9 +190,9 @@ def lens_reading(sample: TrackSample, static: Static | None) -> LensReading | No
     first = lens.distortion[0] if lens.distortion else None
     encoders = lens.encoders or lens.raw_encoders
     return LensReading(
-        focal_length_mm=lens.pinhole_focal_length,
-        focus_distance_m=lens.focus_distance,
-        entrance_pupil_m=lens.entrance_pupil_offset,
+        focal_length_mm=lens.focal_length_mm,
+        focus_distance_m=lens.focus_distance_m,
+        entrance_pupil_m=lens.entrance_pupil_m,
         f_stop=lens.f_stop,
         t_stop=lens.t_stop,
         zoom_raw=None if encoders is None else encoders.zoom,
@@ -201,7 +201,7 @@ def lens_reading(sample: TrackSample, static: Static | None) -> LensReading | No
         radial=None if first is None else first.radial,
         tangential=None if first is None else first.tangential,
         model=None if first is None else (first.model or "Brown-Conrady D-U"),
-        overscan=None if first is None else first.overscan,
+        overscan_ratio=None if first is None else first.overscan_ratio,
         distortion_offset_mm=None
         if lens.distortion_offset is None
         else (lens.distortion_offset.x, lens.distortion_offset.y),
@@ -308,11 +308,11 @@ def _check(sample: TrackSample, faults: tuple[str, ...]) -> Refusal | None:
         return Refusal("depth", f"{len(transforms)} transforms")
     for transform in transforms:
         t, r = transform.translation, transform.rotation
-        if not isfinite(t.x + t.y + t.z + r.pan + r.tilt + r.roll):
+        if not isfinite(t.x + t.y + t.z + r.pan_deg + r.tilt_deg + r.roll_deg):
             return Refusal("nan", "a transform is not finite")
     lens = sample.lens
     if lens is not None:
-        numbers = (lens.pinhole_focal_length, lens.focus_distance, lens.entrance_pupil_offset)
+        numbers = (lens.focal_length_mm, lens.focus_distance_m, lens.entrance_pupil_m)
         if not all(isfinite(v) for v in numbers if v is not None):
             return Refusal("nan", "a lens value is not finite")
         for distortion in lens.distortion or ():

@@ -26,9 +26,9 @@ class XY(Struct, frozen=True, gc=False):
 class PanTiltRoll(Struct, frozen=True, gc=False):
     """Degrees, stage signs."""
 
-    pan: float = 0.0
-    tilt: float = 0.0
-    roll: float = 0.0
+    pan_deg: float = field(name="pan", default=0.0)
+    tilt_deg: float = field(name="tilt", default=0.0)
+    roll_deg: float = field(name="roll", default=0.0)
 
 
 class Transform(Struct, frozen=True, omit_defaults=True):
@@ -103,7 +103,7 @@ class Distortion(Struct, frozen=True, omit_defaults=True):
     """None = "Brown-Conrady D-U"."""
     radial: tuple[float, ...] = ()
     tangential: tuple[float, ...] = ()
-    overscan: float | None = None
+    overscan_ratio: float | None = field(name="overscan", default=None)
 
 
 class Encoders(Struct, frozen=True, omit_defaults=True):
@@ -121,14 +121,12 @@ class Lens(Struct, frozen=True, rename="camel", omit_defaults=True):
     distortion_offset: XY | None = None
     """mm"""
     encoders: Encoders | None = None
-    entrance_pupil_offset: float | None = None
-    """metres in front of the sensor plane"""
+    entrance_pupil_m: float | None = field(name="entrancePupilOffset", default=None)
+    """In front of the sensor plane."""
     exposure_falloff: dict[str, float] | None = None
     f_stop: float | None = None
-    focus_distance: float | None = None
-    """metres"""
-    pinhole_focal_length: float | None = None
-    """mm"""
+    focus_distance_m: float | None = field(name="focusDistance", default=None)
+    focal_length_mm: float | None = field(name="pinholeFocalLength", default=None)
     projection_offset: XY | None = None
     """mm"""
     raw_encoders: Encoders | None = None
@@ -152,8 +150,7 @@ class StaticCamera(Struct, frozen=True, rename="camel", omit_defaults=True):
     """px"""
     anamorphic_squeeze: Ratio | None = None
     capture_frame_rate: Ratio | None = None
-    shutter_angle: float | None = None
-    """degrees"""
+    shutter_angle_deg: float | None = field(name="shutterAngle", default=None)
     iso_speed: int | None = None
     label: str | None = None
     make: str | None = None

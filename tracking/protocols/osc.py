@@ -80,6 +80,7 @@ class OscPreset:
     required: int
 
     def mapping(self, camera_name: str) -> OscMapping:
+        """The mapping with the camera's name put into the addresses."""
         return OscMapping(
             self.pose_address.replace("{camera}", camera_name),
             self.pose_fields,

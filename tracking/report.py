@@ -1,0 +1,115 @@
+"""What the inputs tell about themselves: statistics and alarms of each source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import sqrt
+
+from stage.coverage import PredictionError
+from stage.errors import Problem
+from tracking.health import State
+from tracking.sample import Reason
+from tracking.stream import Link, SourceStream
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatistics:
+    """One source as it stands. Counts are since it was configured."""
+
+    state: State
+    reason: str
+    since_ns: int
+    protocol: str
+    address: str
+    """Where it listens, as bound; as configured while nothing is open."""
+    camera: str
+    datagrams: int
+    """Of its socket, which sources may share."""
+    packets: int
+    samples: int
+    refused: dict[Reason, int]
+    """By reason; what could not be told apart on a shared socket counts for each source on it."""
+    rate_hz: float
+    jitter_ms: float
+    """Standard deviation of the time between arrivals."""
+    age_ms: float | None
+    """Since the newest sample was received."""
+    last_packet_id: int
+    sender: str
+    clock_offset_ns: int | None
+    """Our clock less the sender's; None while arrivals stamp the samples."""
+    clock_jumps: int
+    clock_stalled: bool
+    gains: tuple[float, float]
+    """Share of the turning and moving velocity that prediction carries forward."""
+    error: PredictionError
+    schema_faults: int
+    """OpenTrackIO samples with blocks that did not fit the schema and were left out."""
+
+
+def statistics_of(state: SourceStream, link: Link, now_ns: int) -> SourceStatistics:
+    """The figures of one source at `now_ns`."""
+    health = state.health
+    health.step(now_ns)
+    newest = state.history.newest
+    arrivals = list(state.arrivals)
+    steps = [b - a for a, b in pairwise(arrivals)]
+    span_ns = arrivals[-1] - arrivals[0] if steps else 0
+    mean_ns = span_ns / len(steps) if steps else 0.0
+    holder = state.lock.holder
+    return SourceStatistics(
+        state=health.state,
+        reason=health.reason,
+        since_ns=health.since_ns,
+        protocol=state.source.protocol,
+        address=link.receiver.address if link.receiver is not None else state.source.listen,
+        camera=state.source.camera,
+        datagrams=link.datagrams,
+        packets=state.packets,
+        samples=state.samples,
+        refused=dict(state.refused + link.refused),
+        rate_hz=1e9 / mean_ns if mean_ns > 0.0 and health.state in (State.OK, State.COASTING) else 0.0,
+        jitter_ms=sqrt(sum((s - mean_ns) ** 2 for s in steps) / len(steps)) / 1e6 if steps else 0.0,
+        age_ms=None if newest is None else (now_ns - newest.t_received_ns) / 1e6,
+        last_packet_id=state.packets,
+        sender="" if holder is None else f"{holder[0]}:{holder[1]}",
+        clock_offset_ns=state.clock.offset_ns if not state.clock.stalled else None,
+        clock_jumps=state.clock.jumps,
+        clock_stalled=state.clock.stalled,
+        gains=state.predictor.gains,
+        error=state.predictor.error(),
+        schema_faults=state.schema_faults,
+    )
+
+
+def alarms_of(state: SourceStream, path: str, now_ns: int) -> list[Problem]:
+    """What a person should know about one source at `now_ns`; `path` is its address."""
+    out: list[Problem] = []
+    if state.health.step(now_ns) in (State.LOST, State.BAD):
+        mends = {
+            State.LOST: "check that the tracker runs and sends to this address",
+            State.BAD: "check the protocol, the unit and the gates of this source",
+        }
+        name = state.health.state.value
+        out.append(Problem(f"tracking.source_{name}", path, state.health.reason, mend=mends[state.health.state]))
+    if state.lock.contested(now_ns) and state.lock.rival is not None and state.lock.holder is not None:
+        rival, holder = (f"{host}:{port}" for host, port in (state.lock.rival, state.lock.holder))
+        out.append(
+            Problem(
+                "tracking.second_sender",
+                path,
+                f"{rival} sends too; {holder} came first and counts",
+                mend="stop one of them",
+            )
+        )
+    if state.clock.stalled:
+        out.append(
+            Problem(
+                "tracking.clock_stalled",
+                path,
+                "the sender's time stamps stand still; arrivals are used",
+                mend="set `time: arrival`, or start the sender's clock",
+            )
+        )
+    return out

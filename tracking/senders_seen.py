@@ -1,0 +1,76 @@
+"""Who sends to a source: rate caps per sender, and one sender at a time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+SILENT_NS: Final = 500_000_000
+"""A sender unheard for so long has left its source to others."""
+MAX_SENDERS: Final = 256
+ESTABLISHED: Final = 3
+Sender = tuple[str, int]
+
+
+class RateCap:
+    """A token bucket for each sender, filled by arrival stamps: a backlog read late is not a flood."""
+
+    def __init__(self, rate_hz: float) -> None:
+        self._rate_hz = rate_hz
+        self._burst = max(32.0, rate_hz)
+        self._buckets: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def lets_in(self, host: str, t_received_ns: int) -> bool:
+        """Whether a datagram of that host, received then, is within its rate."""
+        tokens, last_ns = self._buckets.pop(host, (self._burst, t_received_ns))
+        tokens = min(self._burst, tokens + max(0, t_received_ns - last_ns) * 1e-9 * self._rate_hz)
+        good = tokens >= 1.0
+        self._buckets[host] = (tokens - 1.0 if good else tokens, t_received_ns)
+        if len(self._buckets) > MAX_SENDERS:
+            self._buckets.popitem(last=False)
+        return good
+
+
+class SenderLock:
+    """One sender at a time: the first keeps the source while it is heard.
+
+    A port counts as a sender once it has sent three times: programs that open a socket for every datagram stay welcome.
+
+    Attributes
+    ----------
+    holder : who feeds the source; None before the first.
+    rival : who was refused last, while the holder was heard.
+    """
+
+    def __init__(self) -> None:
+        self.holder: Sender | None = None
+        self.rival: Sender | None = None
+        self._heard_ns = 0
+        self._rival_ns = 0
+        self._counts: OrderedDict[Sender, int] = OrderedDict()
+
+    def lets_in(self, sender: Sender, t_received_ns: int) -> bool:
+        """Whether a packet of `sender`, received then, may move the source's camera."""
+        holder = self.holder
+        if sender == holder:
+            self._heard_ns = t_received_ns
+            self._count(sender)
+            return True
+        heard = holder is not None and t_received_ns - self._heard_ns <= SILENT_NS
+        if holder is not None and heard and (sender[0] != holder[0] or self._counts.get(holder, 0) >= ESTABLISHED):
+            self.rival, self._rival_ns = sender, t_received_ns
+            return False
+        self.holder, self._heard_ns = sender, t_received_ns
+        self._count(sender)
+        if self.rival == sender:
+            self.rival = None
+        return True
+
+    def contested(self, now_ns: int) -> bool:
+        """Whether a second sender was refused within the last second."""
+        return self.rival is not None and now_ns - self._rival_ns < 2 * SILENT_NS
+
+    def _count(self, sender: Sender) -> None:
+        self._counts[sender] = self._counts.pop(sender, 0) + 1
+        if len(self._counts) > MAX_SENDERS:
+            self._counts.popitem(last=False)

@@ -1,0 +1,222 @@
+"""One source's stream and the socket it comes through: from a datagram to samples in a history."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from tracking.config import Source
+from tracking.health import Health
+from tracking.history import History
+from tracking.mapping import Mapping
+from tracking.predict import Follower, Predictor
+from tracking.protocols import freed, opentrackio, osc, zmq_pose
+from tracking.protocols.freed import FreeDPacket
+from tracking.protocols.opentrackio import Assembler, OpenTrackIOPacket
+from tracking.protocols.osc import OscPacket
+from tracking.protocols.zmq_pose import ZmqPosePacket
+from tracking.receivers import Arrival, Receiver
+from tracking.sample import LensReading, Reason, Refusal, Sample, Stamp
+from tracking.senders_seen import MAX_SENDERS, RateCap, SenderLock
+from tracking.source_clock import SourceClock
+
+Packet = FreeDPacket | OpenTrackIOPacket | OscPacket | ZmqPosePacket
+ARRIVALS = 128
+"""So many arrivals are kept for rate and jitter."""
+
+
+@dataclass(slots=True)
+class SourceStream:
+    """Everything one source remembers."""
+
+    name: str
+    source: Source
+    mapping: Mapping
+    history: History
+    health: Health
+    clock: SourceClock
+    predictor: Predictor = field(default_factory=Predictor)
+    follower: Follower = field(default_factory=Follower)
+    lock: SenderLock = field(default_factory=SenderLock)
+    lens: LensReading | None = None
+    lens_said: LensReading | None = None
+    refused: Counter[Reason] = field(default_factory=Counter)
+    arrivals: deque[int] = field(default_factory=lambda: deque(maxlen=ARRIVALS))
+    packets: int = 0
+    samples: int = 0
+    schema_faults: int = 0
+
+    def refuse(self, refusal: Refusal, t_received_ns: int) -> None:
+        """Count a refusal, and let the health know."""
+        self.refused[refusal.reason] += 1
+        self.health.refused(refusal.reason, t_received_ns, refusal.detail)
+
+    def take(self, packet: Packet, arrival: Arrival) -> list[Sample]:
+        """What a packet meant for this source adds to its history."""
+        t_received_ns = arrival.t_received_ns
+        if arrival.host and not self.lock.lets_in((arrival.host, arrival.port), t_received_ns):
+            self.refused["second_sender"] += 1
+            return []
+        self.packets += 1
+        self.arrivals.append(t_received_ns)
+        if type(packet) is OpenTrackIOPacket and packet.faults:
+            self.schema_faults += 1
+        t_sampled_ns = self.clock.local_ns(packet.t_source_ns, t_received_ns) - int(self.source.delay_ms * 1e6)
+        taken: list[Sample] = []
+        for item in packet.samples(self.mapping, Stamp(t_sampled_ns, t_received_ns, self.packets)):
+            if type(item) is Sample:
+                sample = self._with_lens(item)
+                reason = self.history.add(sample)
+                if reason is None:
+                    self.samples += 1
+                    self.health.accepted(t_received_ns, self.history.period_ns())
+                    taken.append(sample)
+                else:
+                    self.refuse(Refusal(reason), t_received_ns)
+            elif type(item) is LensReading:
+                self.lens = item.over(self.lens)
+                self.lens_said = None
+            elif type(item) is Refusal:
+                self.refuse(item, t_received_ns)
+        return taken
+
+    def _with_lens(self, sample: Sample) -> Sample:
+        said = sample.lens
+        if said is None:
+            return sample if self.lens is None else msgspec.structs.replace(sample, lens=self.lens)
+        if said != self.lens_said or self.lens is None:
+            self.lens_said = said
+            self.lens = said.over(self.lens)
+        return sample if self.lens == said else msgspec.structs.replace(sample, lens=self.lens)
+
+
+@dataclass(slots=True)
+class Link:
+    """One socket and the sources that share it."""
+
+    key: tuple[str, ...]
+    sources: list[SourceStream]
+    receiver: Receiver | None
+    cap: RateCap
+    parse: Callable[[bytes], list[Packet | Refusal]] | None
+    """None: by an assembler for each sender."""
+    assemblers: dict[str, Assembler] = field(default_factory=dict)
+    networks: dict[str, list[ipaddress.IPv4Network | ipaddress.IPv6Network]] = field(default_factory=dict)
+    allowed: dict[tuple[str, str], bool] = field(default_factory=dict)
+    refused: Counter[Reason] = field(default_factory=Counter)
+    datagrams: int = 0
+
+    def items(self, arrival: Arrival) -> list[Packet | Refusal]:
+        """What a datagram decodes to."""
+        if arrival.truncated:
+            return [Refusal("long", "datagram cut off")]
+        if self.parse is not None:
+            return self.parse(arrival.data)
+        assembler = self.assemblers.get(arrival.host)
+        if assembler is None:
+            if len(self.assemblers) >= MAX_SENDERS:
+                self.assemblers.pop(next(iter(self.assemblers)))
+            assembler = self.assemblers[arrival.host] = Assembler()
+        return [*assembler.feed(arrival.data)]
+
+    def lets_in(self, name: str, host: str) -> bool:
+        """Whether a source's allow-list names the host."""
+        known = self.allowed.get((name, host))
+        if known is None:
+            networks = self.networks[name]
+            known = not networks or not host or any(ipaddress.ip_address(host) in n for n in networks)
+            if len(self.allowed) > 4 * MAX_SENDERS:
+                self.allowed.clear()
+            self.allowed[name, host] = known
+        return known
+
+
+def fresh_stream(name: str, source: Source, mapping: Mapping, now_ns: int) -> SourceStream:
+    """A stream that has received nothing."""
+    return SourceStream(name, source, mapping, History(source.gates), Health(now_ns), SourceClock(source.time))
+
+
+def carried_stream(old: SourceStream, source: Source, mapping: Mapping) -> SourceStream:
+    """The state of a source under a new configuration; a fresh one where the stream is another."""
+    was = old.source
+    if (was.link, was.protocol, was.camera, was.camera_id, was.source_id, was.source_number) != (
+        source.link, source.protocol, source.camera, source.camera_id, source.source_id, source.source_number,
+    ):  # fmt: skip
+        return fresh_stream(old.name, source, mapping, old.health.since_ns)
+    old.history.gates = source.gates
+    same_numbers = (was.axes, was.signs, was.offsets, was.osc, was.pose_point) == (
+        source.axes, source.signs, source.offsets, source.osc, source.pose_point,
+    )  # fmt: skip
+    if not same_numbers or was.delay_ms != source.delay_ms:
+        # The old samples mean something else: they cannot stand beside the new ones.
+        old.history.clear()
+        old.predictor.forget_pending()
+        old.follower.reset()
+    elif was.stage_from_tracker != source.stage_from_tracker or was.body_from_camera != source.body_from_camera:
+        old.history.remap(mapping)
+        old.predictor.forget_pending()
+        old.follower.reset()
+    if was.time != source.time:
+        old.clock = SourceClock(source.time)
+    old.source, old.mapping = source, mapping
+    return old
+
+
+def link_of(key: tuple[str, ...], states: list[SourceStream], receiver: Receiver | None, old: Link | None) -> Link:
+    """The link of sources that share a socket, with the counts and assemblers of the one it replaces."""
+    source = states[0].source
+    link = Link(
+        key,
+        states,
+        receiver,
+        RateCap(max(s.source.rate_limit_hz for s in states)),
+        _parser(source),
+        networks={s.name: [ipaddress.ip_network(entry, strict=False) for entry in s.source.allow] for s in states},
+    )
+    if old is not None:
+        link.assemblers, link.refused, link.datagrams = old.assemblers, old.refused, old.datagrams
+    return link
+
+
+def _parser(source: Source) -> Callable[[bytes], list[Packet | Refusal]] | None:
+    if source.protocol == "freed":
+        checksum = source.checksum
+        return lambda data: [*freed.parse(data, checksum=checksum)]
+    if source.protocol == "osc":
+        return lambda data: [*osc.parse(data)]
+    if source.protocol == "zmq":
+        return lambda data: [*zmq_pose.parse(data)]
+    assert source.protocol == opentrackio.NAME
+    return None
+
+
+def take(link: Link, arrival: Arrival, taken: list[Sample]) -> None:
+    """Decode a datagram into the histories it is for; `taken` grows by the samples. Never raises."""
+    link.datagrams += 1
+    t_received_ns = arrival.t_received_ns
+    sources = [s for s in link.sources if link.lets_in(s.name, arrival.host)]
+    if not sources:
+        link.refused["not_allowed"] += 1
+        return
+    if not link.cap.lets_in(arrival.host, t_received_ns):
+        link.refused["rate"] += 1
+        return
+    for item in link.items(arrival):
+        if isinstance(item, Refusal):
+            if len(link.sources) == 1:
+                sources[0].refuse(item, t_received_ns)
+            else:
+                # Whose packet it would have been cannot be told: no source is called bad for it.
+                link.refused[item.reason] += 1
+            continue
+        mine = False
+        for state in sources:
+            if item.is_for(state.mapping):
+                mine = True
+                taken.extend(state.take(item, arrival))
+        if not mine:
+            link.refused["not_mine"] += 1
