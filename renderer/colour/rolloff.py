@@ -32,7 +32,11 @@ class RollOff:
         """PQ signals after the roll-off."""
         e = np.asarray(pq, dtype=np.float64)
         d = np.clip(e - self.knee, 0.0, self.reach)
-        return np.asarray(np.minimum(np.minimum(e, self.knee + self.reach) + d * (self.slope + d * (self.square + d * self.cube)), self.peak))
+        return np.asarray(
+            np.minimum(
+                np.minimum(e, self.knee + self.reach) + d * (self.slope + d * (self.square + d * self.cube)), self.peak
+            )
+        )
 
     def bend_nits(self, nits: ArrayLike) -> Array:
         """Light after the roll-off, nits; light below the knee comes back exactly as it is."""

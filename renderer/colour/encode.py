@@ -1,0 +1,99 @@
+"""From linear ACEScg light to the codes of one canvas: the exact reference in numpy, and the block the shaders read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from renderer.colour.primaries import ap1_from_target, target_from_ap1
+from renderer.colour.rolloff import RollOff, roll_off
+from renderer.colour.transfer import PQ_NITS, code_range, nits_from_signal, signal_from_codes, signal_from_nits
+from renderer.errors import RendererError
+from stage.compiled import Encoding, Transfer
+from stage.errors import Problem
+
+Array = NDArray[np.float64]
+
+NITS_PER_UNIT: Final = 100.0
+"""Scene-linear 1.0 after exposure."""
+TRANSFER_NUMBER: Final[dict[Transfer, int]] = {"pq": 0, "gamma24": 1, "srgb": 2}
+BLOCK_BYTES: Final = 7 * 16
+
+
+class BitsError(RendererError):
+    """A canvas asks for a bit depth that is not drawn."""
+
+    code = "renderer.bits"
+
+
+@dataclass(frozen=True, slots=True)
+class CanvasColour:
+    """How the light of one canvas becomes codes."""
+
+    encoding: Encoding
+    roll: RollOff
+    dither: bool = True
+
+    def signal(self, light: ArrayLike) -> Array:
+        """Signal 0..1, [..., 3], of linear AP1 light, [..., 3], 1.0 = 100 nit."""
+        nits = np.asarray(light, dtype=np.float64) @ target_from_ap1(self.encoding.primaries).T * NITS_PER_UNIT
+        return signal_from_nits(self.roll.bend_nits(nits), self.encoding.transfer, self.encoding.peak_nits)
+
+    def codes(self, light: ArrayLike, noise: ArrayLike | None = None) -> NDArray[np.int64]:
+        """Codes, [..., 3], of linear AP1 light; `noise`, broadcast to it, is the dither in codes, -1..1."""
+        low, high = code_range(self.encoding)
+        code = self.signal(light) * (high - low) + low
+        if noise is not None and self.dither:
+            wide = np.broadcast_to(np.asarray(noise, dtype=np.float64), code.shape)
+            near_end = np.minimum(code - low, high - code) < 0.5
+            code = code + np.where(near_end, wide * (1.0 - 0.5 * np.abs(wide)), wide)
+        return np.clip(np.floor(code + 0.5), low, high).astype(np.int64)
+
+    def light(self, codes: ArrayLike) -> Array:
+        """Linear AP1 light, [..., 3], that codes stand for (the roll-off is not undone)."""
+        nits = nits_from_signal(
+            signal_from_codes(codes, self.encoding), self.encoding.transfer, self.encoding.peak_nits
+        )
+        return np.asarray(nits / NITS_PER_UNIT @ ap1_from_target(self.encoding.primaries).T)
+
+    def black(self) -> int:
+        """The code of no light."""
+        return code_range(self.encoding)[0]
+
+    def plain(self) -> CanvasColour:
+        """The same canvas for patterns: clipped at the peak, never rolled off, never dithered."""
+        return CanvasColour(self.encoding, roll_off(self.encoding.peak_nits, knee=1.0, content=1.0), dither=False)
+
+    def block(self, seed: int = 0) -> bytes:
+        """The uniform block `Canvas` of `shaders/wall/encode.glsl`; `seed` moves the noise."""
+        low, high = code_range(self.encoding)
+        block = np.zeros((7, 4), dtype=np.float32)
+        block[:3, :3] = target_from_ap1(self.encoding.primaries) * (NITS_PER_UNIT / PQ_NITS)
+        block[3] = self.roll.knee, self.roll.reach, self.roll.slope, self.roll.square
+        block[4, :3] = self.roll.cube, self.roll.peak, (PQ_NITS / self.encoding.peak_nits) ** 0.25
+        block[5] = low, high - low, (1 << self.encoding.bits) - 1, float(self.dither)
+        block[6] = np.array([seed * 29 % 64, seed * 41 % 64, 0, 0], dtype=np.int32).view(np.float32)
+        return block.tobytes()
+
+
+def canvas_colour(encoding: Encoding, /, *, knee: float, content: float, dither: bool) -> CanvasColour:
+    """The colour of a canvas with the show's roll-off.
+
+    Raises
+    ------
+    BitsError : not 8 or 10 bit.
+    """
+    if encoding.bits not in (8, 10):
+        raise BitsError(
+            Problem(
+                "renderer.bits",
+                "stage/canvases",
+                "canvases are drawn with 8 or 10 bit",
+                encoding.bits,
+                "set the canvas' encoding to 10 bit",
+            )
+        )
+    return CanvasColour(encoding, roll_off(encoding.peak_nits, knee=knee, content=content), dither)

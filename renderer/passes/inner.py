@@ -1,0 +1,87 @@
+"""The inner pass: one picture per tracked camera, drawn from its entrance pupil with its overscan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import moderngl
+import numpy as np
+
+from renderer.device import Device
+from renderer.passes.target import Kind, ViewTarget
+from renderer.passes.view import View
+from renderer.world import World
+from stage.plan import FramePlan, PlanCamera, transform_of
+from stage.projection import overscan_tangents, view_from_stage
+
+MIPS_ABOVE_TEXELS = 2.0
+"""Texels per canvas pixel beyond which smaller copies of the picture are used."""
+_POOL = 3
+"""Pictures kept per camera: overscan and zoom go back and forth between neighbouring sizes."""
+
+
+@dataclass(frozen=True, slots=True)
+class InnerPicture:
+    """What one camera must see, ready to be looked up by the wall pass."""
+
+    camera: PlanCamera
+    view: View
+    texture: moderngl.Texture | None
+
+    @property
+    def sharpness(self) -> float:
+        """1 / tan(feather), the feather at least a millionth of a degree."""
+        return float(1.0 / np.tan(np.radians(min(max(self.camera.soft_edge_deg, 1e-6), 45.0))))
+
+
+def inner_view(camera: PlanCamera) -> View:
+    """The view of a camera's inner frustum: its rotation, its pupil, the pinhole frame with overscan."""
+    return View(
+        np.array(camera.pupil_m, dtype=np.float64),
+        view_from_stage(transform_of(camera.stage_from_camera), camera.pupil_m),
+        overscan_tangents(camera.lens, camera.overscan_deg),
+        camera.raster_px,
+    )
+
+
+class InnerPass:
+    """Draws inner pictures and keeps their targets."""
+
+    def __init__(self, device: Device, *, samples: int, near_m: float, far_m: float) -> None:
+        self._device, self._samples, self._near_m, self._far_m = device, samples, near_m, far_m
+        self._targets: dict[str, list[ViewTarget]] = {}
+
+    def draw(
+        self, plan: FramePlan, camera: PlanCamera, world: World, *, kind: Kind, texels_per_pixel: float
+    ) -> InnerPicture:
+        """One camera's picture. `texels_per_pixel` is the largest a canvas pixel spans; beyond 2 it gets mips."""
+        view = inner_view(camera)
+        target = self._target(camera.id, view.size_px, kind)
+        world.draw(
+            plan,
+            view_from_stage=view.view_from_stage,
+            clip_from_view=view.clip_from_view(near_m=self._near_m, far_m=self._far_m),
+            target=target.framebuffer,
+        )
+        target.finish(mips=kind == "f2" and texels_per_pixel > MIPS_ABOVE_TEXELS)
+        return InnerPicture(camera, view, target.texture)
+
+    def _target(self, camera: str, size: tuple[int, int], kind: Kind) -> ViewTarget:
+        pool = self._targets.setdefault(camera, [])
+        for target in pool:
+            if target.size == size and target.kind == kind:
+                pool.remove(target)
+                break
+        else:
+            target = ViewTarget(self._device, *size, kind, samples=self._samples if kind == "f2" else 1)
+        pool.append(target)
+        while len(pool) > _POOL:
+            pool.pop(0).release()
+        return target
+
+    def release(self) -> None:
+        """Free every picture."""
+        for pool in self._targets.values():
+            for target in pool:
+                target.release()
+        self._targets.clear()

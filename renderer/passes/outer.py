@@ -1,0 +1,178 @@
+"""The outer pass: what the walls show outside the inner frusta, drawn from the eye point as faces of a cube.
+
+Each item of wall (a cabinet, a patch of mesh) takes its picture from one face, the one that looks at it best. A face
+spans exactly the items it serves, which may reach a little over its 90 degrees, so no lookup ever crosses from face
+to face and nothing is drawn that no wall needs. The pictures stay until the plan says `drawn_frame` has changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import moderngl
+import numpy as np
+from numpy.typing import NDArray
+
+from renderer.canvas_mesh import CanvasMesh
+from renderer.device import Device
+from renderer.passes.inner import MIPS_ABOVE_TEXELS
+from renderer.passes.target import Kind, ViewTarget
+from renderer.passes.view import View
+from renderer.world import World
+from stage.frames import Array
+from stage.plan import FramePlan
+from stage.projection import cube_view_from_stage
+
+FACES = 6
+_STEP_PX = 32
+"""Sides of the pictures are multiples of it, so that a moving eye does not make a new size every frame."""
+_WIDEST_TANGENT = 12.0
+"""No face looks further aside than this (85 degrees); a wall so close to the eye is black beyond."""
+
+
+@dataclass(frozen=True, slots=True)
+class OuterLayout:
+    """Which face serves which item, seen from one eye point.
+
+    `face` gives, per canvas and part, the face of each item, [k]; `views` the faces that are needed;
+    `texels_per_pixel` per face the largest number of texels one canvas pixel spans.
+    """
+
+    eye_m: tuple[float, float, float]
+    face: dict[str, tuple[NDArray[np.int64], ...]]
+    views: dict[int, View]
+    texels_per_pixel: dict[int, float]
+
+
+def outer_layout(meshes: dict[str, CanvasMesh], eye_m: tuple[float, float, float], /, *, face_px: int) -> OuterLayout:
+    """The faces the walls need from an eye point; `face_px` texels span 90 degrees."""
+    eye = np.array(eye_m, dtype=np.float64)
+    cameras = [cube_view_from_stage(face, eye) for face in range(FACES)]
+    full = [View(eye, camera, (-1.0, 1.0, -1.0, 1.0), (face_px, face_px)) for camera in cameras]
+    chosen: dict[str, tuple[NDArray[np.int64], ...]] = {}
+    low = np.full((FACES, 2), np.inf)
+    high = np.full((FACES, 2), -np.inf)
+    for name, mesh in meshes.items():
+        faces = []
+        for part in mesh.parts:
+            reach = np.stack([_reach(view, part.points_m) for view in full])
+            face = np.argmin(reach, axis=0)
+            faces.append(face)
+            for k in np.unique(face):
+                tangents = _tangents(full[k], part.points_m[face == k].reshape(-1, 3))
+                low[k] = np.minimum(low[k], tangents.min(axis=0))
+                high[k] = np.maximum(high[k], tangents.max(axis=0))
+        chosen[name] = tuple(faces)
+    views: dict[int, View] = {}
+    spans: dict[int, float] = {}
+    texel = 2.0 / face_px
+    for k in range(FACES):
+        if not np.all(high[k] > low[k]):
+            continue
+        # A texel and a half more on every side, so that the filter stays inside; then up to whole steps.
+        sides, size = [], []
+        for axis in range(2):
+            start = np.floor(low[k, axis] / texel - 1.5)
+            count = np.ceil((high[k, axis] / texel + 1.5 - start) / _STEP_PX) * _STEP_PX
+            sides.append((start * texel, (start + count) * texel))
+            size.append(int(count))
+        (left, right), (bottom, top) = sides
+        views[k] = View(eye, cameras[k], (left, right, bottom, top), (size[0], size[1]))
+        spans[k] = max(
+            (
+                float(
+                    views[k]
+                    .texels_per_pixel(
+                        part.points_m[face == k].mean(axis=1), part.across_m[face == k], part.along_m[face == k]
+                    )
+                    .max(initial=0.0)
+                )
+                for name, mesh in meshes.items()
+                for part, face in zip(mesh.parts, chosen[name], strict=True)
+            ),
+            default=0.0,
+        )
+    return OuterLayout(eye_m, chosen, views, spans)
+
+
+def _reach(view: View, points_m: Array) -> Array:
+    """How far from the view's middle each hull, [k, c, 3], reaches: its largest tangent; endless behind it, [k]."""
+    at = view.coordinates(points_m)
+    z = at[..., 2]
+    aside = np.abs(at[..., :2]).max(axis=-1)
+    # Behind the face the measure must still order the faces: the further behind, the worse.
+    tangent = np.where(z > 1e-6, aside / np.maximum(z, 1e-6), 1e9 - z)
+    return np.asarray(tangent.max(axis=1))
+
+
+def _tangents(view: View, points_m: Array) -> Array:
+    at = view.coordinates(points_m)
+    z = np.maximum(at[:, 2:], np.abs(at[:, :2]).max(axis=1, keepdims=True) / _WIDEST_TANGENT)
+    return np.asarray(at[:, :2] / np.maximum(z, 1e-9))
+
+
+class OuterPass:
+    """Draws the faces when the plan asks for it and holds them in between."""
+
+    def __init__(self, device: Device, *, face_px: int, samples: int, near_m: float, far_m: float) -> None:
+        self._device, self._samples, self._near_m, self._far_m = device, samples, near_m, far_m
+        self._face_px = face_px
+        self._targets: dict[int, ViewTarget] = {}
+        self._layout: OuterLayout | None = None
+        self._held: tuple[int, World, Kind] | None = None
+        self.exposure_ev = 0.0
+        self.generation = 0
+        """Counts redraws: equal numbers are equal pictures."""
+
+    @property
+    def layout(self) -> OuterLayout:
+        """The layout of the pictures held."""
+        assert self._layout is not None, "nothing is drawn yet"
+        return self._layout
+
+    def draw(self, plan: FramePlan, meshes: dict[str, CanvasMesh], world: World, *, kind: Kind) -> bool:
+        """Draw the faces if `plan.outer.drawn_frame` is not the frame held. Returns whether anything was drawn."""
+        held = (plan.outer.drawn_frame, world, kind)
+        if self._held is not None and self._held[0] == held[0] and self._held[1] is world and self._held[2] == kind:
+            return False
+        if self._layout is None or self._layout.eye_m != plan.outer.eye_m:
+            self._layout = outer_layout(meshes, plan.outer.eye_m, face_px=self._face_px)
+            for face in [face for face in self._targets if face not in self._layout.views]:
+                self._targets.pop(face).release()
+        for face, view in self._layout.views.items():
+            target = self._target(face, view.size_px, kind)
+            world.draw(
+                plan,
+                view_from_stage=view.view_from_stage,
+                clip_from_view=view.clip_from_view(near_m=self._near_m, far_m=self._far_m),
+                target=target.framebuffer,
+            )
+            target.finish(mips=kind == "f2" and self._layout.texels_per_pixel[face] > MIPS_ABOVE_TEXELS)
+        self._held = held
+        self.exposure_ev = plan.exposure_ev
+        self.generation += 1
+        return True
+
+    def texture(self, face: int) -> moderngl.Texture:
+        """The picture of a face."""
+        return self._targets[face].texture
+
+    def forget(self) -> None:
+        """Draw anew at the next plan, whatever it says."""
+        self._held = None
+
+    def _target(self, face: int, size: tuple[int, int], kind: Kind) -> ViewTarget:
+        target = self._targets.get(face)
+        if target is None or target.size != size or target.kind != kind:
+            if target is not None:
+                target.release()
+            target = ViewTarget(self._device, *size, kind, samples=self._samples if kind == "f2" else 1)
+            self._targets[face] = target
+        return target
+
+    def release(self) -> None:
+        """Free every face."""
+        for target in self._targets.values():
+            target.release()
+        self._targets.clear()
+        self._held = None

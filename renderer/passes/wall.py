@@ -1,0 +1,336 @@
+"""The wall pass: canvas meshes drawn in canvas space, each LED looking up what it must show.
+
+Items of wall are grouped by the outer face that serves them and the inner frusta that may reach them; each group is
+one draw with a program for exactly that many inner pictures, so cabinets outside every frustum cost one lookup. While
+the outer picture rests, only items an inner frustum reaches, or has just left, are drawn again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import moderngl
+import numpy as np
+from numpy.typing import NDArray
+
+from renderer.canvas_mesh import CanvasMesh, Part
+from renderer.colour.encode import TRANSFER_NUMBER, CanvasColour
+from renderer.colour.fits import glsl_defines
+from renderer.colour.noise import triangular_noise
+from renderer.device import Device
+from renderer.passes.inner import InnerPicture
+from renderer.passes.outer import OuterPass
+from renderer.passes.view import View
+from renderer.shaders import source
+from stage.plan import PlanCamera
+
+Output = Literal["canvas", "light", "data", "coverage"]
+OUTPUT_NUMBER: Final[dict[Output, int]] = {"canvas": 0, "light": 1, "data": 2, "coverage": 3}
+
+_OUTER_UNIT, _INNER_UNIT, _NOISE_UNIT = 0, 1, 15
+MAX_INNERS: Final = 12
+"""Inner pictures on one item; texture units set the limit."""
+RGB10_A2: Final = 0x8059
+_CLIP_DISTANCE0: Final = 0x3000
+
+
+@dataclass(slots=True)
+class PartBuffers:
+    """A part on the GPU. `index` is written anew whenever the groups change."""
+
+    part: Part
+    shape: moderngl.Buffer
+    extra: moderngl.Buffer
+    pattern: moderngl.Buffer
+    index: moderngl.Buffer
+    arrays: dict[int, moderngl.VertexArray] = field(default_factory=dict)
+    group_key: bytes = b""
+    groups: list[tuple[int, int, int, int]] = field(default_factory=list)
+    """(face, mask of inner pictures, first index, indices)"""
+
+    @classmethod
+    def create(cls, ctx: moderngl.Context, part: Part) -> PartBuffers:
+        """Upload a part."""
+
+        def buffer(*columns: NDArray[Any]) -> moderngl.Buffer:
+            return ctx.buffer(np.concatenate(columns, axis=1).astype(np.float32).tobytes())
+
+        return cls(
+            part,
+            buffer(part.position_m, part.pixel),
+            buffer(part.normal, part.clip_px),
+            buffer(part.wall_px, part.tile_px, part.label[:, None]),
+            ctx.buffer(part.triangles.tobytes()),
+        )
+
+    def array(self, ctx: moderngl.Context, program: moderngl.Program) -> moderngl.VertexArray:
+        """The vertex array of a program that reads any of the part's attributes."""
+        array = self.arrays.get(program.glo)
+        if array is None:
+            content = []
+            for buffer, layout, names in (
+                (self.shape, ("3f", "2f"), ("position", "pixel")),
+                (self.extra, ("3f", "4f"), ("normal", "clip")),
+                (self.pattern, ("2f", "4f", "1f"), ("wall_px", "tile_px", "label")),
+            ):
+                used = [name in program for name in names]
+                if any(used):
+                    formats = (f if on else f"{int(f[0]) * 4}x" for f, on in zip(layout, used, strict=True))
+                    content.append((buffer, " ".join(formats), *(n for n, on in zip(names, used, strict=True) if on)))
+            array = self.arrays[program.glo] = ctx.vertex_array(program, content, self.index, index_element_size=4)
+        return array
+
+    def group(self, face: NDArray[np.int64], mask: NDArray[np.int64], drawn: NDArray[np.bool_]) -> None:
+        """Sort the triangles of `drawn` items, [k], into runs of equal face and mask."""
+        key = np.where(drawn, mask * 8 + face, -1)
+        data = key.tobytes()
+        if data == self.group_key:
+            return
+        self.group_key = data
+        of_triangle = key[self.part.triangle_item]
+        order = np.argsort(of_triangle, kind="stable")
+        of_triangle = of_triangle[order]
+        starts = np.flatnonzero(np.diff(of_triangle, prepend=-2))
+        ends = np.append(starts[1:], len(order))
+        self.groups = [
+            (int(of_triangle[a]) % 8, int(of_triangle[a]) // 8, int(a) * 3, int(b - a) * 3)
+            for a, b in zip(starts, ends, strict=True)
+            if of_triangle[a] >= 0
+        ]
+        self.index.write(self.part.triangles[order].tobytes())
+
+    def release(self) -> None:
+        """Free it."""
+        for array in self.arrays.values():
+            array.release()
+        for buffer in (self.shape, self.extra, self.pattern, self.index):
+            buffer.release()
+
+
+class Surface:
+    """One canvas on the GPU: its mesh, its picture in codes, and what that picture was drawn from."""
+
+    def __init__(self, device: Device, mesh: CanvasMesh, colour: CanvasColour) -> None:
+        ctx = device.ctx
+        self.mesh, self.colour = mesh, colour
+        self.size = (mesh.width_px, mesh.height_px)
+        self.parts = [PartBuffers.create(ctx, part) for part in mesh.parts]
+        ten = colour.encoding.bits == 10
+        self.texture = ctx.texture(self.size, 4, internal_format=RGB10_A2) if ten else ctx.texture(self.size, 4)
+        self.framebuffer = ctx.framebuffer([self.texture])
+        self.block = ctx.buffer(colour.block())
+        self.plain_block = ctx.buffer(colour.plain().block())
+        self.seed = 0
+        self.rest_key: object = None
+        """What everything outside the inner frusta was drawn from; None when it must be drawn again."""
+        self.masks: list[NDArray[np.int64]] = [np.zeros(part.items, dtype=np.int64) for part in mesh.parts]
+        self._ctx = ctx
+        self._floats: moderngl.Framebuffer | None = None
+        self.black()
+
+    def black(self) -> None:
+        """No light at all, in codes."""
+        code = self.colour.black() / ((1 << self.colour.encoding.bits) - 1)
+        self.framebuffer.clear(code, code, code, 1.0)
+        self.rest_key = None
+
+    @property
+    def float_framebuffer(self) -> moderngl.Framebuffer:
+        """A float32 picture of the canvas' size, for light and measuring."""
+        if self._floats is None:
+            self._floats = self._ctx.framebuffer([self._ctx.texture(self.size, 4, dtype="f4")])
+        return self._floats
+
+    def use_seed(self, seed: int) -> None:
+        """Move the dither's noise."""
+        if seed != self.seed:
+            self.block.write(self.colour.block(seed))
+            self.seed = seed
+
+    def release(self) -> None:
+        """Free it."""
+        for part in self.parts:
+            part.release()
+        self.framebuffer.release()
+        self.texture.release()
+        self.block.release()
+        self.plain_block.release()
+        if self._floats is not None:
+            self._floats.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where an inner frustum may show: per canvas and part, items [k] on the camera's walls, turned to the pupil and
+    inside the picture; and the largest number of texels one canvas pixel spans there."""
+
+    items: dict[str, tuple[NDArray[np.bool_], ...]]
+    texels_per_pixel: float
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether any item is reached."""
+        return any(bool(on.any()) for parts in self.items.values() for on in parts)
+
+
+def reach_of(meshes: dict[str, CanvasMesh], camera: PlanCamera, view: View) -> Reach:
+    """Where the inner frustum of a camera may show."""
+    most = 0.0
+    items = {}
+    for name, mesh in meshes.items():
+        parts = []
+        for part in mesh.parts:
+            on = np.array([wall in camera.walls for wall in part.walls], dtype=bool)[part.wall]
+            if part.kind == "cabinets":
+                on &= np.sum(part.item_normal * (view.point_m - part.points_m[:, 0]), axis=1) > 0.0
+            on[on] = view.may_see(part.points_m[on])
+            spans = view.texels_per_pixel(part.points_m[on].mean(axis=1), part.across_m[on], part.along_m[on])
+            most = max(most, float(spans.max(initial=0.0)))
+            parts.append(on)
+        items[name] = tuple(parts)
+    return Reach(items, most)
+
+
+class _Program:
+    """One variant of the wall program with its uniforms at hand."""
+
+    def __init__(self, ctx: moderngl.Context, *, inners: int, mesh: bool, output: int, transfer: int) -> None:
+        defines: dict[str, object] = {"INNERS": inners, "MESH": int(mesh), "OUTPUT": output, "TRANSFER": transfer}
+        if output == 0:
+            defines.update(glsl_defines())
+        self.program = ctx.program(
+            vertex_shader=source("wall/wall.vert", {"INNERS": inners, "MESH": int(mesh)}),
+            fragment_shader=source("wall/wall.frag", defines),
+        )
+        self.mesh = mesh
+        self._members = {name: self.program[name] for name in self.program}
+        self.write("outer", np.int32(_OUTER_UNIT))
+        self.write("inner", np.arange(_INNER_UNIT, _INNER_UNIT + inners, dtype=np.int32))
+
+    def write(self, name: str, values: Any) -> None:
+        """Set a uniform, if this variant has it."""
+        member = self._members.get(name)
+        if isinstance(member, moderngl.Uniform):
+            member.write(np.ascontiguousarray(values).tobytes())
+
+
+class WallPass:
+    """Draws canvases from the outer faces and the inner pictures."""
+
+    def __init__(self, device: Device) -> None:
+        self._ctx = device.ctx
+        self._programs: dict[tuple[int, bool, int, int], _Program] = {}
+        self._noise = device.ctx.texture((64, 64), 3, triangular_noise().tobytes(), dtype="f4")
+        self._noise.filter = (moderngl.NEAREST, moderngl.NEAREST)
+
+    def prepare(self, surface: Surface, inners: int) -> None:
+        """Compile what a canvas needs for up to `inners` inner pictures on one item, before it is on air."""
+        transfer = TRANSFER_NUMBER[surface.colour.encoding.transfer]
+        for part in surface.parts:
+            for count in range(inners + 1):
+                self._program(count, part.part.kind == "mesh", 0, transfer)
+
+    def draw(
+        self,
+        surface: Surface,
+        outer: OuterPass,
+        inners: list[tuple[InnerPicture, Reach]],
+        *,
+        outer_gain: float,
+        output: Output,
+        seed: int = 0,
+    ) -> None:
+        """Draw one canvas. `inners` go from the undermost to the uppermost."""
+        ctx = self._ctx
+        ctx.disable(moderngl.DEPTH_TEST | moderngl.CULL_FACE | moderngl.BLEND)
+        number = OUTPUT_NUMBER[output]
+        if output == "canvas":
+            surface.use_seed(seed)
+            target = surface.framebuffer
+            key = (outer.generation, outer_gain, seed)
+            resting = surface.rest_key == key
+            surface.rest_key = key
+        else:
+            target, resting = surface.float_framebuffer, False
+            target.clear(0.0, 0.0, 0.0, 0.0)
+        target.use()
+        self._noise.use(_NOISE_UNIT)
+        surface.block.bind_to_uniform_block(0)
+        canvas = surface.mesh.canvas.id
+        for index, buffers in enumerate(surface.parts):
+            part = buffers.part
+            mask = np.zeros(part.items, dtype=np.int64)
+            for bit, (_, reach) in enumerate(inners):
+                mask |= reach.items[canvas][index].astype(np.int64) << bit
+            drawn = np.ones(part.items, dtype=bool)
+            if resting:
+                drawn = (mask | surface.masks[index]) != 0
+            if output == "canvas":
+                surface.masks[index] = mask
+            buffers.group(outer.layout.face[canvas][index], mask, drawn)
+            for face, bits, first, count in buffers.groups:
+                chosen = [picture for bit, (picture, _) in enumerate(inners) if bits >> bit & 1]
+                program = self._program(
+                    len(chosen), part.kind == "mesh", number, TRANSFER_NUMBER[surface.colour.encoding.transfer]
+                )
+                self._set(program, surface, outer, face, chosen, outer_gain)
+                if output == "coverage":
+                    slots = [bit for bit in range(len(inners)) if bits >> bit & 1]
+                    program.write("inner_slot", np.array(slots, dtype=np.int32))
+                self._clip(program.mesh)
+                buffers.array(ctx, program.program).render(moderngl.TRIANGLES, vertices=count, first=first)
+        self._clip(on=False)
+
+    def _set(
+        self,
+        program: _Program,
+        surface: Surface,
+        outer: OuterPass,
+        face: int,
+        inners: list[InnerPicture],
+        outer_gain: float,
+    ) -> None:
+        view = outer.layout.views[face]
+        outer.texture(face).use(_OUTER_UNIT)
+        write = program.write
+        origin = surface.mesh.origin_m
+        write("canvas_px", np.array(surface.size, dtype=np.float32))
+        write("outer_offset", _float32(origin - view.point_m))
+        write("outer_view", _float32(view.axes.T))
+        write("outer_uv", _float32(view.uv))
+        write("gains", _float32((outer_gain, 1.0)))
+        if inners:
+            for unit, picture in enumerate(inners, _INNER_UNIT):
+                assert picture.texture is not None
+                picture.texture.use(unit)
+            write("inner_offset", _float32([origin - picture.view.point_m for picture in inners]))
+            write("inner_view", _float32([picture.view.axes.T for picture in inners]))
+            write("inner_uv", _float32([picture.view.uv for picture in inners]))
+            write("inner_edge", _float32([picture.view.sampled_edge for picture in inners]))
+            write("inner_sharp", _float32([picture.sharpness for picture in inners]))
+
+    def _program(self, inners: int, mesh: bool, output: int, transfer: int) -> _Program:
+        key = (inners, mesh, output, transfer if output == 0 else 0)
+        program = self._programs.get(key)
+        if program is None:
+            program = self._programs[key] = _Program(
+                self._ctx, inners=inners, mesh=mesh, output=output, transfer=key[3]
+            )
+        return program
+
+    def _clip(self, on: bool) -> None:
+        switch = self._ctx.enable_direct if on else self._ctx.disable_direct
+        for plane in range(4):
+            switch(_CLIP_DISTANCE0 + plane)
+
+    def release(self) -> None:
+        """Free the programs."""
+        for program in self._programs.values():
+            program.program.release()
+        self._programs.clear()
+        self._noise.release()
+
+
+def _float32(values: Any) -> NDArray[np.float32]:
+    return np.asarray(values, dtype=np.float64).astype(np.float32)

@@ -1,0 +1,268 @@
+"""The renderer: a frame plan in, canvases out. The same plan gives the same pixels.
+
+`submit` queues a frame's GPU work and returns at once; `collect` waits (Python's lock free) and copies the canvases
+into memory that is used again every frame, or into memory the caller gives (a ring's slot). `draw` is both.
+Several versions of the stage may be loaded at a time: a plan is drawn on the one its `config_version` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from renderer.canvas_mesh import CanvasMesh, canvas_meshes
+from renderer.colour.encode import canvas_colour
+from renderer.config import RenderConfig
+from renderer.device import Device, Fence
+from renderer.errors import RendererError
+from renderer.passes.inner import InnerPass, inner_view
+from renderer.passes.outer import OuterPass
+from renderer.passes.wall import MAX_INNERS, Output, Surface, WallPass, reach_of
+from renderer.world import World
+from stage.compiled import CompiledStage
+from stage.errors import Problem
+from stage.plan import FramePlan, PlanCamera
+
+Format = Literal["rgba8", "rgb10a2", "rgba32f"]
+FOURCC: Final[dict[Format, str]] = {"rgba8": "AB24", "rgb10a2": "AB30", "rgba32f": "AB4F"}
+"""DRM's names: bytes R G B A; one little-endian word with red in its low 10 bits. `AB4F` is our own: four float32."""
+
+
+class NoStageError(RendererError):
+    """A plan names a version of the stage that is not loaded."""
+
+    code = "renderer.no_stage"
+
+
+@dataclass(frozen=True, slots=True)
+class CanvasPicture:
+    """What one processor gets, row 0 on top.
+
+    `array` is uint8 [h, w, 4] (`rgba8`), packed uint32 [h, w] (`rgb10a2`) or float32 [h, w, 4] (`rgba32f`: light,
+    data, coverage). It is overwritten by the next frame of the same canvas.
+    """
+
+    id: str
+    format: Format
+    array: NDArray[Any]
+
+    @property
+    def fourcc(self) -> str:
+        """Four characters that name the pixel format (CONTRACTS, ring header)."""
+        return FOURCC[self.format]
+
+
+@dataclass(slots=True)
+class _Rig:
+    """One version of the stage on the GPU."""
+
+    stage: CompiledStage
+    config: RenderConfig
+    meshes: dict[str, CanvasMesh]
+    surfaces: dict[str, Surface]
+    outer: OuterPass
+    inner: InnerPass
+    buffers: dict[tuple[str, Format], NDArray[Any]] = field(default_factory=dict)
+
+    def release(self) -> None:
+        for surface in self.surfaces.values():
+            surface.release()
+        self.outer.release()
+        self.inner.release()
+
+
+class Submission:
+    """A frame on its way through the GPU."""
+
+    def __init__(self, device: Device, rig: _Rig, plan: FramePlan, output: Output) -> None:
+        self._device, self._rig = device, rig
+        self.plan, self.output = plan, output
+        self._fence: Fence | None = device.fence()
+
+    @property
+    def done(self) -> bool:
+        """Whether the GPU has finished it; never waits."""
+        return self._fence is None or self._fence.done
+
+    def wait(self, timeout_ns: int | None = None) -> bool:
+        """Wait for the GPU with Python's lock free; False if `timeout_ns` passed first."""
+        if self._fence is None:
+            return True
+        return self._fence.wait() if timeout_ns is None else self._fence.wait(timeout_ns)
+
+    def collect(self, into: Mapping[str, Any] | None = None) -> dict[str, CanvasPicture]:
+        """Wait, and copy every canvas out.
+
+        `into` gives writable memory for canvases by id (at least `nbytes` of the picture; its start is filled);
+        the others use buffers of the renderer's own, the same ones every frame.
+        """
+        self.wait()
+        self._fence = None
+        return {
+            name: self._read(name, surface, None if into is None else into.get(name))
+            for name, surface in self._rig.surfaces.items()
+        }
+
+    def _read(self, name: str, surface: Surface, memory: Any) -> CanvasPicture:
+        width, height = surface.size
+        if self.output != "canvas":
+            form: Format = "rgba32f"
+        else:
+            form = surface_format(surface)
+        if memory is None:
+            array = self._rig.buffers.get((name, form))
+            if array is None:
+                array = self._rig.buffers[name, form] = _empty(form, width, height)
+        else:
+            count = width * height * (16 if form == "rgba32f" else 4)
+            array = np.frombuffer(memory, dtype=np.uint8, count=count).view(_empty(form, 1, 1).dtype)
+            array = array.reshape((height, width) if form == "rgb10a2" else (height, width, 4))
+        if form == "rgb10a2":
+            self._device.read_10bit_into(surface.framebuffer, array)
+        elif form == "rgba8":
+            self._device.read_into(surface.framebuffer, array)
+        else:
+            self._device.read_into(surface.float_framebuffer, array, dtype="f4")
+        return CanvasPicture(name, form, array)
+
+
+def surface_format(surface: Surface) -> Format:
+    """The pixel format of a canvas' codes."""
+    return "rgb10a2" if surface.colour.encoding.bits == 10 else "rgba8"
+
+
+def _empty(form: Format, width: int, height: int) -> NDArray[Any]:
+    if form == "rgb10a2":
+        return np.empty((height, width), dtype=np.uint32)
+    return np.empty((height, width, 4), dtype=np.uint8 if form == "rgba8" else np.float32)
+
+
+class Renderer:
+    """Draws frame plans on one device."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self._wall = WallPass(device)
+        self._rigs: dict[int, _Rig] = {}
+
+    def load_stage(
+        self,
+        stage: CompiledStage,
+        /,
+        *,
+        version: int = 0,
+        scale: int | None = None,
+        render: RenderConfig | None = None,
+    ) -> None:
+        """Put a version of the stage on the GPU and compile what it needs; a version already there is replaced.
+
+        `scale` None takes `render.scale`, or the compiled stage's own.
+
+        Raises
+        ------
+        ScaleError, BitsError
+        """
+        config = render or RenderConfig(scale=stage.scale)
+        meshes = canvas_meshes(stage, scale=config.scale if scale is None else scale)
+        colours = {
+            name: canvas_colour(
+                mesh.canvas.encoding,
+                knee=config.roll_off_knee,
+                content=config.roll_off_content,
+                dither=config.dither,
+            )
+            for name, mesh in meshes.items()
+        }
+        surfaces = {name: Surface(self.device, mesh, colours[name]) for name, mesh in meshes.items()}
+        rig = _Rig(
+            stage,
+            config,
+            meshes,
+            surfaces,
+            OuterPass(
+                self.device,
+                face_px=config.outer_px,
+                samples=config.msaa,
+                near_m=config.near_m,
+                far_m=config.far_m,
+            ),
+            InnerPass(self.device, samples=config.msaa, near_m=config.near_m, far_m=config.far_m),
+        )
+        for surface in surfaces.values():
+            self._wall.prepare(surface, min(len(stage.cameras), MAX_INNERS))
+        self.drop_stage(version)
+        self._rigs[version] = rig
+
+    def drop_stage(self, version: int) -> None:
+        """Free a version of the stage; harmless when it is not there."""
+        rig = self._rigs.pop(version, None)
+        if rig is not None:
+            rig.release()
+
+    @property
+    def stage_versions(self) -> tuple[int, ...]:
+        """Versions of the stage that can be drawn."""
+        return tuple(self._rigs)
+
+    def draw(self, plan: FramePlan, *, world: World, output: Output = "canvas") -> dict[str, CanvasPicture]:
+        """Draw a plan and wait for its canvases.
+
+        output: `canvas` codes as the processors get them; `light` linear AP1 (1.0 = 100 nit) before the encoding;
+        `data` what the world wrote, in float32 all the way (measuring); `coverage` alpha of the inner frusta, one
+        channel for each of the first four enabled cameras by rank.
+
+        Raises
+        ------
+        NoStageError : the plan's `config_version` is not loaded.
+        """
+        return self.submit(plan, world=world, output=output).collect()
+
+    def submit(self, plan: FramePlan, *, world: World, output: Output = "canvas") -> Submission:
+        """Queue the GPU work of a plan (see `draw`). Collect it before the next is submitted."""
+        rig = self._rig(plan.config_version)
+        self._draw(rig, plan, world, output)
+        return Submission(self.device, rig, plan, output)
+
+    def _draw(self, rig: _Rig, plan: FramePlan, world: World, output: Output) -> None:
+        kind: Literal["f2", "f4"] = "f4" if output == "data" else "f2"
+        world.prepare(plan)
+        rig.outer.draw(plan, rig.meshes, world, kind=kind)
+        pictures = []
+        for camera in shown_cameras(plan):
+            reach = reach_of(rig.meshes, camera, inner_view(camera))
+            if reach.anywhere or output == "coverage":
+                picture = rig.inner.draw(plan, camera, world, kind=kind, texels_per_pixel=reach.texels_per_pixel)
+                pictures.append((picture, reach))
+        gain = float(2.0 ** (plan.exposure_ev - rig.outer.exposure_ev)) if output != "data" else 1.0
+        for surface in rig.surfaces.values():
+            self._wall.draw(surface, rig.outer, pictures, outer_gain=gain, output=output, seed=plan.seed)
+
+    def _rig(self, version: int) -> _Rig:
+        rig = self._rigs.get(version)
+        if rig is None:
+            loaded = ", ".join(str(v) for v in self._rigs) or "none"
+            raise NoStageError(
+                Problem(
+                    "renderer.no_stage",
+                    "plan/config_version",
+                    f"this version of the stage is not loaded (loaded: {loaded})",
+                    version,
+                    "load the stage before the first plan that names it",
+                )
+            )
+        return rig
+
+    def release(self) -> None:
+        """Free everything."""
+        for version in list(self._rigs):
+            self.drop_stage(version)
+        self._wall.release()
+
+
+def shown_cameras(plan: FramePlan) -> list[PlanCamera]:
+    """Cameras whose inner frusta are on the walls, from the undermost to the uppermost."""
+    return sorted((camera for camera in plan.cameras if camera.enabled), key=lambda camera: camera.rank)
