@@ -1,0 +1,197 @@
+"""Domes: an equirectangular picture as background and as light (SH irradiance, GGX-blurred reflections).
+
+The picture's middle lies at the scene's +Y, its right half at +X, its top row at +Z; `yaw_deg` turns it left.
+Files enter as linear Rec.709 (PNG and JPEG through the sRGB curve) unless they carry other primaries, and
+become ACEScg once, here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import moderngl
+import numpy as np
+from numpy.typing import NDArray
+
+from renderer.device import Device
+from renderer.gltf.errors import AssetImageError, AssetMissingError
+from renderer.shaders import source
+from renderer.working import AP1, REC709, Chromaticities, linear_from_srgb, rgb_from_rgb
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+HALF_MAX: Final = 60000.0
+"""Brightest value kept: below the largest half float, so that filtering never meets an infinity."""
+OCTAHEDRON_PX: Final = 128
+ROUGHNESS_LEVELS: Final = 8
+_SAMPLES: Final = (1, 24, 32, 48, 64, 64, 64, 64)
+_MOST_PX: Final = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class DomePicture:
+    """A dome's picture, [height, width, 3] float32, linear ACEScg, row 0 the zenith."""
+
+    pixels: F32
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+def load_picture(file: Path) -> DomePicture:
+    """Read a dome (.hdr, .exr, .png, .jpg).
+
+    Raises
+    ------
+    AssetMissingError : there is no such file.
+    AssetImageError : it cannot be decoded, is not twice as wide as high, or is too large.
+    """
+    # OpenImageIO is a large library: it is loaded when the first dome is.
+    import OpenImageIO as oiio
+
+    if not file.is_file():
+        raise AssetMissingError(file, "", "there is no such dome", mend="correct the name or put the file there")
+    buffer = oiio.ImageBuf(str(file))
+    pixels = None if buffer.has_error else buffer.get_pixels(oiio.FLOAT)
+    if pixels is None or pixels.ndim != 3 or pixels.size == 0:
+        detail = str(buffer.geterror()).strip().splitlines()
+        raise AssetImageError(
+            file, "", f"cannot be decoded: {detail[0] if detail else 'no picture in it'}", mend="export the dome again"
+        )
+    height, width = pixels.shape[:2]
+    if width != 2 * height or width > _MOST_PX:
+        raise AssetImageError(
+            file,
+            "",
+            f"a dome is equirectangular: twice as wide as high, at most {_MOST_PX} px",
+            value=f"{width}x{height}",
+            mend="export it as a 2:1 panorama",
+        )
+    rgb = pixels[..., :3] if pixels.shape[2] >= 3 else np.repeat(pixels[..., :1], 3, axis=2)
+    if file.suffix.lower() in (".png", ".jpg", ".jpeg"):
+        rgb = linear_from_srgb(rgb)
+    rgb = np.nan_to_num(rgb, nan=0.0, posinf=HALF_MAX, neginf=0.0)
+    ap1 = rgb @ rgb_from_rgb(AP1, _primaries(buffer)).T
+    return DomePicture(np.clip(ap1, 0.0, HALF_MAX).astype(np.float32))
+
+
+def _primaries(buffer: Any) -> Chromaticities:
+    """The primaries an EXR says it has; Rec.709 when it says nothing."""
+    tag = buffer.spec().getattribute("chromaticities")
+    if tag is None or len(tag) != 8:
+        return REC709
+    r, g, b, w = ((float(tag[i]), float(tag[i + 1])) for i in (0, 2, 4, 6))
+    return (r, g, b, w)
+
+
+def directions(width: int, height: int, *, yaw_deg: float = 0.0) -> F64:
+    """Scene direction, [height, width, 3], of each pixel's middle of a dome turned by `yaw_deg`."""
+    pan = np.radians(yaw_deg) - (np.arange(width) + 0.5) / width * 2.0 * np.pi + np.pi
+    polar = (np.arange(height) + 0.5) / height * np.pi
+    ring = np.stack([-np.sin(pan), np.cos(pan)], axis=-1)
+    out = np.empty((height, width, 3))
+    out[..., :2] = np.sin(polar)[:, None, None] * ring[None]
+    out[..., 2] = np.cos(polar)[:, None]
+    return out
+
+
+def sh_basis(d: F64) -> F64:
+    """The nine real spherical harmonics up to degree 2, [..., 9], of unit directions, [..., 3]."""
+    x, y, z = d[..., 0], d[..., 1], d[..., 2]
+    return np.stack(
+        [
+            np.full_like(x, 0.28209479177387814),
+            0.4886025119029199 * y,
+            0.4886025119029199 * z,
+            0.4886025119029199 * x,
+            1.0925484305920792 * x * y,
+            1.0925484305920792 * y * z,
+            0.31539156525252005 * (3.0 * z * z - 1.0),
+            1.0925484305920792 * x * z,
+            0.5462742152960396 * (x * x - y * y),
+        ],
+        axis=-1,
+    )
+
+
+_COSINE_LOBE: Final = np.array([1.0] + [2.0 / 3.0] * 3 + [0.25] * 5)
+"""What a matt surface's cosine does to each harmonic, divided by pi: the sum is then the light it shows."""
+
+
+def irradiance_sh(picture: DomePicture, *, yaw_deg: float = 0.0, light_limit: float = HALF_MAX) -> F64:
+    """[9, 3]: `sh_basis(normal) @ it` is what a white matt surface shows under the dome (irradiance / pi)."""
+    pixels = np.minimum(picture.pixels, np.float32(light_limit))
+    height, width = pixels.shape[:2]
+    step = max(1, width // 256)
+    if height % step == 0 and width % step == 0 and step > 1:
+        # Degree 2 knows no detail: blocks averaged by their true solid angle give the same numbers.
+        weight = _row_solid_angle(height, width)[:, None, None]
+        shape = (height // step, step, width // step, step, 3)
+        total = (pixels * weight).reshape(shape).sum(axis=(1, 3))
+        solid = np.broadcast_to(weight, (height, width, 1)).reshape(*shape[:4], 1).sum(axis=(1, 3))
+        pixels, height, width = total / solid, height // step, width // step
+        radiance_sr = pixels * solid
+    else:
+        radiance_sr = pixels * _row_solid_angle(height, width)[:, None, None]
+    basis = sh_basis(directions(width, height, yaw_deg=yaw_deg))
+    return np.asarray(_COSINE_LOBE[:, None] * np.einsum("hwk,hwc->kc", basis, radiance_sr))
+
+
+def _row_solid_angle(height: int, width: int) -> F64:
+    edges = np.cos(np.arange(height + 1) / height * np.pi)
+    return np.asarray((edges[:-1] - edges[1:]) * (2.0 * np.pi / width))
+
+
+class Dome:
+    """A dome on the GPU: `background` (equirectangular, mips) and `reflections` (octahedral, by roughness)."""
+
+    def __init__(self, device: Device, picture: DomePicture, *, light_limit: float | None = None) -> None:
+        ctx = device.ctx
+        self.picture = picture
+        self.light_limit = HALF_MAX if light_limit is None else light_limit
+        width, height = picture.size_px
+        self.texels_per_rad = width / (2.0 * np.pi)
+        rgba = np.ones((height, width, 4), dtype=np.float16)
+        rgba[..., :3] = picture.pixels
+        self.background = ctx.texture((width, height), 4, rgba.tobytes(), dtype="f2")
+        self.background.build_mipmaps()
+        self.background.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+        self.background.repeat_y = False
+        self.reflections = self._prefilter(ctx)
+
+    def irradiance_sh(self, yaw_deg: float) -> F64:
+        """[9, 3]  see `irradiance_sh`; without exposure."""
+        return irradiance_sh(self.picture, yaw_deg=yaw_deg, light_limit=self.light_limit)
+
+    def _prefilter(self, ctx: moderngl.Context) -> moderngl.Texture3D:
+        program = ctx.program(source("scene/full.vert"), source("scene/prefilter.frag"))
+        program["dome"] = 0
+        program["size_px"] = float(OCTAHEDRON_PX)
+        program["limit"] = self.light_limit
+        program["texel_sr"] = 1.0 / self.texels_per_rad**2
+        target = ctx.framebuffer([ctx.texture((OCTAHEDRON_PX, OCTAHEDRON_PX), 4, dtype="f2")])
+        triangle = ctx.vertex_array(program, [])
+        layers: list[bytes] = []
+        ctx.disable(moderngl.DEPTH_TEST | moderngl.CULL_FACE | moderngl.BLEND)
+        target.use()
+        self.background.use(0)
+        for level in range(ROUGHNESS_LEVELS):
+            program["roughness"] = level / (ROUGHNESS_LEVELS - 1)
+            program["sample_count"] = _SAMPLES[level]
+            triangle.render(vertices=3)
+            layers.append(target.read(components=4, dtype="f2"))
+        out = ctx.texture3d((OCTAHEDRON_PX, OCTAHEDRON_PX, ROUGHNESS_LEVELS), 4, b"".join(layers), dtype="f2")
+        out.filter = (moderngl.LINEAR, moderngl.LINEAR)
+        out.repeat_x = out.repeat_y = out.repeat_z = False
+        for thing in (triangle, program, target.color_attachments[0], target):
+            thing.release()
+        return out
+
+    def release(self) -> None:
+        """Free its textures."""
+        self.background.release()
+        self.reflections.release()

@@ -1,0 +1,185 @@
+"""Materials on the GPU: textures uploaded once, one uniform block each, and the shader features each needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import moderngl
+import numpy as np
+from numpy.typing import NDArray
+
+from renderer.device import Device
+from renderer.gltf.model import Asset, Material, Sampler, TextureUse
+
+BLOCK_BYTES: Final = 256
+"""One material's place in the uniform buffer; every GPU can bind at multiples of it."""
+_SRGB8_ALPHA8: Final = 0x8C43
+_UV_MOST: Final = 5
+UNITS: Final = {"base": 0, "rough": 1, "normal": 2, "occlusion": 3, "emissive": 4}
+"""Texture units of a surface's pictures, as in shaders/scene/surface.frag."""
+
+_Rows = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class MaterialDraw:
+    """What drawing with a material needs. `defines` pick the program; two materials with equal ones share it."""
+
+    index: int
+    """Its block in the uniform buffer."""
+    defines: tuple[tuple[str, int], ...]
+    depth_defines: tuple[tuple[str, int], ...]
+    textures: tuple[tuple[int, moderngl.Texture], ...]
+    """(unit, texture)"""
+    blend: bool
+    double_sided: bool
+    masked: bool
+    cut: tuple[float, float]
+    """Alpha factor and cutoff."""
+    base_uv: _Rows
+    tangents: bool
+    uv1: bool
+
+
+class Textures:
+    """Pictures of one asset on the GPU, each uploaded once for every way it is read."""
+
+    def __init__(self, device: Device, asset: Asset, *, anisotropy: float) -> None:
+        self._ctx = device.ctx
+        self._asset = asset
+        self._anisotropy = min(anisotropy, device.capabilities.max_anisotropy)
+        self._made: dict[tuple[int, bool, Sampler], moderngl.Texture] = {}
+
+    def get(self, use: TextureUse, *, srgb: bool) -> moderngl.Texture:
+        """The texture of `use`; `srgb` for colours, not for data."""
+        texture = self._asset.textures[use.texture]
+        key = (texture.image, srgb, texture.sampler)
+        if key not in self._made:
+            self._made[key] = self._upload(self._asset.images[texture.image], texture.sampler, srgb=srgb)
+        return self._made[key]
+
+    def _upload(self, image: NDArray[np.uint8], sampler: Sampler, *, srgb: bool) -> moderngl.Texture:
+        # OpenGL through moderngl only repeats or clamps: a picture joined to its mirror image, read at half the
+        # coordinates (`rows`), repeats as the mirrored one does.
+        if sampler.wrap_s == "mirror":
+            image = np.concatenate([image, image[:, ::-1]], axis=1)
+        if sampler.wrap_t == "mirror":
+            image = np.concatenate([image, image[::-1]], axis=0)
+        height, width = image.shape[:2]
+        settings: dict[str, Any] = {"internal_format": _SRGB8_ALPHA8} if srgb else {}
+        out = self._ctx.texture((width, height), 4, np.ascontiguousarray(image).tobytes(), **settings)
+        smaller = moderngl.LINEAR if sampler.min_linear else moderngl.NEAREST
+        if sampler.mips:
+            out.build_mipmaps()
+            smaller = moderngl.LINEAR_MIPMAP_LINEAR if sampler.min_linear else moderngl.NEAREST_MIPMAP_LINEAR
+        out.filter = (smaller, moderngl.LINEAR if sampler.mag_linear else moderngl.NEAREST)
+        out.repeat_x = sampler.wrap_s != "clamp"
+        out.repeat_y = sampler.wrap_t != "clamp"
+        if sampler.mips and self._anisotropy > 1.0:
+            out.anisotropy = self._anisotropy
+        return out
+
+    def rows(self, use: TextureUse) -> _Rows:
+        """The 2x3 coordinate transform of `use` onto the picture as uploaded."""
+        sampler = self._asset.textures[use.texture].sampler
+        s, t = (0.5 if wrap == "mirror" else 1.0 for wrap in (sampler.wrap_s, sampler.wrap_t))
+        a, b, c, d, e, f = use.uv_from_uv
+        return (a * s, b * s, c * s, d * t, e * t, f * t)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on the GPU, mips included."""
+        return sum(t.width * t.height * 16 // 3 for t in self._made.values())
+
+    def release(self) -> None:
+        """Free them all."""
+        for texture in self._made.values():
+            texture.release()
+        self._made.clear()
+
+
+def pack(
+    materials: Sequence[Material], textures: Textures, *, first: int
+) -> tuple[list[MaterialDraw], NDArray[np.float32]]:
+    """The draws of an asset's materials and their uniform blocks, [materials, 64] float32; `first` is their index."""
+    draws: list[MaterialDraw] = []
+    blocks = np.zeros((len(materials), BLOCK_BYTES // 4), dtype=np.float32)
+    for i, material in enumerate(materials):
+        draw, blocks[i] = _pack(material, textures, first + i)
+        draws.append(draw)
+    return draws, blocks
+
+
+def _pack(material: Material, textures: Textures, index: int) -> tuple[MaterialDraw, NDArray[np.float32]]:
+    uses = {
+        "base": material.base_texture,
+        "rough": None if material.unlit else material.metallic_roughness_texture,
+        "normal": None if material.unlit else material.normal_texture,
+        "occlusion": None if material.unlit else material.occlusion_texture,
+        "emissive": material.emissive_texture if any(material.emissive) else None,
+    }
+    rough, occlusion = uses["rough"], uses["occlusion"]
+    in_rough = (
+        rough is not None
+        and occlusion is not None
+        and (rough.texture, rough.uv_set, rough.uv_from_uv)
+        == (occlusion.texture, occlusion.uv_set, occlusion.uv_from_uv)
+    )
+    if in_rough:
+        # The usual packing: occlusion in red of the same picture. One read serves both.
+        uses["occlusion"] = None
+    coordinates: list[tuple[int, _Rows]] = []
+    defines: dict[str, int] = {}
+    bound: list[tuple[int, moderngl.Texture]] = []
+    for name, use in uses.items():
+        if use is None:
+            continue
+        key = (use.uv_set, textures.rows(use))
+        if key not in coordinates:
+            coordinates.append(key)
+        defines[f"{name.upper()}_UV"] = coordinates.index(key)
+        bound.append((UNITS[name], textures.get(use, srgb=name in ("base", "emissive"))))
+    uv1 = any(uv_set == 1 for uv_set, _ in coordinates)
+    masked, blend = material.alpha_mode == "mask", material.alpha_mode == "blend"
+    tangents = uses["normal"] is not None
+    defines |= {
+        "UV_COUNT": len(coordinates),
+        "UV1": int(uv1),
+        "TANGENTS": int(tangents),
+        "OCCLUSION_IN_ROUGH": int(in_rough),
+        "ALPHA_MASK": int(masked),
+        "ALPHA_BLEND": int(blend),
+        "UNLIT": int(material.unlit),
+        "DOUBLE_SIDED": int(material.double_sided),
+    }
+    block = np.zeros(BLOCK_BYTES // 4, dtype=np.float32)
+    block[0:4] = material.base_colour
+    block[4:7] = material.emissive
+    block[7] = material.alpha_cutoff
+    block[8:12] = (
+        material.metallic,
+        material.roughness,
+        material.normal_texture.strength if material.normal_texture else 1.0,
+        material.occlusion_texture.strength if material.occlusion_texture else 1.0,
+    )
+    for i, (uv_set, rows) in enumerate(coordinates[:_UV_MOST]):
+        block[12 + 4 * i : 16 + 4 * i] = (*rows[:3], float(uv_set))
+        block[32 + 4 * i : 36 + 4 * i] = (*rows[3:], 0.0)
+    cut = masked and material.base_texture is not None and material.base_texture.uv_set == 0
+    base = material.base_texture
+    draw = MaterialDraw(
+        index,
+        tuple(sorted(defines.items())),
+        (("ALPHA_MASK", int(cut)),),
+        tuple(bound),
+        blend,
+        material.double_sided,
+        cut,
+        (material.base_colour[3], material.alpha_cutoff),
+        textures.rows(base) if base else (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+        tangents,
+        uv1,
+    )
+    return draw, block

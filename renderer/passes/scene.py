@@ -1,0 +1,390 @@
+"""The scene pass: one view of a compiled scene into one framebuffer, linear ACEScg, 1.0 = 100 nit.
+
+Everything is drawn relative to the eye along the scene's axes, worked out in float64 on the CPU, so that float32
+holds a micrometre wherever the stage stands. There is no history: the same inputs give the same pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import moderngl
+import numpy as np
+from numpy.typing import ArrayLike
+
+from renderer.device import Device
+from renderer.domes import OCTAHEDRON_PX, ROUGHNESS_LEVELS
+from renderer.materials import BLOCK_BYTES
+from renderer.passes.shadow import Fit, ShadowPass
+from renderer.scene import F32, F64, WORKING_FROM_REC709, Batch, Scene
+from renderer.shaders import source
+from stage.frames import Array
+
+Output = Literal["colour", "position", "fringes"]
+
+_OUTPUTS: Final[dict[Output, int]] = {"colour": 0, "position": 1, "fringes": 2}
+_BLEND: Final = (moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA)
+_REFLECTIONS_UNIT, _SHADOW_UNIT, _DOME_UNIT = 5, 6, 7
+_VIEW_FLOATS: Final = 3 * 16 + 17 * 4
+
+_Defines = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fringes:
+    """Cosine fringes in place of the scene's colours: 0.5 + 0.5 cos(2 pi (count * place + phase)).
+
+    Surfaces take place = stage position (metres) along `axis`, the sky the angle (radians) of the view direction
+    towards `axis`.
+    """
+
+    axis: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    """Unit vector in the stage frame."""
+    cycles_per_rad: float = 20.0
+    cycles_per_m: float = 2.0
+    phase_cycles: float = 0.0
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What the last view drew."""
+
+    draws: int = 0
+    triangles: int = 0
+    calls: int = 0
+
+
+def target(
+    device: Device, size_px: tuple[int, int], /, *, dtype: Literal["f2", "f4"] = "f2", samples: int = 0
+) -> moderngl.Framebuffer:
+    """A framebuffer the pass can draw into: RGBA half (`f2`, colour) or full floats (`f4`, positions), with depth."""
+    ctx = device.ctx
+    return ctx.framebuffer(
+        [ctx.texture(size_px, 4, dtype=dtype, samples=samples)], ctx.depth_texture(size_px, samples=samples)
+    )
+
+
+def release_target(framebuffer: moderngl.Framebuffer, /) -> None:
+    """Free a framebuffer with its attachments."""
+    attachments = (*framebuffer.color_attachments, framebuffer.depth_attachment)
+    framebuffer.release()
+    for attachment in attachments:
+        if attachment is not None:
+            attachment.release()
+
+
+class ScenePass:
+    """Draws views of scenes. One for a device; it keeps the programs, and the shadow map of the scene on air."""
+
+    def __init__(self, device: Device, *, shadow_px: int = 2048) -> None:
+        self._ctx = device.ctx
+        self._shadow_px = shadow_px
+        self._device = device
+        self._programs: dict[tuple[str, str, _Defines], moderngl.Program] = {}
+        self._arrays: dict[tuple[int, int, int], moderngl.VertexArray] = {}
+        self._skies: dict[_Defines, moderngl.VertexArray] = {}
+        self._shadows: dict[int, ShadowPass] = {}
+        self._view = device.ctx.buffer(reserve=4 * _VIEW_FLOATS)
+        self.statistics = Statistics()
+
+    def prepare(self, scene: Scene, *, stage_from_scene: ArrayLike, scene_time_s: float) -> Fit | None:
+        """Once a frame before its views: move the scene, and draw the shadow map if something in it moved.
+
+        `draw` calls it too; a second call with the same values does nothing.
+        """
+        scene.update(scene_time_s)
+        if scene.sun is None or not scene.sun.shadow:
+            return None
+        shadow = self._shadows.get(id(scene))
+        if shadow is None:
+            shadow = self._shadows[id(scene)] = ShadowPass(self._device, self._shadow_px)
+        return shadow.update(scene, np.asarray(stage_from_scene, dtype=np.float64))
+
+    def draw(
+        self,
+        scene: Scene,
+        *,
+        view_from_stage: ArrayLike,
+        clip_from_view: ArrayLike,
+        stage_from_scene: ArrayLike,
+        target: moderngl.Framebuffer,
+        scene_time_s: float = 0.0,
+        exposure_ev: float = 0.0,
+        output: Output = "colour",
+        fringes: Fringes | None = None,
+    ) -> None:
+        """Draw one view over the whole of `target` (a float colour attachment and a depth attachment).
+
+        view_from_stage : [4, 4]  rigid; view axes are GL's (x right, y up, looks along -z).
+        clip_from_view : [4, 4]  any projection to GL clip space (z -1..1), off-centre or upside down too.
+        stage_from_scene : [4, 4]  rigid; where the scene lies in the stage.
+        output : `colour` linear ACEScg times 2^(exposure_ev + the scene's), alpha 1; `position` the stage position
+            of the surface seen in metres, w = 1, and for the sky its direction * 1e5, w = 0 (transparent surfaces
+            are left out; take an RGBA32F target); `fringes` the measuring pattern of `fringes`.
+        """
+        fit = self.prepare(scene, stage_from_scene=stage_from_scene, scene_time_s=scene_time_s)
+        view = _View(view_from_stage, clip_from_view, stage_from_scene)
+        ctx = self._ctx
+        target.use()
+        ctx.enable_only(moderngl.DEPTH_TEST)
+        ctx.depth_func = "<="
+        target.depth_mask = True
+        target.clear(depth=1.0)
+        self._view.orphan()
+        self._view.write(self._pack(scene, view, fit, exposure_ev, fringes or Fringes(), target.size).tobytes())
+        self._view.bind_to_uniform_block(0)
+        shared = self._shared(scene, fit, output)
+        batches = self._visible(scene, view)
+        self.statistics = Statistics()
+        if scene.dome is not None and output == "colour":
+            scene.dome.reflections.use(_REFLECTIONS_UNIT)
+        if fit is not None:
+            self._shadows[id(scene)].map.use(_SHADOW_UNIT)
+        for batch, first, count, triangles in batches:
+            if not batch.material.blend:
+                self._draw_batch(scene, batch, first, count, triangles, shared, output, flipped=view.flipped)
+        self._draw_sky(scene, view, output)
+        if output == "colour":
+            clear = [entry for entry in batches if entry[0].material.blend]
+            if clear:
+                target.depth_mask = False
+                ctx.enable(moderngl.BLEND)
+                ctx.blend_func = _BLEND  # type: ignore[assignment]  # moderngl takes colour and alpha apart too
+                for batch, first, count, triangles in clear:
+                    self._draw_batch(scene, batch, first, count, triangles, shared, output, flipped=view.flipped)
+                ctx.disable(moderngl.BLEND)
+                target.depth_mask = True
+
+    # --- one view ---------------------------------------------------------------------------------------------
+
+    def _pack(
+        self,
+        scene: Scene,
+        view: _View,
+        fit: Fit | None,
+        exposure_ev: float,
+        fringes: Fringes,
+        size_px: tuple[int, int],
+    ) -> F32:
+        """The View block of shaders/scene/view.glsl."""
+        out = np.zeros(_VIEW_FLOATS, dtype=np.float32)
+        out[0:16] = view.clip_from_relative.T.reshape(16)
+        out[16:32] = view.stage_from_relative.T.reshape(16)
+        if fit is not None:
+            shift = np.eye(4)
+            shift[:3, 3] = view.eye_in_scene - fit.origin_m
+            half = np.diag([0.5, 0.5, 0.5, 1.0])
+            half[:3, 3] = 0.5
+            out[32:48] = (half @ fit.clip_from_relative @ shift).T.reshape(16)
+        rest = out[48:].reshape(17, 4)
+        rest[0:9, :3] = scene.sh
+        if scene.sun is not None:
+            rest[9, :3] = scene.sun.direction
+            rest[10, :3] = scene.sun.light
+        if fit is not None:
+            rest[9, 3] = 1.0 / self._shadow_px
+            rest[10, 3] = 1.5 * fit.texel_m
+        yaw = np.radians(scene.dome_config.yaw_deg)
+        lod = 0.0
+        if scene.dome is not None:
+            lod = max(0.0, float(np.log2(scene.dome.texels_per_rad * view.rad_per_px(size_px))))
+        rest[11] = np.cos(yaw), np.sin(yaw), scene.dome_light, lod
+        rest[12] = scene.haze
+        rest[13] = *scene.background, 2.0 ** (exposure_ev + scene.config.exposure_ev)
+        rest[14] = *fringes.axis, fringes.phase_cycles
+        rest[15] = fringes.cycles_per_rad, fringes.cycles_per_m, 0.0, 0.0
+        return out
+
+    def _visible(self, scene: Scene, view: _View) -> list[tuple[Batch, int, int, int]]:
+        """Write rows and visible commands; (batch, first, count, triangles) of what is seen, in drawing order."""
+        draws = scene.draws
+        if not len(draws.commands):
+            return []
+        rows = scene.scene_from_objects[:, :3, :].copy()
+        rows[:, :, 3] -= view.eye_in_scene
+        scene.rows.orphan()
+        scene.rows.write(rows.astype(np.float32).tobytes())
+        centres, radii = scene.bounds()
+        centres = centres - view.eye_in_scene
+        seen = view.sees(centres, radii)
+        # Nearest last edge first: what lies wholly in front hides more than a ground that reaches past everything.
+        depth = np.linalg.norm(centres, axis=1)
+        order_key = depth + radii
+        batches: list[tuple[float, bool, Batch, np.ndarray[tuple[int], np.dtype[np.intp]]]] = []
+        for batch in draws.batches:
+            chosen = np.flatnonzero(seen[batch.first : batch.first + batch.count]) + batch.first
+            if not chosen.size:
+                continue
+            if chosen.size > 1:
+                chosen = chosen[np.argsort(order_key[chosen], kind="stable")]
+            if batch.material.blend:
+                batches.append((-float(depth[chosen[0]]), True, batch, chosen))
+            else:
+                batches.append((float(order_key[chosen[0]]), False, batch, chosen))
+        batches.sort(key=lambda entry: (entry[1], entry[0]))
+        if not batches:
+            return []
+        commands = draws.commands[np.concatenate([entry[3] for entry in batches])]
+        scene.commands.orphan()
+        scene.commands.write(commands.tobytes())
+        out: list[tuple[Batch, int, int, int]] = []
+        first = 0
+        for _, _, batch, chosen in batches:
+            out.append((batch, first, chosen.size, int(draws.commands[chosen, 0].sum()) // 3))
+            first += chosen.size
+        return out
+
+    def _draw_batch(
+        self,
+        scene: Scene,
+        batch: Batch,
+        first: int,
+        count: int,
+        triangles: int,
+        shared: _Defines,
+        output: Output,
+        *,
+        flipped: bool,
+    ) -> None:
+        ctx = self._ctx
+        material = batch.material
+        if material.double_sided:
+            ctx.disable(moderngl.CULL_FACE)
+        else:
+            ctx.enable(moderngl.CULL_FACE)
+        ctx.front_face = "cw" if batch.mirrored != flipped else "ccw"
+        array = self._array(scene, batch, shared)
+        if output == "colour":
+            for unit, texture in material.textures:
+                texture.use(unit)
+        elif material.masked:
+            material.textures[0][1].use(0)
+        scene.material_blocks.bind_to_uniform_block(1, offset=material.index * BLOCK_BYTES, size=BLOCK_BYTES)
+        array.render_indirect(scene.commands, moderngl.TRIANGLES, count, first=first)
+        self.statistics.calls += 1
+        self.statistics.draws += count
+        self.statistics.triangles += triangles
+
+    def _draw_sky(self, scene: Scene, view: _View, output: Output) -> None:
+        shown = scene.dome is not None and scene.dome_config.background
+        defines = _defines({"OUTPUT": _OUTPUTS[output], "BACKGROUND": int(shown)})
+        if defines not in self._skies:
+            self._skies[defines] = self._ctx.vertex_array(self._program("full.vert", "sky.frag", defines), [])
+        array = self._skies[defines]
+        uniform = array.program.get("relative_from_clip", None)
+        if isinstance(uniform, moderngl.Uniform):
+            inverse = np.linalg.inv(view.clip_from_relative).T
+            uniform.write(np.ascontiguousarray(inverse, dtype=np.float32).tobytes())
+        if shown and output == "colour" and scene.dome is not None:
+            scene.dome.background.use(_DOME_UNIT)
+        self._ctx.disable(moderngl.CULL_FACE)
+        array.render(vertices=3)
+
+    # --- programs ---------------------------------------------------------------------------------------------
+
+    def _shared(self, scene: Scene, fit: Fit | None, output: Output) -> _Defines:
+        """What of the scene every surface's program depends on."""
+        lit = output == "colour"
+        return _defines(
+            {
+                "OUTPUT": _OUTPUTS[output],
+                "DOME_LIGHT": int(lit and scene.dome is not None and scene.dome_config.light),
+                "REFLECTIONS": int(lit and scene.dome is not None and scene.dome_config.light),
+                "SUN": int(lit and scene.sun is not None),
+                "SHADOW": int(lit and fit is not None),
+                "HAZE": int(lit and scene.haze[3] > 0.0),
+            }
+        )
+
+    def _array(self, scene: Scene, batch: Batch, shared: _Defines) -> moderngl.VertexArray:
+        defines = (*shared, *batch.material.defines, ("COLOURS", int(batch.geometry.layout.colours)))
+        program = self._program("surface.vert", "surface.frag", defines)
+        key = (id(program), id(batch.geometry), id(scene))
+        if key not in self._arrays:
+            wanted = [name for name, _ in batch.geometry.layout.attributes if name in program]
+            form = " ".join(f"{n}f" if name in wanted else f"{4 * n}x" for name, n in batch.geometry.layout.attributes)
+            self._arrays[key] = self._ctx.vertex_array(
+                program,
+                [
+                    (batch.geometry.vertices, form, *wanted),
+                    (scene.rows, "4f 4f 4f/i", "in_row0", "in_row1", "in_row2"),
+                ],
+                index_buffer=batch.geometry.indices,
+            )
+        return self._arrays[key]
+
+    def _program(self, vertex: str, fragment: str, defines: _Defines) -> moderngl.Program:
+        key = (vertex, fragment, defines)
+        if key not in self._programs:
+            settings: dict[str, object] = {
+                **dict(defines),
+                **{f"OUTPUT_{name.upper()}": value for name, value in _OUTPUTS.items()},
+                "WORKING_FROM_REC709": ", ".join(repr(float(v)) for v in WORKING_FROM_REC709.T.reshape(9)),
+                "OCTAHEDRON_PX": OCTAHEDRON_PX,
+                "ROUGHNESS_LEVELS": ROUGHNESS_LEVELS,
+            }
+            self._programs[key] = self._ctx.program(
+                source(f"scene/{vertex}", settings), source(f"scene/{fragment}", settings)
+            )
+        return self._programs[key]
+
+    def forget(self, scene: Scene) -> None:
+        """Free what is kept for `scene`; call it before the scene is released."""
+        for key in [key for key in self._arrays if key[2] == id(scene)]:
+            self._arrays.pop(key).release()
+        shadow = self._shadows.pop(id(scene), None)
+        if shadow is not None:
+            shadow.release()
+
+    def release(self) -> None:
+        """Free all programs, arrays and maps."""
+        for shadow in self._shadows.values():
+            shadow.release()
+        for array in (*self._arrays.values(), *self._skies.values()):
+            array.release()
+        for program in self._programs.values():
+            program.release()
+        self._view.release()
+
+
+def _defines(values: Mapping[str, int]) -> _Defines:
+    return tuple(values.items())
+
+
+class _View:
+    """One view's transforms, in float64: everything is relative to the eye, along the scene's axes."""
+
+    def __init__(self, view_from_stage: ArrayLike, clip_from_view: ArrayLike, stage_from_scene: ArrayLike) -> None:
+        view = np.asarray(view_from_stage, dtype=np.float64)
+        clip = np.asarray(clip_from_view, dtype=np.float64)
+        stage_from_scene = np.asarray(stage_from_scene, dtype=np.float64)
+        eye_in_stage = -np.linalg.solve(view[:3, :3], view[:3, 3])
+        turn = stage_from_scene[:3, :3]
+        self.eye_in_scene: F64 = np.linalg.solve(turn, eye_in_stage - stage_from_scene[:3, 3])
+        view_from_relative = np.eye(4)
+        view_from_relative[:3, :3] = view[:3, :3] @ turn
+        self.clip_from_relative: Array = clip @ view_from_relative
+        self.stage_from_relative: Array = np.eye(4)
+        self.stage_from_relative[:3, :3] = turn
+        self.stage_from_relative[:3, 3] = eye_in_stage
+        self._clip = clip
+        self.flipped = bool(np.linalg.det(clip[:2, :2]) < 0.0)
+        """The projection is upside down (canvases are), which turns front faces round."""
+
+    def rad_per_px(self, size_px: tuple[int, int]) -> float:
+        """Angle of a pixel where the view axis meets the picture."""
+        return float(min(2.0 / (abs(self._clip[0, 0]) * size_px[0]), 2.0 / (abs(self._clip[1, 1]) * size_px[1])))
+
+    def sees(self, centres: F64, radii: F64) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Which spheres, [n, 3] relative to the eye and [n], reach into the view."""
+        rows = self.clip_from_relative
+        seen = np.ones(len(centres), dtype=np.bool_)
+        for axis in range(3):
+            for sign in (1.0, -1.0):
+                plane = rows[3] + sign * rows[axis]
+                length = float(np.linalg.norm(plane[:3]))
+                if length > 1e-12:
+                    seen &= (centres @ plane[:3] + plane[3]) / length > -radii
+        return seen

@@ -1,0 +1,358 @@
+"""A scene compiled for drawing: every asset's triangles, materials and movement, ready on the GPU.
+
+All triangles of one vertex layout share one buffer; a draw is one indirect command. Per view the pass culls,
+writes the visible commands and one row triple an object, and makes one call a material: no Python work a draw.
+The scene's frame is the stage's kind: Z up, metres; glTF assets are turned into it once, here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import moderngl
+import numpy as np
+from numpy.typing import NDArray
+
+from renderer.config import DomeConfig, SceneConfig, asset_path, linear_from_ev
+from renderer.device import Device
+from renderer.domes import Dome, load_picture
+from renderer.gltf.animation import Hierarchy
+from renderer.gltf.loader import load
+from renderer.gltf.model import Asset, Material, Primitive
+from renderer.materials import BLOCK_BYTES, MaterialDraw, Textures, pack
+from renderer.working import AP1, REC709, rgb_from_rgb
+from stage.frames import STAGE_FROM_Y_UP, rotation_from_pan_tilt_roll
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+WORKING_FROM_REC709: Final = rgb_from_rgb(AP1, REC709)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which attributes the vertices of a buffer have, in this order after position and normal."""
+
+    uv0: bool
+    uv1: bool
+    tangents: bool
+    colours: bool
+
+    @property
+    def attributes(self) -> tuple[tuple[str, int], ...]:
+        """(name, float count) of each attribute in order."""
+        optional = (
+            ("in_uv0", 2, self.uv0), ("in_uv1", 2, self.uv1), ("in_tangent", 4, self.tangents),
+            ("in_colour", 4, self.colours),
+        )  # fmt: skip
+        return (("in_position", 3), ("in_normal", 3), *((name, n) for name, n, here in optional if here))
+
+
+@dataclass(slots=True)
+class Geometry:
+    """One vertex and one index buffer."""
+
+    layout: Layout
+    vertices: moderngl.Buffer
+    indices: moderngl.Buffer
+
+
+@dataclass(slots=True)
+class Batch:
+    """Draws that differ in nothing but their commands: a range of the scene's draw list."""
+
+    geometry: Geometry
+    material: MaterialDraw
+    mirrored: bool
+    """Its objects' transforms turn handedness round."""
+    first: int
+    count: int
+
+
+@dataclass(slots=True)
+class Draws:
+    """The static draw list, sorted by batch. Arrays are parallel, one entry a draw."""
+
+    commands: NDArray[np.uint32]
+    """[n, 5]  count, instances, first index, base vertex, object: OpenGL's indirect command."""
+    objects: NDArray[np.intp]
+    centres_m: F64
+    """[n, 3]  bounding sphere in the object's own frame."""
+    radii_m: F64
+    casts: NDArray[np.bool_]
+    batches: list[Batch] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Item:
+    layout: Layout
+    material: MaterialDraw
+    mirrored: bool
+    command: tuple[int, int, int, int, int]
+    object: int
+    centre_m: F64
+    radius_m: float
+    casts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sun:
+    """The directional light in the scene's frame."""
+
+    direction: F64
+    """[3]  to the sun, unit length."""
+    light: F64
+    """[3]  illuminance / pi, linear ACEScg."""
+    shadow: bool
+
+
+class Scene:
+    """A compiled scene. `update(time)` moves it; `sun`, `dome`, `ambient`... are what the passes read."""
+
+    def __init__(self, device: Device, config: SceneConfig, folder: Path, *, anisotropy: float | None = None) -> None:
+        """Load and upload everything `config` names (paths relative to `folder`). Takes its time: never on air.
+
+        Raises
+        ------
+        SceneFileError, AssetError (and its kinds)
+        """
+        files = [asset_path(folder, name, path="gltf") for name in config.gltf]
+        assets = [load(file) for file in files]
+        dome = None
+        if config.dome is not None:
+            picture = load_picture(asset_path(folder, config.dome.file, path="dome/file"))
+            dome = Dome(device, picture, light_limit=config.dome.light_limit)
+        self._build(device, config, assets, dome, anisotropy)
+
+    @classmethod
+    def from_assets(
+        cls, device: Device, config: SceneConfig, assets: list[Asset], *, dome: Dome | None = None
+    ) -> Scene:
+        """A scene of assets already read (or made), without files; `config.gltf` and `config.dome.file` are unused."""
+        self = cls.__new__(cls)
+        self._build(device, config, assets, dome, None)
+        return self
+
+    def _build(
+        self, device: Device, config: SceneConfig, assets: list[Asset], dome: Dome | None, anisotropy: float | None
+    ) -> None:
+        self.config = config
+        self.assets = assets
+        self.dome = dome
+        self.notes = tuple(f"{asset.file.name}: {note}" for asset in assets for note in asset.notes)
+        # Software GL pays for every tap; a GPU gives anisotropy away.
+        taps = anisotropy if anisotropy is not None else (1.0 if device.capabilities.software else 8.0)
+        self._textures = [Textures(device, asset, anisotropy=taps) for asset in assets]
+        self._trees = [Hierarchy(asset.nodes, asset.roots, asset.animations) for asset in assets]
+        materials: list[list[MaterialDraw]] = []
+        blocks: list[F32] = []
+        first = 0
+        for asset, textures in zip(assets, self._textures, strict=True):
+            # One more than the file has: the material of primitives that name none.
+            drawn, packed = pack([*asset.materials, Material()], textures, first=first)
+            materials.append(drawn)
+            blocks.append(packed)
+            first += len(drawn)
+        data = np.concatenate(blocks) if blocks else np.zeros((1, BLOCK_BYTES // 4), np.float32)
+        self.material_blocks = device.ctx.buffer(data.tobytes())
+        self._compile(device, materials)
+        self.commands = device.ctx.buffer(reserve=max(20, 20 * len(self.draws.commands)))
+        self.rows = device.ctx.buffer(reserve=max(48, 48 * self.object_count))
+        self.sun = _sun(config, assets, self._trees)
+        self.dome_config = config.dome or DomeConfig(file="none")
+        self.dome_light = linear_from_ev(self.dome_config.exposure_ev)
+        self.ambient = WORKING_FROM_REC709 @ np.asarray(config.ambient, dtype=np.float64)
+        self.background = WORKING_FROM_REC709 @ np.asarray(config.background, dtype=np.float64)
+        self.sh = self._light()
+        self.haze = np.zeros(4)
+        if config.haze is not None:
+            self.haze[:3] = WORKING_FROM_REC709 @ np.asarray(config.haze.colour, dtype=np.float64)
+            self.haze[3] = 3.0 / config.haze.distance_m
+
+    # --- compile ----------------------------------------------------------------------------------------------
+
+    def _compile(self, device: Device, materials: list[list[MaterialDraw]]) -> None:
+        vertices: dict[Layout, list[F32]] = {}
+        indices: dict[Layout, list[NDArray[np.uint32]]] = {}
+        filled: dict[Layout, tuple[int, int]] = {}
+        placed: dict[tuple[int, int, int], tuple[Layout, int, int, int]] = {}
+        items: list[_Item] = []
+        owners: list[tuple[int, int]] = []
+        for a, (asset, tree) in enumerate(zip(self.assets, self._trees, strict=True)):
+            world = tree.world_from_nodes(0.0)
+            for node_index, _ in tree.order:
+                node = asset.nodes[node_index]
+                if node.mesh is None:
+                    continue
+                owners.append((a, node_index))
+                # A mirrored object stays mirrored: animations that turn an object inside out are not followed.
+                mirrored = float(np.linalg.det(world[node_index][:3, :3])) < 0.0
+                for p, primitive in enumerate(asset.meshes[node.mesh].primitives):
+                    material = materials[a][-1 if primitive.material is None else primitive.material]
+                    key = (a, node.mesh, p)
+                    if key not in placed:
+                        packed, layout = interleave(primitive, material)
+                        vertex, index = filled.get(layout, (0, 0))
+                        vertices.setdefault(layout, []).append(packed)
+                        indices.setdefault(layout, []).append(primitive.indices)
+                        placed[key] = (layout, vertex, index, primitive.indices.size)
+                        filled[layout] = (vertex + len(packed), index + primitive.indices.size)
+                    layout, vertex, index, count = placed[key]
+                    low, high = primitive.positions.min(axis=0), primitive.positions.max(axis=0)
+                    centre = (low.astype(np.float64) + high) / 2.0
+                    radius = float(np.linalg.norm(primitive.positions - centre, axis=1).max())
+                    number = len(owners) - 1
+                    casts = node.casts_shadow and not material.blend
+                    command = (count, 1, index, vertex, number)
+                    items.append(_Item(layout, material, mirrored, command, number, centre, radius, casts))
+        geometries = {
+            layout: Geometry(
+                layout,
+                device.ctx.buffer(np.concatenate(vertices[layout]).tobytes()),
+                device.ctx.buffer(np.concatenate(indices[layout]).astype(np.uint32).tobytes()),
+            )
+            for layout in vertices
+        }
+        self.geometries = list(geometries.values())
+        order = {layout: i for i, layout in enumerate(geometries)}
+        items.sort(key=lambda i: (i.material.blend, i.material.defines, order[i.layout], i.material.index, i.mirrored))
+        self.draws = Draws(
+            np.array([i.command for i in items], dtype=np.uint32).reshape(-1, 5),
+            np.array([i.object for i in items], dtype=np.intp),
+            np.array([i.centre_m for i in items], dtype=np.float64).reshape(-1, 3),
+            np.array([i.radius_m for i in items], dtype=np.float64),
+            np.array([i.casts for i in items], dtype=np.bool_),
+        )
+        for n, item in enumerate(items):
+            last = self.draws.batches[-1] if self.draws.batches else None
+            geometry = geometries[item.layout]
+            same = last is not None and (last.geometry, last.material.index, last.mirrored) == (
+                geometry, item.material.index, item.mirrored,
+            )  # fmt: skip
+            # Transparent draws are sorted among all of them: each is its own batch.
+            if last is not None and same and not item.material.blend:
+                last.count += 1
+            else:
+                self.draws.batches.append(Batch(geometry, item.material, item.mirrored, n, 1))
+        self._owners = owners
+        self.object_count = len(owners)
+        self._moving = np.array(
+            [i for i, (a, node) in enumerate(owners) if node in self._trees[a].animated], dtype=np.intp
+        )
+        self.scene_from_objects = np.tile(np.eye(4), (self.object_count, 1, 1))
+        """[objects, 4, 4]  where each object stands."""
+        self.stretch = np.ones(self.object_count)
+        """Largest scale of each object."""
+        self.time_s = 0.0
+        self._place(range(self.object_count), 0.0)
+
+    def _place(self, objects: range | NDArray[np.intp], time_s: float) -> None:
+        worlds = [tree.world_from_nodes(time_s) for tree in self._trees]
+        for i in objects:
+            a, node = self._owners[int(i)]
+            self.scene_from_objects[i] = STAGE_FROM_Y_UP @ worlds[a][node]
+        if len(objects):
+            chosen = self.scene_from_objects[list(objects)][:, :3, :3]
+            self.stretch[list(objects)] = np.linalg.norm(chosen, ord=2, axis=(1, 2))
+
+    def _light(self) -> F64:
+        """[9, 3]  constants folded in, as the surface shader sums them."""
+        sh = np.zeros((9, 3))
+        if self.dome is not None and self.dome_config.light:
+            fold = np.array(
+                [0.28209479177387814] + [0.4886025119029199] * 3
+                + [1.0925484305920792, 1.0925484305920792, 0.31539156525252005, 1.0925484305920792, 0.5462742152960396]
+            )  # fmt: skip
+            sh = self.dome.irradiance_sh(self.dome_config.yaw_deg) * fold[:, None] * self.dome_light
+        sh[0] += self.ambient
+        return sh
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    @property
+    def animated(self) -> bool:
+        return bool(self._moving.size)
+
+    @property
+    def moving_casters(self) -> bool:
+        """Whether something that moves casts a shadow."""
+        return bool(np.isin(self.draws.objects[self.draws.casts], self._moving).any())
+
+    @property
+    def triangles(self) -> int:
+        return int(self.draws.commands[:, 0].sum() // 3)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes held on the GPU."""
+        held = sum(g.vertices.size + g.indices.size for g in self.geometries)
+        held += sum(textures.size_bytes for textures in self._textures)
+        if self.dome is not None:
+            held += self.dome.background.width * self.dome.background.height * 8 * 4 // 3
+        return int(held)
+
+    def update(self, time_s: float) -> None:
+        """Move what is animated to `time_s`. The same time gives the same transforms, whatever came before."""
+        if self._moving.size and time_s != self.time_s:
+            self._place(self._moving, time_s)
+        self.time_s = time_s
+
+    def bounds(self) -> tuple[F64, F64]:
+        """Bounding spheres of all draws as they stand: centres, [n, 3] scene metres, and radii, [n]."""
+        transforms = self.scene_from_objects[self.draws.objects]
+        centres = np.einsum("nij,nj->ni", transforms[:, :3, :3], self.draws.centres_m) + transforms[:, :3, 3]
+        return centres, self.draws.radii_m * self.stretch[self.draws.objects]
+
+    def release(self) -> None:
+        """Free all it holds on the GPU."""
+        for geometry in self.geometries:
+            geometry.vertices.release()
+            geometry.indices.release()
+        for textures in self._textures:
+            textures.release()
+        for buffer in (self.material_blocks, self.commands, self.rows):
+            buffer.release()
+        if self.dome is not None:
+            self.dome.release()
+
+
+def interleave(primitive: Primitive, material: MaterialDraw) -> tuple[F32, Layout]:
+    """A primitive's vertices as one array, [vertices, floats], with the attributes its material reads."""
+    defines = dict(material.defines)
+    count = len(primitive.positions)
+    textured = bool(defines["UV_COUNT"])
+    layout = Layout(textured, material.uv1, material.tangents, primitive.colours is not None)
+    parts: list[F32] = [primitive.positions, primitive.normals]
+    if layout.uv0:
+        parts.append(np.zeros((count, 2), np.float32) if primitive.uv0 is None else primitive.uv0)
+    if layout.uv1:
+        parts.append(np.zeros((count, 2), np.float32) if primitive.uv1 is None else primitive.uv1)
+    if layout.tangents:
+        plain = np.tile(np.array([1, 0, 0, 1], np.float32), (count, 1))
+        parts.append(plain if primitive.tangents is None else primitive.tangents)
+    if layout.colours and primitive.colours is not None:
+        parts.append(primitive.colours)
+    return np.ascontiguousarray(np.concatenate(parts, axis=1), dtype=np.float32), layout
+
+
+def _sun(config: SceneConfig, assets: list[Asset], trees: list[Hierarchy]) -> Sun | None:
+    """The configured sun; without one, the first directional light of the assets."""
+    if config.sun is not None:
+        sun = config.sun
+        turn = rotation_from_pan_tilt_roll(sun.pan_deg, sun.elevation_deg, 0.0)
+        colour = WORKING_FROM_REC709 @ np.asarray(sun.colour, dtype=np.float64)
+        return Sun(turn @ np.array([0.0, 1.0, 0.0]), colour * (sun.illuminance / np.pi), sun.shadow)
+    for asset, tree in zip(assets, trees, strict=True):
+        world = tree.world_from_nodes(0.0)
+        for index, _ in tree.order:
+            number = asset.nodes[index].light
+            if number is None or asset.lights[number].kind != "directional":
+                continue
+            light = asset.lights[number]
+            # It shines along the node's -Z; the sun stands the other way.
+            to_sun = (STAGE_FROM_Y_UP @ world[index])[:3, 2]
+            colour = WORKING_FROM_REC709 @ np.asarray(light.colour, dtype=np.float64)
+            return Sun(to_sun / np.linalg.norm(to_sun), colour * (light.intensity / np.pi), shadow=True)
+    return None
