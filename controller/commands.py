@@ -28,6 +28,9 @@ Sides = tuple[float, float, float, float]
 _Angle = Annotated[float, Meta(ge=0.0, le=80.0)]
 _Metres = Annotated[float, Meta(ge=-1000.0, le=1000.0)]
 
+PATTERNS: Final = ("grid", "eye", "tiles")
+"""Line-up pictures: a grid in the inner frusta, the eye point's card, the outlines and names of wall tiles."""
+
 STEP_M: Final = 0.001
 STEP_DEG: Final = 0.01
 """What one step of a line-up nudge is."""
@@ -53,7 +56,9 @@ class Surroundings:
     canvases: frozenset[str] = frozenset()
     positions: Mapping[str, Array] = field(default_factory=dict)
     """`scene_from_stage`, [4, 4], by name."""
-    patterns: tuple[str, ...] = ()
+    scene_positions: Mapping[str, str] = field(default_factory=dict)
+    """The position each scene opens with; "" or absent: its origin."""
+    patterns: tuple[str, ...] = PATTERNS
     """Kinds of line-up pictures the renderer draws."""
 
 
@@ -126,7 +131,8 @@ def _write_scene(show: Show, _: str, scene: str, around: Surroundings) -> Show:
         )
     if [active.id for active in show.scenes] == [scene]:
         return show
-    return msgspec.structs.replace(show, scenes=[ActiveScene(scene)])
+    show = msgspec.structs.replace(show, scenes=[ActiveScene(scene)])
+    return _write_position(show, "", around.scene_positions.get(scene, ""), around)
 
 
 def _write_position(show: Show, _: str, name: str, around: Surroundings) -> Show:
@@ -179,7 +185,7 @@ ADDRESSES: Final[tuple[Address, ...]] = (
     _nudge("pan_deg", Annotated[float, Meta(ge=-360.0, le=360.0)], "+ = left."),
     _nudge("tilt_deg", Annotated[float, Meta(ge=-90.0, le=90.0)], "+ = up."),
     _nudge("roll_deg", Annotated[float, Meta(ge=-360.0, le=360.0)], "+ = clockwise seen from behind."),
-    Address("scenes/active", "", str, "The scene on air.", _read_scene, _write_scene),
+    Address("scenes/active", "", str, "The scene on air; it opens at its own position.", _read_scene, _write_scene),
     Address("position", "", str, "The named place of the stage in the virtual world; empty: its origin.",
             lambda show, _: show.position, _write_position),
     _plain("exposure_ev", "exposure_ev", Annotated[float, Meta(ge=-20.0, le=20.0)], "Of everything on the walls."),
@@ -270,19 +276,21 @@ def apply(show: Show, command: Command, around: Surroundings) -> tuple[Show, dic
         raise kind(*problems)
     changes: dict[str, Change] = {}
     for path, address, name in found:
-        if (value := address.read(after, name)) == before[path]:
-            continue
-        changes[path] = Change(before[path], value)
+        moved = {path: Change(before[path], address.read(after, name))}
+        # Writing some addresses moves others: an undo must restore both.
         if path.endswith("/overscan_deg"):
-            # Writing the value moves the mode: an undo must restore both, also when this command left the mode alone.
             mode = path.removesuffix("overscan_deg") + "overscan_mode"
-            changes[mode] = Change(show.cameras[name].overscan_mode, after.cameras[name].overscan_mode)
+            moved[mode] = Change(show.cameras[name].overscan_mode, after.cameras[name].overscan_mode)
+        elif path == "scenes/active":
+            moved["position"] = Change(show.position, after.position)
+        if any(change.before != change.after for change in moved.values()):
+            changes.update(moved)
     return (after, changes) if changes else (show, {})
 
 
 def undo_of(changes: Mapping[str, Change]) -> Command:
-    """The command that puts back what the addresses held before. Modes last: writing a value may move them."""
-    ordered = sorted(changes, key=lambda path: path.endswith("overscan_mode"))
+    """The command that puts back what the addresses held before; those last that writing others may move."""
+    ordered = sorted(changes, key=lambda path: path == "position" or path.endswith("overscan_mode"))
     return Command(changes={path: changes[path].before for path in ordered})
 
 

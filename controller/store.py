@@ -32,7 +32,7 @@ Kind = Literal["file", "set", "config", "undo", "rollback"]
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS configs (
-    id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, path TEXT NOT NULL, text TEXT NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT, sha256 TEXT NOT NULL, base_dir TEXT NOT NULL, text TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS revisions (
     rev INTEGER PRIMARY KEY, t_tai_ns INTEGER NOT NULL, who TEXT NOT NULL, kind TEXT NOT NULL,
@@ -66,7 +66,8 @@ class StoredConfig(Struct, frozen=True):
 
     id: int
     sha256: str
-    path: str
+    base_dir: str
+    """Folder that file names in it are relative to."""
     text: str
 
 
@@ -155,28 +156,30 @@ class Store:
         (rev,) = self._db.execute("SELECT coalesce(max(rev), 0) FROM revisions").fetchone()
         return int(rev)
 
-    def begin(self, *, file_text: str, file_path: str, show: Show, who: str, t_tai_ns: int) -> Revision:
+    def begin(
+        self, *, file_text: str, base_dir: str, file_hash: str, show: Show, who: str, t_tai_ns: int
+    ) -> tuple[Revision, Show]:
         """Start a history anew from a configuration file; older revisions stay to be looked at.
 
         `show.version` and `show.config_version` are given here: the next revision, a new configuration.
         """
         with self._transaction():
-            config = self._add_config(file_text, file_path)
+            config = self._add_config(file_text, base_dir)
             rev = self.last_rev + 1
             whole = msgspec.structs.replace(show, version=rev, config_version=config)
             revision = Revision(rev, t_tai_ns, who, "file", {}, config)
             self._insert(revision, whole)
             self._db.execute(
                 "INSERT INTO meta VALUES ('file_sha256', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                (text_hash(file_text),),
+                (file_hash,),
             )
             self._prune()
-        return revision
+        return revision, whole
 
-    def add_config(self, text: str, path: str) -> int:
-        """Keep a configuration text; its number, the same for the same text and path."""
+    def add_config(self, text: str, base_dir: str) -> int:
+        """Keep a configuration text; its number, which no other has or had."""
         with self._transaction():
-            return self._add_config(text, path)
+            return self._add_config(text, base_dir)
 
     def append(self, revision: Revision, show: Show, *, undoes: int | None = None, replaces: int | None = None) -> None:
         """Keep an accepted change; on the disk when this returns.
@@ -207,7 +210,7 @@ class Store:
 
     def config(self, number: int) -> StoredConfig | None:
         """One configuration; None when there is none of that number (any more)."""
-        row = self._db.execute("SELECT id, sha256, path, text FROM configs WHERE id = ?", (number,)).fetchone()
+        row = self._db.execute("SELECT id, sha256, base_dir, text FROM configs WHERE id = ?", (number,)).fetchone()
         return StoredConfig(*row) if row else None
 
     def revisions(self, *, before: int | None = None, limit: int = 50) -> list[Revision]:
@@ -256,12 +259,10 @@ class Store:
         except sqlite3.Error as error:
             raise _store_error(self.path, str(error)) from error
 
-    def _add_config(self, text: str, path: str) -> int:
-        digest = text_hash(text)
-        row = self._db.execute("SELECT id FROM configs WHERE sha256 = ? AND path = ?", (digest, path)).fetchone()
-        if row:
-            return int(row[0])
-        cursor = self._db.execute("INSERT INTO configs (sha256, path, text) VALUES (?, ?, ?)", (digest, path, text))
+    def _add_config(self, text: str, base_dir: str) -> int:
+        # Never the number of an equal text before: processes know a configuration by its number alone.
+        row = (text_hash(text), base_dir, text)
+        cursor = self._db.execute("INSERT INTO configs (sha256, base_dir, text) VALUES (?, ?, ?)", row)
         return int(cursor.lastrowid or 0)
 
     def _insert(self, revision: Revision, show: Show) -> None:

@@ -24,6 +24,7 @@ AROUND = Surroundings(
     walls=frozenset({"main", "roof"}),
     canvases=frozenset({"left", "right"}),
     positions={"home": np.eye(4), "hill": pose_from_pan_tilt_roll((10.0, 20.0, 3.0), pan_deg=30.0)},
+    scene_positions={"valley": "hill"},
     patterns=("grid", "eye"),
 )
 SHOW = Show(
@@ -84,6 +85,14 @@ def test_a_scene_and_a_position_are_switched() -> None:
     assert show.position == "hill"
     product = transform_of(show.stage_from_scene) @ AROUND.positions["hill"]
     assert np.allclose(product, np.eye(4), atol=1e-12)
+
+
+def test_a_scene_opens_at_its_own_position() -> None:
+    show, changes = apply(SHOW, Command({"scenes/active": "valley"}), AROUND)
+    assert show.position == "hill"
+    assert apply(show, undo_of(changes), AROUND)[0] == SHOW
+    both = changed(scenes__active="valley", position="home")
+    assert (both.scenes, both.position) == ([ActiveScene("valley")], "home")
 
 
 def test_patterns_go_on_and_off() -> None:
@@ -229,7 +238,7 @@ def test_live_changes_are_kept_over_a_new_configuration_unless_it_changed_them_t
 def test_settle_keeps_scene_and_position_only_while_they_exist() -> None:
     wanted = changed(scenes__active="valley", position="hill", patterns__grid=True, sources__fiz__nudge__x_m=1)
     assert settle(SHOW, AROUND, wanted=wanted).scenes == [ActiveScene("valley")]
-    less = Surroundings(scenes=("hall",), positions={}, walls=AROUND.walls, cameras=AROUND.cameras)
+    less = Surroundings(scenes=("hall",), walls=AROUND.walls, cameras=AROUND.cameras, patterns=())
     show = settle(msgspec.structs.replace(wanted, scenes=SHOW.scenes, position=""), less, wanted=wanted)
     assert show.scenes == SHOW.scenes
     assert show.position == ""

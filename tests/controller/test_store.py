@@ -19,7 +19,15 @@ TEXT = "openvolume: 1\nname: test\n"
 
 
 def begin(store: Store, text: str = TEXT, show: Show | None = None) -> Revision:
-    return store.begin(file_text=text, file_path="/x/test.yaml", show=show or Show(), who="start", t_tai_ns=1)
+    revision, _ = store.begin(
+        file_text=text,
+        base_dir="/x",
+        file_hash=text_hash(text),
+        show=show or Show(),
+        who="start",
+        t_tai_ns=1,
+    )
+    return revision
 
 
 def append(store: Store, *, path: str = "exposure_ev", before: float = 0.0, after: float = 1.0, who: str = "t",
@@ -46,7 +54,7 @@ def test_a_history_begins_with_the_file(tmp_path: Path) -> None:
         assert last[1] == Show(version=1, config_version=revision.config, cameras={"a": CameraSettings(rank=3)})
         config = store.config(revision.config)
         assert config is not None
-        assert (config.text, config.path) == (TEXT, "/x/test.yaml")
+        assert (config.text, config.base_dir) == (TEXT, "/x")
 
 
 def test_it_is_wal_and_synchronous_full(tmp_path: Path) -> None:
@@ -127,7 +135,7 @@ from controller.store import Store, Revision, Change
 from controller.show import Show
 store = Store(pathlib.Path(sys.argv[1]))
 if store.last() is None:
-    store.begin(file_text="t", file_path="p", show=Show(), who="w", t_tai_ns=0)
+    store.begin(file_text="t", base_dir="p", file_hash="h", show=Show(), who="w", t_tai_ns=0)
 print(store.last_rev, flush=True)
 for _ in range(100000):
     rev = store.last_rev + 1
@@ -206,7 +214,7 @@ from controller.errors import StoreError
 from controller.show import Show
 from controller.store import Change, Revision, Store
 store = Store(pathlib.Path(sys.argv[1]))
-store.begin(file_text="t", file_path="p", show=Show(), who="w", t_tai_ns=0)
+store.begin(file_text="t", base_dir="p", file_hash="h", show=Show(), who="w", t_tai_ns=0)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 kept = 1

@@ -1,0 +1,123 @@
+"""How a run begins: with the last accepted revision while its file is unchanged, else with the file, and says which.
+
+`openvolume run` calls `begin_show` before any process starts and writes the snapshot into the run directory; only
+`run` resumes. Everything that looks at a configuration without running it uses `fresh_show`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from controller.commands import Command, Surroundings, apply, settle
+from controller.config import LoadedConfig, OpenVolumeConfig, compile_loaded, load_config_text
+from controller.rundir import RunDir
+from controller.show import Show, Snapshot, encode_snapshot, first_show
+from controller.store import Revision, Store, StoredConfig
+from stage.compiled import CompiledStage, encode_stage
+from stage.errors import OpenVolumeError
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a run starts with.
+
+    said : one sentence for the person who started it; resumed : False when the file was taken.
+    """
+
+    snapshot: Snapshot
+    loaded: LoadedConfig
+    stage: CompiledStage
+    resumed: bool
+    said: str
+
+
+def surroundings(config: OpenVolumeConfig, stage: CompiledStage) -> Surroundings:
+    """Everything the addresses of a configuration's show may name."""
+    return Surroundings(
+        cameras=frozenset(stage.cameras),
+        sources=frozenset(config.tracking.sources),
+        scenes=tuple(config.scenes),
+        scene_positions={name: scene.position or "" for name, scene in config.scenes.items()},
+        walls=frozenset(stage.walls),
+        canvases=frozenset(stage.canvases),
+        positions={name: position.scene_from_stage for name, position in config.positions.items()},
+    )
+
+
+def fresh_show(config: OpenVolumeConfig, stage: CompiledStage, *, scene: str | None = None) -> Show:
+    """The show a configuration starts with: its first scene (or `scene`) at the position that scene opens with.
+
+    Raises
+    ------
+    BadValue : the configuration has no such scene.
+    """
+    show = first_show(stage, scenes=[])
+    chosen = scene or next(iter(config.scenes), None)
+    if chosen is None:
+        return show
+    return apply(show, Command({"scenes/active": chosen}), surroundings(config, stage))[0]
+
+
+def snapshot_of(show: Show, loaded: LoadedConfig, stage: bytes) -> Snapshot:
+    """One whole version for the run directory. `stage` is `encode_stage` of the compiled stage."""
+    return Snapshot(show=show, config_text=loaded.source, base_dir=str(loaded.base_dir), stage=stage)
+
+
+def begin_show(
+    loaded: LoadedConfig, stage: CompiledStage, store: Store, *, t_tai_ns: int, fresh: bool = False
+) -> Beginning:
+    """Choose between the store's last revision and the file; after this the store's last revision is what runs.
+
+    Raises
+    ------
+    StoreError : the database cannot be written.
+    """
+    why = "its changes are stored from now on"
+    last = store.last()
+    if store.damaged is not None:
+        why = f"the stored show was damaged and moved to {store.damaged}"
+    elif last is not None and fresh:
+        why = f"the stored changes up to revision {last[0].rev} are left aside (--fresh)"
+    elif last is not None and store.file_hash != loaded.sha256:
+        why = f"the file has changed since revision {last[0].rev}, so the file wins"
+    elif last is not None:
+        try:
+            return _resume(loaded, stage, store, *last)
+        except OpenVolumeError as error:
+            why = f"revision {last[0].rev} cannot be used any more ({error.problems[0]})"
+    revision, show = store.begin(
+        file_text=loaded.source,
+        base_dir=str(loaded.base_dir),
+        file_hash=loaded.sha256,
+        show=fresh_show(loaded.config, stage),
+        who="start",
+        t_tai_ns=t_tai_ns,
+    )
+    said = f"{loaded.name}: begun from the file as revision {revision.rev}: {why}"
+    return Beginning(snapshot_of(show, loaded, encode_stage(stage)), loaded, stage, resumed=False, said=said)
+
+
+def write_first_snapshot(run: RunDir, beginning: Beginning) -> None:
+    """Put what a run starts with where every process looks for it."""
+    version = beginning.snapshot.show.version
+    run.write_snapshot(version, encode_snapshot(beginning.snapshot))
+    run.set_current_version(version)
+
+
+def load_stored(config: StoredConfig) -> tuple[LoadedConfig, CompiledStage]:
+    """A stored configuration, compiled. Raises ConfigError when it cannot be used (any more)."""
+    loaded = load_config_text(config.text, base_dir=Path(config.base_dir))
+    return loaded, compile_loaded(loaded).stage
+
+
+def _resume(loaded: LoadedConfig, stage: CompiledStage, store: Store, revision: Revision, show: Show) -> Beginning:
+    config = store.config(revision.config)
+    if config is not None and config.text != loaded.source:
+        loaded, stage = load_stored(config)
+    show = settle(show, surroundings(loaded.config, stage), wanted=show)
+    show = msgspec.structs.replace(show, action=None)
+    said = f"{loaded.name}: goes on with revision {revision.rev}"
+    return Beginning(snapshot_of(show, loaded, encode_stage(stage)), loaded, stage, resumed=True, said=said)
