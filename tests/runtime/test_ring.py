@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -304,10 +305,9 @@ def test_a_fourcc_has_four_characters() -> None:
 class RingMachine(RuleBasedStateMachine):
     """Any order of publishing, dying, resizing and reading: numbers go on, nothing is torn, nothing lost uncounted."""
 
-    @initialize(data=st.data())
-    def begin(self, data: st.DataObject) -> None:
-        self.folder = Path(f"/tmp/openvolume-ring-test-{os.getpid()}-{id(self)}")
-        self.folder.mkdir()
+    @initialize()
+    def begin(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="openvolume-ring-"))
         self.path = self.folder / "a.ring"
         self.slots = 4
         self.capacity = 4000
