@@ -237,6 +237,11 @@ class StampConverter:
         self._before_step_ns = self._offset_ns
         self.steps = 0
 
+    @classmethod
+    def of(cls, clock: Clock) -> StampConverter:
+        """The converter for a clock. Kernel stamps mean nothing to a virtual one: there every datagram came now."""
+        return cls() if isinstance(clock, SystemClock) else cls(clock.now_ns, clock.now_ns)
+
     def _measure(self) -> int:
         """Monotonic - real time: the middle of the tightest of three pairs of readings."""
         best_width_ns, best_ns = 1 << 62, 0

@@ -76,7 +76,7 @@ class UdpReceiver:
 
     def __init__(self, name: str, listen: str, clock: Clock, *, interface: str = "") -> None:
         host, port = udp_address(listen)
-        self._stamps = StampConverter(clock.now_ns)
+        self._stamps = StampConverter.of(clock)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)

@@ -175,6 +175,15 @@ def test_a_long_queue_keeps_its_true_age() -> None:
     assert converter.monotonic_ns(stamp_ns) == stamped_ns
 
 
+def test_under_a_virtual_clock_a_datagram_came_now() -> None:
+    clock = VirtualClock(5 * NS_PER_S)
+    converter = StampConverter.of(clock)
+    clock.jump(NS_PER_S)
+    assert converter.monotonic_ns(time.time_ns()) == clock.now_ns()
+    now_ns = time.monotonic_ns()
+    assert abs(StampConverter.of(SystemClock()).monotonic_ns(time.time_ns()) - now_ns) < NS_PER_S
+
+
 def test_another_thread_may_sleep_in_its_own_way() -> None:
     clock = VirtualClock(0)
     slept: list[int] = []
