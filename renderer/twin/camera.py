@@ -44,10 +44,10 @@ class Photo:
     """[h, w]  share of the pixel on LEDs that show the camera's inner picture at alpha 1."""
 
 
-def solid_inner(camera: PlanCamera, /) -> Tangents:
-    """Directions between which the camera's inner picture has alpha 1: its frustum less the soft edge."""
+def inner_bounds(camera: PlanCamera, /, *, inset_deg: float = 0.0) -> Tangents:
+    """The camera's inner frustum: the pinhole frame and its overscan. Inset by the soft edge: where alpha is 1."""
     left, right, bottom, top = np.arctan(pinhole_tangents(camera.lens))
-    wide = np.radians(np.array(camera.overscan_deg) - camera.soft_edge_deg)
+    wide = np.radians(np.array(camera.overscan_deg) - inset_deg)
     limit = np.radians(85.0)
     out = np.tan(np.clip([left - wide[0], right + wide[1], bottom - wide[3], top + wide[2]], -limit, limit))
     return Tangents(float(out[0]), float(out[1]), float(out[2]), float(out[3]))
@@ -111,7 +111,7 @@ class VirtualCamera:
         frame = ctx.framebuffer(color_attachments=targets)
         try:
             program = self._photo_program(len(canvas_sets))
-            solid = solid_inner(chosen)
+            solid = inner_bounds(chosen, inset_deg=chosen.soft_edge_deg)
             set_uniforms(
                 program,
                 {

@@ -25,6 +25,6 @@ def display_coded(light: Picture, /) -> Picture:
     return np.asarray(coded, dtype=np.float32)
 
 
-def display_8bit(light: Picture, /) -> NDArray[np.uint8]:
-    """Display picture, [..., 3] uint8, of linear ACEScg light."""
+def srgb8(light: Picture, /) -> NDArray[np.uint8]:
+    """Display code values, [..., 3] uint8, of linear ACEScg light (1.0 = 100 nit)."""
     return (display_coded(light) * 255.0 + 0.5).astype(np.uint8)
