@@ -68,10 +68,11 @@ def parse_rate(value: str | float) -> Rate:
     ------
     ValueError : not one of `RATES`.
     """
-    text = str(value).strip()
+    # 24.0 is 24: rounding 23.976 to one decimal must never be taken for it.
+    text = str(value).strip().removesuffix(".0")
     if text in RATES:
         return RATES[text]
     for rate in RATES.values():
-        if text == str(rate) or text == f"{rate.hz:.3f}" or text == f"{rate.hz:.1f}":
+        if text in (str(rate), f"{rate.hz:.3f}"):
             return rate
     raise ValueError(f"{value!r} is not a frame rate of the field; use one of {', '.join(RATES)}")
