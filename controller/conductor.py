@@ -243,8 +243,9 @@ class Conductor:
         )
         data = encode_plan(plan)
         hash_ = plan_hash(data)
+        # The slot's stamp is when it was published: readers elsewhere make their ledger from it.
         self._plan_ring.publish(
-            data, frame=frame, t_ns=t_present_ns, config_version=plan.config_version, plan_hash=hash_
+            data, frame=frame, t_ns=self._clock.now_ns(), config_version=plan.config_version, plan_hash=hash_
         )
         published_ns = self._clock.now_ns()
         for node in self._nodes:
