@@ -67,7 +67,7 @@ def summary(loaded: LoadedConfig, stage: CompiledStage, warnings: Iterable[Probl
     drawn = sum(c.width_px * c.height_px for c in stage.canvases.values()) / stage.scale**2
     led = sum(c.rect_px[2] * c.rect_px[3] for c in _shown(stage))
     scaled = f", drawn at 1/{stage.scale}: {drawn / 1e6:.2f} Mpx" if stage.scale > 1 else ""
-    lines += [f"{led / 1e6:.2f} Mpx of LEDs on {len(stage.canvases)} canvases{scaled}"]
+    lines += [f"{led / 1e6:.2f} Mpx of LEDs, {len(stage.canvases)} canvas{'es' if len(stage.canvases) != 1 else ''}{scaled}"]
     lines += [f"warning: {warning}" for warning in warnings]
     return lines
 

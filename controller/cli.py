@@ -50,25 +50,6 @@ class Action(StrEnum):
     none = "none"
 
 
-class Protocol(StrEnum):
-    """Tracking protocols a simulated camera speaks."""
-
-    osc = "osc"
-    zmq = "zmq"
-    freed = "freed"
-    opentrackio = "opentrackio"
-
-
-class MoveName(StrEnum):
-    """Camera moves."""
-
-    orbit = "orbit"
-    dolly = "dolly"
-    crane = "crane"
-    handheld = "handheld"
-    tripod = "tripod"
-
-
 @app.command()
 def check(config: Config, json: Json = False) -> None:
     """Tell what a configuration stands for, or everything that is wrong with it."""
@@ -138,34 +119,47 @@ def preflight(config: Config, json: Json = False) -> None:
 
 @app.command()
 def simulate(
-    target: Annotated[str, typer.Option(help="HOST:PORT, or a ZeroMQ endpoint.")],
-    move: Annotated[MoveName, typer.Option(help="How the camera moves.")] = MoveName.handheld,
-    protocol: Annotated[Protocol, typer.Option(help="What it speaks.")] = Protocol.opentrackio,
-    camera: Annotated[str, typer.Option(help="Its name on the wire.")] = "a",
-    rate: Annotated[str, typer.Option(help="Samples a second.")] = "120",
-    seconds: Annotated[float | None, typer.Option(min=0.0, help="How long; default: until stopped.")] = None,
+    move: Annotated[str, typer.Option(help="orbit, dolly, crane, handheld or tripod.")] = "orbit",
+    protocol: Annotated[
+        str, typer.Option(help="opentrackio, opentrackio_cbor, freed, osc, osc_bundle, zmq or zmq_msgpack.")
+    ] = "opentrackio",
+    target: Annotated[
+        str | None, typer.Option(help="HOST:PORT or a ZeroMQ endpoint; default: the protocol's port here.")
+    ] = None,
+    camera: Annotated[str, typer.Option(help="The camera's name (OSC, ZeroMQ).")] = "a",
+    camera_id: Annotated[int, typer.Option(help="The camera's number (FreeD).")] = 1,
+    source_number: Annotated[int, typer.Option(help="The source's number (OpenTrackIO).")] = 1,
+    focal_length: Annotated[float | None, typer.Option(help="Millimetres, sent where it can be.")] = None,
+    rate: Annotated[str, typer.Option(help="Samples a second.")] = "60",
+    seconds: Annotated[float | None, typer.Option(help="How long; default: until stopped.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another variant of the move.")] = 0,
 ) -> None:
     """Send the tracking of a simulated camera move."""
-    from tracking.sender import simulate_command
+    from tracking.sender import simulate as send
 
-    code = simulate_command(
-        move=move.value, protocol=protocol.value, target=target, camera=camera, rate=rate, seconds=seconds, seed=seed
-    )
-    raise typer.Exit(code or 0)
+    sent = send(
+        move, protocol, target, rate=rate, seconds=seconds, camera=camera, seed=seed, camera_id=camera_id,
+        source_number=source_number, focal_length_mm=focal_length,
+        started=lambda where: typer.echo(f"{move} by {protocol} to {where}, {rate} samples a second"),
+    )  # fmt: skip
+    typer.echo(f"{sent} samples sent")
 
 
 @app.command()
 def play(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Recorded datagrams (JSON lines).")],
     target: Annotated[str, typer.Option(help="HOST:PORT.")],
-    speed: Annotated[float, typer.Option(min=0.001, max=1000.0, help="2 = twice as fast.")] = 1.0,
+    speed: Annotated[float, typer.Option(help="2 = twice as fast.")] = 1.0,
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
 ) -> None:
     """Send recorded tracking datagrams at their own pace."""
-    from tracking.play import play_command
+    from tracking.play import play as send
 
-    raise typer.Exit(play_command(file, target=target, speed=speed, loop=loop) or 0)
+    sent = send(
+        file, target, speed=speed, loop=loop,
+        started=lambda lines, length_s: typer.echo(f"{lines} lines, {length_s / speed:.2f} s, to {target}"),
+    )  # fmt: skip
+    typer.echo(f"{sent} datagrams sent")
 
 
 @app.command()

@@ -254,6 +254,14 @@ def _warnings(config: OpenVolumeConfig) -> list[Problem]:
         for name in config.cameras
         if name not in tracked
     ]
+    first: dict[str, str] = {}
+    for name, source in config.tracking.sources.items():
+        other = first.setdefault(source.camera, name)
+        if other != name:
+            detail = f"camera `{source.camera}` follows source `{other}`; this one is heard but does not move it"
+            warnings.append(
+                Problem("controller.second_source", join("tracking/sources", name), detail, None, "remove one of them")
+            )
     if not config.scenes:
         warnings.append(Problem("controller.no_scene", "scenes", "nothing to show on the walls", None, "add a scene"))
     return warnings

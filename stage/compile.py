@@ -89,6 +89,11 @@ def compile_with_warnings(
         built = build_wall(wall_id, wall, panels, base_dir=base_dir, problems=problems)
         if built is not None:
             walls[wall_id] = built
+            limit = built.panel.nits if built.panel is not None else None
+            if limit is not None and built.wall.nits > limit:
+                detail = f"its panels reach {limit:g} nits"
+                path = join("stage/walls", wall_id, "nits")
+                warnings.append(Problem("stage.over_panel", path, detail, built.wall.nits, f"set it to {limit:g}"))
 
     tiles: list[Tile] = []
     for canvas_id, canvas in stage.canvases.items():
