@@ -1,0 +1,183 @@
+"""`openvolume run CONFIG`: check everything, begin the show, and become its supervisor (same pid)."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+from controller.beginning import begin_show, write_first_snapshot
+from controller.config import LoadedConfig, compile_config, load_config
+from controller.errors import ControllerError
+from controller.processes.run_spec import HeartbeatSpec, RestartSpec, RoleSpec, RunSpec, become_supervisor
+from controller.rundir import RunDir
+from controller.store import Store, state_folder
+from runtime.clock import SystemClock
+from stage.errors import Problem
+
+NODE = "main"
+"""The one node of this machine; it draws every canvas."""
+HANG_S = 2.0
+START_S = 60.0
+
+
+class PortError(ControllerError):
+    """The page's address cannot be listened on."""
+
+    code = "controller.port"
+
+
+class ReportError(ControllerError):
+    """The report cannot be written where it was asked for."""
+
+    code = "controller.report"
+
+
+def run_command(
+    config: str,
+    *,
+    port: int | None = None,
+    simulate: bool = False,
+    frames: int | None = None,
+    report: Path | None = None,
+    fresh: bool = False,
+) -> int:
+    """Start the show; returns only by becoming the supervisor.
+
+    Raises
+    ------
+    ConfigError, PortError, ReportError, StoreError
+    """
+    loaded = load_config(config)
+    stage = compile_config(loaded)
+    if report is not None:
+        report = _writable(report)
+    store = Store(state_folder(loaded.name))
+    beginning = begin_show(loaded, stage, store, t_tai_ns=SystemClock().tai_ns(), fresh=fresh)
+    store.close()
+    running = beginning.loaded.config
+    listener = listen(running.control.http.host, running.control.http.port if port is None else port)
+    run = RunDir.create(f"{running.name}-{os.getpid()}")
+    write_first_snapshot(run, beginning)
+    host, bound = listener.getsockname()[:2]
+    sys.stdout.write(f"{beginning.said}\n")
+    sys.stdout.write(f"{loaded.name}: http://{_shown(host)}:{bound}/  (run {run.run})\n")
+    spec = run_spec(run, loaded=beginning.loaded, listener=listener, simulate=simulate, frames=frames, report=report)
+    become_supervisor(spec)
+
+
+def run_spec(
+    run: RunDir,
+    *,
+    loaded: LoadedConfig,
+    listener: socket.socket,
+    simulate: bool = False,
+    frames: int | None = None,
+    report: Path | None = None,
+) -> RunSpec:
+    """The processes of a run, in starting order."""
+    conductor = ["--nodes", NODE]
+    if frames is not None:
+        conductor += ["--frames", str(frames)]
+    if report is not None:
+        conductor += ["--report", str(report)]
+    software = {"LP_NUM_THREADS": os.environ.get("LP_NUM_THREADS", "1")}
+    fd = listener.fileno()
+    roles = [
+        _role(run, "conductor", *conductor, ends_run=frames is not None),
+        _role(run, "node", NODE, beat=f"node-{NODE}", env=software),
+        _role(run, "service", "--fd", str(fd), pass_fds=(fd,)),
+        _role(run, "darkroom", env=software, nice=10, hang_s=30.0),
+    ]
+    if simulate and loaded.config.tracking.sources:
+        roles.append(_role(run, "simulator"))
+    return RunSpec(run.run, str(run.path), tuple(roles))
+
+
+def _role(
+    run: RunDir,
+    module: str,
+    *arguments: str,
+    beat: str | None = None,
+    env: dict[str, str] | None = None,
+    ends_run: bool = False,
+    pass_fds: tuple[int, ...] = (),
+    nice: int = 0,
+    hang_s: float = HANG_S,
+) -> RoleSpec:
+    name = beat or module
+    argv = (sys.executable, "-P", "-m", f"controller.processes.{module}", str(run.path), *arguments)
+    return RoleSpec(
+        name=name,
+        argv=argv,
+        env=env or {},
+        heartbeat=HeartbeatSpec(f"{name}.beat", timeout_s=hang_s, start_timeout_s=START_S),
+        restart=RestartSpec(when="failure" if ends_run else "always"),
+        ends_run=ends_run,
+        pass_fds=pass_fds,
+        nice=nice,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The listening socket of the page: it outlives restarts of the service. Port 0 takes a free one.
+
+    Raises
+    ------
+    PortError : in use, or not an address of this machine.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        problem = Problem(
+            PortError.code, "control/http/host", f"not an address: {error.strerror}", host, "use 127.0.0.1"
+        )
+        raise PortError(problem) from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        owner = port_owner(port)
+        detail = f"{host}:{port}: {error.strerror}" + (f" (held by {owner})" if owner else "")
+        mend = "end that program, or give another port (--port 0 takes a free one)"
+        raise PortError(Problem(PortError.code, "control/http/port", detail, port, mend)) from error
+    return listener
+
+
+def port_owner(port: int) -> str:
+    """Name and pid of the process that listens on a TCP port of this machine; "" when it cannot be told."""
+    inodes: set[str] = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                inodes.add(f"socket:[{fields[9]}]")
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(os.readlink(fd) in inodes for fd in (process / "fd").iterdir()):
+                return f"{(process / 'comm').read_text().strip()}, pid {process.name}"
+        except OSError:
+            continue
+    return ""
+
+
+def _shown(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104
+
+
+def _writable(report: Path) -> Path:
+    path = report.absolute()
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        what = "is a folder" if path.is_dir() else "its folder is not there or cannot be written"
+        raise ReportError(Problem(ReportError.code, "--report", what, str(report), "name a file in a folder of yours"))
+    return path
