@@ -3,6 +3,9 @@
 // Defines: INNERS, MESH, OUTPUT (0 codes, 1 light, 2 data, 3 coverage), TRANSFER.
 
 const vec4 LARGEST = vec4(65504.0);
+// Smaller copies take over from two texels an LED on. Without it they would be mixed in from one texel on, where their
+// coarse grid bends the picture by a hundredth of an LED.
+const float MIP_BIAS = -1.0;
 
 uniform sampler2D outer;
 uniform vec4 outer_uv;            // scale, offset of the outer face's picture
@@ -44,7 +47,7 @@ float cover(vec2 t, vec4 edge, float sharp) {
 void main() {
     vec4 layer = vec4(0.0);
 #if OUTPUT != 3
-    layer = texture(outer, outer_at.xy / outer_at.z * outer_uv.xy + outer_uv.zw);
+    layer = texture(outer, outer_at.xy / outer_at.z * outer_uv.xy + outer_uv.zw, MIP_BIAS);
 #if OUTPUT != 2
     layer = min(layer, LARGEST) * gains.x;
 #endif
@@ -60,7 +63,7 @@ void main() {
 #if OUTPUT == 3
         layer = max(layer, vec4(equal(ivec4(inner_slot[i]), ivec4(0, 1, 2, 3))) * alpha);
 #else
-        vec4 picture = texture(inner[i], t * inner_uv[i].xy + inner_uv[i].zw);
+        vec4 picture = texture(inner[i], t * inner_uv[i].xy + inner_uv[i].zw, MIP_BIAS);
 #if OUTPUT != 2
         picture = min(picture, LARGEST) * gains.y;  // half floats may hold an infinity, and 0 * infinity is not 0
 #endif
