@@ -1,6 +1,7 @@
 // Cosine fringes, 0..1: content whose place in a picture can be measured to a small part of a pixel.
 float fringe_of_direction(vec3 stage_direction) {
-    float angle = asin(clamp(dot(stage_direction, fringe_axis.xyz), -1.0, 1.0));
+    float along = dot(stage_direction, fringe_axis.xyz);
+    float angle = angle_of(along, length(stage_direction - along * fringe_axis.xyz));
     return 0.5 + 0.5 * cos(2.0 * PI * (fringe_count.x * angle + fringe_axis.w));
 }
 

@@ -1,6 +1,7 @@
 #version 450 core
 // The dome blurred by the GGX lobe of one roughness, laid out on the octahedron: what a surface of that
 // roughness reflects (its normal, view and reflection taken as one direction).
+#include "scene/angle.glsl"
 #include "scene/octahedron.glsl"
 
 uniform sampler2D dome;
@@ -20,8 +21,7 @@ vec2 hammersley(uint i, uint n) {
 }
 
 vec3 radiance(vec3 d, float lod) {
-    vec2 uv = vec2(0.5 + atan(d.x, d.y) / (2.0 * PI), acos(clamp(d.z, -1.0, 1.0)) / PI);
-    return min(textureLod(dome, uv, lod).rgb, vec3(limit));
+    return min(textureLod(dome, equirect_from_direction(d), lod).rgb, vec3(limit));
 }
 
 void main() {

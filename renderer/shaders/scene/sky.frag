@@ -1,6 +1,7 @@
 #version 450 core
 // What is seen where no surface is: the dome, or one colour. Drawn last, only where the depth is still far.
 #include "scene/view.glsl"
+#include "scene/angle.glsl"
 #include "scene/fringe.glsl"
 
 in vec2 place;
@@ -21,8 +22,7 @@ void main() {
     colour = vec4(vec3(fringe_of_direction(mat3(stage_from_relative) * d)), 1.0);
 #elif BACKGROUND
     vec3 q = vec3(d.x * dome_turn.x + d.y * dome_turn.y, d.y * dome_turn.x - d.x * dome_turn.y, d.z);
-    vec2 uv = vec2(0.5 + atan(q.x, q.y) / (2.0 * PI), acos(clamp(q.z, -1.0, 1.0)) / PI);
-    colour = vec4(min(textureLod(dome, uv, dome_turn.w).rgb * dome_turn.z * background.w, vec3(BRIGHTEST)), 1.0);
+    colour = vec4(min(textureLod(dome, equirect_from_direction(q), dome_turn.w).rgb * dome_turn.z * background.w, vec3(BRIGHTEST)), 1.0);
 #else
     colour = vec4(background.rgb * background.w, 1.0);
 #endif

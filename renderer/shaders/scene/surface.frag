@@ -3,6 +3,7 @@
 #include "scene/view.glsl"
 #include "scene/material.glsl"
 #include "scene/octahedron.glsl"
+#include "scene/angle.glsl"
 #include "scene/fringe.glsl"
 
 in vec3 v_relative;
@@ -79,7 +80,14 @@ vec3 lit(vec3 albedo, float metallic, float roughness, float occlusion, vec3 n, 
 #else
     vec3 reflected = irradiance;
 #endif
-    vec3 light = (diffuse * irradiance + reflected * (f0 * ab.x + ab.y)) * occlusion;
+    // Light that bounces more than once in a rough surface comes back too (after Fdez-Aguera): white stays white.
+    vec3 once = f0 * ab.x + ab.y;
+    float lost = 1.0 - (ab.x + ab.y);
+    vec3 mean = f0 + (1.0 - f0) * (1.0 / 21.0);
+    vec3 more = once * mean / (1.0 - lost * mean) * lost;
+    vec3 total = once + more;
+    float kept = 1.0 - max(max(total.r, total.g), total.b);
+    vec3 light = (reflected * once + irradiance * (more + albedo * ((1.0 - metallic) * kept))) * occlusion;
 
 #if SUN
     float n_l = dot(n, sun_direction.xyz);

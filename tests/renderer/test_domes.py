@@ -1,0 +1,141 @@
+"""Domes: orientation, primaries, irradiance and blurred reflections against closed forms."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from renderer import domes
+from renderer.device import Device
+from renderer.gltf.errors import AssetImageError, AssetMissingError
+from renderer.working import AP1, AP1_FROM_REC709, REC709, rgb_from_rgb
+
+
+def plain(light: np.ndarray) -> domes.DomePicture:
+    return domes.DomePicture(np.asarray(light, dtype=np.float32))
+
+
+def test_rec709_to_ap1_is_the_published_one() -> None:
+    # ACES: linear Rec.709 to AP1 through Bradford, as OpenColorIO's builtin transform has it.
+    want = [[0.6130974, 0.3395231, 0.0473795], [0.0701937, 0.9163539, 0.0134524], [0.0206156, 0.1095698, 0.8698146]]
+    assert np.allclose(AP1_FROM_REC709, want, atol=2e-7)
+    assert np.allclose(AP1_FROM_REC709 @ [1, 1, 1], 1.0)
+    assert np.allclose(rgb_from_rgb(REC709, AP1) @ AP1_FROM_REC709, np.eye(3))
+
+
+def test_directions_middle_is_forward_and_right_is_right() -> None:
+    d = domes.directions(64, 32)
+    assert d.shape == (32, 64, 3)
+    assert np.allclose(np.linalg.norm(d, axis=-1), 1.0)
+    assert np.allclose(d[15:17, 31:33].mean(axis=(0, 1)), [0, 1, 0], atol=0.01)
+    assert d[16, 48, 0] > 0.99
+    assert d[0, 0, 2] > 0.99
+    turned = domes.directions(64, 32, yaw_deg=90.0)
+    assert np.allclose(turned[15:17, 31:33].mean(axis=(0, 1)), [-1, 0, 0], atol=0.01)
+
+
+def test_even_light_shows_as_itself_everywhere() -> None:
+    sh = domes.irradiance_sh(plain(np.full((32, 64, 3), 0.7)))
+    normals = domes.directions(16, 8)
+    assert np.allclose(domes.sh_basis(normals) @ sh, 0.7, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(64, 128), (512, 1024)])
+def test_half_lit_sky_follows_the_cosine_law(size: tuple[int, int]) -> None:
+    """Light from above only: a matt surface shows (1 + cos) / 2; degree 2 holds it within 3 %."""
+    light = np.zeros((*size, 3))
+    light[: size[0] // 2] = 1.0
+    sh = domes.irradiance_sh(plain(light))
+    for angle in (0.0, 60.0, 90.0, 120.0, 180.0):
+        normal = np.array([np.sin(np.radians(angle)), 0.0, np.cos(np.radians(angle))])
+        assert np.allclose(domes.sh_basis(normal) @ sh, (1 + np.cos(np.radians(angle))) / 2, atol=0.03)
+
+
+def test_light_limit_takes_the_sun_out_of_the_light() -> None:
+    light = np.full((32, 64, 3), 0.5)
+    light[8, 40] = 50_000.0
+    with_sun = domes.irradiance_sh(plain(light))
+    without = domes.irradiance_sh(plain(light), light_limit=0.5)
+    assert with_sun[0, 0] > 2 * without[0, 0]
+    assert np.allclose(without, domes.irradiance_sh(plain(np.full((32, 64, 3), 0.5))), atol=1e-6)
+
+
+def test_reflections_of_an_even_dome_are_even(gl: Device) -> None:
+    dome = domes.Dome(gl, plain(np.full((64, 128, 3), [0.25, 0.5, 2.0])))
+    levels = np.frombuffer(dome.reflections.read(), np.float16).reshape(domes.ROUGHNESS_LEVELS, -1, 4)
+    assert np.allclose(levels[..., :3], [0.25, 0.5, 2.0], rtol=2e-3)
+    dome.release()
+
+
+def test_reflections_widen_with_roughness_and_keep_their_place(gl: Device) -> None:
+    """A bright spot at +Y +Z: level 0 shows it sharp, higher levels ever wider, all centred on it."""
+    to_spot = np.array([0.0, np.sqrt(0.5), np.sqrt(0.5)])
+    d = domes.directions(256, 128)
+    dome = domes.Dome(gl, plain(np.where((d @ to_spot > np.cos(0.1))[..., None], 10.0, 0.0) * np.ones(3)))
+    size = domes.OCTAHEDRON_PX
+    levels = np.frombuffer(dome.reflections.read(), np.float16).reshape(-1, size, size, 4)[..., 0].astype(np.float64)
+    place = np.arange(size) / (size - 1) * 2 - 1
+    p = np.stack(np.meshgrid(place, place), axis=-1)
+    n = np.concatenate([p, 1 - np.abs(p).sum(axis=-1, keepdims=True)], axis=-1)
+    t = np.maximum(-n[..., 2:], 0.0)
+    n[..., :2] -= np.where(n[..., :2] >= 0, t, -t)
+    n /= np.linalg.norm(n, axis=-1, keepdims=True)
+    # Texels are not of equal solid angle; near the spot they nearly are.
+    peaks, widths = [], []
+    for level in levels:
+        mean = (n * level[..., None]).sum(axis=(0, 1))
+        assert mean @ to_spot / np.linalg.norm(mean) > np.cos(0.2)
+        peaks.append(float(level.max()))
+        widths.append(float(np.linalg.norm(mean) / level.sum()))
+    assert peaks[0] == pytest.approx(10.0, rel=1e-2)
+    assert all(a > b for a, b in itertools.pairwise(peaks[1:]))
+    assert all(a > b for a, b in itertools.pairwise(widths[:5]))
+    dome.release()
+
+
+def test_files_enter_by_their_own_curve(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 16, 3), 188, np.uint8)).save(tmp_path / "grey.png")
+    picture = domes.load_picture(tmp_path / "grey.png")
+    assert picture.size_px == (16, 8)
+    assert np.allclose(picture.pixels, 0.5029, atol=1e-3)
+
+
+def test_exr_and_its_primaries(tmp_path: Path) -> None:
+    import OpenImageIO as oiio
+
+    for name, tag in (("plain.exr", None), ("ap1.exr", (0.713, 0.293, 0.165, 0.83, 0.128, 0.044, 0.32168, 0.33767))):
+        spec = oiio.ImageSpec(4, 2, 3, oiio.FLOAT)
+        if tag is not None:
+            spec.attribute("chromaticities", "float[8]", tag)
+        out = oiio.ImageOutput.create(str(tmp_path / name))
+        assert out.open(str(tmp_path / name), spec)
+        assert out.write_image(np.tile(np.float32([1, 0, 0]), (2, 4, 1)))
+        out.close()
+    assert np.allclose(domes.load_picture(tmp_path / "plain.exr").pixels[0, 0], AP1_FROM_REC709[:, 0], atol=1e-6)
+    assert np.allclose(domes.load_picture(tmp_path / "ap1.exr").pixels[0, 0], [1, 0, 0], atol=1e-6)
+
+
+def test_a_real_sky_is_read(reference: Path) -> None:
+    picture = domes.load_picture(reference / "assets" / "spiaggia_di_mondello_1k.hdr")
+    assert picture.size_px == (1024, 512)
+    assert picture.pixels.max() > 1000
+    assert np.isfinite(picture.pixels).all()
+    sh = domes.irradiance_sh(picture, light_limit=20.0)
+    up, down = domes.sh_basis(np.array([[0, 0, 1.0], [0, 0, -1.0]])) @ sh
+    assert up[2] > 1.5 * up[0]  # a blue sky
+    assert down[0] > 1.2 * down[2]  # over sand
+
+
+def test_wrong_domes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(AssetMissingError, match="no such dome"):
+        domes.load_picture(tmp_path / "none.hdr")
+    (tmp_path / "bad.hdr").write_bytes(b"#?RADIANCE\nhello")
+    with pytest.raises(AssetImageError, match="cannot be decoded"):
+        domes.load_picture(tmp_path / "bad.hdr")
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "square.png")
+    with pytest.raises(AssetImageError, match="twice as wide"):
+        domes.load_picture(tmp_path / "square.png")
