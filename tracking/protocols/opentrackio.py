@@ -38,8 +38,8 @@ SAFE_PAYLOAD: Final = 1456
 """Longest payload that keeps an Ethernet packet whole."""
 MAX_SEGMENTS: Final = 64
 MAX_TRANSFORMS: Final = 16
-GROUP: Final = "239.135.1.{number}"
 PORT: Final = 55555
+"""The specified port; the group is 239.135.1.<sourceNumber>."""
 _HEADER: Final = struct.Struct(">4sBBHIHH")
 _JSON: Final = msgspec.json.Decoder(TrackSample)
 _ANY_JSON: Final = msgspec.json.Decoder()

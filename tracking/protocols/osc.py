@@ -42,6 +42,8 @@ IMMEDIATELY: Final = 1
 NTP_TO_UNIX_S: Final = 2_208_988_800
 _BUNDLE: Final = b"#bundle\0"
 _TAGS: Final = frozenset(b"ifsbhdTFNrm[]")
+_SIZES: Final = dict.fromkeys(b"ifrm", 4) | dict.fromkeys(b"hd", 8) | dict.fromkeys(b"TFN[]", 0)
+"""Bytes of each argument of fixed size."""
 _INT: Final = struct.Struct(">i")
 _TAG: Final = struct.Struct(">Q")
 
@@ -264,31 +266,56 @@ def parse(datagram: bytes) -> list[OscPacket | Refusal]:
 
 
 def _message(data: bytes, time_tag: int | None) -> OscPacket | Refusal:
+    comma, address_end = data.find(b","), data.find(b"\0")
+    if address_end < 0:
+        return Refusal("malformed", "the address does not end")
+    if address_end > MAX_ADDRESS:
+        return Refusal("long", "address")
+    begin = (address_end & ~3) + 4
+    if len(data) > begin:
+        tags_end = data.find(b"\0", begin)
+        if comma != begin or tags_end < 0:
+            return Refusal("malformed", "no type tags after the address")
+        tags = data[begin + 1 : tags_end]
+        if not _TAGS.issuperset(tags):
+            return Refusal("type", "unknown type tag")
+        if len(tags) > MAX_ARGUMENTS:
+            return Refusal("long", f"{len(tags)} arguments")
+        if tags.count(b"[") > MAX_DEPTH:
+            return Refusal("depth", "too many arrays")
+        # python-osc reads a missing number as 0: a message cut off would become a pose at the origin.
+        if len(data) % 4 or not _is_whole(data, begin, tags):
+            return Refusal("short", "arguments cut off")
     try:
-        comma = data.find(b",")
-        address_end = data.find(b"\0")
-        if comma < 0 or address_end < 0 or comma != (address_end & ~3) + 4:
-            # An address alone is legal; an address followed by anything but type tags is not.
-            if comma >= 0 or address_end < 0 or len(data) != (address_end & ~3) + 4:
-                return Refusal("malformed", "no type tags after the address")
-        else:
-            tags = data[comma + 1 : data.index(b"\0", comma)]
-            if not _TAGS.issuperset(tags):
-                return Refusal("type", "unknown type tag")
-            if len(tags) > MAX_ARGUMENTS:
-                return Refusal("long", f"{len(tags)} arguments")
-            if tags.count(b"[") > MAX_DEPTH:
-                return Refusal("depth", "too many arrays")
-        if address_end > MAX_ADDRESS:
-            return Refusal("long", "address")
         message = PythonOscMessage(data)
-        arguments = tuple(message)
-        for value in arguments:
-            if type(value) is float and not isfinite(value):
-                return Refusal("nan", message.address)
-        return OscPacket(message.address, arguments, time_tag, data)
-    except Exception as error:  # noqa: BLE001 - python-osc raises more than it documents: whatever it is, it is one bad message
+        address, arguments = message.address, tuple(message)
+    except Exception as error:  # noqa: BLE001 - python-osc raises more than it documents: it is one bad message
         return Refusal("malformed", type(error).__name__)
+    for value in arguments:
+        if type(value) is float and not isfinite(value):
+            return Refusal("nan", address)
+    return OscPacket(address, arguments, time_tag, data)
+
+
+def _is_whole(data: bytes, comma: int, tags: bytes) -> bool:
+    """Whether the arguments that the type tags announce are all there."""
+    at = comma + (len(tags) + 5 & ~3)
+    for tag in tags:
+        if tag == 0x73:  # s
+            end = data.find(b"\0", at)
+            if end < 0:
+                return False
+            at += (end - at & ~3) + 4
+        elif tag == 0x62:  # b
+            if at + 4 > len(data):
+                return False
+            size = _INT.unpack_from(data, at)[0]
+            if size < 0:
+                return False
+            at += 4 + (size + 3 & ~3)
+        else:
+            at += _SIZES[tag]
+    return at <= len(data)
 
 
 def time_tag_from_unix_ns(t_unix_ns: int) -> int:

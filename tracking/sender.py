@@ -1,0 +1,429 @@
+"""Sends poses the way trackers do: every protocol, at a rate, from a move or any other function of time.
+
+`simulate` is what `openvolume simulate` calls. Encoders are pure; the sender's clock is injected.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+from uuid import NAMESPACE_URL, uuid5
+
+import zmq
+
+from runtime.clock import Clock, SystemClock
+from stage.errors import Problem
+from stage.frames import Array, pan_tilt_roll_from_rotation, quaternion_from_rotation
+from stage.rate import NS_PER_S, Rate, parse_rate
+from tracking.config import udp_address
+from tracking.errors import SendError
+from tracking.moves import move as named_move
+from tracking.protocols.freed import FreeDPacket
+from tracking.protocols.opentrackio import CBOR, JSON, PORT, OpenTrackIOPacket
+from tracking.protocols.opentrackio_sample import (
+    XYZ,
+    Lens,
+    PanTiltRoll,
+    Ratio,
+    Timestamp,
+    Timing,
+    Tracker,
+    TrackSample,
+    Transform,
+)
+from tracking.protocols.opentrackio_sample import Protocol as ProtocolName
+from tracking.protocols.osc import OscPacket, time_tag_from_unix_ns
+from tracking.protocols.zmq_pose import PoseMessage, ZmqPosePacket
+from tracking.sample import LensReading
+
+PROTOCOLS: Final = ("osc", "osc_bundle", "zmq", "zmq_msgpack", "freed", "opentrackio", "opentrackio_cbor")
+"""`osc_bundle` sends each pose in a bundle with a time tag; the others name the format."""
+DEFAULT_PORTS: Final = {"freed": 40000, "opentrackio": PORT, "osc": 40001, "zmq": 40002}
+"""Ports when a target names none; FreeD's is the generic preset, OpenTrackIO's the specified one."""
+MAX_RATE_HZ: Final = 1000
+
+PoseAt = Callable[[float], Array]
+Encode = Callable[["Moment"], list[bytes]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """One pose to be sent."""
+
+    stage_from_camera: Array
+    number: int
+    """Counts up from 0."""
+    t_ns: int
+    """When the camera stood there: TAI ns for OpenTrackIO, Unix for OSC, any clock for ZeroMQ."""
+    lens: LensReading | None = None
+
+
+def encoder(
+    protocol: str, *, camera: str = "a", rate: Rate | None = None, camera_id: int = 1, source_number: int = 1
+) -> Encode:
+    """Turns a `Moment` into datagrams of a protocol, stage units into wire units.
+
+    camera: name on the wire (OSC address, zmq `camera`); camera_id: FreeD; source_number: OpenTrackIO.
+
+    Raises
+    ------
+    SendError : no such protocol.
+    """
+    if protocol == "freed":
+        return lambda moment: [bytes(freed_packet(moment, camera_id=camera_id))]
+    if protocol in ("osc", "osc_bundle"):
+        tagged = protocol == "osc_bundle"
+        return lambda moment: [bytes(osc_packet(moment, camera=camera, tagged=tagged))]
+    if protocol in ("zmq", "zmq_msgpack"):
+        msgpack = protocol == "zmq_msgpack"
+        return lambda moment: [bytes(zmq_packet(moment, camera=camera, msgpack=msgpack))]
+    if protocol in ("opentrackio", "opentrackio_cbor"):
+        encoding = CBOR if protocol == "opentrackio_cbor" else JSON
+        source_id = uuid5(NAMESPACE_URL, f"openvolume/simulator/{camera}/{source_number}").urn
+        return lambda moment: opentrackio_packet(
+            moment, source_id=source_id, source_number=source_number, rate=rate, encoding=encoding
+        ).datagrams()
+    raise SendError(
+        Problem("tracking.unknown_protocol", "protocol", "no such protocol", protocol, f"use {', '.join(PROTOCOLS)}")
+    )
+
+
+def freed_packet(moment: Moment, *, camera_id: int = 1) -> FreeDPacket:
+    """FreeD D1: pan + = right, millimetres; focal length as mm * 100 in zoom and focus distance as mm in focus.
+
+    Raises
+    ------
+    ValueError : a position beyond 131 m.
+    """
+    pan_deg, tilt_deg, roll_deg = pan_tilt_roll_from_rotation(moment.stage_from_camera)
+    x, y, z = (1000.0 * float(v) for v in moment.stage_from_camera[:3, 3])
+    lens = moment.lens or LensReading()
+    return FreeDPacket.from_units(
+        camera_id=camera_id, pan_deg=-pan_deg, tilt_deg=tilt_deg, roll_deg=roll_deg, x_mm=x, y_mm=y, z_mm=z,
+        zoom=round(100 * (lens.focal_length_mm or 0.0)),
+        focus=min(0xFFFFFF, round(1000 * (lens.focus_distance_m or 0.0))),
+        spare=moment.number & 0xFFFF,
+    )  # fmt: skip
+
+
+def osc_packet(moment: Moment, *, camera: str = "a", tagged: bool = False) -> OscPacket:
+    """The default OSC pose message; `tagged` puts it into a bundle with the moment as its time tag."""
+    angles = pan_tilt_roll_from_rotation(moment.stage_from_camera)
+    arguments = [float(v) for v in (*moment.stage_from_camera[:3, 3], *angles)]
+    if moment.lens is not None and moment.lens.focal_length_mm is not None:
+        arguments.append(moment.lens.focal_length_mm)
+        if moment.lens.focus_distance_m is not None:
+            arguments.append(moment.lens.focus_distance_m)
+    time_tag = time_tag_from_unix_ns(moment.t_ns) if tagged else None
+    return OscPacket.build(f"/openvolume/camera/{camera}/pose", tuple(arguments), time_tag=time_tag)
+
+
+def zmq_packet(moment: Moment, *, camera: str = "a", msgpack: bool = False) -> ZmqPosePacket:
+    """OpenVolume's own pose message, with a quaternion."""
+    x, y, z = (float(v) for v in moment.stage_from_camera[:3, 3])
+    qx, qy, qz, qw = (float(v) for v in quaternion_from_rotation(moment.stage_from_camera))
+    lens = moment.lens or LensReading()
+    message = PoseMessage(
+        position_m=(x, y, z), camera=camera, t_ns=moment.t_ns, sequence=moment.number, rotation=(qx, qy, qz, qw),
+        focal_length_mm=lens.focal_length_mm, focus_distance_m=lens.focus_distance_m,
+        entrance_pupil_m=lens.entrance_pupil_m, f_stop=lens.f_stop,
+    )  # fmt: skip
+    return ZmqPosePacket(message, "msgpack" if msgpack else "json")
+
+
+def opentrackio_packet(
+    moment: Moment, *, source_id: str, source_number: int = 1, rate: Rate | None = None, encoding: int = JSON
+) -> OpenTrackIOPacket:
+    """A recommended OpenTrackIO sample: pose, lens, time stamp, all in one datagram."""
+    pan_deg, tilt_deg, roll_deg = pan_tilt_roll_from_rotation(moment.stage_from_camera)
+    x, y, z = (float(v) for v in moment.stage_from_camera[:3, 3])
+    lens = moment.lens
+    sample = TrackSample(
+        protocol=ProtocolName("OpenTrackIO", (1, 0, 1)),
+        sample_id=uuid5(NAMESPACE_URL, f"{source_id}/{moment.number}").urn,
+        source_id=source_id,
+        source_number=source_number,
+        tracker=Tracker(status="Optical Good", recording=False),
+        timing=Timing(
+            mode="internal",
+            sample_rate=None if rate is None else Ratio(rate.num, rate.den),
+            sample_timestamp=Timestamp(moment.t_ns // NS_PER_S, moment.t_ns % NS_PER_S),
+            sequence_number=moment.number,
+        ),
+        lens=None
+        if lens is None
+        else Lens(
+            focal_length_mm=lens.focal_length_mm,
+            focus_distance_m=lens.focus_distance_m,
+            entrance_pupil_m=lens.entrance_pupil_m,
+            f_stop=lens.f_stop,
+        ),
+        transforms=(Transform(XYZ(x, y, z), PanTiltRoll(pan_deg, tilt_deg, roll_deg), id="Camera"),),
+    )
+    return OpenTrackIOPacket.build(sample, sequence=moment.number, encoding=encoding)
+
+
+# --- where to -----------------------------------------------------------------------------------------------------
+
+
+class Wire(Protocol):
+    """Something datagrams can be sent to."""
+
+    def send(self, data: bytes) -> None:
+        """Send one datagram; what cannot be delivered is dropped, as on a network."""
+
+    def close(self) -> None:
+        """Let the socket go."""
+
+
+class UdpWire:
+    """UDP to one address; a multicast group too.
+
+    Raises
+    ------
+    SendError : not host:port.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._target = udp_target(target)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
+
+    def send(self, data: bytes) -> None:
+        """Send one datagram. A closed port at the other end is no fault of the sender."""
+        try:
+            self._socket.sendto(data, self._target)
+        except (ConnectionRefusedError, BlockingIOError):
+            return
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+class ZmqWire:
+    """A PUB socket that binds its endpoint, or a PUSH socket that connects to one (`push+tcp://...`).
+
+    Raises
+    ------
+    SendError : the endpoint cannot be used.
+    """
+
+    def __init__(self, target: str) -> None:
+        push = target.startswith("push+")
+        endpoint = target.removeprefix("push+")
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.PUSH if push else zmq.PUB)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.SNDHWM, 1000)
+        try:
+            if push:
+                self._socket.connect(endpoint)
+            else:
+                self._socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise _target_error(
+                target, f"cannot be used: {error.strerror}", "use tcp://127.0.0.1:PORT (SUB) or push+tcp://... (PULL)"
+            ) from error
+        self.endpoint = endpoint if push else self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+
+    def send(self, data: bytes) -> None:
+        """Send one message; dropped while nobody takes it."""
+        try:
+            self._socket.send(data, zmq.NOBLOCK)
+        except zmq.Again:
+            return
+
+    def close(self) -> None:
+        """Close the socket and its context."""
+        self._socket.close(0)
+        self._context.term()
+
+
+def open_wire(protocol: str, target: str) -> Wire:
+    """The wire a protocol travels on. Raises SendError."""
+    if protocol.startswith("zmq"):
+        if not target.removeprefix("push+").startswith(("tcp://", "ipc://")):
+            raise _target_error(target, "zmq sends to an endpoint", "tcp://127.0.0.1:40002, or push+tcp://... for PULL")
+        return ZmqWire(target)
+    return UdpWire(target)
+
+
+def default_target(protocol: str) -> str:
+    """Where a protocol is sent when no target is named: its usual port on this machine."""
+    name = protocol.split("_", maxsplit=1)[0]
+    if name == "zmq":
+        return f"tcp://127.0.0.1:{DEFAULT_PORTS[name]}"
+    return f"127.0.0.1:{DEFAULT_PORTS.get(name, 40000)}"
+
+
+def udp_target(target: str) -> tuple[str, int]:
+    """Host and port to send to. Raises SendError: not HOST:PORT, or port 0."""
+    try:
+        host, port = udp_address(target)
+    except ValueError as error:
+        raise _target_error(target, str(error), "give HOST:PORT with an IPv4 address") from error
+    if port == 0:
+        raise _target_error(target, "port 0 receives nothing", "give the port the receiver listens on")
+    return host, port
+
+
+def _target_error(target: str, detail: str, mend: str) -> SendError:
+    return SendError(Problem("tracking.target", "target", detail, target, mend))
+
+
+# --- sending ------------------------------------------------------------------------------------------------------
+
+
+class Sender:
+    """Sends poses of a function of time at exact times: sample n at t0 + n / rate, never an accumulated period.
+
+    A sender that wakes late sends the samples it missed no more: a tracker would not either.
+    """
+
+    def __init__(
+        self,
+        pose_at: PoseAt,
+        encode: Encode,
+        wire: Wire,
+        clock: Clock,
+        rate: Rate,
+        *,
+        lens: LensReading | None = None,
+        unix_time: bool = False,
+    ) -> None:
+        self._pose_at, self._encode, self._wire, self._clock, self._rate = pose_at, encode, wire, clock, rate
+        self._lens = lens
+        self._unix_time = unix_time
+        self._t0_ns: int | None = None
+        self.sent = 0
+        """Samples sent."""
+        self.skipped = 0
+        """Samples whose time had passed."""
+        self._n = 0
+
+    def step(self, now_ns: int) -> int:
+        """Send the sample that is due at `now_ns`, if one is; when the next one is due, ns."""
+        if self._t0_ns is None:
+            self._t0_ns = now_ns
+        due = self._rate.frame_at(self._t0_ns, now_ns)
+        if due >= self._n:
+            self.skipped += due - self._n
+            self._n = due
+            self._send(now_ns)
+            self._n += 1
+        return self._rate.deadline_ns(self._t0_ns, self._n)
+
+    def run(self, seconds_s: float | None = None, *, stop: Callable[[], bool] | None = None) -> int:
+        """Send for so long (None: until `stop` says so); samples sent."""
+        begin_ns = self._clock.now_ns()
+        end_ns = None if seconds_s is None else begin_ns + int(seconds_s * NS_PER_S)
+        due_ns = begin_ns
+        while (end_ns is None or due_ns < end_ns) and not (stop is not None and stop()):
+            self._clock.sleep_until(due_ns)
+            due_ns = self.step(self._clock.now_ns())
+        return self.sent
+
+    def _send(self, now_ns: int) -> None:
+        assert self._t0_ns is not None
+        # The pose is the one of the sample's own time, however late the machine sends it.
+        due_ns = self._rate.deadline_ns(self._t0_ns, self._n)
+        label_ns = self._clock.tai_ns() - (now_ns - due_ns) - (37 * NS_PER_S if self._unix_time else 0)
+        pose = self._pose_at((due_ns - self._t0_ns) / NS_PER_S)
+        for datagram in self._encode(Moment(pose, self._n, label_ns, self._lens)):
+            self._wire.send(datagram)
+        self.sent += 1
+
+
+def simulate(
+    move: str = "orbit",
+    protocol: str = "freed",
+    target: str | None = None,
+    *,
+    rate: str | float = 60,
+    seconds: float | None = None,
+    camera: str = "a",
+    seed: int = 0,
+    camera_id: int = 1,
+    source_number: int = 1,
+    focal_length_mm: float | None = None,
+    clock: Clock | None = None,
+    stop: Callable[[], bool] | None = None,
+    started: Callable[[str], None] | None = None,
+) -> int:
+    """Play a camera move to an address; samples sent. What `openvolume simulate` calls.
+
+    move: one of tracking.moves.MOVES; protocol: one of PROTOCOLS; target: HOST:PORT, a zmq endpoint (a PUB socket binds
+    it; `push+tcp://...` connects a PUSH socket), or None for `default_target`; rate: samples a second, 1..1000 or a
+    frame rate such as 23.976; seconds: how long, None for ever; stop: asked after each sample; started: told the
+    target.
+
+    Raises
+    ------
+    SendError : an unknown move or protocol, a target or rate that cannot be used; every fault is named.
+    """
+    problems: list[Problem] = []
+    exact: Rate | None = None
+    pose_at: PoseAt | None = None
+    encode: Encode | None = None
+    try:
+        pose_at = named_move(move, seed).pose
+    except SendError as error:
+        problems.extend(error.problems)
+    try:
+        exact = sample_rate(rate)
+    except SendError as error:
+        problems.extend(error.problems)
+    try:
+        encode = encoder(protocol, camera=camera, rate=exact, camera_id=camera_id, source_number=source_number)
+    except SendError as error:
+        problems.extend(error.problems)
+    if seconds is not None and not 0.0 < seconds < float("inf"):
+        problems.append(Problem("tracking.seconds", "seconds", "not a time", seconds, "give seconds above 0"))
+    if not 0 <= camera_id <= 255:
+        problems.append(Problem("tracking.camera_id", "camera_id", "FreeD ids are 0..255", camera_id, "use 1"))
+    if not 1 <= source_number <= 200:
+        problems.append(
+            Problem("tracking.source_number", "source_number", "OpenTrackIO sources are 1..200", source_number, "use 1")
+        )
+    if problems or pose_at is None or exact is None or encode is None:
+        raise SendError(*problems)
+    where = target if target is not None else default_target(protocol)
+    wire = open_wire(protocol, where)
+    try:
+        if started is not None:
+            started(where)
+        lens = None if focal_length_mm is None else LensReading(focal_length_mm=focal_length_mm)
+        unix_time = not protocol.startswith("opentrackio")
+        sender = Sender(pose_at, encode, wire, clock or SystemClock(), exact, lens=lens, unix_time=unix_time)
+        return sender.run(seconds, stop=stop)
+    finally:
+        wire.close()
+
+
+def sample_rate(rate: str | float) -> Rate:
+    """The exact rate meant by `60`, `240`, `23.976` or `24000/1001`. Raises SendError."""
+    try:
+        return parse_rate(rate)
+    except ValueError:
+        pass
+    try:
+        hz = float(rate)
+        if hz == int(hz) and 1 <= hz <= MAX_RATE_HZ:
+            return Rate(int(hz))
+    except (ValueError, OverflowError):
+        pass
+    raise SendError(
+        Problem("tracking.rate", "rate", "not a sample rate", rate, f"use 1..{MAX_RATE_HZ} or a frame rate (23.976)")
+    )
+
+
+def capture(pose_at: PoseAt, encode: Encode, rate: Rate, count: int, *, t0_ns: int = 0) -> Sequence[list[bytes]]:
+    """The datagrams of the first `count` samples, for tests and virtual time: sample n belongs at n / rate."""
+    return [
+        encode(Moment(pose_at(rate.deadline_ns(0, n) / NS_PER_S), n, t0_ns + rate.deadline_ns(0, n)))
+        for n in range(count)
+    ]
