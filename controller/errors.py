@@ -47,6 +47,12 @@ class ConductorAbsent(ControllerError):
     code = "controller.conductor_absent"
 
 
+class StaleChange(ControllerError):
+    """A change made from an older revision than the one that runs."""
+
+    code = "controller.stale"
+
+
 class StoreError(ControllerError):
     """The show's database cannot be used."""
 

@@ -1,0 +1,520 @@
+"""The desk: the one place where the running show changes. Prepare, keep, commit; or nothing happens at all.
+
+Everything that changes the show is a transaction here, one after the other: a command (`submit`), an undo, a new
+configuration, a roll-back. A transaction writes the next version's snapshot, has every process that must know it
+prepare it, keeps it in the store, and commits it at the first frame not latched yet. Refused or unanswered: the
+running version stays, and so does the store. What was acknowledged survives every crash: a desk that starts behind
+its store publishes the store's last revision first.
+
+Commands of one hand that wait while another transaction runs are taken together: a slider never builds a queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from controller.beginning import fresh_show, load_stored, snapshot_of, surroundings
+from controller.commands import Command, Surroundings, apply, carry_over, settle, undo_of
+from controller.config import LoadedConfig, compile_loaded, load_config_text
+from controller.errors import (
+    ChangeRefused,
+    ChangeTimedOut,
+    ConductorAbsent,
+    ControllerError,
+    NothingToUndo,
+    StaleChange,
+    StoreError,
+    UnknownAddress,
+)
+from controller.messages import Abort, Commit, Committed, Failed, Message, Prepare, Prepared
+from controller.rundir import RunDir
+from controller.show import Show, decode_snapshot, encode_snapshot
+from controller.store import Change, Kind, Revision, Store
+from runtime.clock import NS_PER_S, Clock
+from stage.compiled import CompiledStage, decode_stage, encode_stage
+from stage.errors import OpenVolumeError, Problem
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+LIVE_TIMEOUT_S: Final = 2.0
+WHOLE_TIMEOUT_S: Final = 60.0
+"""A new configuration loads scenes and compiles shaders."""
+COMMIT_TIMEOUT_S: Final = 2.0
+GESTURE_NS: Final = NS_PER_S
+"""Changes of the same addresses by the same hand, each within this of the last, are one step of undo."""
+KEEP_SNAPSHOTS: Final = 16
+
+
+class Outcome(Struct, frozen=True):
+    """An accepted change. `frame` is the first that carries it; None when the conductor did not say in time (a
+    restarted one begins with it)."""
+
+    rev: int
+    frame: int | None
+    changes: dict[str, Change]
+    kind: Kind = "set"
+    who: str = ""
+
+
+class Links(Protocol):
+    """The other processes, as the desk needs them."""
+
+    def send(self, who: str, message: Message) -> bool:
+        """A letter to `conductor`, `darkroom` or a node's id; False when nobody is there."""
+
+    def living(self) -> list[str]:
+        """Ids of the nodes that live now, and `darkroom` if that does."""
+
+
+@dataclass(slots=True)
+class _Task:
+    """A transaction that waits. Live ones of one hand merge."""
+
+    who: str
+    done: asyncio.Future[Outcome]
+    command: Command | None = None
+    whole: Callable[[], Awaitable[_Next]] | None = None
+
+
+@dataclass(slots=True)
+class _Next:
+    """What a transaction makes hold."""
+
+    show: Show
+    changes: dict[str, Change]
+    kind: Kind
+    loaded: LoadedConfig | None = None
+    stage: CompiledStage | None = None
+    first: Show | None = None
+    undoes: int | None = None
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Answers to one Prepare or Commit."""
+
+    missing: set[str]
+    problems: list[Problem] = field(default_factory=list)
+    frame: int | None = None
+    refused: bool = False
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Desk:
+    """Holds the running show and changes it. All calls from one event loop.
+
+    Attributes
+    ----------
+    show, loaded, stage, around : what runs
+    revs : by object (`cameras/a`, `config`, ...): the revision that changed it last
+    """
+
+    def __init__(self, *, run: RunDir, store: Store, links: Links, clock: Clock, reply_to: str) -> None:
+        self._run, self._store, self._links, self._clock, self._reply_to = run, store, links, clock, reply_to
+        self._queue: deque[_Task] = deque()
+        self._more = asyncio.Event()
+        self._waiting: dict[tuple[str, int], _Waiting] = {}
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._worker: asyncio.Task[None] | None = None
+        self._gesture: tuple[Revision, int] | None = None
+        self._behind: set[asyncio.Task[None]] = set()
+        self.listeners: list[Callable[[Outcome], None]] = []
+        self.revs: dict[str, int] = {}
+        snapshot = decode_snapshot(run.snapshot(run.current_version()).read_bytes())
+        self.show: Show = snapshot.show
+        self.loaded: LoadedConfig = load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir))
+        self.stage: CompiledStage = decode_stage(snapshot.stage)
+        self.around: Surroundings = surroundings(self.loaded.config, self.stage)
+        self._stage_bytes = snapshot.stage
+        self._first = fresh_show(self.loaded.config, self.stage)
+        self._found_rev = self.show.version
+        last = store.last()
+        if last is None or store.config(self.show.config_version) is None:
+            raise _error(StoreError, str(store.path), "does not know the running show", "start it with openvolume run")
+        self._ahead = last if last[0].rev > self.show.version else None
+        # A number is never used twice, not even by a change that was refused: processes know a version by it.
+        self._next_rev = max(last[0].rev, self.show.version) + 1
+
+    @property
+    def rev(self) -> int:
+        """The running revision."""
+        return self.show.version
+
+    def rev_of(self, path: str) -> int:
+        """The revision that last changed an object (`cameras/a`); the one it was found at if none did since."""
+        return self.revs.get(path, self.revs.get("config", self._found_rev))
+
+    async def start(self) -> None:
+        """Begin to take transactions; first of all, publish what the store holds and the run does not."""
+        self._worker = asyncio.create_task(self._work(), name="desk")
+        if self._ahead is not None:
+            revision, show = self._ahead
+            log.warning("revision %d was kept but never committed: it is committed now", revision.rev)
+            await self._enqueue(_Task("start", _future(), whole=lambda: self._stored(revision, show)))
+
+    async def stop(self) -> None:
+        """Finish the transaction at hand, refuse those that wait."""
+        if self._worker is not None:
+            self._worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._worker
+        for task in self._queue:
+            task.done.cancel()
+        for late in list(self._behind):
+            late.cancel()
+        self._disk.shutdown(wait=True)
+
+    # --- what can be asked ----------------------------------------------------------------------------------------
+
+    async def submit(self, command: Command) -> Outcome:
+        """Change the show by address.
+
+        Raises
+        ------
+        UnknownAddress, BadValue : nothing changed. ChangeRefused, ChangeTimedOut, ConductorAbsent, StoreError.
+        """
+        # Told at once, without waiting for a turn; checked again when it has it.
+        apply(self.show, command, self.around)
+        return await self._enqueue(_Task(command.who, _future(), command=command))
+
+    async def undo(self, prefix: str = "", *, who: str = "") -> Outcome:
+        """Take back the newest change at or under `prefix` (any, without one) that was not taken back yet.
+
+        Raises
+        ------
+        NothingToUndo, and as `submit`.
+        """
+        return await self._enqueue(_Task(who, _future(), whole=lambda: self._undo(prefix)))
+
+    async def replace_config(self, loaded: LoadedConfig, *, who: str = "", rev: int | None = None) -> Outcome:
+        """Run another configuration; live changes are kept where the new one leaves them room.
+
+        rev : the revision it was made from; StaleChange when the configuration has changed since.
+
+        Raises
+        ------
+        ConfigError : with every problem; and as `submit`.
+        """
+        return await self._enqueue(_Task(who, _future(), whole=lambda: self._replace(loaded, rev)))
+
+    async def roll_back(self, rev: int, *, who: str = "") -> Outcome:
+        """Run again, as a new revision, exactly what ran as revision `rev`.
+
+        Raises
+        ------
+        UnknownAddress : there is no such revision (any more); and as `replace_config`.
+        """
+        return await self._enqueue(_Task(who, _future(), whole=lambda: self._roll_back(rev)))
+
+    async def revisions(self, *, before: int | None = None, limit: int = 50) -> list[Revision]:
+        """The newest revisions, newest first."""
+        return await self._on_disk(lambda: self._store.revisions(before=before, limit=limit))
+
+    def on_message(self, message: Message) -> bool:
+        """Take a letter from another process; False when it is not for the desk."""
+        match message:
+            case Prepared(version=version, who=who):
+                self._answered("prepare", version, who, [])
+            case Failed(version=version, who=who, problems=problems):
+                self._answered("prepare", version, who, problems)
+                self._answered("commit", version, who, problems)
+            case Committed(version=version, frame=frame):
+                waiting = self._waiting.get(("commit", version))
+                if waiting is not None:
+                    waiting.frame = frame
+                    waiting.done.set()
+            case _:
+                return False
+        return True
+
+    def seen(self, frame: int, version: int) -> None:
+        """A plan was seen: the proof that a version holds, also when the conductor's word was lost with it."""
+        for (stage, rev), waiting in self._waiting.items():
+            if stage == "commit" and rev <= version and not waiting.done.is_set():
+                waiting.frame = frame
+                waiting.done.set()
+
+    # --- transactions ---------------------------------------------------------------------------------------------
+
+    async def _enqueue(self, task: _Task) -> Outcome:
+        self._queue.append(task)
+        self._more.set()
+        return await task.done
+
+    async def _work(self) -> None:
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            while self._queue:
+                tasks = [self._queue.popleft()]
+                while (
+                    self._queue and tasks[0].command and self._queue[0].command and self._queue[0].who == tasks[0].who
+                ):
+                    tasks.append(self._queue.popleft())
+                try:
+                    await self._transaction(tasks)
+                except asyncio.CancelledError:
+                    for task in tasks:
+                        task.done.cancel()
+                    raise
+                except OpenVolumeError as error:
+                    _fail(tasks, error)
+                except Exception as error:
+                    log.exception("a change failed")
+                    _fail(tasks, error)
+
+    async def _transaction(self, tasks: list[_Task]) -> None:
+        if tasks[0].whole is not None:
+            following = await tasks[0].whole()
+        else:
+            following = self._merged(tasks)
+        open_tasks = [task for task in tasks if not task.done.done()]
+        if not open_tasks:
+            return
+        if following.show == self.show and following.loaded is None:
+            outcome = Outcome(self.show.version, None, {}, following.kind, tasks[0].who)
+            for task in open_tasks:
+                _finish(task, outcome)
+            return
+        rev, commit = await self._make_hold(following, tasks[0].who)
+        late = asyncio.create_task(self._acknowledge(open_tasks, commit, rev, following, tasks[0].who))
+        self._behind.add(late)
+        late.add_done_callback(self._behind.discard)
+
+    def _merged(self, tasks: list[_Task]) -> _Next:
+        """All commands in order on the running show; one that does not fit fails alone."""
+        show, changes = self.show, dict[str, Change]()
+        for task in tasks:
+            assert task.command is not None
+            try:
+                show, moved = apply(show, task.command, self.around)
+            except ControllerError as error:
+                _fail([task], error)
+                continue
+            for path, change in moved.items():
+                changes[path] = Change(changes[path].before, change.after) if path in changes else change
+        return _Next(show, changes, "set")
+
+    async def _make_hold(self, following: _Next, who: str) -> tuple[int, _Waiting]:
+        """Prepare, keep, commit. Returns the new revision and where the conductor's answer will arrive."""
+        rev, self._next_rev = self._next_rev, self._next_rev + 1
+        loaded, stage = following.loaded or self.loaded, following.stage or self.stage
+        config, stage_bytes = self.show.config_version, self._stage_bytes
+        if following.loaded is not None:
+            config = await self._on_disk(lambda: self._store.add_config(loaded.source, str(loaded.base_dir)))
+            stage_bytes = await asyncio.to_thread(encode_stage, stage)
+        show = msgspec.structs.replace(following.show, version=rev, config_version=config)
+        await self._prepare(show, loaded, stage_bytes)
+        revision = Revision(rev, self._clock.tai_ns(), who, following.kind, following.changes, config)
+        replaces = self._same_gesture(revision)
+        if replaces is not None:
+            changes = {
+                path: Change(replaces.changes[path].before, change.after) for path, change in revision.changes.items()
+            }
+            revision = msgspec.structs.replace(revision, changes=changes)
+        try:
+            await self._on_disk(
+                lambda: self._store.append(
+                    revision, show, undoes=following.undoes, replaces=replaces.rev if replaces else None
+                )
+            )
+        except StoreError:
+            self._tell_all(Abort(rev))
+            raise
+        # From here on the change holds: whoever restarts begins with it.
+        self._run.set_current_version(rev)
+        waiting = self._waiting[("commit", rev)] = _Waiting({"conductor"})
+        self._links.send("conductor", Commit(rev, self._reply_to))
+        self._gesture = (revision, self._clock.now_ns()) if following.kind == "set" else None
+        self.show = show
+        if following.loaded is not None:
+            self.loaded, self.stage, self._stage_bytes = loaded, stage, stage_bytes
+            self.around = surroundings(loaded.config, stage)
+            self._first = following.first or fresh_show(loaded.config, stage)
+            self.revs = {"config": rev}
+        for path in following.changes:
+            self.revs[object_of(path)] = rev
+        self._run.drop_snapshots(keep_from=rev - KEEP_SNAPSHOTS)
+        return rev, waiting
+
+    async def _acknowledge(self, tasks: list[_Task], waiting: _Waiting, rev: int, following: _Next, who: str) -> None:
+        """Wait for the conductor's word on the frame, then tell those who asked."""
+        frame: int | None = None
+        for _ in range(2):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(waiting.done.wait(), COMMIT_TIMEOUT_S)
+            frame = waiting.frame
+            if not waiting.refused:
+                break
+            # A conductor that was restarted in between never prepared it; it may have begun with it, too.
+            waiting.refused = False
+            waiting.done.clear()
+            self._links.send("conductor", Prepare(rev, self.show.config_version, self._reply_to))
+            self._links.send("conductor", Commit(rev, self._reply_to))
+        self._waiting.pop(("commit", rev), None)
+        outcome = Outcome(rev, frame, following.changes, following.kind, who)
+        for listener in self.listeners:
+            listener(outcome)
+        for task in tasks:
+            _finish(task, outcome)
+
+    async def _prepare(self, show: Show, loaded: LoadedConfig, stage_bytes: bytes) -> None:
+        whole = show.config_version != self.show.config_version
+        scenes_changed = {scene.id for scene in show.scenes} != {scene.id for scene in self.show.scenes}
+        data = encode_snapshot(snapshot_of(show, loaded, stage_bytes))
+        self._run.write_snapshot(show.version, data)
+        message = Prepare(show.version, show.config_version, self._reply_to, scenes_changed)
+        needed = ["conductor", *(self._links.living() if whole or scenes_changed else [])]
+        waiting = self._waiting[("prepare", show.version)] = _Waiting(set(needed))
+        try:
+            for who in needed:
+                if self._links.send(who, message):
+                    continue
+                if who == "conductor":
+                    detail = "the conductor is not there, so the show cannot change"
+                    raise _error(ConductorAbsent, "conductor", detail, "wait a second: the supervisor restarts it")
+                # Dead in this moment: it begins with the version that holds when it is back.
+                waiting.missing.discard(who)
+            timeout_s = WHOLE_TIMEOUT_S if whole or scenes_changed else LIVE_TIMEOUT_S
+            try:
+                await asyncio.wait_for(waiting.done.wait(), timeout_s)
+            except TimeoutError:
+                names = ", ".join(sorted(waiting.missing))
+                detail = f"no answer from {names} within {timeout_s:g} s"
+                raise _error(ChangeTimedOut, "show", detail, "look at its state under /api/v1/nodes") from None
+            if waiting.problems:
+                raise ChangeRefused(*waiting.problems)
+        except OpenVolumeError:
+            self._tell_all(Abort(show.version))
+            with contextlib.suppress(FileNotFoundError):
+                self._run.snapshot(show.version).unlink()
+            raise
+        finally:
+            del self._waiting[("prepare", show.version)]
+
+    def _answered(self, stage: str, version: int, who: str, problems: list[Problem]) -> None:
+        waiting = self._waiting.get((stage, version))
+        if waiting is None:
+            return
+        waiting.missing.discard(who)
+        waiting.problems.extend(problems)
+        waiting.refused = bool(problems)
+        if not waiting.missing or problems:
+            waiting.done.set()
+
+    def _tell_all(self, message: Message) -> None:
+        for who in ("conductor", *self._links.living()):
+            self._links.send(who, message)
+
+    def _same_gesture(self, revision: Revision) -> Revision | None:
+        """The revision this one goes on from: the same hand on the same addresses, a moment ago."""
+        if self._gesture is None or revision.kind != "set":
+            return None
+        before, t_ns = self._gesture
+        same = before.rev == self.show.version and before.who == revision.who
+        same = same and before.changes.keys() == revision.changes.keys()
+        return before if same and self._clock.now_ns() - t_ns <= GESTURE_NS else None
+
+    # --- whole changes --------------------------------------------------------------------------------------------
+
+    async def _replace(self, loaded: LoadedConfig, rev: int | None) -> _Next:
+        if rev is not None and rev != self.rev_of("config"):
+            detail = f"the configuration has changed since revision {rev}"
+            raise _error(StaleChange, "config", detail, "GET it again, and change that")
+        stage = (await asyncio.to_thread(compile_loaded, loaded)).stage
+        around = surroundings(loaded.config, stage)
+        first = await asyncio.to_thread(fresh_show, loaded.config, stage)
+        show = settle(carry_over(self._first, self.show, first), around, wanted=self.show)
+        changes = {"config": Change(self.show.config_version, None)}
+        return _Next(show, changes, "config", loaded, stage, first)
+
+    async def _undo(self, prefix: str) -> _Next:
+        revision = await self._on_disk(lambda: self._store.last_undoable(prefix))
+        if revision is None:
+            where = f" at {prefix}" if prefix else ""
+            raise _error(NothingToUndo, prefix, f"no change{where} is left to take back", "")
+        if "show" in revision.changes:
+            rev = revision.changes["show"].before
+            found = await self._on_disk(lambda: self._store.get(rev))
+            if found is None:
+                raise _error(NothingToUndo, "show", f"revision {rev} is no longer kept", "")
+            following = await self._stored(*found)
+        elif "config" in revision.changes:
+            number = revision.changes["config"].before
+            config = await self._on_disk(lambda: self._store.config(number))
+            if config is None:
+                raise _error(NothingToUndo, "config", "the configuration before is no longer kept", "")
+            loaded, _ = await asyncio.to_thread(load_stored, config)
+            following = await self._replace(loaded, None)
+        else:
+            command = undo_of({p: c for p, c in revision.changes.items() if not prefix or _under(p, prefix)})
+            show, changes = apply(self.show, command, self.around)
+            following = _Next(show, changes, "undo")
+        following.kind, following.undoes = "undo", revision.rev
+        return following
+
+    async def _roll_back(self, rev: int) -> _Next:
+        found = await self._on_disk(lambda: self._store.get(rev))
+        if found is None:
+            raise _error(UnknownAddress, f"config/revisions/{rev}", "no such revision is kept", "GET config/revisions")
+        following = await self._stored(*found)
+        following.kind = "rollback"
+        return following
+
+    async def _stored(self, revision: Revision, show: Show) -> _Next:
+        config = await self._on_disk(lambda: self._store.config(revision.config))
+        if config is None:
+            raise _error(UnknownAddress, f"config/revisions/{revision.rev}", "its configuration is not kept", "")
+        if config.id == self.show.config_version or config.text == self.loaded.source:
+            show = msgspec.structs.replace(show, version=self.show.version, config_version=self.show.config_version)
+            return _Next(show, {"show": Change(self.show.version, revision.rev)}, "rollback")
+        loaded, stage = await asyncio.to_thread(load_stored, config)
+        changes = {"config": Change(self.show.config_version, None), "show": Change(self.show.version, revision.rev)}
+        return _Next(show, changes, "rollback", loaded, stage)
+
+    async def _on_disk(self, call: Callable[[], Result]) -> Result:
+        """Run a call of the store on its own thread: it may wait for the disk."""
+        return await asyncio.get_running_loop().run_in_executor(self._disk, call)
+
+
+def object_of(path: str) -> str:
+    """The object an address belongs to: `cameras/a` of `cameras/a/rank`, `outer` of `outer/mode`."""
+    parts = path.split("/")
+    deep = parts[0] in ("cameras", "sources", "canvases", "patterns") and len(parts) > 1
+    return "/".join(parts[:2]) if deep else parts[0]
+
+
+def _under(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(prefix + "/")
+
+
+def _future() -> asyncio.Future[Outcome]:
+    return asyncio.get_running_loop().create_future()
+
+
+def _finish(task: _Task, outcome: Outcome) -> None:
+    if not task.done.done():
+        task.done.set_result(outcome)
+
+
+def _fail(tasks: list[_Task], error: Exception) -> None:
+    for task in tasks:
+        if not task.done.done():
+            task.done.set_exception(error)
+
+
+def _error(kind: type[ControllerError], path: str, detail: str, mend: str) -> ControllerError:
+    return kind(Problem(kind.code, path, detail, mend=mend))
