@@ -67,7 +67,8 @@ def summary(loaded: LoadedConfig, stage: CompiledStage, warnings: Iterable[Probl
     drawn = sum(c.width_px * c.height_px for c in stage.canvases.values()) / stage.scale**2
     led = sum(c.rect_px[2] * c.rect_px[3] for c in _shown(stage))
     scaled = f", drawn at 1/{stage.scale}: {drawn / 1e6:.2f} Mpx" if stage.scale > 1 else ""
-    lines += [f"{led / 1e6:.2f} Mpx of LEDs, {len(stage.canvases)} canvas{'es' if len(stage.canvases) != 1 else ''}{scaled}"]
+    canvases = "1 canvas" if len(stage.canvases) == 1 else f"{len(stage.canvases)} canvases"
+    lines += [f"{led / 1e6:.2f} Mpx of LEDs, {canvases}{scaled}"]
     lines += [f"warning: {warning}" for warning in warnings]
     return lines
 
