@@ -39,8 +39,8 @@ class Part:
 
     Per vertex (float32): `position_m` [n, 3] from the stage's origin, `pixel` [n, 2] of the canvas as drawn (x right,
     y down from the top left corner), `wall_px` [n, 2] of the wall's raster at scale 1, `tile_px` [n, 4] the rectangle
-    of the wall's raster its tile shows (x, y, w, h), `normal` [n, 3], `clip_px` [n, 4] canvas rectangle x0 y0 x1 y1
-    it may draw in, `label` [n] number of its tile on the canvas.
+    of that raster its tile shows (x, y, w, h), `wall_size_px` [n, 2] the raster's size, `normal` [n, 3], `clip_px`
+    [n, 4] canvas rectangle x0 y0 x1 y1 it may draw in, `label` [n] number of its tile on the canvas.
     `triangles` [m, 3] uint32; `triangle_item` [m] the item each belongs to.
     Per item (float64): `points_m` [k, c, 3] corners of its hull in the stage frame, `normal` [k, 3] (planar items),
     `wall` [k] index into `walls`, `across_m`, `along_m` [k, 3] stage metres per canvas pixel along x and y.
@@ -52,6 +52,7 @@ class Part:
     pixel: Floats
     wall_px: Floats
     tile_px: Floats
+    wall_size_px: Floats
     normal: Floats
     clip_px: Floats
     label: NDArray[np.uint32]
@@ -109,7 +110,7 @@ def canvas_meshes(stage: CompiledStage, /, *, scale: int = 1) -> dict[str, Canva
     ScaleError : `scale` does not divide every canvas.
     """
     origin = stage_origin(stage)
-    walls = tuple(stage.walls)
+    walls = {wall.id: (wall.width_px, wall.height_px) for wall in stage.walls.values()}
     out = {}
     for canvas in stage.canvases.values():
         if canvas.width_px % scale or canvas.height_px % scale:
@@ -152,10 +153,14 @@ def stage_origin(stage: CompiledStage) -> Array:
 class _Builder:
     """Collects the vertices and items of one part."""
 
-    def __init__(self, kind: Literal["cabinets", "mesh"], walls: tuple[str, ...], origin: Array, scale: int) -> None:
-        self.kind, self.walls, self.origin, self.scale = kind, walls, origin, scale
+    def __init__(
+        self, kind: Literal["cabinets", "mesh"], walls: dict[str, tuple[int, int]], origin: Array, scale: int
+    ) -> None:
+        self.kind, self.walls, self.origin, self.scale = kind, tuple(walls), origin, scale
+        self.wall_sizes = walls
         self.columns: dict[str, list[NDArray[np.float64]]] = {
-            name: [] for name in ("position_m", "pixel", "wall_px", "tile_px", "normal", "clip_px", "label")
+            name: []
+            for name in ("position_m", "pixel", "wall_px", "tile_px", "wall_size_px", "normal", "clip_px", "label")
         }
         self.triangles: list[NDArray[np.int64]] = []
         self.triangle_item: list[NDArray[np.int64]] = []
@@ -192,8 +197,7 @@ class _Builder:
                 canvas_px_from_picture(grid, rect_px=cabinet.rect_px, rotate=cabinet.rotate, flip=cabinet.flip),
                 rect[:2] + grid * rect[2:],
                 np.broadcast_to(cabinet.normal, positions.shape),
-                cabinet.wall_rect_px,
-                cabinet.rect_px,
+                cabinet,
                 label,
             )
             for row in range(rows):
@@ -220,7 +224,7 @@ class _Builder:
             corner, end = np.array([x, y]), np.array([x + width, y + height])
             lo, hi = pixels[triangles].min(axis=1), pixels[triangles].max(axis=1)
             triangles = triangles[np.all((lo < end) & (hi > corner), axis=1)]
-            first = self._vertices(positions, pixels, wall_px, normals, tile.wall_rect_px, tile.rect_px, label)
+            first = self._vertices(positions, pixels, wall_px, normals, tile, label)
             for chunk in _chunks(positions, triangles):
                 points = positions[chunk].reshape(-1, 3)
                 low, high = points.min(axis=0), points.max(axis=0)
@@ -235,19 +239,19 @@ class _Builder:
         pixels: Array,
         wall_px: Array,
         normals: Array,
-        tile_px: Rect,
-        rect_px: Rect,
+        tile: Cabinet | MeshTile,
         label: int,
     ) -> int:
         count = len(positions)
-        x, y, width, height = rect_px
+        x, y, width, height = tile.rect_px
         first, self.vertices = self.vertices, self.vertices + count
         for name, values in (
             ("position_m", positions - self.origin),
             ("pixel", pixels / self.scale),
             ("wall_px", wall_px),
             ("normal", normals),
-            ("tile_px", np.broadcast_to(np.array(tile_px, dtype=np.float64), (count, 4))),
+            ("tile_px", np.broadcast_to(np.array(tile.wall_rect_px, dtype=np.float64), (count, 4))),
+            ("wall_size_px", np.broadcast_to(np.array(self.wall_sizes[tile.wall], dtype=np.float64), (count, 2))),
             ("clip_px", np.broadcast_to(np.array([x, y, x + width, y + height]) / self.scale, (count, 4))),
             ("label", np.full(count, float(label))),
         ):
@@ -281,6 +285,7 @@ class _Builder:
             pixel=columns["pixel"].astype(np.float32),
             wall_px=columns["wall_px"].astype(np.float32),
             tile_px=columns["tile_px"].astype(np.float32),
+            wall_size_px=columns["wall_size_px"].astype(np.float32),
             normal=columns["normal"].astype(np.float32),
             clip_px=columns["clip_px"].astype(np.float32),
             label=columns["label"].astype(np.uint32),

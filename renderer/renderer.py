@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from renderer.actions import ActionPicture, ActionPictures
 from renderer.canvas_mesh import CanvasMesh, canvas_meshes
 from renderer.colour.encode import canvas_colour
 from renderer.config import RenderConfig
@@ -22,6 +23,9 @@ from renderer.errors import RendererError
 from renderer.passes.inner import InnerPass, inner_view
 from renderer.passes.outer import OuterPass
 from renderer.passes.wall import MAX_INNERS, Output, Surface, WallPass, reach_of
+from renderer.patterns import Pattern, PatternPass, parse_pattern
+from renderer.scene import Scene
+from renderer.scene_world import SceneWorld
 from renderer.world import World
 from stage.compiled import CompiledStage
 from stage.errors import Problem
@@ -66,6 +70,8 @@ class _Rig:
     surfaces: dict[str, Surface]
     outer: OuterPass
     inner: InnerPass
+    pictures: ActionPictures
+    stored: dict[ActionPicture, dict[str, NDArray[Any]]] = field(default_factory=dict)
     buffers: dict[tuple[str, Format], NDArray[Any]] = field(default_factory=dict)
 
     def release(self) -> None:
@@ -78,8 +84,15 @@ class _Rig:
 class Submission:
     """A frame on its way through the GPU."""
 
-    def __init__(self, device: Device, rig: _Rig, plan: FramePlan, output: Output) -> None:
-        self._device, self._rig = device, rig
+    def __init__(
+        self,
+        device: Device,
+        rig: _Rig,
+        plan: FramePlan,
+        output: Output,
+        stored: dict[str, NDArray[Any]] | None,
+    ) -> None:
+        self._device, self._rig, self._stored = device, rig, stored
         self.plan, self.output = plan, output
         self._fence: Fence | None = device.fence()
 
@@ -121,7 +134,9 @@ class Submission:
             count = width * height * (16 if form == "rgba32f" else 4)
             array = np.frombuffer(memory, dtype=np.uint8, count=count).view(_empty(form, 1, 1).dtype)
             array = array.reshape((height, width) if form == "rgb10a2" else (height, width, 4))
-        if form == "rgb10a2":
+        if self._stored is not None:
+            np.copyto(array, self._stored[name])
+        elif form == "rgb10a2":
             self._device.read_10bit_into(surface.framebuffer, array)
         elif form == "rgba8":
             self._device.read_into(surface.framebuffer, array)
@@ -144,10 +159,14 @@ def _empty(form: Format, width: int, height: int) -> NDArray[Any]:
 class Renderer:
     """Draws frame plans on one device."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, *, shadow_px: int = 2048) -> None:
+        """`shadow_px` is the side of the loaded scenes' shadow maps."""
         self.device = device
+        self._shadow_px = shadow_px
         self._wall = WallPass(device)
+        self._patterns = PatternPass(device)
         self._rigs: dict[int, _Rig] = {}
+        self._scenes: SceneWorld | None = None
 
     def load_stage(
         self,
@@ -167,7 +186,8 @@ class Renderer:
         ScaleError, BitsError
         """
         config = render or RenderConfig(scale=stage.scale)
-        meshes = canvas_meshes(stage, scale=config.scale if scale is None else scale)
+        divisor = config.scale if scale is None else scale
+        meshes = canvas_meshes(stage, scale=divisor)
         colours = {
             name: canvas_colour(
                 mesh.canvas.encoding,
@@ -191,9 +211,11 @@ class Renderer:
                 far_m=config.far_m,
             ),
             InnerPass(self.device, samples=config.msaa, near_m=config.near_m, far_m=config.far_m),
+            ActionPictures(stage, config, scale=divisor),
         )
         for surface in surfaces.values():
             self._wall.prepare(surface, min(len(stage.cameras), MAX_INNERS))
+            self._patterns.prepare(surface)
         self.drop_stage(version)
         self._rigs[version] = rig
 
@@ -208,8 +230,28 @@ class Renderer:
         """Versions of the stage that can be drawn."""
         return tuple(self._rigs)
 
-    def draw(self, plan: FramePlan, *, world: World, output: Output = "canvas") -> dict[str, CanvasPicture]:
-        """Draw a plan and wait for its canvases.
+    @property
+    def scenes(self) -> SceneWorld:
+        """The world plans are drawn of when no other is given: the scenes loaded here."""
+        if self._scenes is None:
+            self._scenes = SceneWorld(self.device, {}, shadow_px=self._shadow_px)
+        return self._scenes
+
+    def load_scene(self, scene_id: str, scene: Scene, /) -> None:
+        """Make a scene ready for plans that name it; the one of that name before is freed. The renderer owns it."""
+        self.drop_scene(scene_id)
+        self.scenes.scenes[scene_id] = scene
+
+    def drop_scene(self, scene_id: str, /) -> None:
+        """Free a scene; harmless when it is not there."""
+        scene = self.scenes.forget(scene_id)
+        if scene is not None:
+            scene.release()
+
+    def draw(
+        self, plan: FramePlan, *, world: World | None = None, output: Output = "canvas"
+    ) -> dict[str, CanvasPicture]:
+        """Draw a plan, of the loaded scenes unless another world is given, and wait for its canvases.
 
         output: `canvas` codes as the processors get them; `light` linear AP1 (1.0 = 100 nit) before the encoding;
         `data` what the world wrote, in float32 all the way (measuring); `coverage` alpha of the inner frusta, one
@@ -218,16 +260,31 @@ class Renderer:
         Raises
         ------
         NoStageError : the plan's `config_version` is not loaded.
+        UnknownSceneError : a scene on air is not loaded.
+        PatternError : a pattern of the plan does not exist.
         """
         return self.submit(plan, world=world, output=output).collect()
 
-    def submit(self, plan: FramePlan, *, world: World, output: Output = "canvas") -> Submission:
+    def submit(self, plan: FramePlan, *, world: World | None = None, output: Output = "canvas") -> Submission:
         """Queue the GPU work of a plan (see `draw`). Collect it before the next is submitted."""
         rig = self._rig(plan.config_version)
-        self._draw(rig, plan, world, output)
-        return Submission(self.device, rig, plan, output)
+        patterns = [parse_pattern(pattern.kind, pattern.targets) for pattern in plan.patterns]
+        stored = self._action(rig, plan) if output == "canvas" else None
+        if stored is None and not (output == "canvas" and "hold" in plan.actions):
+            self._draw(rig, plan, world or self.scenes, output, patterns)
+        return Submission(self.device, rig, plan, output, stored)
 
-    def _draw(self, rig: _Rig, plan: FramePlan, world: World, output: Output) -> None:
+    def _action(self, rig: _Rig, plan: FramePlan) -> dict[str, NDArray[Any]] | None:
+        """The stored pictures of BLACK, WORK LIGHT or SAFE PICTURE, in this order, if the plan orders one."""
+        orders: tuple[ActionPicture, ...] = ("black", "work", "safe")
+        for action in orders:
+            if action in plan.actions:
+                if action not in rig.stored:
+                    rig.stored[action] = {name: rig.pictures.codes(action, name) for name in rig.surfaces}
+                return rig.stored[action]
+        return None
+
+    def _draw(self, rig: _Rig, plan: FramePlan, world: World, output: Output, patterns: list[Pattern]) -> None:
         kind: Literal["f2", "f4"] = "f4" if output == "data" else "f2"
         world.prepare(plan)
         rig.outer.draw(plan, rig.meshes, world, kind=kind)
@@ -240,6 +297,10 @@ class Renderer:
         gain = float(2.0 ** (plan.exposure_ev - rig.outer.exposure_ev)) if output != "data" else 1.0
         for surface in rig.surfaces.values():
             self._wall.draw(surface, rig.outer, pictures, outer_gain=gain, output=output, seed=plan.seed)
+            if output == "canvas":
+                reached = [(picture.camera, reach) for picture, reach in pictures]
+                for pattern in patterns:
+                    self._patterns.draw(surface, pattern, plan.outer.eye_m, reached)
 
     def _rig(self, version: int) -> _Rig:
         rig = self._rigs.get(version)
@@ -261,6 +322,11 @@ class Renderer:
         for version in list(self._rigs):
             self.drop_stage(version)
         self._wall.release()
+        self._patterns.release()
+        if self._scenes is not None:
+            for scene_id in list(self._scenes.scenes):
+                self.drop_scene(scene_id)
+            self._scenes.release()
 
 
 def shown_cameras(plan: FramePlan) -> list[PlanCamera]:

@@ -36,14 +36,16 @@ class CanvasColour:
     encoding: Encoding
     roll: RollOff
     dither: bool = True
+    own_primaries: bool = False
+    """Light is given in the canvas' own primaries, not in AP1."""
 
     def signal(self, light: ArrayLike) -> Array:
-        """Signal 0..1, [..., 3], of linear AP1 light, [..., 3], 1.0 = 100 nit."""
-        nits = np.asarray(light, dtype=np.float64) @ target_from_ap1(self.encoding.primaries).T * NITS_PER_UNIT
+        """Signal 0..1, [..., 3], of linear light, [..., 3], 1.0 = 100 nit."""
+        nits = np.asarray(light, dtype=np.float64) @ self._target_from_light().T * NITS_PER_UNIT
         return signal_from_nits(self.roll.bend_nits(nits), self.encoding.transfer, self.encoding.peak_nits)
 
     def codes(self, light: ArrayLike, noise: ArrayLike | None = None) -> NDArray[np.int64]:
-        """Codes, [..., 3], of linear AP1 light; `noise`, broadcast to it, is the dither in codes, -1..1."""
+        """Codes, [..., 3], of linear light; `noise`, broadcast to it, is the dither in codes, -1..1."""
         low, high = code_range(self.encoding)
         code = self.signal(light) * (high - low) + low
         if noise is not None and self.dither:
@@ -59,19 +61,22 @@ class CanvasColour:
         )
         return np.asarray(nits / NITS_PER_UNIT @ ap1_from_target(self.encoding.primaries).T)
 
+    def _target_from_light(self) -> Array:
+        return np.eye(3) if self.own_primaries else target_from_ap1(self.encoding.primaries)
+
     def black(self) -> int:
         """The code of no light."""
         return code_range(self.encoding)[0]
 
     def plain(self) -> CanvasColour:
-        """The same canvas for patterns: clipped at the peak, never rolled off, never dithered."""
-        return CanvasColour(self.encoding, roll_off(self.encoding.peak_nits, knee=1.0, content=1.0), dither=False)
+        """The same canvas for patterns: own primaries, clipped at the peak, never rolled off, never dithered."""
+        return CanvasColour(self.encoding, roll_off(self.encoding.peak_nits, knee=1.0, content=1.0), False, True)
 
     def block(self, seed: int = 0) -> bytes:
         """The uniform block `Canvas` of `shaders/wall/encode.glsl`; `seed` moves the noise."""
         low, high = code_range(self.encoding)
         block = np.zeros((7, 4), dtype=np.float32)
-        block[:3, :3] = target_from_ap1(self.encoding.primaries) * (NITS_PER_UNIT / PQ_NITS)
+        block[:3, :3] = self._target_from_light() * (NITS_PER_UNIT / PQ_NITS)
         block[3] = self.roll.knee, self.roll.reach, self.roll.slope, self.roll.square
         block[4, :3] = self.roll.cube, self.roll.peak, (PQ_NITS / self.encoding.peak_nits) ** 0.25
         block[5] = low, high - low, (1 << self.encoding.bits) - 1, float(self.dither)

@@ -75,7 +75,8 @@ def triangular_noise() -> NDArray[np.float32]:
     with resources.files("renderer.colour").joinpath(_FILE).open("rb") as file:
         ranks = np.load(file, allow_pickle=False)
     even = (ranks.astype(np.float64) + 0.5) / ranks[0].size * 2.0 - 1.0
-    return np.moveaxis(np.sign(even) * (1.0 - np.sqrt(1.0 - np.abs(even))), 0, -1).astype(np.float32)
+    wide = np.sign(even) * (1.0 - np.sqrt(1.0 - np.abs(even)))
+    return np.asarray(np.moveaxis(wide, 0, -1), dtype=np.float32)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ from stage.plan import PlanCamera
 Output = Literal["canvas", "light", "data", "coverage"]
 OUTPUT_NUMBER: Final[dict[Output, int]] = {"canvas": 0, "light": 1, "data": 2, "coverage": 3}
 
-_OUTER_UNIT, _INNER_UNIT, _NOISE_UNIT = 0, 1, 15
+_OUTER_UNIT, _INNER_UNIT = 0, 1
+NOISE_UNIT: Final = 15
 MAX_INNERS: Final = 12
 """Inner pictures on one item; texture units set the limit."""
 RGB10_A2: Final = 0x8059
@@ -60,7 +61,7 @@ class PartBuffers:
             part,
             buffer(part.position_m, part.pixel),
             buffer(part.normal, part.clip_px),
-            buffer(part.wall_px, part.tile_px, part.label[:, None]),
+            buffer(part.wall_px, part.tile_px, part.label[:, None], part.wall_size_px),
             ctx.buffer(part.triangles.tobytes()),
         )
 
@@ -72,7 +73,7 @@ class PartBuffers:
             for buffer, layout, names in (
                 (self.shape, ("3f", "2f"), ("position", "pixel")),
                 (self.extra, ("3f", "4f"), ("normal", "clip")),
-                (self.pattern, ("2f", "4f", "1f"), ("wall_px", "tile_px", "label")),
+                (self.pattern, ("2f", "4f", "1f", "2f"), ("wall_px", "tile_px", "label", "wall_size")),
             ):
                 used = [name in program for name in names]
                 if any(used):
@@ -116,8 +117,8 @@ class Surface:
         self.mesh, self.colour = mesh, colour
         self.size = (mesh.width_px, mesh.height_px)
         self.parts = [PartBuffers.create(ctx, part) for part in mesh.parts]
-        ten = colour.encoding.bits == 10
-        self.texture = ctx.texture(self.size, 4, internal_format=RGB10_A2) if ten else ctx.texture(self.size, 4)
+        self._ctx = ctx
+        self.texture = self._code_texture()
         self.framebuffer = ctx.framebuffer([self.texture])
         self.block = ctx.buffer(colour.block())
         self.plain_block = ctx.buffer(colour.plain().block())
@@ -125,15 +126,14 @@ class Surface:
         self.rest_key: object = None
         """What everything outside the inner frusta was drawn from; None when it must be drawn again."""
         self.masks: list[NDArray[np.int64]] = [np.zeros(part.items, dtype=np.int64) for part in mesh.parts]
-        self._ctx = ctx
         self._floats: moderngl.Framebuffer | None = None
-        self.black()
-
-    def black(self) -> None:
-        """No light at all, in codes."""
-        code = self.colour.black() / ((1 << self.colour.encoding.bits) - 1)
+        code = colour.black() / ((1 << colour.encoding.bits) - 1)
         self.framebuffer.clear(code, code, code, 1.0)
-        self.rest_key = None
+
+    def _code_texture(self) -> moderngl.Texture:
+        if self.colour.encoding.bits == 10:
+            return self._ctx.texture(self.size, 4, internal_format=RGB10_A2)
+        return self._ctx.texture(self.size, 4)
 
     @property
     def float_framebuffer(self) -> moderngl.Framebuffer:
@@ -157,6 +157,7 @@ class Surface:
         self.block.release()
         self.plain_block.release()
         if self._floats is not None:
+            self._floats.color_attachments[0].release()
             self._floats.release()
 
 
@@ -192,21 +193,13 @@ def reach_of(meshes: dict[str, CanvasMesh], camera: PlanCamera, view: View) -> R
     return Reach(items, most)
 
 
-class _Program:
-    """One variant of the wall program with its uniforms at hand."""
+class Program:
+    """A program that draws canvas meshes, with its uniforms at hand. `mesh` programs clip to the tile's rectangle."""
 
-    def __init__(self, ctx: moderngl.Context, *, inners: int, mesh: bool, output: int, transfer: int) -> None:
-        defines: dict[str, object] = {"INNERS": inners, "MESH": int(mesh), "OUTPUT": output, "TRANSFER": transfer}
-        if output == 0:
-            defines.update(glsl_defines())
-        self.program = ctx.program(
-            vertex_shader=source("wall/wall.vert", {"INNERS": inners, "MESH": int(mesh)}),
-            fragment_shader=source("wall/wall.frag", defines),
-        )
+    def __init__(self, ctx: moderngl.Context, vertex: str, fragment: str, mesh: bool) -> None:
+        self.program = ctx.program(vertex_shader=vertex, fragment_shader=fragment)
         self.mesh = mesh
         self._members = {name: self.program[name] for name in self.program}
-        self.write("outer", np.int32(_OUTER_UNIT))
-        self.write("inner", np.arange(_INNER_UNIT, _INNER_UNIT + inners, dtype=np.int32))
 
     def write(self, name: str, values: Any) -> None:
         """Set a uniform, if this variant has it."""
@@ -214,13 +207,29 @@ class _Program:
         if isinstance(member, moderngl.Uniform):
             member.write(np.ascontiguousarray(values).tobytes())
 
+    def release(self) -> None:
+        """Free it."""
+        self.program.release()
+
+
+def clip_planes(ctx: moderngl.Context, *, on: bool) -> None:
+    """Switch the four clip distances of mesh programs."""
+    switch = ctx.enable_direct if on else ctx.disable_direct
+    for plane in range(4):
+        switch(_CLIP_DISTANCE0 + plane)
+
+
+def float32(values: Any) -> NDArray[np.float32]:
+    """Numbers worked out in float64, as the shaders take them."""
+    return np.asarray(values, dtype=np.float64).astype(np.float32)
+
 
 class WallPass:
     """Draws canvases from the outer faces and the inner pictures."""
 
     def __init__(self, device: Device) -> None:
         self._ctx = device.ctx
-        self._programs: dict[tuple[int, bool, int, int], _Program] = {}
+        self._programs: dict[tuple[int, bool, int, int], Program] = {}
         self._noise = device.ctx.texture((64, 64), 3, triangular_noise().tobytes(), dtype="f4")
         self._noise.filter = (moderngl.NEAREST, moderngl.NEAREST)
 
@@ -255,7 +264,7 @@ class WallPass:
             target, resting = surface.float_framebuffer, False
             target.clear(0.0, 0.0, 0.0, 0.0)
         target.use()
-        self._noise.use(_NOISE_UNIT)
+        self._noise.use(NOISE_UNIT)
         surface.block.bind_to_uniform_block(0)
         canvas = surface.mesh.canvas.id
         for index, buffers in enumerate(surface.parts):
@@ -278,13 +287,13 @@ class WallPass:
                 if output == "coverage":
                     slots = [bit for bit in range(len(inners)) if bits >> bit & 1]
                     program.write("inner_slot", np.array(slots, dtype=np.int32))
-                self._clip(program.mesh)
+                clip_planes(ctx, on=program.mesh)
                 buffers.array(ctx, program.program).render(moderngl.TRIANGLES, vertices=count, first=first)
-        self._clip(on=False)
+        clip_planes(ctx, on=False)
 
     def _set(
         self,
-        program: _Program,
+        program: Program,
         surface: Surface,
         outer: OuterPass,
         face: int,
@@ -296,41 +305,39 @@ class WallPass:
         write = program.write
         origin = surface.mesh.origin_m
         write("canvas_px", np.array(surface.size, dtype=np.float32))
-        write("outer_offset", _float32(origin - view.point_m))
-        write("outer_view", _float32(view.axes.T))
-        write("outer_uv", _float32(view.uv))
-        write("gains", _float32((outer_gain, 1.0)))
+        write("outer_offset", float32(origin - view.point_m))
+        write("outer_view", float32(view.axes.T))
+        write("outer_uv", float32(view.uv))
+        write("gains", float32((outer_gain, 1.0)))
         if inners:
             for unit, picture in enumerate(inners, _INNER_UNIT):
                 assert picture.texture is not None
                 picture.texture.use(unit)
-            write("inner_offset", _float32([origin - picture.view.point_m for picture in inners]))
-            write("inner_view", _float32([picture.view.axes.T for picture in inners]))
-            write("inner_uv", _float32([picture.view.uv for picture in inners]))
-            write("inner_edge", _float32([picture.view.sampled_edge for picture in inners]))
-            write("inner_sharp", _float32([picture.sharpness for picture in inners]))
+            write("inner_offset", float32([origin - picture.view.point_m for picture in inners]))
+            write("inner_view", float32([picture.view.axes.T for picture in inners]))
+            write("inner_uv", float32([picture.view.uv for picture in inners]))
+            write("inner_edge", float32([picture.view.sampled_edge for picture in inners]))
+            write("inner_sharp", float32([picture.sharpness for picture in inners]))
 
-    def _program(self, inners: int, mesh: bool, output: int, transfer: int) -> _Program:
+    def _program(self, inners: int, mesh: bool, output: int, transfer: int) -> Program:
         key = (inners, mesh, output, transfer if output == 0 else 0)
         program = self._programs.get(key)
         if program is None:
-            program = self._programs[key] = _Program(
-                self._ctx, inners=inners, mesh=mesh, output=output, transfer=key[3]
+            shape: dict[str, object] = {"INNERS": inners, "MESH": int(mesh)}
+            curves = glsl_defines() if output == 0 else {}
+            program = self._programs[key] = Program(
+                self._ctx,
+                source("wall/wall.vert", shape),
+                source("wall/wall.frag", {**shape, "OUTPUT": output, "TRANSFER": key[3], **curves}),
+                mesh,
             )
+            program.write("outer", np.int32(_OUTER_UNIT))
+            program.write("inner", np.arange(_INNER_UNIT, _INNER_UNIT + inners, dtype=np.int32))
         return program
-
-    def _clip(self, on: bool) -> None:
-        switch = self._ctx.enable_direct if on else self._ctx.disable_direct
-        for plane in range(4):
-            switch(_CLIP_DISTANCE0 + plane)
 
     def release(self) -> None:
         """Free the programs."""
         for program in self._programs.values():
-            program.program.release()
+            program.release()
         self._programs.clear()
         self._noise.release()
-
-
-def _float32(values: Any) -> NDArray[np.float32]:
-    return np.asarray(values, dtype=np.float64).astype(np.float32)

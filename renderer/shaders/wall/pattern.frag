@@ -1,0 +1,113 @@
+#version 450
+// Line-up and test patterns, over everything else. Light here is nits / 100 of the canvas' own primaries.
+// Where a pattern has no line, the picture below stays.
+// Defines: MESH, TRANSFER.
+
+#include "wall/encode.glsl"
+
+uniform int kind;                 // renderer.patterns: the number of the pattern
+uniform vec3 ink;                 // light of its lines, of plain fields, of the ramp's top
+uniform float led_step;           // LEDs of the wall per canvas pixel
+uniform vec4 edge;                // inner grid: left, bottom, right, top tangents of the inner picture
+uniform vec4 frame;               // inner grid: left, bottom, right, top tangents of the camera's own frame
+
+noperspective in vec3 at;
+noperspective in vec2 wall_at;
+flat in vec4 tile;
+flat in float number;
+flat in vec2 wall_extent;
+#if MESH
+noperspective in float facing;
+#endif
+
+out vec4 colour;
+
+const float LINE = 0.75;          // half a line's width in canvas pixels
+
+bool line_at(float x, float place, float step_x) { return abs(x - place) < LINE * step_x; }
+
+bool lines_every(float x, float period, float step_x) {
+    float from_line = abs(fract(x / period + 0.5) - 0.5) * period;
+    return step_x < 0.4 * period && from_line < LINE * step_x;
+}
+
+// 3 x 5 dots a digit, rows from the top, the left dot highest.
+const int DIGITS[10] = int[10](
+    0x7B6F, 0x2C97, 0x73E7, 0x73CF, 0x5BC9, 0x79CF, 0x79EF, 0x7252, 0x7BEF, 0x7BCF);
+
+bool digit_dot(vec2 place, int value) {
+    // `place` in dots from the top left of the text; a digit is 3 wide with 1 between.
+    int digits = value < 10 ? 1 : value < 100 ? 2 : value < 1000 ? 3 : 4;
+    ivec2 dot_at = ivec2(floor(place));
+    int which = dot_at.x / 4, column = dot_at.x % 4;
+    if (place.x < 0.0 || place.y < 0.0 || dot_at.y > 4 || which >= digits || column == 3) return false;
+    int power = which == digits - 1 ? 1 : which == digits - 2 ? 10 : which == digits - 3 ? 100 : 1000;
+    return (DIGITS[(value / power) % 10] >> (14 - dot_at.y * 3 - column) & 1) == 1;
+}
+
+bool outlines(out vec3 light) {
+    vec2 inside = wall_at - tile.xy, left = tile.xy + tile.zw - wall_at;
+    float to_edge = min(min(inside.x, inside.y), min(left.x, left.y));
+    int value = int(number + 0.5);
+    light = (value & 1) == 0 ? ink : ink * vec3(1.0, 0.55, 0.1);
+    float dot_led = max(led_step, floor(min(tile.z / 20.0, tile.w / 10.0)));
+    int digits = value + 1 < 10 ? 1 : value + 1 < 100 ? 2 : value + 1 < 1000 ? 3 : 4;
+    vec2 text = vec2(float(digits * 4 - 1), 5.0) * dot_led;
+    if (digit_dot((inside - (tile.zw - text) * 0.5) / dot_led, value + 1)) return true;
+    // A block in the top left corner tells which way up the tile is mounted.
+    if (all(lessThan(inside, vec2(3.0 * dot_led)))) return true;
+    return to_edge < 1.5 * led_step;
+}
+
+void main() {
+    vec3 light = ink;
+    bool drawn = true;
+    vec2 t = at.xy / at.z;
+    vec2 t_step = fwidth(t);
+    vec2 wall_step = vec2(led_step);
+    if (kind == 0) {                                   // inner_grid
+        drawn = at.z > 0.0 && all(greaterThan(t, edge.xy)) && all(lessThan(t, edge.zw));
+#if MESH
+        drawn = drawn && facing > 0.0;
+#endif
+        vec2 middle = 0.5 * (frame.xy + frame.zw), half_frame = 0.5 * (frame.zw - frame.xy);
+        vec2 f = (t - middle) / half_frame, f_step = t_step / half_frame;
+        bool in_frame = all(lessThan(abs(f), vec2(1.0) + f_step));
+        bool border = in_frame && (line_at(abs(f.x), 1.0, f_step.x) || line_at(abs(f.y), 1.0, f_step.y));
+        bool cross_lines = in_frame && (line_at(f.x, 0.0, f_step.x) || line_at(f.y, 0.0, f_step.y));
+        bool grid = in_frame && (lines_every(f.x, 0.25, f_step.x) || lines_every(f.y, 0.25, f_step.y));
+        float radius = length(t - middle);
+        bool ring = in_frame && line_at(radius, 0.9 * half_frame.y, max(t_step.x, t_step.y));
+        bool rim = line_at(t.x, edge.x + t_step.x, t_step.x) || line_at(t.x, edge.z - t_step.x, t_step.x)
+                || line_at(t.y, edge.y + t_step.y, t_step.y) || line_at(t.y, edge.w - t_step.y, t_step.y);
+        drawn = drawn && (border || cross_lines || grid || ring || rim);
+        light = border || cross_lines || ring ? ink : rim ? ink * vec3(1.0, 0.2, 0.1) : ink * 0.25;
+    } else if (kind == 1) {                            // eye_card: at is stage right, up, forward from the eye
+        float pan = degrees(atan(at.x, at.z)), tilt = degrees(atan(at.y, length(at.xz)));
+        float pan_step = min(fwidth(pan), 20.0), tilt_step = fwidth(tilt);
+        bool ahead = line_at(pan, 0.0, pan_step), horizon = line_at(tilt, 0.0, tilt_step);
+        bool tens = lines_every(pan, 10.0, pan_step) || lines_every(tilt, 10.0, tilt_step);
+        drawn = ahead || horizon || tens;
+        light = ahead ? ink * vec3(0.2, 1.0, 0.2) : horizon ? ink * vec3(1.0, 0.3, 0.2) : ink * 0.4;
+    } else if (kind == 2) {                            // tile_outlines
+        drawn = outlines(light);
+    } else if (kind == 3) {                            // alignment_grid
+        vec2 from_middle = wall_at - 0.5 * wall_extent;
+        float period = min(wall_extent.x, wall_extent.y) / 8.0;
+        bool axes = line_at(from_middle.x, 0.0, led_step) || line_at(from_middle.y, 0.0, led_step);
+        bool grid = lines_every(from_middle.x, period, led_step) || lines_every(from_middle.y, period, led_step);
+        bool ring = line_at(length(from_middle), 3.0 * period, led_step);
+        vec2 to_end = 0.5 * wall_extent - abs(from_middle);
+        bool border = min(to_end.x, to_end.y) < 1.5 * led_step;
+        drawn = axes || grid || ring || border;
+        light = axes || ring ? ink : border ? ink * vec3(1.0, 0.2, 0.1) : ink * 0.3;
+    } else if (kind == 5) {                            // ramp: white, red, green, blue, even steps of PQ up to the peak
+        float share = wall_at.x / wall_extent.x;
+        int band = int(4.0 * wall_at.y / wall_extent.y);
+        float e = pow(share * roll_end.y, 32.0 / 2523.0);
+        float y = pow(max(e - 0.8359375, 0.0) / (18.8515625 - 18.6875 * e), 16384.0 / 2610.0);
+        light = 100.0 * y * (band == 0 ? vec3(1.0) : vec3(band == 1, band == 2, band == 3));
+    }
+    if (!drawn) discard;
+    colour = encoded(light);
+}
