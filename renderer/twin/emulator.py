@@ -7,14 +7,14 @@ a fault there must show here.
 from __future__ import annotations
 
 from collections import deque
-from math import floor
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from renderer.errors import RendererError
-from stage.compiled import Canvas, Encoding
+from stage.compiled import Canvas, CompiledStage, Encoding
 from stage.errors import Problem
 from stage.frames import Array
 
@@ -165,6 +165,32 @@ class ProcessorEmulator:
         return len(self._waiting)
 
 
-def whole_frames(latency_frames: float) -> int:
-    """Whole slots after which a picture certainly stands on the wall."""
-    return -floor(-latency_frames + 1e-3)
+class Processors:
+    """All processors of a stage, each with its own delay; canvases with less delay are presented later, as planned."""
+
+    def __init__(self, stage: CompiledStage, /) -> None:
+        self.emulators = {
+            canvas.id: ProcessorEmulator(canvas, latency_frames=stage.processors[canvas.processor].latency_frames)
+            for canvas in stage.canvases.values()
+        }
+
+    @property
+    def delay_frames(self) -> float:
+        """Delay of the slowest processor."""
+        return max((emulator.latency_frames for emulator in self.emulators.values()), default=0.0)
+
+    def receive(self, frame: int, canvases: Mapping[str, Codes], output_delays: Mapping[str, int], /) -> None:
+        """The pictures drawn for slot `frame`, each presented its `output_delays` frames later."""
+        for name, codes in canvases.items():
+            self.emulators[name].receive(frame + output_delays.get(name, 0), codes)
+
+    def shown(self, frame: float, /) -> dict[str, Codes | None]:
+        """What every wall shows at the start of slot `frame`."""
+        return {name: emulator.shown(frame) for name, emulator in self.emulators.items()}
+
+
+def settled(stage: CompiledStage, canvases: Mapping[str, Codes], /) -> dict[str, Codes | None]:
+    """What the walls show once every processor has brought these pictures out."""
+    processors = Processors(stage)
+    processors.receive(0, canvases, {})
+    return processors.shown(processors.delay_frames)

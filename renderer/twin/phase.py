@@ -85,7 +85,7 @@ def fringe_slips(
 
 
 def patch_slips(
-    photo: Picture, truth: Picture, mask: Mask, /, *, size_px: int = 64, least_texture: float = 0.004
+    photo: Picture, truth: Picture, mask: Mask, /, *, size_px: int = 64, least_texture: float = 0.008
 ) -> tuple[Array, Array]:
     """Slip of every patch that lies in the mask and has texture both ways: [n, 2] px (right, down), and middles [n, 2].
 
@@ -117,24 +117,30 @@ def patch_slips(
         tensor[1, 0] = tensor[0, 1]
         if np.linalg.eigvalsh(tensor)[0] < least_texture**2:
             continue
-        peak = np.fft.irfft2(cross * band / np.maximum(np.abs(cross), 1e-12), s=(size_px, size_px))
+        weights = twice * np.abs(cross) * band
+        peak = np.fft.irfft2(cross * band / np.sqrt(np.maximum(np.abs(cross), 1e-12)), s=(size_px, size_px))
         whole = np.array(np.unravel_index(int(np.argmax(peak)), peak.shape), dtype=np.float64)
         whole = np.where(whole > size_px / 2, whole - size_px, whole)[::-1]
-        weights = twice * np.abs(cross) * band
-        slip = whole
-        for _ in range(3):
-            left = np.angle(cross * np.exp(2j * np.pi * (fx * slip[0] + fy * slip[1])))
-            normal = np.array(
-                [[(weights * fx * fx).sum(), (weights * fx * fy).sum()], [0.0, (weights * fy * fy).sum()]]
-            )
-            normal[1, 0] = normal[0, 1]
-            right = np.array([(weights * fx * left).sum(), (weights * fy * left).sum()])
-            slip = slip - np.linalg.solve(normal, right) / (2 * np.pi)
+        # Repeating content has many peaks: no slip at all is tried as well, and what agrees better is taken.
+        tries = [_slope(cross, weights, fx, fy, start) for start in (np.zeros(2), whole)]
+        slip = max(tries, key=lambda found: found[1])[0]
         slips.append(slip)
         middles.append((c + size_px / 2, r + size_px / 2))
     if not slips:
         return np.zeros((0, 2)), np.zeros((0, 2))
     return np.array(slips), np.array(middles)
+
+
+def _slope(cross: NDArray[Any], weights: Array, fx: Array, fy: Array, start: Array) -> tuple[Array, float]:
+    """Slip, [2] px, that fits the phase of a cross spectrum from a start on, and how well it agrees (1 = wholly)."""
+    slip = start
+    both = float((weights * fx * fy).sum())
+    normal = np.array([[(weights * fx * fx).sum(), both], [both, (weights * fy * fy).sum()]])
+    for _ in range(4):
+        left = np.angle(cross * np.exp(2j * np.pi * (fx * slip[0] + fy * slip[1])))
+        slip = slip - np.linalg.solve(normal, [(weights * fx * left).sum(), (weights * fy * left).sum()]) / (2 * np.pi)
+    turned = cross * np.exp(2j * np.pi * (fx * slip[0] + fy * slip[1]))
+    return slip, float((weights * np.cos(np.angle(turned))).sum() / weights.sum())
 
 
 def psnr_db(photo: Picture, truth: Picture, mask: Mask, /) -> float:

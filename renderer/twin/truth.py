@@ -17,7 +17,7 @@ from stage.frames import Array
 from stage.plan import FramePlan
 
 NEAR_M = 0.05
-FAR_M = 5000.0
+FAR_M = 20_000.0
 # Camera axes (x right, y forward, z up) to GL view axes (x right, y up, looking along -z).
 _VIEW_FROM_CAMERA = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 

@@ -33,7 +33,7 @@ BARREL = PlanLens(
     projection_offset_mm=(-0.2, 0.12),
 )
 PANEL_M = 0.5
-PANEL_PX = 48
+PANEL_PX = 96
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,10 @@ void main() {
         colour = any_hit ? vec4(p, 1.0) : vec4(0.0);
         return;
     }
-    // Soft lattice of three scales: content everywhere, and never finer than a smooth wave.
-    vec3 w = sin(p * 9.0) + 0.6 * sin(p.yzx * 23.0 + 1.3) + 0.4 * sin(p.zxy * 51.0 + 0.4);
-    float light = any_hit ? 0.5 + 0.12 * (w.x + w.y + w.z) : 0.1;
+    // Soft waves of three scales, larger with the distance, so that no camera of a stage sees them finer than a few
+    // hundredths of a radian.
+    p *= 4.0 / max(length(p), 4.0);
+    vec3 w = sin(p * 11.0) + 0.7 * sin(p.yzx * 37.0 + 1.3) + 0.7 * sin(p.zxy * 83.0 + 0.4);
+    float light = any_hit ? 0.5 + 0.1 * (w.x + w.y + w.z) : 0.1;
     colour = vec4(level * max(light, 0.02) * vec3(1.0, 0.9 + 0.05 * w.x, 0.85 + 0.06 * w.y), 1.0);
 }
