@@ -80,7 +80,7 @@ class Gates(_Section):
 
     range_m: float = Field(100.0, gt=0.0, le=10_000.0)
     """Farthest from the stage's origin, metres."""
-    speed_m_s: float = Field(20.0, gt=0.0, le=1000.0)
+    speed_m_s: float = Field(10.0, gt=0.0, le=1000.0)
     turn_deg_s: float = Field(720.0, gt=0.0, le=100_000.0)
     settle_ms: float = Field(150.0, ge=0.0, le=10_000.0)
     """A jump beyond the speed gates is believed once the samples have stayed at the new place for so long."""

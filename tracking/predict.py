@@ -50,6 +50,8 @@ class Motion:
     """[3]  rotation vector a second, in camera axes."""
     speed_m_s: Array
     """[3]  in stage axes."""
+    known: bool = True
+    """Whether enough samples made the velocity; else it is a guess that says nothing about the tracker."""
 
     def after(self, dt_s: float, turn_gain: float = 1.0, move_gain: float = 1.0) -> Array:
         """`stage_from_camera`, [4, 4], `dt_s` later, with that share of each velocity."""
@@ -110,7 +112,7 @@ def motion_of(history: History) -> Motion | None:
     used = samples[first:]
     rotation, position = newest.stage_from_camera[:3, :3], newest.stage_from_camera[:3, 3]
     if len(used) < 2:
-        return Motion(t_ns, rotation, position, np.zeros(3), np.zeros(3))
+        return Motion(t_ns, rotation, position, np.zeros(3), np.zeros(3), known=False)
     poses = np.array([s.stage_from_camera for s in used])
     times_s = np.array([(s.t_sampled_ns - t_ns) * 1e-9 for s in used])
     turned = _vectors(rotation.T @ poses[:, :3, :3])
@@ -120,11 +122,18 @@ def motion_of(history: History) -> Motion | None:
     lever = weights * (times_s - mean_s)
     spread = float(lever @ times_s)
     if spread < 1e-12:
-        return Motion(t_ns, rotation, position, np.zeros(3), np.zeros(3))
+        return Motion(t_ns, rotation, position, np.zeros(3), np.zeros(3), known=False)
     values = np.concatenate([turned, poses[:, :3, 3]], axis=1)
     rate = lever @ values / spread
     level = weights @ values - rate * mean_s
-    return Motion(t_ns, rotation @ rotation_from_vector(level[:3]), level[3:], rate[:3], rate[3:])
+    return Motion(
+        t_ns,
+        rotation @ rotation_from_vector(level[:3]),
+        level[3:],
+        rate[:3],
+        rate[3:],
+        known=len(used) >= MIN_SAMPLES,
+    )
 
 
 def _vectors(rotations: Array) -> Array:
@@ -210,7 +219,7 @@ class Predictor:
         return newest.stage_from_camera
 
     def _remember(self, newest: Sample, motion: Motion, t_photo_ns: int, dt_s: float, predicted: Array) -> None:
-        if self._pending and self._pending[-1].t_photo_ns >= t_photo_ns:
+        if not motion.known or (self._pending and self._pending[-1].t_photo_ns >= t_photo_ns):
             return
         focal_length_mm = newest.lens.focal_length_mm if newest.lens is not None else None
         self._pending.append(_Pending(t_photo_ns, motion, dt_s, predicted, focal_length_mm))
