@@ -233,10 +233,12 @@ def _problem(fault: Any, data: Any, schema: dict[str, Any]) -> Problem:
     if kind.startswith(("greater_than", "less_than", "too_")) or kind in ("finite_number", "multiple_of"):
         return Problem("stage.out_of_range", path, message, shown, about or "give a value in range")
     if kind == "string_pattern_mismatch":
-        return Problem("stage.bad_text", path, message, shown, about)
+        return Problem("stage.bad_text", path, message, shown, about or "correct it")
     if kind == "value_error" or "." in kind:
-        return Problem("stage.bad_value", path, message, shown, about)
-    return Problem("stage.wrong_type", path, message, shown if shown is not None else _type_name(value), about)
+        return Problem("stage.bad_value", path, message, shown, about or "correct it")
+    return Problem(
+        "stage.wrong_type", path, message, shown if shown is not None else _type_name(value), about or "correct it"
+    )
 
 
 def _type_name(value: Any) -> str | None:
@@ -281,13 +283,19 @@ def _schema_at(schema: dict[str, Any], path: list[str], data: Any) -> dict[str, 
     node = _resolve(schema, schema, data)
     for step in path:
         data = data[int(step)] if isinstance(data, list) else data.get(step) if isinstance(data, dict) else None
-        inner = node.get("properties", {}).get(step) or node.get("additionalProperties") or node.get("items")
+        inner = node.get("properties", {}).get(step) or _members(node)
         if not isinstance(inner, dict):
             return {}
         node = _resolve(schema, inner, data)
     return node
 
 
+def _members(node: dict[str, Any]) -> Any:
+    """Schema of a collection's members: a mapping by any key, a mapping by ids, or a list."""
+    by_id = next(iter(node.get("patternProperties", {}).values()), None)
+    return by_id or node.get("additionalProperties") or node.get("items")
+
+
 def _tags(node: dict[str, Any]) -> list[str]:
-    inner = node.get("additionalProperties", node)
+    inner = _members(node) or node
     return sorted(inner.get("discriminator", {}).get("mapping", {})) if isinstance(inner, dict) else []
