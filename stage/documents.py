@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
@@ -24,6 +25,8 @@ MAX_BYTES: Final = 2_000_000
 _MAX_VALUES: Final = 50_000
 _MAX_CHARACTERS: Final = 8_000_000
 _MAX_DEPTH: Final = 24
+_MAX_OPEN: Final = 200
+_BRACKETS: Final = re.compile(r"[\[\]{}]")
 _TAG: Final = "tag:yaml.org,2002:"
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -133,6 +136,11 @@ def read_yaml(source: str | bytes) -> Document:
         text = source.decode("utf-8-sig") if isinstance(source, bytes) else source
     except UnicodeDecodeError as error:
         return _refused("bad_text", f"not UTF-8 at byte {error.start}", "save the file as UTF-8")
+    if text.count("\n") + text.count(",") > _MAX_VALUES:
+        return _refused("too_large", f"more than {_MAX_VALUES} lines and list items", "split it, or name files in it")
+    if _open_brackets(text) > _MAX_OPEN:
+        # The parser's time grows with the square of the nesting: it must not begin.
+        return _refused("too_deep", f"more than {_MAX_OPEN} brackets are open at once", "flatten it")
     reader = _Reader()
     try:
         top = YAML(typ="safe", pure=True).compose(text)
@@ -154,6 +162,15 @@ def read_yaml(source: str | bytes) -> Document:
     if not isinstance(data, dict):
         return _refused("wrong_type", "the top of the file must be a mapping", "begin with `openvolume: 1`", 1)
     return Document(data, reader.lines, tuple(reader.problems))
+
+
+def _open_brackets(text: str) -> int:
+    """Most brackets open at once, quotes and comments not told apart: an upper bound of the flow nesting."""
+    depth = most = 0
+    for bracket in _BRACKETS.findall(text):
+        depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
+        most = max(most, depth)
+    return most
 
 
 def _refused(situation: str, detail: str, mend: str, line: int | None = None) -> Document:

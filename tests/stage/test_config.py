@@ -80,8 +80,11 @@ def codes(text: str | bytes) -> list[tuple[str, str, int | None]]:
         ("a: " + "[" * 60 + "]" * 60, [("stage.too_deep", "", None)]),
         ("a: " + "9" * 5000 + "\n", [("stage.bad_number", "a", 1)]),
         (b" " * (MAX_BYTES + 1), [("stage.too_large", "", None)]),
+        ("[" * 1_900_000, [("stage.too_deep", "", None)]),
+        ("- " * 500_000, [("stage.too_deep", "", None)]),
+        ("".join(f"k{i}: 1\n" for i in range(60_000)), [("stage.too_large", "", None)]),
     ],
-    ids=range(20),
+    ids=range(23),
 )  # fmt: skip
 def test_what_could_surprise_is_refused(text: str | bytes, expected: list[tuple[str, str, int | None]]) -> None:
     assert codes(text) == expected
