@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import pairwise
-from math import isfinite
-from typing import Final
+from math import cos, isfinite, pi, radians
+from typing import Final, NamedTuple
 
 import msgspec
-import numpy as np
 
 from stage.frames import Array, interpolate_pose
 from tracking.config import Gates
@@ -25,6 +24,13 @@ MIN_STEP_S: Final = 0.01
 """Samples closer together than this (jitter, coalesced datagrams) are gated as if this far apart."""
 
 
+class _Flat(NamedTuple):
+    """A pose as 16 plain numbers, row by row, and its time."""
+
+    t_ns: int
+    pose: list[float]
+
+
 class History:
     """Samples of one source, oldest first."""
 
@@ -32,7 +38,11 @@ class History:
         self.gates = gates
         self._times: list[int] = []
         self._samples: list[Sample] = []
-        self._jump: list[Sample] = []
+        self._last: _Flat | None = None
+        """Of the newest sample: plain numbers, because gates on array elements cost more than decoding does."""
+        self._jump: list[_Flat] = []
+        self._period_ns: int | None = None
+        self._period_age = 0
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -49,34 +59,39 @@ class History:
 
     def add(self, sample: Sample) -> Reason | None:
         """Take a sample in; the reason when it is refused (nan, range, duplicate, late, speed)."""
-        camera = sample.stage_from_camera
-        x, y, z = camera[0, 3], camera[1, 3], camera[2, 3]
-        if not isfinite(camera.sum()):
+        flat = sample.stage_from_camera.ravel().tolist()
+        if not isfinite(sum(flat)):
             return "nan"
-        if x * x + y * y + z * z > self.gates.range_m**2:
+        if flat[3] * flat[3] + flat[7] * flat[7] + flat[11] * flat[11] > self.gates.range_m**2:
             return "range"
         t_ns = sample.t_sampled_ns
-        at = bisect_left(self._times, t_ns)
-        if at < len(self._times):
-            if self._times[at] == t_ns:
+        times = self._times
+        at = len(times) if not times or t_ns > times[-1] else bisect_left(times, t_ns)
+        here = _Flat(t_ns, flat)
+        if at < len(times):
+            if times[at] == t_ns:
                 return "duplicate"
             if at == 0:
                 return "late"
         if at > 0:
-            before = self._samples[at - 1]
-            if t_ns - before.t_sampled_ns < FORGET_NS and not self._near(before, sample):
-                if not self._settled(sample):
+            if at == len(times) and self._last is not None:
+                before = self._last
+            else:
+                before = _flat(self._samples[at - 1])
+            if t_ns - before.t_ns < FORGET_NS and not self._near(before, here):
+                if not self._settled(here):
                     return "speed"
                 # The camera is where it was not a moment ago (moved by hand, tracker re-aligned): begin again there.
-                self._times.clear()
-                self._samples.clear()
+                self.clear()
                 at = 0
         self._jump.clear()
-        self._times.insert(at, t_ns)
+        times.insert(at, t_ns)
         self._samples.insert(at, sample)
-        if len(self._times) > 1 and (self._times[0] < self._times[-1] - KEEP_NS or len(self._times) > MAX_SAMPLES):
-            cut = max(bisect_left(self._times, self._times[-1] - KEEP_NS), len(self._times) - MAX_SAMPLES)
-            del self._times[:cut], self._samples[:cut]
+        if at == len(times) - 1:
+            self._last = here
+        if times[0] < times[-1] - KEEP_NS or len(times) > MAX_SAMPLES:
+            cut = max(bisect_left(times, times[-1] - KEEP_NS), len(times) - MAX_SAMPLES)
+            del times[:cut], self._samples[:cut]
         return None
 
     def at(self, t_ns: int) -> Array | None:
@@ -98,18 +113,21 @@ class History:
         return self._samples[i - 1] if i else None
 
     def period_ns(self) -> int | None:
-        """Median time between the last samples, ns; None before the second."""
+        """Median time between the last samples, ns, looked at anew every few samples; None before the second."""
+        self._period_age += 1
         times = self._times[-17:]
-        if len(times) < 2:
-            return None
-        steps = sorted(b - a for a, b in pairwise(times))
-        return steps[len(steps) // 2]
+        if self._period_ns is None or self._period_age >= 8 or len(self._times) < 16:
+            self._period_age = 0
+            steps = sorted(b - a for a, b in pairwise(times))
+            self._period_ns = steps[len(steps) // 2] if steps else None
+        return self._period_ns
 
     def remap(self, mapping: Mapping) -> None:
         """Put every sample under a new alignment, so that a nudge is no movement."""
         self._samples = [
             msgspec.structs.replace(s, stage_from_camera=mapping.place(s.tracker_from_body)) for s in self._samples
         ]
+        self._last = _flat(self._samples[-1]) if self._samples else None
         self._jump.clear()
 
     def clear(self) -> None:
@@ -117,29 +135,37 @@ class History:
         self._times.clear()
         self._samples.clear()
         self._jump.clear()
+        self._last = None
+        self._period_ns = None
 
-    def _near(self, a: Sample, b: Sample) -> bool:
+    def _near(self, a: _Flat, b: _Flat) -> bool:
         """Whether a camera can get from `a` to `b`."""
-        first, second = a.stage_from_camera, b.stage_from_camera
-        step_s = max(abs(b.t_sampled_ns - a.t_sampled_ns) * 1e-9, MIN_STEP_S)
-        moved = second[:3, 3] - first[:3, 3]
+        p, q = a.pose, b.pose
+        step_s = max(abs(b.t_ns - a.t_ns) * 1e-9, MIN_STEP_S)
+        dx, dy, dz = q[3] - p[3], q[7] - p[7], q[11] - p[11]
         far_m = self.gates.speed_m_s * step_s + SLACK_M
-        if float(moved @ moved) > far_m * far_m:
+        if dx * dx + dy * dy + dz * dz > far_m * far_m:
             return False
-        # trace(A^T B) = 1 + 2 cos(turn): the turn without a rotation vector per sample.
-        turn_deg = self.gates.turn_deg_s * step_s + SLACK_DEG
-        if turn_deg >= 180.0:
+        turn_rad = radians(self.gates.turn_deg_s * step_s + SLACK_DEG)
+        if turn_rad >= pi:
             return True
-        limit = float(np.cos(np.radians(turn_deg)))
-        trace = float(np.vdot(first[:3, :3], second[:3, :3]))
-        return (trace - 1.0) / 2.0 >= limit
+        # trace(A^T B) = 1 + 2 cos(turn)
+        trace = (
+            p[0] * q[0] + p[1] * q[1] + p[2] * q[2]
+            + p[4] * q[4] + p[5] * q[5] + p[6] * q[6]
+            + p[8] * q[8] + p[9] * q[9] + p[10] * q[10]
+        )  # fmt: skip
+        return (trace - 1.0) / 2.0 >= cos(turn_rad)
 
-    def _settled(self, sample: Sample) -> bool:
+    def _settled(self, here: _Flat) -> bool:
         """Whether implausible samples have agreed with each other for `settle_ms`."""
-        if self._jump and not self._near(self._jump[-1], sample):
+        if self._jump and not self._near(self._jump[-1], here):
             self._jump.clear()
-        self._jump.append(sample)
+        self._jump.append(here)
         if len(self._jump) > 2:
             del self._jump[1:-1]
-        span_ns = sample.t_sampled_ns - self._jump[0].t_sampled_ns
-        return len(self._jump) > 1 and span_ns >= self.gates.settle_ms * 1e6
+        return len(self._jump) > 1 and here.t_ns - self._jump[0].t_ns >= self.gates.settle_ms * 1e6
+
+
+def _flat(sample: Sample) -> _Flat:
+    return _Flat(sample.t_sampled_ns, sample.stage_from_camera.ravel().tolist())

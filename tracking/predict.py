@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from math import exp
+from math import ceil, exp
 from typing import Final
 
 import numpy as np
@@ -177,7 +177,8 @@ class Predictor:
         self._turn = [0.0, 0.0]
         self._move = [0.0, 0.0]
         self._learned_ns = 0
-        self._residuals: deque[tuple[float, float, float, float, float]] = deque(maxlen=RESIDUALS)
+        self._residuals = np.zeros((RESIDUALS, 5))
+        self._judged = 0
         self._error = PredictionError()
         self._error_stale = 0
         self._motion: tuple[Sample, Motion] | None = None
@@ -237,16 +238,19 @@ class Predictor:
 
     def error(self) -> PredictionError:
         """p99.9 of the residuals over the last photos, in camera axes; zeros before the first."""
-        if self._error_stale and (self._error_stale >= 8 or len(self._residuals) < 64):
+        # The quantile of thousands of photos hardly changes from one to the next, and this is the frame's path.
+        if self._error_stale and (self._error_stale >= 8 or self._judged < 64):
             self._error_stale = 0
-            worst = np.quantile(np.array(self._residuals), QUANTILE, axis=0, method="higher")
+            count = min(self._judged, RESIDUALS)
+            rank = min(count - 1, ceil(QUANTILE * (count - 1)))
+            worst = np.partition(self._residuals[:count], rank, axis=0)[rank]
             tilt, roll, pan, position, zoom = (float(v) for v in worst)
             self._error = PredictionError(pan_deg=pan, tilt_deg=tilt, roll_deg=roll, position_m=position, zoom=zoom)
         return self._error
 
     def residuals(self) -> Array:
-        """Absolute residuals of the last photos, [n, 5]: tilt, roll, pan (deg), position (m), relative zoom."""
-        return np.array(self._residuals).reshape(-1, 5)
+        """Absolute residuals of the last photos, unordered, [n, 5]: tilt, roll, pan (deg), position (m), relative zoom."""
+        return self._residuals[: min(self._judged, RESIDUALS)].copy()
 
     def forget_pending(self) -> None:
         """Drop predictions made under an older alignment; what was learned stays."""
@@ -268,7 +272,8 @@ class Predictor:
         if pending.focal_length_mm and sample is not None and sample.lens is not None:
             true_mm = sample.lens.focal_length_mm
             zoom = abs(true_mm / pending.focal_length_mm - 1.0) if true_mm else 0.0
-        self._residuals.append((abs(float(turned[0])), abs(float(turned[1])), abs(float(turned[2])), moved, zoom))
+        self._residuals[self._judged % RESIDUALS] = (*np.abs(turned), moved, zoom)
+        self._judged += 1
         self._error_stale += 1
         # Least squares, forgetting: which factor on the predicted steps would have met the truth?
         motion = pending.motion

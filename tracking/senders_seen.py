@@ -47,6 +47,7 @@ class SenderLock:
         self.rival: Sender | None = None
         self._heard_ns = 0
         self._rival_ns = 0
+        self._established = False
         self._counts: OrderedDict[Sender, int] = OrderedDict()
 
     def lets_in(self, sender: Sender, t_received_ns: int) -> bool:
@@ -54,10 +55,11 @@ class SenderLock:
         holder = self.holder
         if sender == holder:
             self._heard_ns = t_received_ns
-            self._count(sender)
+            if not self._established:
+                self._count(sender)
             return True
         heard = holder is not None and t_received_ns - self._heard_ns <= SILENT_NS
-        if holder is not None and heard and (sender[0] != holder[0] or self._counts.get(holder, 0) >= ESTABLISHED):
+        if holder is not None and heard and (sender[0] != holder[0] or self._established):
             self.rival, self._rival_ns = sender, t_received_ns
             return False
         self.holder, self._heard_ns = sender, t_received_ns
@@ -71,6 +73,7 @@ class SenderLock:
         return self.rival is not None and now_ns - self._rival_ns < 2 * SILENT_NS
 
     def _count(self, sender: Sender) -> None:
-        self._counts[sender] = self._counts.pop(sender, 0) + 1
+        count = self._counts[sender] = self._counts.pop(sender, 0) + 1
+        self._established = count >= ESTABLISHED
         if len(self._counts) > MAX_SENDERS:
             self._counts.popitem(last=False)

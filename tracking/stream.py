@@ -108,6 +108,7 @@ class Link:
     networks: dict[str, list[ipaddress.IPv4Network | ipaddress.IPv6Network]] = field(default_factory=dict)
     allowed: dict[tuple[str, str], bool] = field(default_factory=dict)
     refused: Counter[Reason] = field(default_factory=Counter)
+    has_allow_lists: bool = False
     datagrams: int = 0
 
     def items(self, arrival: Arrival) -> list[Packet | Refusal]:
@@ -177,6 +178,7 @@ def link_of(key: tuple[str, ...], states: list[SourceStream], receiver: Receiver
         _parser(source),
         networks={s.name: [ipaddress.ip_network(entry, strict=False) for entry in s.source.allow] for s in states},
     )
+    link.has_allow_lists = any(link.networks.values())
     if old is not None:
         link.assemblers, link.refused, link.datagrams = old.assemblers, old.refused, old.datagrams
     return link
@@ -185,7 +187,7 @@ def link_of(key: tuple[str, ...], states: list[SourceStream], receiver: Receiver
 def _parser(source: Source) -> Callable[[bytes], list[Packet | Refusal]] | None:
     if source.protocol == "freed":
         checksum = source.checksum
-        return lambda data: [*freed.parse(data, checksum=checksum)]
+        return lambda data: freed.parse(data, checksum=checksum)  # type: ignore[return-value]  # a list is a list of more
     if source.protocol == "osc":
         return lambda data: [*osc.parse(data)]
     if source.protocol == "zmq":
@@ -198,10 +200,12 @@ def take(link: Link, arrival: Arrival, taken: list[Sample]) -> None:
     """Decode a datagram into the histories it is for; `taken` grows by the samples. Never raises."""
     link.datagrams += 1
     t_received_ns = arrival.t_received_ns
-    sources = [s for s in link.sources if link.lets_in(s.name, arrival.host)]
-    if not sources:
-        link.refused["not_allowed"] += 1
-        return
+    sources = link.sources
+    if link.has_allow_lists:
+        sources = [s for s in sources if link.lets_in(s.name, arrival.host)]
+        if not sources:
+            link.refused["not_allowed"] += 1
+            return
     if not link.cap.lets_in(arrival.host, t_received_ns):
         link.refused["rate"] += 1
         return

@@ -116,8 +116,8 @@ def test_capture_is_the_same_every_time() -> None:
     ],
 )
 def test_arguments_that_cannot_be_used(arguments: dict[str, Any], words: str) -> None:
+    given: dict[str, Any] = {"seconds": 0.01, "clock": VirtualClock()} | arguments
     with pytest.raises(SendError, match=words) as caught:
-        given: dict[str, Any] = {"seconds": 0.01, "clock": VirtualClock()} | arguments
         simulate(**given)
     assert all(problem.mend for problem in caught.value.problems)
 
