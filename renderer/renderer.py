@@ -47,7 +47,7 @@ class CanvasPicture:
     """What one processor gets, row 0 on top.
 
     `array` is uint8 [h, w, 4] (`rgba8`), packed uint32 [h, w] (`rgb10a2`) or float32 [h, w, 4] (`rgba32f`: light,
-    data, coverage). It is overwritten by the next frame of the same canvas.
+    data, coverage). It is overwritten by the next frame of the same canvas and output.
     """
 
     id: str
@@ -72,7 +72,7 @@ class _Rig:
     inner: InnerPass
     pictures: ActionPictures
     stored: dict[ActionPicture, dict[str, NDArray[Any]]] = field(default_factory=dict)
-    buffers: dict[tuple[str, Format], NDArray[Any]] = field(default_factory=dict)
+    buffers: dict[tuple[str, Output], NDArray[Any]] = field(default_factory=dict)
 
     def release(self) -> None:
         for surface in self.surfaces.values():
@@ -127,9 +127,9 @@ class Submission:
         else:
             form = surface_format(surface)
         if memory is None:
-            array = self._rig.buffers.get((name, form))
+            array = self._rig.buffers.get((name, self.output))
             if array is None:
-                array = self._rig.buffers[name, form] = _empty(form, width, height)
+                array = self._rig.buffers[name, self.output] = _empty(form, width, height)
         else:
             count = width * height * (16 if form == "rgba32f" else 4)
             array = np.frombuffer(memory, dtype=np.uint8, count=count).view(_empty(form, 1, 1).dtype)

@@ -42,7 +42,9 @@ class CanvasColour:
     def signal(self, light: ArrayLike) -> Array:
         """Signal 0..1, [..., 3], of linear light, [..., 3], 1.0 = 100 nit."""
         nits = np.asarray(light, dtype=np.float64) @ self._target_from_light().T * NITS_PER_UNIT
-        return signal_from_nits(self.roll.bend_nits(nits), self.encoding.transfer, self.encoding.peak_nits)
+        signal = signal_from_nits(self.roll.bend_nits(nits), self.encoding.transfer, self.encoding.peak_nits)
+        # PQ of no light is a millionth, enough for the dither to light a few LEDs: black is black.
+        return np.asarray(np.where(nits > 0.0, signal, 0.0))
 
     def codes(self, light: ArrayLike, noise: ArrayLike | None = None) -> NDArray[np.int64]:
         """Codes, [..., 3], of linear light; `noise`, broadcast to it, is the dither in codes, -1..1."""
