@@ -28,8 +28,8 @@ Sides = tuple[float, float, float, float]
 _Angle = Annotated[float, Meta(ge=0.0, le=80.0)]
 _Metres = Annotated[float, Meta(ge=-1000.0, le=1000.0)]
 
-PATTERNS: Final = ("grid", "eye", "tiles")
-"""Line-up pictures: a grid in the inner frusta, the eye point's card, the outlines and names of wall tiles."""
+PATTERNS: Final = ("inner_grid", "eye_card", "tile_outlines", "alignment_grid", "ramp")
+"""Line-up pictures of renderer.patterns that can be switched while the show runs."""
 
 STEP_M: Final = 0.001
 STEP_DEG: Final = 0.01

@@ -57,9 +57,3 @@ class StoreError(ControllerError):
     """The show's database cannot be used."""
 
     code = "controller.store"
-
-
-class PortInUse(ControllerError):
-    """An address to listen on that another program holds, or that this machine does not have."""
-
-    code = "controller.port_in_use"

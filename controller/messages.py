@@ -34,13 +34,7 @@ KIND_STATUS: Final = fourcc("STAT")
 KIND_PHOTO: Final = fourcc("FOTO")
 """Rings that hold 8-bit sRGB pictures, three bytes a pixel, row 0 at the top."""
 PIXELS_RGB8: Final = fourcc("RGB8")
-"""Three bytes a pixel: red, green, blue. Canvases of 8 bits, and photos."""
-PIXELS_RGBA8: Final = fourcc("RGA8")
-"""Four bytes a pixel: red, green, blue, one unused."""
-PIXELS_RGB10: Final = fourcc("RG10")
-"""One little-endian u32 a pixel (GL 2_10_10_10_REV): red in bits 0-9, green 10-19, blue 20-29. Canvases of 10 bits."""
-PIXELS_RGB16: Final = fourcc("RG16")
-"""Three little-endian u16 a pixel, codes of 12 bits in the low bits."""
+"""Pixel format of photos. (Canvases: renderer.renderer.FOURCC.)"""
 
 STATUS_CAPACITY: Final = 1 << 18
 """Bytes a status ring's slot holds."""

@@ -1,0 +1,1 @@
+"""The control plane over HTTP and WebSocket: resources, events, previews, metrics."""

@@ -1,0 +1,194 @@
+"""The control plane's heart: desk, backend, pictures and events under one roof, with the loops that keep them going."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.metadata
+import logging
+from collections.abc import Callable, Collection
+from typing import Any, Final
+
+import msgspec
+
+from controller.api import present
+from controller.api.backend import RunBackend
+from controller.api.events import Hub
+from controller.api.pictures import Pictures
+from controller.desk import Desk, Outcome
+from controller.messages import Alarm, AnyMessage
+from controller.osc import OscStatistics
+from controller.rundir import RunDir
+from controller.store import Store
+from runtime.clock import NS_PER_S, Clock
+from stage.plan import FramePlan
+from stage.published import stage_document
+
+log = logging.getLogger(__name__)
+
+REPLY_TO: Final = "service.sock"
+POLL_S: Final = 0.01
+TELL_S: Final = 0.1
+"""How often measured values are told to those who listen."""
+TOPICS: Final = (
+    "health", "show", "camera", "source", "canvas", "scene", "position", "pattern", "nodes", "frames", "alarms",
+    "action", "change",
+)  # fmt: skip
+
+
+class Control:
+    """Everything the resources need. `start` and `stop` once each, on the event loop that serves."""
+
+    def __init__(self, *, run: RunDir, store: Store, clock: Clock) -> None:
+        self.run, self.store, self.clock = run, store, clock
+        self.backend = RunBackend(run, clock=clock)
+        self.desk = Desk(run=run, store=store, links=self.backend, clock=clock, reply_to=REPLY_TO)
+        self.backend.expect(self.desk.stage.rate, self.desk.stage.canvases)
+        self.pictures = Pictures(self.backend, reply_to=REPLY_TO)
+        self.hub = Hub(clock.now_ns, self._snapshot)
+        self.osc = OscStatistics()
+        self.version = importlib.metadata.version("openvolume")
+        self.started_ns = clock.now_ns()
+        self.own_alarms: dict[str, Alarm] = {}
+        self.previews = 0
+        self._feeds = present.feeds_of(self.desk.stage)
+        self._document: tuple[int, asyncio.Task[bytes]] | None = None
+        self._told: dict[str, bytes] = {}
+        self._loops: list[asyncio.Task[None]] = []
+        self.backend.on_message = self._message
+        self.backend.on_plan = self._plan
+        self.desk.listeners.append(self._changed)
+        if store.damaged is not None:
+            self.own_alarms["store"] = Alarm(
+                "store.damaged",
+                "store",
+                f"the stored show was damaged and moved to {store.damaged}; a new history was begun",
+                "warning",
+                "keep that file; an earlier export can be put in its place while the show is down",
+                self.started_ns,
+            )
+
+    @property
+    def feeds(self) -> present.Feeds:
+        """Which canvas feeds which wall."""
+        return self._feeds
+
+    @property
+    def uptime_s(self) -> float:
+        """Since this service started."""
+        return (self.clock.now_ns() - self.started_ns) / NS_PER_S
+
+    @property
+    def alarms(self) -> list[Alarm]:
+        """Every alarm, the worst first."""
+        return present.alarms(self.backend, list(self.own_alarms.values()))
+
+    async def start(self) -> None:
+        """Listen to the other processes and begin to take changes."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.backend.fileno(), self.backend.letters)
+        self.backend.poll()
+        self._loops = [
+            asyncio.create_task(self._every(POLL_S, self.backend.poll), name="poll"),
+            asyncio.create_task(self._every(TELL_S, self._tell), name="tell"),
+        ]
+        await self.desk.start()
+
+    async def stop(self) -> None:
+        """Finish what is at hand and let go."""
+        for task in self._loops:
+            task.cancel()
+        for task in self._loops:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self.desk.stop()
+        await self.pictures.stop()
+        if self._document is not None:
+            self._document[1].cancel()
+        asyncio.get_running_loop().remove_reader(self.backend.fileno())
+        self.backend.close()
+
+    async def stage_document(self) -> bytes:
+        """The compiled stage as JSON, made once for each configuration, on a thread: it may be megabytes."""
+        rev = self.desk.rev_of("config")
+        if self._document is None or self._document[0] != rev:
+            stage = self.desk.stage
+            task = asyncio.create_task(asyncio.to_thread(lambda: msgspec.json.encode(stage_document(stage))))
+            self._document = (rev, task)
+        return await asyncio.shield(self._document[1])
+
+    def objects(self) -> dict[str, tuple[str, int, Any]]:
+        """Every live object by key: its topic, revision and view."""
+        desk, backend = self.desk, self.backend
+        show = present.show(desk, backend)
+        found: dict[str, tuple[str, int, Any]] = {
+            "show": ("show", show.rev, show),
+            "frames": ("frames", 0, present.frames(backend)),
+            "nodes": ("nodes", 0, present.nodes(backend)),
+            "alarms": ("alarms", 0, {"alarms": self.alarms}),
+            "action": ("action", 0, present.action(backend)),
+            "health": ("health", 0, self.health()),
+        }
+        for name in desk.stage.cameras:
+            camera = present.camera(desk, backend, name)
+            found[f"cameras/{name}"] = ("camera", camera.rev, camera)
+        for name in desk.loaded.config.tracking.sources:
+            source = present.source(desk, backend, name)
+            found[f"sources/{name}"] = ("source", source.rev, source)
+        for name in desk.stage.canvases:
+            canvas = present.canvas(desk, backend, name, self._feeds)
+            found[f"canvases/{name}"] = ("canvas", canvas.rev, canvas)
+        for topic, views in (
+            ("scene", present.scenes(desk)),
+            ("position", present.positions(desk)),
+            ("pattern", present.patterns(desk)),
+        ):
+            for name, view in views.items():
+                found[f"{topic}s/{name}"] = (topic, view.rev, view)
+        return found
+
+    def health(self) -> Any:
+        """Whether pictures reach the walls."""
+        own = list(self.own_alarms.values())
+        return present.health(self.desk, self.backend, uptime_s=self.uptime_s, version=self.version, own=own)
+
+    def _snapshot(self, topics: Collection[str]) -> tuple[int, Any]:
+        wanted = {key: view for key, (topic, _, view) in self.objects().items() if not topics or topic in topics}
+        return self.desk.rev, wanted
+
+    def _tell(self) -> None:
+        """Publish what is not as it was told last; nothing to do while nobody listens."""
+        if not self.hub.clients:
+            self._told.clear()
+            return
+        for key, (topic, rev, view) in self.objects().items():
+            # Uptime alone is no news.
+            comparable = msgspec.structs.replace(view, uptime_s=0.0) if topic == "health" else view
+            data = msgspec.json.encode(comparable)
+            if self._told.get(key) != data:
+                self._told[key] = data
+                self.hub.publish(topic, key, rev, view)
+
+    def _changed(self, outcome: Outcome) -> None:
+        if outcome.kind in ("config", "rollback", "undo"):
+            self._feeds = present.feeds_of(self.desk.stage)
+            self.backend.expect(self.desk.stage.rate, self.desk.stage.canvases)
+            self._told.clear()
+        if self.hub.clients:
+            self.hub.publish("change", "change", outcome.rev, outcome)
+            self._tell()
+
+    def _plan(self, plan: FramePlan) -> None:
+        self.desk.seen(plan.frame, plan.show_version)
+
+    def _message(self, message: AnyMessage) -> None:
+        if not self.desk.on_message(message) and not self.pictures.on_message(message):
+            log.warning("a letter that was not expected: %s", type(message).__name__)
+
+    async def _every(self, period_s: float, call: Callable[[], None]) -> None:
+        while True:
+            try:
+                call()
+            except Exception:
+                log.exception("%s failed", call.__name__)
+            await asyncio.sleep(period_s)

@@ -1,0 +1,194 @@
+"""Errors as RFC 9457 problem documents: what is wrong, where, with which value, and what to do about it."""
+
+from __future__ import annotations
+
+import http
+import logging
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from msgspec import Struct
+from starlette.exceptions import HTTPException
+
+from controller.api.pictures import PictureError
+from controller.errors import (
+    BadValue,
+    ChangeRefused,
+    ChangeTimedOut,
+    ConductorAbsent,
+    ControllerError,
+    NothingToUndo,
+    StaleChange,
+    StoreError,
+    UnknownAddress,
+)
+from stage.errors import OpenVolumeError, Problem
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class BadRequest(ControllerError):
+    """A request that cannot be read: no JSON, the wrong media type, an unknown field."""
+
+    code = "controller.bad_request"
+
+
+class WrongMediaType(ControllerError):
+    """A body in a format this resource does not take."""
+
+    code = "controller.media_type"
+
+
+class TooLarge(ControllerError):
+    """A body over the limit."""
+
+    code = "controller.too_large"
+
+
+class Forbidden(ControllerError):
+    """A request from where none is taken: another site's page, another machine."""
+
+    code = "controller.forbidden"
+
+
+class NeedsRevision(ControllerError):
+    """A write that must say which revision it was made from (If-Match)."""
+
+    code = "controller.needs_if_match"
+
+
+class TooMany(ControllerError):
+    """No more clients of this kind are taken."""
+
+    code = "controller.too_many"
+
+
+STATUS: Final[dict[type[OpenVolumeError], int]] = {
+    UnknownAddress: 404,
+    BadValue: 422,
+    NothingToUndo: 409,
+    ChangeRefused: 409,
+    StaleChange: 412,
+    NeedsRevision: 428,
+    BadRequest: 400,
+    Forbidden: 403,
+    TooLarge: 413,
+    WrongMediaType: 415,
+    TooMany: 503,
+    ConductorAbsent: 503,
+    PictureError: 503,
+    ChangeTimedOut: 504,
+    StoreError: 507,
+}
+"""Status by error class; subclasses go by their nearest base, everything else of ours is 422."""
+
+
+class ProblemDetail(Struct, frozen=True):
+    """One of several faults of a request."""
+
+    code: str
+    path: str
+    detail: str
+    value: Any = None
+    mend: str = ""
+    line: int | None = None
+
+
+class ProblemDocument(Struct, frozen=True):
+    """RFC 9457, with what a person needs to mend it. The fields of the first fault stand at the top."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    path: str = ""
+    value: Any = None
+    mend: str = ""
+    line: int | None = None
+    problems: list[ProblemDetail] = []
+    """Every fault, when there is more than one."""
+
+
+def status_of(error: OpenVolumeError) -> int:
+    """HTTP status of an error of ours."""
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 422)
+
+
+def document(status: int, problems: tuple[Problem, ...] | list[Problem]) -> ProblemDocument:
+    """The problem document of one or more faults."""
+    first = problems[0]
+    details = [ProblemDetail(p.code, p.path, p.detail, plain(p.value), p.mend, p.line) for p in problems]
+    return ProblemDocument(
+        type=f"urn:openvolume:{first.code}",
+        title=http.HTTPStatus(status).phrase,
+        status=status,
+        detail=first.detail,
+        code=first.code,
+        path=first.path,
+        value=plain(first.value),
+        mend=first.mend,
+        line=first.line,
+        problems=details if len(details) > 1 else [],
+    )
+
+
+def problem_response(
+    status: int, problems: tuple[Problem, ...] | list[Problem], *, headers: dict[str, str] | None = None
+) -> Response:
+    """The same as a response."""
+    body = msgspec.json.encode(document(status, problems))
+    return Response(body, status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can carry it, shortened: it is shown, not used."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple) and len(value) <= 16:
+        return [plain(item) for item in value]
+    text = value if isinstance(value, str) else str(value)
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+def problem(
+    kind: type[ControllerError], path: str, detail: str, *, value: Any = None, mend: str = ""
+) -> ControllerError:
+    """An error with one fault."""
+    return kind(Problem(kind.code, path, detail, value, mend))
+
+
+def install(app: FastAPI) -> None:
+    """Answer every failure of the app with a problem document."""
+
+    @app.exception_handler(OpenVolumeError)
+    async def ours(_: Request, error: OpenVolumeError) -> Response:
+        status = status_of(error)
+        retry = {"Retry-After": "1"} if status == 503 else None
+        return problem_response(status, error.problems, headers=retry)
+
+    @app.exception_handler(RequestValidationError)
+    async def parameters(_: Request, error: RequestValidationError) -> Response:
+        problems = [
+            Problem(BadValue.code, "/".join(map(str, fault["loc"][1:])), str(fault["msg"]), plain(fault.get("input")))
+            for fault in error.errors()
+        ]
+        return problem_response(422, problems)
+
+    @app.exception_handler(HTTPException)
+    async def framework(request: Request, error: HTTPException) -> Response:
+        code = {404: "controller.unknown_path", 405: "controller.method"}.get(error.status_code, "controller.http")
+        mend = "/api/v1/openapi.json lists every resource" if error.status_code == 404 else ""
+        problems = [Problem(code, request.url.path, str(error.detail), None, mend)]
+        return problem_response(error.status_code, problems, headers=dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        detail = f"{type(error).__name__} while answering; the log tells more"
+        return problem_response(500, [Problem("controller.internal", request.url.path, detail)])

@@ -1,0 +1,377 @@
+"""The resources as they are sent: one struct each, with the unit in every name. `controller.client` reads the same.
+
+`rev` is the revision that last changed the object, and its ETag. What a person may change stands beside what is
+measured now; `controller.commands.ADDRESSES` tells what can be written.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from controller.messages import Alarm, ChildStatus, Percentiles, Severity, SourceState
+from controller.store import Change, Kind
+from stage.plan import PlanLens, Vec3
+
+Sides = tuple[float, float, float, float]
+NodeState = Literal[
+    "starting", "preparing", "ready", "running", "stopping", "stopped", "failed", "stale", "gone"
+]  # fmt: skip
+"""RoleState, or `stale` (it lives but says nothing) or `gone`."""
+
+
+class View(Struct, frozen=True):
+    """Base of every resource."""
+
+
+class HealthView(View, frozen=True):
+    """Whether pictures reach the walls."""
+
+    status: Literal["ok", "degraded", "down"]
+    """degraded: pictures go on, but something needs a person; down: no new pictures."""
+    name: str
+    run: str
+    version: str
+    rev: int
+    rate: str
+    uptime_s: float
+    frame: int
+    timecode: str
+    action: str
+    conductor: NodeState
+    nodes: dict[str, NodeState]
+    darkroom: NodeState
+    alarms: int
+    severity: Severity | None
+    """Of the worst alarm."""
+
+
+class WallView(View, frozen=True):
+    """One LED wall. Pixels at scale 1."""
+
+    id: str
+    rev: int
+    type: str
+    width_px: int
+    height_px: int
+    width_m: float
+    height_m: float
+    nits: float
+    pitch_mm: float
+    cabinets: int
+    columns: int
+    rows: int
+    canvases: list[str]
+
+
+class EncodingView(View, frozen=True):
+    """How a canvas' code values mean light."""
+
+    transfer: str
+    peak_nits: float
+    bits: int
+    primaries: str
+    range: str
+
+
+class CanvasView(View, frozen=True):
+    """The raster one processor takes in."""
+
+    id: str
+    rev: int
+    processor: str
+    width_px: int
+    height_px: int
+    scale: int
+    """The running picture is so many times smaller each way."""
+    rate: str
+    encoding: EncodingView
+    walls: list[str]
+    delay_frames: int
+    """Held back by choice; writable."""
+    node: str | None
+    frame: int | None
+    """The frame it shows; None before the first."""
+    reason: str | None
+    """Why its last slot showed an older picture; `none`: it did not."""
+    picture: str
+
+
+class ProcessorView(View, frozen=True):
+    """One LED processor and what is asked of it."""
+
+    id: str
+    rev: int
+    model: str
+    latency_frames: float
+    load: dict[str, float]
+    canvases: list[str]
+
+
+class CameraView(View, frozen=True):
+    """One tracked camera: what is set, and how it stands now."""
+
+    id: str
+    rev: int
+    label: str
+    enabled: bool
+    on_air: bool
+    rank: int
+    overscan_mode: str
+    overscan_deg: Sides
+    """Left, right, top, bottom, used when the mode is fixed."""
+    overscan_margin_deg: float
+    overscan_max_deg: float
+    soft_edge_deg: float
+    delay_ms: float
+    walls: list[str]
+    resolution_px: tuple[int, int]
+    shutter_deg: float
+    state: SourceState
+    source: str
+    quality: str
+    position_m: Vec3
+    pan_deg: float
+    tilt_deg: float
+    roll_deg: float
+    pupil_m: Vec3
+    lens: PlanLens
+    field_of_view_deg: tuple[float, float]
+    age_ms: float | None
+    """From the sample to the photo it is predicted for."""
+    overscan_now_deg: Sides
+    overscan_causes_deg: dict[str, float]
+    raster_px: tuple[int, int]
+    texels_per_led: float
+    photo: str
+
+
+class NudgeView(View, frozen=True):
+    """The line-up correction before a source's `stage_from_tracker`."""
+
+    x_m: float = 0.0
+    y_m: float = 0.0
+    z_m: float = 0.0
+    pan_deg: float = 0.0
+    tilt_deg: float = 0.0
+    roll_deg: float = 0.0
+
+
+class SourceView(View, frozen=True):
+    """One tracking source."""
+
+    id: str
+    rev: int
+    protocol: str
+    listen: str
+    camera: str
+    pose_point: str
+    prediction: str
+    nudge: NudgeView
+    stage_from_tracker: list[float]
+    """The alignment in use, nudge included, 16 numbers row by row."""
+    state: SourceState
+    sender: str
+    datagrams: int
+    samples: int
+    refused: dict[str, int]
+    rate_hz: float
+    age_ms: float | None
+    jitter_ms: float
+    prediction_error_deg: Percentiles
+    prediction_error_mm: Percentiles
+
+
+class SceneView(View, frozen=True):
+    """One virtual world of the configuration."""
+
+    id: str
+    rev: int
+    label: str
+    active: bool
+    weight: float
+    position: str
+    """The stage position it opens with; empty: its origin."""
+
+
+class PositionView(View, frozen=True):
+    """One named place of the stage in the virtual world."""
+
+    id: str
+    rev: int
+    label: str
+    active: bool
+    scene_from_stage: list[float]
+    """16 numbers row by row."""
+
+
+class PatternView(View, frozen=True):
+    """One line-up picture."""
+
+    id: str
+    rev: int
+    on: bool
+    targets: list[str]
+    """Walls and cameras it shows on; empty: all."""
+
+
+class ShowView(View, frozen=True):
+    """What holds for the whole show."""
+
+    rev: int
+    config_rev: int
+    name: str
+    scene: str
+    position: str
+    exposure_ev: float
+    outer_mode: str
+    outer_every_frames: int
+    eye_m: Vec3
+    action: str
+
+
+class NodeView(View, frozen=True):
+    """One process of the house that draws."""
+
+    id: str
+    state: NodeState
+    pid: int
+    frame: int
+    show_version: int
+    config_version: int
+    rt_class: int
+    renderer: str
+    canvases: list[str]
+    presented: int
+    repeated: int
+    repeats: dict[str, int]
+    draw_ms: Percentiles
+    action: str
+    age_ms: float
+
+
+class ConductorView(View, frozen=True):
+    """The process that owns the frame clock."""
+
+    state: NodeState
+    pid: int
+    frame: int
+    show_version: int
+    config_version: int
+    rt_class: int
+    lead_ms: float
+    plans: int
+    slots_skipped: int
+    own_share_ms: Percentiles
+    age_ms: float
+
+
+class NodesView(View, frozen=True):
+    """Every process of the run."""
+
+    conductor: ConductorView | None
+    nodes: list[NodeView]
+    darkroom: NodeView | None
+    processes: dict[str, ChildStatus]
+    """As the supervisor sees them, with their restarts."""
+
+
+class FramesView(View, frozen=True):
+    """Counts of the run, percentiles of the last `window` frames, and their course."""
+
+    rate: str
+    frames: int
+    presented: int
+    repeated: int
+    repeats: dict[str, int]
+    made_by_node: int
+    first_frame: int | None
+    window: int
+    latency_ms: dict[str, Percentiles]
+    age_ms: dict[str, Percentiles]
+    course_ms: dict[str, list[float]]
+    """The newest values of some intervals, oldest first."""
+
+
+class RecordView(View, frozen=True):
+    """One frame slot of the ledger. Stamps are CLOCK_MONOTONIC ns, 0 while unknown."""
+
+    frame: int
+    presented: bool | None
+    reason: str
+    t_present_ns: int
+    t_latched_ns: int
+    t_published_ns: int
+    plan_hash: str
+    show_version: int
+    config_version: int
+    cameras: dict[str, Any]
+    nodes: dict[str, Any]
+
+
+class AlarmsView(View, frozen=True):
+    """Everything a person should know now, the worst first."""
+
+    alarms: list[Alarm]
+
+
+class ActionView(View, frozen=True):
+    """BLACK, HOLD, SAFE, WORK or none: what is ordered, and which nodes obey it."""
+
+    action: str
+    stamp_ns: int
+    nodes: dict[str, str]
+
+
+class OutcomeView(View, frozen=True):
+    """An accepted change."""
+
+    rev: int
+    frame: int | None
+    """The first frame that carries it; None: the conductor did not say in time, a restarted one begins with it."""
+    changes: dict[str, Change]
+
+
+class ConfigView(View, frozen=True):
+    """The running configuration."""
+
+    rev: int
+    name: str
+    text: str
+    """As it was written: YAML (JSON is YAML too)."""
+    config: dict[str, Any]
+    """The same as plain data with every default."""
+
+
+class RevisionView(View, frozen=True):
+    """One accepted change of the past."""
+
+    rev: int
+    t_tai_ns: int
+    who: str
+    kind: Kind
+    changes: dict[str, Change]
+    config: int
+    undone_by: int | None
+
+
+class CheckView(View, frozen=True):
+    """What a configuration would be."""
+
+    name: str
+    walls: int
+    canvases: int
+    cameras: int
+    pixels: int
+    warnings: list[str]
+
+
+class AddressView(View, frozen=True):
+    """One thing that can be changed while the show runs."""
+
+    address: str
+    """HTTP: PATCH the object with the rest; OSC: the same path with a leading slash."""
+    about: str
+    schema: dict[str, Any]
+    ids: list[str]

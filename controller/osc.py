@@ -1,0 +1,154 @@
+"""OSC control: the addresses of the HTTP API as OSC messages, each a change like any other (last writer wins).
+
+    /cameras/a/overscan_deg f            one number for all sides, or four: left right top bottom
+    /cameras/a/enabled i                 0 or 1; T and F too
+    /sources/fiz/nudge/x_m f             absolute; /sources/fiz/step/x_m f adds
+    /sources/fiz/zero                    the camera, as it stands now, is where the configuration puts it
+    /scenes/valley/activate              also with an argument; 0 (a button let go) does nothing
+    /positions/hill/activate
+    /patterns/inner_grid i               or the names of walls and cameras
+    /actions/black                       hold, safe, work, none; 0 does nothing
+    /undo [prefix]
+    /exposure_ev f  /outer/mode s  ...   whatever GET /api/v1/addresses lists
+
+There is no answer: what is refused is counted and logged by reason. Bundles are taken apart and done at once; their
+time tags are not waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from controller.action import ACTIONS, ActionName
+from controller.commands import Command
+from controller.errors import UnknownAddress
+from runtime.clock import NS_PER_S, Clock
+from stage.errors import OpenVolumeError, Problem
+from tracking.protocols.osc import OscPacket, parse
+from tracking.sample import Refusal
+
+log = logging.getLogger(__name__)
+
+LOG_EVERY_NS: Final = NS_PER_S
+"""A controller that sends nonsense sixty times a second gets one line a second."""
+MAX_WAITING: Final = 512
+
+
+class OscStatistics:
+    """What came in over OSC control, counted."""
+
+    def __init__(self) -> None:
+        self.datagrams = 0
+        self.messages = 0
+        self.refused: Counter[str] = Counter()
+
+
+class Hands:
+    """What an OSC message can set in motion: implemented by the service."""
+
+    def __init__(
+        self,
+        *,
+        submit: Callable[[Command], Awaitable[object]],
+        undo: Callable[[str, str], Awaitable[object]],
+        zero: Callable[[str, str], Awaitable[object]],
+        order: Callable[[ActionName], object],
+    ) -> None:
+        self.submit, self.undo, self.zero, self.order = submit, undo, zero, order
+
+
+def command_of(address: str, arguments: tuple[Any, ...], who: str) -> Command | None:
+    """The command an OSC message stands for; None for a button that was let go.
+
+    Raises
+    ------
+    UnknownAddress : no arguments where a value is needed.
+    """
+    path = address.strip("/")
+    parts = path.split("/")
+    values = list(arguments)
+    if len(parts) == 3 and parts[2] == "activate" and parts[0] in ("scenes", "positions"):
+        if values and values[0] in (0, False):
+            return None
+        return Command({"scenes/active" if parts[0] == "scenes" else "position": parts[1]}, who=who)
+    if not values:
+        raise UnknownAddress(Problem(UnknownAddress.code, path, "needs a value", None, "send one after the address"))
+    if len(parts) == 4 and parts[0] == "sources" and parts[2] == "step":
+        return Command(steps={f"sources/{parts[1]}/nudge/{parts[3]}": values[0]}, who=who)
+    names = parts[0] == "patterns" and all(isinstance(value, str) for value in values)
+    return Command({path: values if names or len(values) > 1 else values[0]}, who=who)
+
+
+class OscControl(asyncio.DatagramProtocol):
+    """The listening end. Give it to `loop.create_datagram_endpoint`."""
+
+    def __init__(self, hands: Hands, statistics: OscStatistics, *, clock: Clock) -> None:
+        self._hands, self._clock = hands, clock
+        self.statistics = statistics
+        self._log_due_ns = 0
+        self._running: set[asyncio.Task[None]] = set()
+
+    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
+        """Take a datagram apart; never raises for what somebody sent."""
+        self.statistics.datagrams += 1
+        who = f"osc {addr[0]}"
+        for packet in parse(data):
+            self.statistics.messages += 1
+            if isinstance(packet, Refusal):
+                self._refuse(packet.reason, who, packet.detail)
+            elif len(self._running) >= MAX_WAITING:
+                self._refuse("flood", who, packet.address)
+            else:
+                task = asyncio.get_running_loop().create_task(self._do(packet, who))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+
+    def error_received(self, exc: Exception) -> None:
+        """Ignore what the network says about answers: there are none."""
+
+    async def _do(self, packet: OscPacket, who: str) -> None:
+        try:
+            await self._act(packet, who)
+        except OpenVolumeError as error:
+            problem = error.problems[0]
+            self._refuse(problem.code, who, str(problem))
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("OSC %s failed", packet.address)
+            self._refuse("failed", who, packet.address)
+
+    async def _act(self, packet: OscPacket, who: str) -> None:
+        parts = packet.address.strip("/").split("/")
+        pressed = not packet.arguments or packet.arguments[0] not in (0, False)
+        if parts[0] == "actions" and len(parts) == 2:
+            name = next((action for action in ACTIONS if action == parts[1]), None)
+            if name is None:
+                known = ", ".join(ACTIONS)
+                raise UnknownAddress(
+                    Problem(UnknownAddress.code, packet.address, "no such action", None, f"use {known}")
+                )
+            if pressed:
+                self._hands.order(name)
+        elif parts == ["undo"]:
+            prefix = packet.arguments[0] if packet.arguments and isinstance(packet.arguments[0], str) else ""
+            if pressed:
+                await self._hands.undo(prefix, who)
+        elif parts[0] == "sources" and len(parts) == 3 and parts[2] == "zero":
+            if pressed:
+                await self._hands.zero(parts[1], who)
+        else:
+            command = command_of(packet.address, packet.arguments, who)
+            if command is not None:
+                await self._hands.submit(command)
+
+    def _refuse(self, reason: str, who: str, detail: str) -> None:
+        self.statistics.refused[reason] += 1
+        now_ns = self._clock.now_ns()
+        if now_ns >= self._log_due_ns:
+            self._log_due_ns = now_ns + LOG_EVERY_NS
+            log.warning("OSC from %s refused: %s: %s", who, reason, detail)
