@@ -72,7 +72,9 @@ class SceneConfig(Section):
     """A virtual world: glTF assets in one frame, a dome, a sun. Its frame is the stage's kind (Z up, metres)."""
 
     label: Label = ""
-    gltf: Annotated[list[FileName], BeforeValidator(_one_or_many)] = Field(default_factory=list)
+    gltf: Annotated[list[FileName], BeforeValidator(_one_or_many, json_schema_input_type=FileName | list[FileName])] = (
+        Field(default_factory=list)
+    )
     """One asset or several that share their origin; relative to the configuration's folder."""
     dome: DomeConfig | None = None
     sun: SunConfig | None = None
