@@ -1,0 +1,1 @@
+"""The demo world that OpenVolume ships, and the program that makes it."""
