@@ -258,8 +258,17 @@ class TrackingInputs:
 
     def commit(self, prepared: Prepared) -> None:
         """Put a prepared configuration in force, whole. A source that stays the same stream keeps its history, moved
-        to its new alignment, so that a nudge is no movement."""
+        to its new alignment, so that a nudge is no movement. One change at a time: prepare, then commit or give up.
+
+        Raises
+        ------
+        ListenError : the inputs were opened since `prepare`, and an address is in use; nothing has changed.
+        """
         now_ns = self._clock.now_ns()
+        if self._is_open:
+            for name, source in prepared.config.sources.items():
+                if source.link not in prepared.receivers:
+                    prepared.receivers[source.link] = open_receiver(name, source, self._clock)
         sources: dict[str, SourceStream] = {}
         for name, source in prepared.config.sources.items():
             mapping = prepared.mappings[name]

@@ -111,11 +111,10 @@ class UdpReceiver:
         for _ in range(MAX_READ):
             try:
                 data, ancillary, flags, sender = receive(MAX_DATAGRAM, ANCILLARY_BYTES)
-            except BlockingIOError:
-                break
+            except ConnectionRefusedError:
+                continue  # an ICMP answer to something else: nothing was received by it
             except OSError:
-                # An ICMP error of something sent earlier; nothing was received by it.
-                continue
+                break
             t_received_ns = stamp(kernel_stamp_ns(ancillary))
             out.append(Arrival(data, sender[0], sender[1], t_received_ns, bool(flags & socket.MSG_TRUNC)))
         return out
