@@ -1,4 +1,5 @@
-"""Canvases as PNG: the very codes a processor gets. 8-bit canvases as 8-bit RGB; 10-bit ones as 16-bit, code << 6."""
+"""Canvases as PNG: the very codes a processor gets. 8-bit canvases as 8-bit RGB; 10-bit ones as 16-bit with the
+code repeated in the low bits: `value >> 6` is the code again, and `value / 65535` its share of full signal."""
 
 from __future__ import annotations
 
@@ -50,9 +51,9 @@ def png_bytes(pixels: NDArray[Any], /, *, level: int = 1) -> bytes:
 
 
 def canvas_png(picture: CanvasPicture, /, *, level: int = 1) -> bytes:
-    """A canvas as PNG bytes: 8 bit as it is, 10 bit as 16-bit values `code << 6`."""
+    """A canvas as PNG bytes: 8 bit as it is, 10 bit as 16-bit values `code << 6 | code >> 4`."""
     codes = code_values(picture)
-    return png_bytes(codes << 6 if picture.format == "rgb10a2" else codes.astype(np.uint8), level=level)
+    return png_bytes(codes << 6 | codes >> 4 if picture.format == "rgb10a2" else codes.astype(np.uint8), level=level)
 
 
 def write_canvas(picture: CanvasPicture, path: Path, /) -> None:
