@@ -249,7 +249,7 @@ class Predictor:
         return self._error
 
     def residuals(self) -> Array:
-        """Residuals of the last photos, absolute, unordered, [n, 5]: tilt, roll, pan (deg), position (m), zoom (ratio)."""
+        """Residuals of the last photos, absolute, [n, 5]: tilt, roll, pan (deg), position (m), zoom (ratio)."""
         return self._residuals[: min(self._judged, RESIDUALS)].copy()
 
     def forget_pending(self) -> None:

@@ -24,7 +24,7 @@ TYPE_D1: Final = 0xD1
 ANY_CAMERA: Final = 0xFF
 ANGLE_COUNTS_PER_DEG: Final = 32768
 LENGTH_COUNTS_PER_MM: Final = 64
-MAX_DATAGRAM: Final = 4096
+MAX_DATAGRAM: Final = 2048
 """A datagram holds one message, or a few when a serial bridge coalesces them; more is not FreeD."""
 
 # A signed 24 bit number is a signed byte and an unsigned 16 bit rest: one unpack reads the whole message.
