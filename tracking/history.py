@@ -130,6 +130,13 @@ class History:
         self._last = _flat(self._samples[-1]) if self._samples else None
         self._jump.clear()
 
+    def shift(self, later_ns: int) -> None:
+        """Move every sample in time by `later_ns`: the source's delay has been set anew."""
+        self._samples = [msgspec.structs.replace(s, t_sampled_ns=s.t_sampled_ns + later_ns) for s in self._samples]
+        self._times = [s.t_sampled_ns for s in self._samples]
+        self._last = _flat(self._samples[-1]) if self._samples else None
+        self._jump.clear()
+
     def clear(self) -> None:
         """Forget everything."""
         self._times.clear()

@@ -152,7 +152,10 @@ def carried_stream(old: SourceStream, source: Source, mapping: Mapping) -> Sourc
     same_numbers = (was.axes, was.signs, was.offsets, was.osc, was.pose_point) == (
         source.axes, source.signs, source.offsets, source.osc, source.pose_point,
     )  # fmt: skip
-    if not same_numbers or was.delay_ms != source.delay_ms:
+    if was.delay_ms != source.delay_ms:
+        old.history.shift(int(was.delay_ms * 1e6) - int(source.delay_ms * 1e6))
+        old.predictor.forget_pending()
+    if not same_numbers:
         # The old samples mean something else: they cannot stand beside the new ones.
         old.history.clear()
         old.predictor.forget_pending()

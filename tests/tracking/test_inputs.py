@@ -377,6 +377,19 @@ def test_a_nudge_is_no_movement() -> None:
     assert rig.inputs.config is nudged
 
 
+def test_a_delay_set_live_loses_no_frame() -> None:
+    rig = Rig("freed")
+    rig.run(60)
+    before = rig.photo()
+    rig.inputs.apply(config(t=source("freed", delay_ms=20.0)))
+    after = rig.photo()
+    assert after.horizon_ns == before.horizon_ns + 20 * MS
+    # The camera was where it is now 20 ms earlier, so by the photo it is 20 ms further on.
+    assert apart(after.stage_from_camera, rig.truth(after.t_photo_ns + 20 * MS))[1] < 1.0
+    rig.run(5)
+    assert rig.inputs.statistics()["t"].refused == {}
+
+
 def test_a_change_of_meaning_forgets_the_past() -> None:
     rig = Rig("zmq")
     rig.run(10)
