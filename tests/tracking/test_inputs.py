@@ -385,7 +385,7 @@ def test_a_delay_set_live_loses_no_frame() -> None:
     after = rig.photo()
     assert after.horizon_ns == before.horizon_ns + 20 * MS
     # The camera was where it is now 20 ms earlier, so by the photo it is 20 ms further on.
-    assert apart(after.stage_from_camera, rig.truth(after.t_photo_ns + 20 * MS))[1] < 1.0
+    assert apart(after.stage_from_camera, rig.truth(after.t_photo_ns + 20 * MS))[1] < 2.0
     rig.run(5)
     assert rig.inputs.statistics()["t"].refused == {}
 
