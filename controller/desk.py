@@ -39,7 +39,7 @@ from controller.errors import (
 )
 from controller.messages import Abort, Commit, Committed, Failed, Message, Prepare, Prepared
 from controller.rundir import RunDir
-from controller.show import Show, decode_snapshot, encode_snapshot
+from controller.show import Show, Snapshot, decode_snapshot, encode_snapshot
 from controller.store import Change, Kind, Revision, Store
 from runtime.clock import NS_PER_S, Clock
 from stage.compiled import CompiledStage, decode_stage, encode_stage
@@ -114,7 +114,7 @@ class _Waiting:
 
 
 class Desk:
-    """Holds the running show and changes it. All calls from one event loop.
+    """Holds the running show and changes it. All calls from one event loop. It begins with what `read_current` gives.
 
     Attributes
     ----------
@@ -122,7 +122,17 @@ class Desk:
     revs : by object (`cameras/a`, `config`, ...): the revision that changed it last
     """
 
-    def __init__(self, *, run: RunDir, store: Store, links: Links, clock: Clock, reply_to: str) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        loaded: LoadedConfig,
+        *,
+        run: RunDir,
+        store: Store,
+        links: Links,
+        clock: Clock,
+        reply_to: str,
+    ) -> None:
         self._run, self._store, self._links, self._clock, self._reply_to = run, store, links, clock, reply_to
         self._queue: deque[_Task] = deque()
         self._more = asyncio.Event()
@@ -133,9 +143,8 @@ class Desk:
         self._behind: set[asyncio.Task[None]] = set()
         self.listeners: list[Callable[[Outcome], None]] = []
         self.revs: dict[str, int] = {}
-        snapshot = decode_snapshot(run.snapshot(run.current_version()).read_bytes())
         self.show: Show = snapshot.show
-        self.loaded: LoadedConfig = load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir))
+        self.loaded: LoadedConfig = loaded
         self.stage: CompiledStage = decode_stage(snapshot.stage)
         self.around: Surroundings = surroundings(self.loaded.config, self.stage)
         self._stage_bytes = snapshot.stage
@@ -488,6 +497,12 @@ class Desk:
     async def _on_disk(self, call: Callable[[], Result]) -> Result:
         """Run a call of the store on its own thread: it may wait for the disk."""
         return await asyncio.get_running_loop().run_in_executor(self._disk, call)
+
+
+def read_current(run: RunDir) -> tuple[Snapshot, LoadedConfig]:
+    """The version that holds in a run, with its configuration read. Raises FileNotFoundError, ConfigError."""
+    snapshot = decode_snapshot(run.snapshot(run.current_version()).read_bytes())
+    return snapshot, load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir))
 
 
 def object_of(path: str) -> str:

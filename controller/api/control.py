@@ -7,21 +7,28 @@ import contextlib
 import importlib.metadata
 import logging
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from controller.action import ActionName
 from controller.api import present
 from controller.api.backend import RunBackend
 from controller.api.events import Hub
 from controller.api.pictures import Pictures
-from controller.desk import Desk, Outcome
+from controller.api.problems import problem
+from controller.commands import Command
+from controller.desk import Desk, Outcome, read_current
+from controller.errors import BadValue, UnknownAddress
+from controller.lineup import Zero, nudge_to
 from controller.messages import Alarm, AnyMessage
 from controller.osc import OscStatistics
 from controller.rundir import RunDir
-from controller.store import Store
+from controller.show import Nudge
+from controller.store import Store, state_folder
 from runtime.clock import NS_PER_S, Clock
-from stage.plan import FramePlan
+from stage.plan import FramePlan, transform_of
 from stage.published import stage_document
 
 log = logging.getLogger(__name__)
@@ -39,10 +46,18 @@ TOPICS: Final = (
 class Control:
     """Everything the resources need. `start` and `stop` once each, on the event loop that serves."""
 
-    def __init__(self, *, run: RunDir, store: Store, clock: Clock) -> None:
-        self.run, self.store, self.clock = run, store, clock
+    def __init__(self, run: RunDir, *, clock: Clock, state: Path | None = None) -> None:
+        """state : folder of the show's database; the user's state folder by the show's name if None.
+
+        Raises
+        ------
+        StoreError : the database cannot be used, or does not know the running show.
+        """
+        self.run, self.clock = run, clock
+        snapshot, loaded = read_current(run)
+        self.store = store = Store(state or state_folder(loaded.name))
         self.backend = RunBackend(run, clock=clock)
-        self.desk = Desk(run=run, store=store, links=self.backend, clock=clock, reply_to=REPLY_TO)
+        self.desk = Desk(snapshot, loaded, run=run, store=store, links=self.backend, clock=clock, reply_to=REPLY_TO)
         self.backend.expect(self.desk.stage.rate, self.desk.stage.canvases)
         self.pictures = Pictures(self.backend, reply_to=REPLY_TO)
         self.hub = Hub(clock.now_ns, self._snapshot)
@@ -107,6 +122,7 @@ class Control:
             self._document[1].cancel()
         asyncio.get_running_loop().remove_reader(self.backend.fileno())
         self.backend.close()
+        self.store.close()
 
     async def stage_document(self) -> bytes:
         """The compiled stage as JSON, made once for each configuration, on a thread: it may be megabytes."""
@@ -116,6 +132,48 @@ class Control:
             task = asyncio.create_task(asyncio.to_thread(lambda: msgspec.json.encode(stage_document(stage))))
             self._document = (rev, task)
         return await asyncio.shield(self._document[1])
+
+    def order(self, action: ActionName) -> None:
+        """Order BLACK, HOLD, SAFE, WORK or none, and tell everyone at once."""
+        self.backend.order(action)
+        log.warning("%s ordered", action)
+        if self.hub.clients:
+            self._tell()
+
+    async def zero(self, source: str, body: dict[str, Any], *, who: str) -> Outcome:
+        """Set zero: nudge a source so that its camera, where it stands now, is at a pose.
+
+        body : any of `x_m y_m z_m pan_deg tilt_deg roll_deg` (those left out are the configured ones) and `what`.
+
+        Raises
+        ------
+        UnknownAddress : no such source. BadValue : a bad body, or nothing tracks the camera now.
+        """
+        path = f"sources/{source}"
+        if source not in self.desk.around.sources:
+            known = ", ".join(sorted(self.desk.around.sources))
+            raise problem(UnknownAddress, path, "there is none of this name", mend=f"use one of {known}")
+        try:
+            wanted = msgspec.convert(body, Zero)
+        except msgspec.ValidationError as error:
+            raise problem(
+                BadValue, path, str(error), mend="metres, degrees, and what: all, position, heading"
+            ) from None
+        camera = self.desk.loaded.config.tracking.sources[source].camera
+        planned = present.plan_camera(self.backend.plan, camera)
+        if planned is None or planned.source != source or not planned.t_received_ns:
+            mend = "wait until the tracker is received"
+            raise problem(BadValue, path, f"it does not move camera {camera} now", mend=mend)
+        home = self.desk.stage.cameras[camera].default_stage_from_camera
+        target = wanted.pose(home)
+        nudge = nudge_to(
+            self.desk.show.nudges.get(source, Nudge()),
+            transform_of(planned.stage_from_camera),
+            target,
+            what=wanted.what,
+        )
+        changes = {f"{path}/nudge/{name}": getattr(nudge, name) for name in Nudge.__struct_fields__}
+        return await self.desk.submit(Command(changes, who=who))
 
     def objects(self) -> dict[str, tuple[str, int, Any]]:
         """Every live object by key: its topic, revision and view."""

@@ -14,7 +14,7 @@ from controller import desk as desk_module
 from controller.beginning import begin_show, write_first_snapshot
 from controller.commands import Command
 from controller.config import LoadedConfig, compile_config, load_config, load_config_text
-from controller.desk import Desk, Outcome
+from controller.desk import Desk, Outcome, read_current
 from controller.errors import (
     BadValue,
     ChangeRefused,
@@ -100,7 +100,9 @@ class House:
         self.nodes: dict[str, Peer] = {}
         self.store = Store(state)
         self.post = Post(run.service_socket)
-        self.desk = Desk(run=run, store=self.store, links=self, clock=SystemClock(), reply_to="service.sock")
+        self.desk = Desk(
+            *read_current(run), run=run, store=self.store, links=self, clock=SystemClock(), reply_to="service.sock"
+        )
         self.outcomes: list[Outcome] = []
         self.desk.listeners.append(self.outcomes.append)
         self.conductor = Peer(run, "conductor")

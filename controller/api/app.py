@@ -1,0 +1,54 @@
+"""The app: every resource over one `Control`. `create_app(control)` is what the service serves and tests drive."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import Response
+
+from controller.api import problems, schema
+from controller.api.control import Control
+from controller.api.guard import Guard
+from controller.api.routes import cameras, config, live, page, room, running, show, sources
+
+GROUPS = (running, room, cameras, sources, show, config, live)
+
+
+def create_app(control: Control | None = None, *, version: str = "") -> FastAPI:
+    """The app over a control plane, which its lifespan starts and stops. Without one: for its OpenAPI document."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        assert control is not None, "an app without a control plane cannot be served"
+        await control.start()
+        try:
+            yield
+        finally:
+            await control.stop()
+
+    app = FastAPI(
+        title="OpenVolume",
+        version=control.version if control is not None else version,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        default_response_class=Response,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.control = control
+    for group in GROUPS:
+        app.include_router(group.routes)
+    app.include_router(page.routes)
+    app.add_api_route("/metrics", running.get_metrics, include_in_schema=False)
+    problems.install(app)
+    app.add_middleware(Guard)
+
+    def document() -> dict[str, Any]:
+        return schema.openapi(app)
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's own way to replace the document
+    return app

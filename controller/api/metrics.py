@@ -1,0 +1,126 @@
+"""Prometheus metrics, read from what the control plane knows when they are asked for: nothing is counted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from controller.api import present
+from controller.messages import Percentiles
+
+if TYPE_CHECKING:
+    from controller.api.control import Control
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+MS: Final = 1e-3
+
+
+def reading(control: Control) -> list[Metric]:
+    """Every metric as it stands now. Call it on the event loop, which owns what it reads."""
+    return list(_Reading(control).collect())
+
+
+def exposition(metrics: list[Metric]) -> bytes:
+    """Metrics as Prometheus text; on any thread."""
+    registry = CollectorRegistry()
+    registry.register(_Read(metrics))
+    return generate_latest(registry)
+
+
+class _Read(Collector):
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+class _Reading:
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def collect(self) -> Iterator[Metric]:
+        control = self._control
+        frames = present.frames(control.backend, course=0)
+        yield _counter("frames_presented", "Slots in which every canvas showed its own frame", frames.presented)
+        repeated = CounterMetricFamily(
+            "openvolume_frames_repeated", "Slots in which an older picture stayed up, by reason", labels=["reason"]
+        )
+        for reason, count in frames.repeats.items():
+            repeated.add_metric([reason], count)
+        yield repeated
+        yield _counter("frames_made_by_node", "Frames made without a plan of their own", frames.made_by_node)
+        yield _quantiles("latency_seconds", "Latencies of the newest frames", "interval", frames.latency_ms)
+        yield _quantiles("pose_age_seconds", "From sample to photo", "camera", frames.age_ms)
+        yield from self._processes()
+        yield from self._sources()
+        yield _gauge("show_revision", "The running revision", control.desk.rev)
+        yield _gauge("alarms", "Alarms that stand", len(control.alarms))
+        yield _gauge("ws_clients", "WebSocket clients of events and previews", control.hub.clients + control.previews)
+        yield _counter("ws_dropped", "Event clients let go because they took nothing", control.hub.dropped)
+        yield _counter("osc_messages", "OSC control messages received", control.osc.messages)
+        refused = CounterMetricFamily("openvolume_osc_refused", "OSC control messages refused", labels=["reason"])
+        for reason, count in list(control.osc.refused.items()):
+            refused.add_metric([reason], count)
+        yield refused
+        ordered = GaugeMetricFamily("openvolume_action", "1 for the action that is ordered", labels=["action"])
+        ordered.add_metric([control.backend.action().action], 1)
+        yield ordered
+
+    def _processes(self) -> Iterator[Metric]:
+        backend = self._control.backend
+        rights = GaugeMetricFamily("openvolume_rt_class", "SCHED_FIFO priority, 0 without", labels=["process"])
+        up = GaugeMetricFamily("openvolume_up", "1 while a process runs and says so", labels=["process"])
+        conductor = backend.conductor
+        if conductor is not None:
+            rights.add_metric(["conductor"], conductor.rt_class)
+            up.add_metric(["conductor"], present.state_of(backend, conductor) == "running")
+            yield _counter("plans", "Frame plans published", conductor.plans)
+            yield _counter("slots_skipped", "Slots without a plan because the host stalled", conductor.slots_skipped)
+            yield _gauge("lead_seconds", "From latch to presentation", conductor.lead_ms * MS)
+        for name, status in sorted(backend.nodes.items()):
+            rights.add_metric([name], status.rt_class)
+            up.add_metric([name], present.state_of(backend, status) in ("running", "ready"))
+        yield rights
+        yield up
+        restarts = CounterMetricFamily("openvolume_process_restarts", "Restarts by the supervisor", labels=["process"])
+        if backend.supervisor is not None:
+            for name, child in sorted(backend.supervisor.children.items()):
+                restarts.add_metric([name], child.restarts)
+        yield restarts
+
+    def _sources(self) -> Iterator[Metric]:
+        conductor = self._control.backend.conductor
+        datagrams = CounterMetricFamily("openvolume_tracking_datagrams", "Datagrams received", labels=["source"])
+        refused = CounterMetricFamily(
+            "openvolume_tracking_refused", "Datagrams and samples not used", labels=["source", "reason"]
+        )
+        rate = GaugeMetricFamily("openvolume_tracking_rate_hertz", "Samples a second", labels=["source"])
+        for name, source in sorted(conductor.sources.items()) if conductor is not None else ():
+            datagrams.add_metric([name], source.datagrams)
+            rate.add_metric([name], source.rate_hz)
+            for reason, count in source.refused.items():
+                refused.add_metric([name, reason], count)
+        yield datagrams
+        yield refused
+        yield rate
+
+
+def _counter(name: str, about: str, value: float) -> Metric:
+    return CounterMetricFamily(f"openvolume_{name}", about, value=value)
+
+
+def _gauge(name: str, about: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"openvolume_{name}", about, value=value)
+
+
+def _quantiles(name: str, about: str, label: str, values: dict[str, Percentiles]) -> Metric:
+    family = GaugeMetricFamily(f"openvolume_{name}", about, labels=[label, "quantile"])
+    for key, found in sorted(values.items()):
+        for quantile, ms in (("0.5", found.p50), ("0.95", found.p95), ("0.99", found.p99), ("1", found.max)):
+            family.add_metric([key, quantile], ms * MS)
+    return family

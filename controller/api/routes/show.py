@@ -1,0 +1,186 @@
+"""What is on the walls: scenes, positions, line-up pictures, the show's own settings, actions, undo."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from controller.action import ACTIONS
+from controller.api import present
+from controller.api.http import (
+    Here,
+    answers,
+    change,
+    checked_rev,
+    known,
+    only,
+    read_object,
+    router,
+    send_json,
+    send_outcome,
+    takes,
+    who,
+)
+from controller.api.problems import problem
+from controller.api.schema import show_schema
+from controller.api.views import (
+    ActionView,
+    AddressView,
+    OutcomeView,
+    PatternView,
+    PositionView,
+    SceneView,
+    ShowView,
+)
+from controller.commands import Command
+from controller.errors import BadValue
+
+routes = router()
+_ID: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {"id": {"type": "string", "description": "Empty: the scene's origin."}},
+    "required": ["id"],
+    "additionalProperties": False,
+}
+_PATTERN: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "on": {"type": "boolean"},
+        "targets": {"type": "array", "items": {"type": "string"}, "description": "Walls and cameras; empty: all."},
+    },
+    "required": ["on"],
+    "additionalProperties": False,
+}
+_UNDO: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {"prefix": {"type": "string", "description": "Only changes at or under this address."}},
+    "additionalProperties": False,
+}
+
+
+@routes.get("/show", responses=answers(ShowView), tags=["show"])
+async def get_show(control: Here) -> Response:
+    """What holds for the whole show."""
+    return send_json(present.show(control.desk, control.backend))
+
+
+@routes.patch("/show", responses=answers(OutcomeView), openapi_extra=takes(show_schema()), tags=["show"])
+async def patch_show(request: Request, control: Here) -> Response:
+    """Change exposure, the outer picture, the scene or the position."""
+    checked_rev(request, control.desk.rev, "show")
+    names = {"outer_mode": "outer/mode", "outer_every_frames": "outer/every_frames", "eye_m": "outer/eye_m",
+             "scene": "scenes/active"}  # fmt: skip
+    body = await read_object(request)
+    only(body, "scene", "position", "exposure_ev", "outer_mode", "outer_every_frames", "eye_m")
+    changes = {names.get(name, name): value for name, value in body.items()}
+    # A scene brings its own position: one that is named with it comes after.
+    ordered = dict(sorted(changes.items(), key=lambda item: item[0] == "position"))
+    return send_outcome(await change(control, Command(ordered, who=who(request))))
+
+
+@routes.get("/scenes", responses=answers(SceneView, many=True), tags=["show"])
+async def get_scenes(control: Here) -> Response:
+    """Every scene by id."""
+    return send_json(present.scenes(control.desk), rev=control.desk.rev_of("scenes"))
+
+
+@routes.get("/scenes/{scene}", responses=answers(SceneView), tags=["show"])
+async def get_scene(control: Here, scene: str) -> Response:
+    """One scene."""
+    known(scene, control.desk.around.scenes, f"scenes/{scene}")
+    return send_json(present.scenes(control.desk)[scene])
+
+
+@routes.post("/scenes/{scene}/activate", responses=answers(OutcomeView), tags=["show"])
+async def activate_scene(request: Request, control: Here, scene: str) -> Response:
+    """Put a scene on the walls, at the position it opens with."""
+    known(scene, control.desk.around.scenes, f"scenes/{scene}")
+    return send_outcome(await change(control, Command({"scenes/active": scene}, who=who(request))))
+
+
+@routes.get("/positions", responses=answers(PositionView, many=True), tags=["show"])
+async def get_positions(control: Here) -> Response:
+    """Every named stage position by id."""
+    return send_json(present.positions(control.desk), rev=control.desk.rev_of("position"))
+
+
+@routes.get("/positions/{position}", responses=answers(PositionView), tags=["show"])
+async def get_position(control: Here, position: str) -> Response:
+    """One named stage position."""
+    known(position, control.desk.around.positions, f"positions/{position}")
+    return send_json(present.positions(control.desk)[position])
+
+
+@routes.post("/positions/{position}/activate", responses=answers(OutcomeView), tags=["show"])
+async def activate_position(request: Request, control: Here, position: str) -> Response:
+    """Put the stage at a position of the virtual world."""
+    known(position, control.desk.around.positions, f"positions/{position}")
+    return send_outcome(await change(control, Command({"position": position}, who=who(request))))
+
+
+@routes.put("/position", responses=answers(OutcomeView), openapi_extra=takes(_ID), tags=["show"])
+async def put_position(request: Request, control: Here) -> Response:
+    """The same, named in the body: `{"id": "hill"}`."""
+    body = await read_object(request)
+    only(body, "id")
+    return send_outcome(await change(control, Command({"position": body.get("id")}, who=who(request))))
+
+
+@routes.get("/patterns", responses=answers(PatternView, many=True), tags=["line-up"])
+async def get_patterns(control: Here) -> Response:
+    """Every line-up picture by kind."""
+    return send_json(present.patterns(control.desk), rev=control.desk.rev)
+
+
+@routes.get("/patterns/{pattern}", responses=answers(PatternView), tags=["line-up"])
+async def get_pattern(control: Here, pattern: str) -> Response:
+    """One line-up picture."""
+    known(pattern, control.desk.around.patterns, f"patterns/{pattern}")
+    return send_json(present.patterns(control.desk)[pattern])
+
+
+@routes.put("/patterns/{pattern}", responses=answers(OutcomeView), openapi_extra=takes(_PATTERN), tags=["line-up"])
+async def put_pattern(request: Request, control: Here, pattern: str) -> Response:
+    """Switch a line-up picture: `{"on": true, "targets": ["main"]}`."""
+    known(pattern, control.desk.around.patterns, f"patterns/{pattern}")
+    body = await read_object(request)
+    only(body, "on", "targets")
+    on, targets = body.get("on"), body.get("targets", [])
+    if not isinstance(on, bool) or not isinstance(targets, list):
+        raise problem(BadValue, f"patterns/{pattern}", "needs `on`, true or false", value=on, mend='{"on": true}')
+    value: object = (targets or True) if on else False
+    return send_outcome(await change(control, Command({f"patterns/{pattern}": value}, who=who(request))))
+
+
+@routes.get("/action", responses=answers(ActionView), tags=["action"])
+async def get_action(control: Here) -> Response:
+    """BLACK, HOLD, SAFE, WORK or none, and which nodes obey it."""
+    return send_json(present.action(control.backend))
+
+
+@routes.post("/actions/{action}", responses=answers(ActionView), tags=["action"])
+async def order_action(control: Here, action: str) -> Response:
+    """Order black, hold, safe or work on every wall; none gives the walls back to the show."""
+    name = ACTIONS[ACTIONS.index(known(action, ACTIONS, f"actions/{action}"))]
+    control.order(name)
+    return send_json(present.action(control.backend))
+
+
+@routes.post("/undo", responses=answers(OutcomeView), openapi_extra=takes(_UNDO, required=False), tags=["show"])
+async def undo(request: Request, control: Here) -> Response:
+    """Take back the newest change that was not taken back yet, anywhere or under an address."""
+    body = await read_object(request, optional=True)
+    only(body, "prefix")
+    prefix = body.get("prefix", "")
+    if not isinstance(prefix, str):
+        raise problem(BadValue, "prefix", "an address", value=prefix, mend='for example "cameras/a"')
+    return send_outcome(await control.desk.undo(prefix.strip("/"), who=who(request)))
+
+
+@routes.get("/addresses", tags=["show"], responses=answers("Addresses"))
+async def get_addresses(control: Here) -> Response:
+    """Everything that can be changed while the show runs; the same paths are OSC addresses."""
+    addresses: list[AddressView] = present.addresses(control.desk)
+    return send_json({"addresses": addresses}, rev=control.desk.rev_of("config"))

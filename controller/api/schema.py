@@ -1,0 +1,123 @@
+"""The API told in OpenAPI: resources from their structs, what can be written from the table of addresses."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from controller.api import views
+from controller.api.events import Envelope
+from controller.api.problems import ProblemDocument
+from controller.commands import ADDRESSES
+from controller.messages import Alarm
+from controller.show import Nudge
+
+NUDGE_FIELDS: Final = Nudge.__struct_fields__
+_REF: Final = "#/components/schemas/{name}"
+TAGS: Final = {
+    "running": "How it runs",
+    "room": "Walls, canvases, processors",
+    "cameras": "Tracked cameras and what they see",
+    "sources": "Tracking in, and its line-up",
+    "show": "What is on the walls",
+    "line-up": "Pictures to line up with",
+    "action": "BLACK, HOLD, SAFE, WORK",
+    "config": "The whole configuration and its history",
+}
+DESCRIPTION: Final = """\
+The control plane of an LED volume. Every object carries `rev`, sent as ETag. PATCH is a merge patch; continuous
+parameters are last-writer-wins, structural writes need If-Match (428 without, 412 when stale). Errors are RFC 9457
+problem documents with `code`, `path`, `value` and `mend`. Live values: WebSocket `/api/v1/events`
+(`?topics=camera,frames&last_seq=n`); pictures: WebSocket `/api/v1/previews?of=cameras/a/photo`, which sends the newest
+one for each text message `next`."""
+
+
+def patch_schema(collection: str) -> dict[str, Any]:
+    """The merge patch an object of a collection takes: fields of its addresses, those one deeper nested."""
+    properties: dict[str, Any] = {}
+    for address in ADDRESSES:
+        if address.collection != collection:
+            continue
+        *outer, name = address.pattern.split("/")[2:]
+        level = properties
+        for part in outer:
+            nested = level.setdefault(part, {"type": "object", "additionalProperties": False, "properties": {}})
+            level = nested["properties"]
+        level[name] = {**_value(address.kind, address.pattern), "description": address.about}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def show_schema() -> dict[str, Any]:
+    """The merge patch of the show itself."""
+    names = {"scenes/active": "scene", "outer/mode": "outer_mode", "outer/every_frames": "outer_every_frames",
+             "outer/eye_m": "eye_m"}  # fmt: skip
+    properties = {
+        names.get(address.pattern, address.pattern): {**_value(address.kind, ""), "description": address.about}
+        for address in ADDRESSES
+        if not address.collection
+    }
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def steps_schema() -> dict[str, Any]:
+    """Steps that are added to a nudge."""
+    properties = {name: {"type": "number"} for name in NUDGE_FIELDS}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def zero_schema() -> dict[str, Any]:
+    """Where a camera stands when zero is set."""
+    numbers = {name: {"type": "number"} for name in NUDGE_FIELDS}
+    what = {"type": "string", "enum": ["all", "position", "heading"], "default": "all"}
+    return {"type": "object", "additionalProperties": False, "properties": {"what": what, **numbers}}
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """The whole document; made once."""
+    if app.openapi_schema is not None:
+        return app.openapi_schema
+    document = get_openapi(
+        title="OpenVolume",
+        version=app.version,
+        openapi_version="3.1.0",
+        description=DESCRIPTION,
+        routes=app.routes,
+        tags=[{"name": name, "description": about} for name, about in TAGS.items()],
+    )
+    kinds = [kind for kind in vars(views).values() if isinstance(kind, type) and issubclass(kind, views.View)]
+    _, components = msgspec.json.schema_components(
+        [*(kind for kind in kinds if kind is not views.View), Alarm, ProblemDocument, Envelope], ref_template=_REF
+    )
+    array = {"type": "array"}
+    components["Addresses"] = _wrapped("addresses", {**array, "items": {"$ref": _REF.format(name="AddressView")}})
+    components["Records"] = _wrapped("records", {**array, "items": {"$ref": _REF.format(name="RecordView")}})
+    components["Revisions"] = _wrapped("revisions", {**array, "items": {"$ref": _REF.format(name="RevisionView")}})
+    components["StageDocument"] = {
+        "type": "object",
+        "required": ["name", "rate", "walls", "canvases", "cabinets", "meshes", "cameras", "processors"],
+        "description": "The compiled stage: enough to build the walls again without OpenVolume.",
+    }
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for gone in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(gone, None)
+    schemas.update(sorted(components.items()))
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            # Faults in parameters are answered like every other one.
+            operation["responses"].pop("422", None)
+    app.openapi_schema = document
+    return document
+
+
+def _wrapped(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": [name], "properties": {name: schema}}
+
+
+def _value(kind: Any, pattern: str) -> dict[str, Any]:
+    schema = dict(msgspec.json.schema(kind))
+    if pattern.endswith("/overscan_deg"):
+        return {"anyOf": [schema, {"type": "number", "minimum": 0, "maximum": 80}]}
+    return schema

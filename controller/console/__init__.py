@@ -1,0 +1,1 @@
+"""The files of the page: hand-written, served as they are."""

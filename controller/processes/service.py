@@ -1,0 +1,147 @@
+"""The service's process: `python -P -m controller.processes.service RUN_DIR --fd N`. HTTP, WebSocket, OSC; no GL.
+
+It is the only writer of the show's state. Its listening socket is inherited, so that it outlives restarts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import uvicorn
+
+from controller.api.app import create_app
+from controller.api.control import Control
+from controller.config import OscConfig
+from controller.messages import Alarm
+from controller.osc import Hands, OscControl
+from controller.rundir import RunDir, replace_file
+from runtime.clock import NS_PER_S, SystemClock
+from runtime.log import set_up_logging
+from runtime.role import BEAT_NS, Beat, EndSignal
+from stage.errors import OpenVolumeError
+
+log = logging.getLogger(__name__)
+
+SWITCH_S = 0.0005
+"""Threads that encode pictures or compile a stage give the loop its turn at least this often."""
+
+
+async def serve(run: RunDir, listener: socket.socket, *, state: Path | None, end: EndSignal) -> None:
+    """Serve until the process is to end."""
+    clock = SystemClock()
+    beat = Beat(run.path, "service")
+    beat.touch(clock.now_ns())
+    control = Control(run, clock=clock, state=state)
+    server = _Server(
+        uvicorn.Config(
+            create_app(control),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            ws_max_size=1 << 16,
+            ws_max_queue=4,
+            ws_ping_interval=5.0,
+            ws_ping_timeout=5.0,
+            limit_concurrency=512,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=2,
+        )
+    )
+
+    async def until_asked() -> None:
+        while not end.asked and not server.should_exit:
+            beat.touch(clock.now_ns())
+            await asyncio.sleep(BEAT_NS / NS_PER_S)
+        server.should_exit = True
+
+    ending = asyncio.create_task(until_asked())
+    try:
+        async with osc_control(control, control.desk.loaded.config.control.osc) as osc_port:
+            host, port = listener.getsockname()[:2]
+            told = {"host": host, "port": port, "osc_port": osc_port, "pid": os.getpid()}
+            replace_file(run.service_address, json.dumps(told).encode())
+            await server.serve(sockets=[listener])
+    finally:
+        server.should_exit = True
+        await ending
+        beat.close()
+
+
+@contextlib.asynccontextmanager
+async def osc_control(control: Control, config: OscConfig | None) -> AsyncIterator[int | None]:
+    """Listen to OSC control as configured; the port, or None without. A port in use is an alarm, not the end."""
+    if config is None:
+        yield None
+        return
+    hands = Hands(
+        submit=control.desk.submit,
+        undo=lambda prefix, who: control.desk.undo(prefix, who=who),
+        zero=lambda source, who: control.zero(source, {}, who=who),
+        order=control.order,
+    )
+    try:
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: OscControl(hands, control.osc, clock=control.clock), local_addr=(config.host, config.port)
+        )
+    except OSError as error:
+        where = f"{config.host}:{config.port}"
+        log.error("no OSC control: %s: %s", where, error.strerror)
+        control.own_alarms["osc"] = Alarm(
+            "controller.osc_port",
+            "control/osc/port",
+            f"OSC control does not listen: {where}: {error.strerror}",
+            "warning",
+            "end the program that holds the port, or give another one",
+            control.clock.now_ns(),
+        )
+        yield None
+        return
+    try:
+        yield transport.get_extra_info("sockname")[1]
+    finally:
+        transport.close()
+
+
+class _Server(uvicorn.Server):
+    """Without uvicorn's signal handlers: the supervisor ends it, and Ctrl-C is not meant for it."""
+
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+        return contextlib.nullcontext()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the service until it is asked to end. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="service")
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--fd", type=int, required=True, help="the listening socket, inherited")
+    parser.add_argument("--state", type=Path, help="folder of the show's database; default: by the show's name")
+    given = parser.parse_args(arguments)
+    run = RunDir(given.run_dir)
+    set_up_logging("service", run.run)
+    sys.setswitchinterval(SWITCH_S)
+    listener = socket.socket(fileno=given.fd)
+    listener.setblocking(False)
+    try:
+        import uvloop
+
+        with EndSignal() as end, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(run, listener, state=given.state, end=end))
+    except OpenVolumeError as error:
+        for problem in error.problems:
+            log.error("%s", problem)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
