@@ -115,7 +115,7 @@ class PatternPass:
             axes = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
             edge = frame = (0.0, 0.0, 0.0, 0.0)
         light = min(pattern.nits, surface.colour.encoding.peak_nits) / 100.0
-        for index, (buffers, drawn) in enumerate(zip(surface.parts, items, strict=True)):
+        for buffers, drawn in zip(surface.parts, items, strict=True):
             part = buffers.part
             zeros = np.zeros(part.items, dtype=np.int64)
             buffers.group(zeros, zeros, drawn)
@@ -134,7 +134,6 @@ class PatternPass:
             clip_planes(self._ctx, on=program.mesh)
             for _, _, first, count in buffers.groups:
                 buffers.array(self._ctx, program.program).render(moderngl.TRIANGLES, vertices=count, first=first)
-            surface.masks[index] = zeros
         clip_planes(self._ctx, on=False)
 
     def _program(self, mesh: bool, transfer: int) -> Program:

@@ -79,9 +79,10 @@ class CanvasColour:
         low, high = code_range(self.encoding)
         block = np.zeros((7, 4), dtype=np.float32)
         block[:3, :3] = self._target_from_light() * (NITS_PER_UNIT / PQ_NITS)
-        block[3] = self.roll.knee, self.roll.reach, self.roll.slope, self.roll.square
-        block[4, :3] = self.roll.cube, self.roll.peak, (PQ_NITS / self.encoding.peak_nits) ** 0.25
-        block[5] = low, high - low, (1 << self.encoding.bits) - 1, float(self.dither)
+        roll = self.roll
+        block[3] = roll.knee, 0.0, roll.slope, roll.square
+        block[4] = roll.cube, roll.knee + roll.reach, (PQ_NITS / self.encoding.peak_nits) ** 0.25, roll.peak
+        block[5] = low, high - low, 1.0 / ((1 << self.encoding.bits) - 1), float(self.dither)
         block[6] = np.array([seed * 29 % 64, seed * 41 % 64, 0, 0], dtype=np.int32).view(np.float32)
         return block.tobytes()
 

@@ -70,13 +70,21 @@ def void_and_cluster(side: int, *, seed: int, sigma: float = 1.9) -> NDArray[np.
     return ranks.reshape(side, side)
 
 
-def triangular_noise() -> NDArray[np.float32]:
-    """Triangular blue noise, [64, 64, 3] float32, each channel in (-1, 1): one code of dither either way."""
+def noise_bytes() -> NDArray[np.uint8]:
+    """Triangular blue noise as the shaders read it, [64, 64, 4] uint8: 255 levels, symmetric about 127.5; alpha 255."""
     with resources.files("renderer.colour").joinpath(_FILE).open("rb") as file:
         ranks = np.load(file, allow_pickle=False)
     even = (ranks.astype(np.float64) + 0.5) / ranks[0].size * 2.0 - 1.0
     wide = np.sign(even) * (1.0 - np.sqrt(1.0 - np.abs(even)))
-    return np.asarray(np.moveaxis(wide, 0, -1), dtype=np.float32)
+    out = np.full((SIDE_PX, SIDE_PX, 4), 255, dtype=np.uint8)
+    # Never 0 or 255: the noise stays below one whole code.
+    out[..., :3] = np.moveaxis(np.clip(np.round((wide + 1.0) * 127.5), 1, 254), 0, -1)
+    return out
+
+
+def triangular_noise() -> NDArray[np.float64]:
+    """Triangular blue noise, [64, 64, 3], each channel in (-1, 1): one code of dither either way."""
+    return noise_bytes()[..., :3] / 127.5 - 1.0
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class InnerPicture:
 
     camera: PlanCamera
     view: View
-    texture: moderngl.Texture | None
+    texture: moderngl.Texture
 
     @property
     def sharpness(self) -> float:

@@ -70,6 +70,18 @@ class View:
         )
         return np.asarray(~out)
 
+    def covers(self, points_m: Array, *, feather_deg: float) -> NDArray[np.bool_]:
+        """Whether hulls, [k, c, 3] stage points, lie wholly where a feather of `feather_deg` has reached full, [k]."""
+        left, bottom, right, top = np.arctan(self.sampled_edge)
+        inset = np.radians(feather_deg) + 1e-6  # the shader counts in float32
+        sides = np.array([left + inset, bottom + inset, right - inset, top - inset])
+        if sides[0] >= sides[2] or sides[1] >= sides[3]:
+            return np.zeros(len(points_m), dtype=bool)
+        left, bottom, right, top = np.tan(sides)
+        x, y, z = np.moveaxis(self.coordinates(points_m), -1, 0)
+        inside = (z > 0.0) & (x >= left * z) & (x <= right * z) & (y >= bottom * z) & (y <= top * z)
+        return np.asarray(inside.all(axis=1))
+
     def texels_per_pixel(self, points_m: Array, across_m: Array, along_m: Array) -> Array:
         """Texels that one canvas pixel spans along the finer of its two sides, [k], at stage points, [k, 3].
 

@@ -1,7 +1,8 @@
 """The wall pass: canvas meshes drawn in canvas space, each LED looking up what it must show.
 
-Items of wall are grouped by the outer face that serves them and the inner frusta that may reach them; each group is
-one draw with a program for exactly that many inner pictures, so cabinets outside every frustum cost one lookup. While
+Items of wall are grouped by their base picture and the inner frusta that may reach them above it; each group is one
+draw with a program for exactly that many inner pictures. The base is the outer face that serves the item, or the
+uppermost inner frustum that covers all of it: only cabinets an inner's edge crosses cost more than one lookup. While
 the outer picture rests, only items an inner frustum reaches, or has just left, are drawn again.
 """
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from renderer.canvas_mesh import CanvasMesh, Part
 from renderer.colour.encode import TRANSFER_NUMBER, CanvasColour
 from renderer.colour.fits import glsl_defines
-from renderer.colour.noise import triangular_noise
+from renderer.colour.noise import noise_bytes
 from renderer.device import Device
 from renderer.passes.inner import InnerPicture
 from renderer.passes.outer import OuterPass
@@ -28,12 +29,15 @@ from stage.plan import PlanCamera
 Output = Literal["canvas", "light", "data", "coverage"]
 OUTPUT_NUMBER: Final[dict[Output, int]] = {"canvas": 0, "light": 1, "data": 2, "coverage": 3}
 
-_OUTER_UNIT, _INNER_UNIT = 0, 1
+_BASE_UNIT, _INNER_UNIT = 0, 1
 NOISE_UNIT: Final = 15
 MAX_INNERS: Final = 12
 """Inner pictures on one item; texture units set the limit."""
 RGB10_A2: Final = 0x8059
 _CLIP_DISTANCE0: Final = 0x3000
+_INNER_BASE: Final = 6
+"""Base numbers: 0..5 faces of the outer cube, from here on inner pictures."""
+_BASES: Final = 32
 
 
 @dataclass(slots=True)
@@ -48,7 +52,7 @@ class PartBuffers:
     arrays: dict[int, moderngl.VertexArray] = field(default_factory=dict)
     group_key: bytes = b""
     groups: list[tuple[int, int, int, int]] = field(default_factory=list)
-    """(face, mask of inner pictures, first index, indices)"""
+    """(base, mask of the inner pictures above it, first index, indices)"""
 
     @classmethod
     def create(cls, ctx: moderngl.Context, part: Part) -> PartBuffers:
@@ -82,9 +86,9 @@ class PartBuffers:
             array = self.arrays[program.glo] = ctx.vertex_array(program, content, self.index, index_element_size=4)
         return array
 
-    def group(self, face: NDArray[np.int64], mask: NDArray[np.int64], drawn: NDArray[np.bool_]) -> None:
-        """Sort the triangles of `drawn` items, [k], into runs of equal face and mask."""
-        key = np.where(drawn, mask * 8 + face, -1)
+    def group(self, base: NDArray[np.int64], mask: NDArray[np.int64], drawn: NDArray[np.bool_]) -> None:
+        """Sort the triangles of `drawn` items, [k], into runs of equal base and mask."""
+        key = np.where(drawn, mask * _BASES + base, -1)
         data = key.tobytes()
         if data == self.group_key:
             return
@@ -95,7 +99,7 @@ class PartBuffers:
         starts = np.flatnonzero(np.diff(of_triangle, prepend=-2))
         ends = np.append(starts[1:], len(order))
         self.groups = [
-            (int(of_triangle[a]) % 8, int(of_triangle[a]) // 8, int(a) * 3, int(b - a) * 3)
+            (int(of_triangle[a]) % _BASES, int(of_triangle[a]) // _BASES, int(a) * 3, int(b - a) * 3)
             for a, b in zip(starts, ends, strict=True)
             if of_triangle[a] >= 0
         ]
@@ -125,7 +129,8 @@ class Surface:
         self.seed = 0
         self.rest_key: object = None
         """What everything outside the inner frusta was drawn from; None when it must be drawn again."""
-        self.masks: list[NDArray[np.int64]] = [np.zeros(part.items, dtype=np.int64) for part in mesh.parts]
+        self.reached: list[NDArray[np.bool_]] = [np.zeros(part.items, dtype=bool) for part in mesh.parts]
+        """Items, [k] by part, that inner frusta reached in the picture held."""
         self._floats: moderngl.Framebuffer | None = None
         code = colour.black() / ((1 << colour.encoding.bits) - 1)
         self.framebuffer.clear(code, code, code, 1.0)
@@ -164,9 +169,11 @@ class Surface:
 @dataclass(frozen=True, slots=True)
 class Reach:
     """Where an inner frustum may show: per canvas and part, items [k] on the camera's walls, turned to the pupil and
-    inside the picture; and the largest number of texels one canvas pixel spans there."""
+    inside the picture; those of them it covers wholly (`solid`, alpha 1 everywhere); and the largest number of texels
+    one canvas pixel spans there."""
 
     items: dict[str, tuple[NDArray[np.bool_], ...]]
+    solid: dict[str, tuple[NDArray[np.bool_], ...]]
     texels_per_pixel: float
 
     @property
@@ -178,9 +185,9 @@ class Reach:
 def reach_of(meshes: dict[str, CanvasMesh], camera: PlanCamera, view: View) -> Reach:
     """Where the inner frustum of a camera may show."""
     most = 0.0
-    items = {}
+    items, solid = {}, {}
     for name, mesh in meshes.items():
-        parts = []
+        parts, whole = [], []
         for part in mesh.parts:
             on = np.array([wall in camera.walls for wall in part.walls], dtype=bool)[part.wall]
             if part.kind == "cabinets":
@@ -189,8 +196,12 @@ def reach_of(meshes: dict[str, CanvasMesh], camera: PlanCamera, view: View) -> R
             spans = view.texels_per_pixel(part.points_m[on].mean(axis=1), part.across_m[on], part.along_m[on])
             most = max(most, float(spans.max(initial=0.0)))
             parts.append(on)
-        items[name] = tuple(parts)
-    return Reach(items, most)
+            # Facing differs within a mesh item, so those are never taken for covered.
+            covered = on.copy() if part.kind == "cabinets" else np.zeros_like(on)
+            covered[covered] = view.covers(part.points_m[covered], feather_deg=camera.soft_edge_deg)
+            whole.append(covered)
+        items[name], solid[name] = tuple(parts), tuple(whole)
+    return Reach(items, solid, most)
 
 
 class Program:
@@ -230,7 +241,7 @@ class WallPass:
     def __init__(self, device: Device) -> None:
         self._ctx = device.ctx
         self._programs: dict[tuple[int, bool, int, int], Program] = {}
-        self._noise = device.ctx.texture((64, 64), 3, triangular_noise().tobytes(), dtype="f4")
+        self._noise = device.ctx.texture((64, 64), 4, noise_bytes().tobytes())
         self._noise.filter = (moderngl.NEAREST, moderngl.NEAREST)
 
     def prepare(self, surface: Surface, inners: int) -> None:
@@ -269,24 +280,35 @@ class WallPass:
         canvas = surface.mesh.canvas.id
         for index, buffers in enumerate(surface.parts):
             part = buffers.part
+            base = outer.layout.face[canvas][index].copy()
             mask = np.zeros(part.items, dtype=np.int64)
+            reached = np.zeros(part.items, dtype=bool)
             for bit, (_, reach) in enumerate(inners):
-                mask |= reach.items[canvas][index].astype(np.int64) << bit
+                on, solid = reach.items[canvas][index], reach.solid[canvas][index]
+                reached |= on
+                mask |= on.astype(np.int64) << bit
+                if output != "coverage":  # which tells of the covered ones too
+                    base[solid], mask[solid] = _INNER_BASE + bit, 0
             drawn = np.ones(part.items, dtype=bool)
             if resting:
-                drawn = (mask | surface.masks[index]) != 0
+                drawn = reached | surface.reached[index]
             if output == "canvas":
-                surface.masks[index] = mask
-            buffers.group(outer.layout.face[canvas][index], mask, drawn)
-            for face, bits, first, count in buffers.groups:
+                surface.reached[index] = reached
+            buffers.group(base, mask, drawn)
+            for number_of_base, bits, first, count in buffers.groups:
                 chosen = [picture for bit, (picture, _) in enumerate(inners) if bits >> bit & 1]
                 program = self._program(
                     len(chosen), part.kind == "mesh", number, TRANSFER_NUMBER[surface.colour.encoding.transfer]
                 )
-                self._set(program, surface, outer, face, chosen, outer_gain)
+                if number_of_base < _INNER_BASE:
+                    view, texture, gain = outer.layout.views[number_of_base], outer.texture(number_of_base), outer_gain
+                else:
+                    under, _ = inners[number_of_base - _INNER_BASE]
+                    view, texture, gain = under.view, under.texture, 1.0
+                self._set(program, surface, view, texture, gain, chosen)
                 if output == "coverage":
-                    slots = [bit for bit in range(len(inners)) if bits >> bit & 1]
-                    program.write("inner_slot", np.array(slots, dtype=np.int32))
+                    slots = np.eye(MAX_INNERS, 4, dtype=np.float32)
+                    program.write("inner_slot", slots[[bit for bit in range(len(inners)) if bits >> bit & 1]])
                 clip_planes(ctx, on=program.mesh)
                 buffers.array(ctx, program.program).render(moderngl.TRIANGLES, vertices=count, first=first)
         clip_planes(ctx, on=False)
@@ -295,23 +317,21 @@ class WallPass:
         self,
         program: Program,
         surface: Surface,
-        outer: OuterPass,
-        face: int,
+        base: View,
+        texture: moderngl.Texture,
+        gain: float,
         inners: list[InnerPicture],
-        outer_gain: float,
     ) -> None:
-        view = outer.layout.views[face]
-        outer.texture(face).use(_OUTER_UNIT)
+        texture.use(_BASE_UNIT)
         write = program.write
         origin = surface.mesh.origin_m
         write("canvas_px", np.array(surface.size, dtype=np.float32))
-        write("outer_offset", float32(origin - view.point_m))
-        write("outer_view", float32(view.axes.T))
-        write("outer_uv", float32(view.uv))
-        write("gains", float32((outer_gain, 1.0)))
+        write("base_offset", float32(origin - base.point_m))
+        write("base_view", float32(base.axes.T))
+        write("base_uv", float32(base.uv))
+        write("base_gain", float32(gain))
         if inners:
             for unit, picture in enumerate(inners, _INNER_UNIT):
-                assert picture.texture is not None
                 picture.texture.use(unit)
             write("inner_offset", float32([origin - picture.view.point_m for picture in inners]))
             write("inner_view", float32([picture.view.axes.T for picture in inners]))
@@ -331,7 +351,7 @@ class WallPass:
                 source("wall/wall.frag", {**shape, "OUTPUT": output, "TRANSFER": key[3], **curves}),
                 mesh,
             )
-            program.write("outer", np.int32(_OUTER_UNIT))
+            program.write("base", np.int32(_BASE_UNIT))
             program.write("inner", np.arange(_INNER_UNIT, _INNER_UNIT + inners, dtype=np.int32))
         return program
 

@@ -1,4 +1,4 @@
-"""Hand-built stages, plans and analytic worlds for the tests of the wall. Nothing here comes from the config compiler."""
+"""Hand-built stages, plans and analytic worlds for the tests of the wall; nothing comes from the config compiler."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SDR = Encoding("gamma24", 500.0, 8, "rec709")
 
 
 def flat_corners(centre: Any, width_m: float, height_m: float, *, yaw_deg: float = 0.0) -> Array:
-    """Corners (lower left, lower right, upper left, upper right) of an upright panel whose lit side faces -Y, turned."""
+    """Corners (lower left, lower right, upper left, upper right) of an upright panel lit towards -Y, turned by yaw."""
     a = np.radians(yaw_deg)
     right = np.array([np.cos(a), np.sin(a), 0.0]) * width_m / 2
     up = np.array([0.0, 0.0, height_m / 2])
@@ -169,7 +169,8 @@ class ShaderWorld:
             fragment_shader=f"""#version 450
             in vec2 ndc; out vec4 colour; uniform mat3 stage_from_view; uniform vec4 side; uniform vec3 eye;
             {body}
-            void main(){{ vec3 v = vec3((ndc + side.zw) * side.xy, -1.0); colour = world(stage_from_view * v, eye); }}""",
+            void main(){{ vec3 v = vec3((ndc + side.zw) * side.xy, -1.0);
+              colour = world(stage_from_view * v, eye); }}""",
         )
         self.array = ctx.vertex_array(self.program, [])
         self.ctx = ctx

@@ -83,7 +83,7 @@ def test_cut_mesh_triangles_stay_on_the_same_plane_and_pixels(wallkit: ModuleTyp
     # The tile maps wall px (x, y) to stage (x/50 - 1, 4, 2 - y/50), and to canvas pixels 1:1 at (10, 20).
     assert np.allclose(positions[:, 0], part.wall_px[:, 0] / 50 - 1, atol=3e-6)
     assert np.allclose(positions[:, 2], 2 - part.wall_px[:, 1] / 50, atol=3e-6)
-    assert np.allclose(part.pixel, (*part.wall_px, 10 - 30, 20 - 40), atol=1e-4)
+    assert np.allclose(part.pixel, part.wall_px + np.array([10 - 30, 20 - 40]), atol=1e-4)
     sides = np.linalg.norm(np.diff(positions[part.triangles][:, [0, 1, 2, 0]], axis=1), axis=2)
     assert sides.max() <= ITEM_M + 1e-6
 

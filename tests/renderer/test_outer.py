@@ -1,4 +1,4 @@
-"""The outer pass: the faces the walls need, nothing more; live, every k-th frame and frozen by the plan's word alone."""
+"""The outer pass: the faces the walls need and no more; live, every k-th frame and frozen by the plan's word."""
 
 from __future__ import annotations
 

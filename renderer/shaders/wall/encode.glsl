@@ -4,9 +4,9 @@
 
 layout(std140, binding = 0) uniform Canvas {
     vec4 primaries[3];   // rows of (canvas RGB from AP1) / 100: light as a share of 10,000 nits
-    vec4 roll;           // knee, reach, slope, square
-    vec4 roll_end;       // cube, peak, fourth root of 10,000 nits over the peak, 0
-    vec4 codes;          // code of signal 0, codes from signal 0 to 1, highest code, dither strength
+    vec4 roll;           // knee, 0, slope, square
+    vec4 roll_end;       // cube, PQ where the roll-off ends, fourth root of 10,000 nits over the peak, PQ of the peak
+    vec4 codes;          // code of signal 0, codes from signal 0 to 1, 1 / highest code, dither strength
     ivec4 noise_at;      // offset into the noise
 };
 
@@ -26,10 +26,12 @@ vec3 root_from_pq(vec3 e) {
 
 vec3 signal_of(vec3 light) {
     vec3 y = vec3(dot(primaries[0].rgb, light), dot(primaries[1].rgb, light), dot(primaries[2].rgb, light));
-    vec3 root = sqrt(sqrt(clamp(y, 0.0, 1.0)));
+    // Above 10,000 nits the fit goes on rising, so the roll-off's end clips it: no clamp is needed here.
+    vec3 root = sqrt(sqrt(max(y, 0.0)));
     vec3 pq = pq_from_root(root);
-    vec3 d = clamp(pq - roll.x, 0.0, roll.y);
-    vec3 bent = min(min(pq, roll.x + roll.y) + d * (roll.z + d * (roll.w + d * roll_end.x)), roll_end.y);
+    vec3 bent = min(pq, roll_end.y);
+    vec3 d = max(bent - roll.x, 0.0);
+    bent += d * (roll.z + d * (roll.w + d * roll_end.x));
 #if TRANSFER == 0
     return bent;
 #else
@@ -49,12 +51,11 @@ vec3 signal_of(vec3 light) {
 vec4 quantised(vec3 signal) {
     vec3 code = signal * codes.y + codes.x;
     // Triangular noise of one code either way; within half a code of an end, where it would be cut on one side, the
-    // same noise made uniform: black stays black, and the mean stays true.
-    vec3 wide = texelFetch(noise, (ivec2(gl_FragCoord.xy) + noise_at.xy) & 63, 0).rgb * codes.w;
+    // same noise made uniform: black stays black, the mean stays true, and no sum leaves the range.
+    vec3 wide = texelFetch(noise, (ivec2(gl_FragCoord.xy) + noise_at.xy) & 63, 0).rgb * (2.0 * codes.w) - codes.w;
     vec3 even = wide * (1.0 - 0.5 * abs(wide));
     vec3 room = min(code - codes.x, codes.x + codes.y - code);
-    vec3 whole = floor(code + mix(wide, even, lessThan(room, vec3(0.5))) + 0.5);
-    return vec4(clamp(whole, codes.x, codes.x + codes.y) / codes.z, 1.0);
+    return vec4(floor(code + mix(wide, even, lessThan(room, vec3(0.5))) + 0.5) * codes.z, 1.0);
 }
 
 vec4 encoded(vec3 light) {

@@ -104,7 +104,7 @@ void main() {
     } else if (kind == 5) {                            // ramp: white, red, green, blue, even steps of PQ up to the peak
         float share = wall_at.x / wall_extent.x;
         int band = int(4.0 * wall_at.y / wall_extent.y);
-        float e = pow(share * roll_end.y, 32.0 / 2523.0);
+        float e = pow(share * roll_end.w, 32.0 / 2523.0);
         float y = pow(max(e - 0.8359375, 0.0) / (18.8515625 - 18.6875 * e), 16384.0 / 2610.0);
         light = 100.0 * y * (band == 0 ? vec3(1.0) : vec3(band == 1, band == 2, band == 3));
     }

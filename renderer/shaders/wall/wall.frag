@@ -1,16 +1,17 @@
 #version 450
-// What an LED shows, bottom to top, in linear light: the outer picture, then the inner frusta by rank; then the codes.
+// What an LED shows, bottom to top, in linear light: the base picture (outer, or an inner that covers the whole item),
+// then the inner frusta above it by rank; then the codes.
 // Defines: INNERS, MESH, OUTPUT (0 codes, 1 light, 2 data, 3 coverage), TRANSFER.
 
-const vec4 LARGEST = vec4(65504.0);
+const vec3 LARGEST = vec3(65504.0);
 // Smaller copies take over from two texels an LED on. Without it they would be mixed in from one texel on, where their
 // coarse grid bends the picture by a hundredth of an LED.
 const float MIP_BIAS = -1.0;
 
-uniform sampler2D outer;
-uniform vec4 outer_uv;            // scale, offset of the outer face's picture
-uniform vec2 gains;               // outer, inner: light gain of the pictures
-noperspective in vec3 outer_at;
+uniform sampler2D base;
+uniform vec4 base_uv;             // scale, offset of the base picture
+uniform float base_gain;
+noperspective in vec3 base_at;
 
 #if INNERS > 0
 uniform sampler2D inner[INNERS];
@@ -24,7 +25,7 @@ noperspective in float facing[INNERS];
 #endif
 
 #if OUTPUT == 3 && INNERS > 0
-uniform int inner_slot[INNERS];   // which channel its alpha goes to
+uniform vec4 inner_slot[INNERS];  // 1 in the channel its alpha goes to
 #endif
 
 out vec4 colour;
@@ -44,12 +45,22 @@ float cover(vec2 t, vec4 edge, float sharp) {
 }
 #endif
 
+#if OUTPUT == 2
+#define LAYER vec4
+#define TAKE(picture) (picture)
+#else
+// Half floats may hold an infinity, and 0 * infinity is not 0.
+#define LAYER vec3
+#define TAKE(picture) min((picture).rgb, LARGEST)
+#endif
+
 void main() {
-    vec4 layer = vec4(0.0);
-#if OUTPUT != 3
-    layer = texture(outer, outer_at.xy / outer_at.z * outer_uv.xy + outer_uv.zw, MIP_BIAS);
+#if OUTPUT == 3
+    vec4 covered = vec4(0.0);
+#else
+    LAYER layer = TAKE(texture(base, base_at.xy / base_at.z * base_uv.xy + base_uv.zw, MIP_BIAS));
 #if OUTPUT != 2
-    layer = min(layer, LARGEST) * gains.x;
+    layer *= base_gain;
 #endif
 #endif
 #if INNERS > 0
@@ -61,21 +72,19 @@ void main() {
         alpha = facing[i] > 0.0 ? alpha : 0.0;
 #endif
 #if OUTPUT == 3
-        layer = max(layer, vec4(equal(ivec4(inner_slot[i]), ivec4(0, 1, 2, 3))) * alpha);
+        covered = max(covered, inner_slot[i] * alpha);
 #else
-        vec4 picture = texture(inner[i], t * inner_uv[i].xy + inner_uv[i].zw, MIP_BIAS);
-#if OUTPUT != 2
-        picture = min(picture, LARGEST) * gains.y;  // half floats may hold an infinity, and 0 * infinity is not 0
-#endif
-        layer = mix(layer, picture, alpha);
+        layer = mix(layer, TAKE(texture(inner[i], t * inner_uv[i].xy + inner_uv[i].zw, MIP_BIAS)), alpha);
 #endif
     }
 #endif
 #if OUTPUT == 0
-    colour = encoded(layer.rgb);
+    colour = encoded(layer);
 #elif OUTPUT == 1
-    colour = vec4(layer.rgb, 1.0);
-#else
+    colour = vec4(layer, 1.0);
+#elif OUTPUT == 2
     colour = layer;
+#else
+    colour = covered;
 #endif
 }

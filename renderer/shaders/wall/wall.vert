@@ -1,11 +1,11 @@
 #version 450
 // A canvas mesh in canvas space. Everything a fragment needs is linear over a triangle here, so it is worked out at
-// the corners: the position as seen from the outer eye and from each pupil (right, up, forward).
+// the corners: the position as seen from the point of the base picture and from each pupil (right, up, forward).
 // Defines: INNERS, MESH.
 
 uniform vec2 canvas_px;
-uniform vec3 outer_offset;        // origin of the positions - eye point
-uniform mat3 outer_view;          // rows: right, up, forward of the outer face
+uniform vec3 base_offset;         // origin of the positions - the point the base picture was drawn from
+uniform mat3 base_view;           // rows: right, up, forward of the base picture
 #if INNERS > 0
 uniform vec3 inner_offset[INNERS];
 uniform mat3 inner_view[INNERS];
@@ -13,7 +13,7 @@ uniform mat3 inner_view[INNERS];
 
 in vec3 position;
 in vec2 pixel;
-noperspective out vec3 outer_at;
+noperspective out vec3 base_at;
 #if INNERS > 0
 noperspective out vec3 inner_at[INNERS];
 #endif
@@ -28,7 +28,7 @@ noperspective out float facing[INNERS];
 #endif
 
 void main() {
-    outer_at = outer_view * (position + outer_offset);
+    base_at = base_view * (position + base_offset);
 #if INNERS > 0
     for (int i = 0; i < INNERS; ++i) {
         inner_at[i] = inner_view[i] * (position + inner_offset[i]);
