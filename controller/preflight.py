@@ -1,4 +1,4 @@
-"""`openvolume preflight CONFIG`: what this machine and this stage lack before a show, red or green, each with its mend."""
+"""`openvolume preflight CONFIG`: what this machine and stage lack before a show, red or green, each with its mend."""
 
 from __future__ import annotations
 
@@ -78,15 +78,16 @@ def _graphics() -> Iterator[Finding]:
         yield Finding("graphics", "red", problem.detail, problem.mend)
         return
     try:
-        if device.software:
+        found = device.capabilities
+        if found.software:
             yield Finding(
                 "graphics",
                 "amber",
-                f"{device.renderer}: pictures are drawn on the CPU",
+                f"{found.renderer}: pictures are drawn on the CPU",
                 "fine for the demo and tests; put a GPU with GL 4.5 into a machine that feeds walls",
             )
         else:
-            yield Finding("graphics", "green", device.renderer)
+            yield Finding("graphics", "green", found.renderer)
     finally:
         device.release()
 
@@ -178,7 +179,8 @@ def _ports(loaded: LoadedConfig) -> Iterator[Finding]:
 def _port(part: str, kind: int, host: str, port: int) -> Finding:
     protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
     where = f"{protocol} {host}:{port}"
-    multicast = kind == socket.SOCK_DGRAM and 224 <= int(host.split(".")[0] if host[0].isdigit() else 0) <= 239
+    first = host.partition(".")[0]
+    multicast = kind == socket.SOCK_DGRAM and first.isdigit() and 224 <= int(first) <= 239
     with contextlib.closing(socket.socket(socket.AF_INET, kind)) as probe:
         try:
             if kind == socket.SOCK_STREAM:

@@ -61,11 +61,24 @@ def reference() -> Path:
     return folder
 
 
+_made: list[Device] = []
+
+
 @pytest.fixture(scope="session")
 def gl() -> Iterator[Device]:
     """The worker's one GPU device (`gl.ctx` is its moderngl context): headless GL 4.5 through EGL."""
     from renderer.device import Device
 
     device = Device.create()
+    _made.append(device)
     yield device
+    _made.clear()
     device.release()
+
+
+@pytest.fixture(autouse=True)
+def _gl_stays_current() -> Iterator[None]:
+    """A test that runs a command in this process makes a device of its own; afterwards `gl` is current again."""
+    yield
+    for device in _made:
+        device.ctx.__enter__()

@@ -198,7 +198,7 @@ def terrain() -> Shape:
     return Shape(points, normals, points[:, :2] * (0.25, -0.25), triangles)
 
 
-def mesa(radius: float, height: float, seed: int) -> Shape:
+def mesa(radius_m: float, height_m: float, seed: int) -> Shape:
     """A table mountain: steep bands of cliff over a skirt of scree."""
     columns = 96
     profile = [
@@ -216,9 +216,9 @@ def mesa(radius: float, height: float, seed: int) -> Shape:
     rows = []
     for k, (r, h) in enumerate(profile):
         gully = 1 + 0.30 * (fbm(angles / (2 * np.pi), np.full_like(angles, 0.06 * k), 17, seed + 9, octaves=3) - 0.5)
-        rows.append(np.stack([radius * r * rim * gully * np.cos(angles), radius * r * rim * gully * np.sin(angles),
-                              np.full_like(angles, height * h)], -1))  # fmt: skip
-    rows.append(np.stack([0 * angles, 0 * angles, np.full_like(angles, height)], -1))
+        rows.append(np.stack([radius_m * r * rim * gully * np.cos(angles), radius_m * r * rim * gully * np.sin(angles),
+                              np.full_like(angles, height_m * h)], -1))  # fmt: skip
+    rows.append(np.stack([0 * angles, 0 * angles, np.full_like(angles, height_m)], -1))
     points = np.stack(rows).reshape(-1, 3)
     triangles = sheet(len(rows), columns + 1)
     heights = np.array([h for _, h in profile] + [1.3])

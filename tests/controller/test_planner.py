@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -147,7 +148,7 @@ def test_a_moving_camera_seldom_changes_its_raster(demo) -> None:
         swing = 20.0 * np.sin(frame / 40)
         stand = pose_from_pan_tilt_roll((0.5 * np.sin(frame / 60), 0.0, 1.6), pan_deg=float(swing))
         sizes.append(plan_at(planner, show, stand, frame).cameras[0].raster_px)
-    changes = sum(a != b for a, b in zip(sizes, sizes[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(sizes))
     assert changes < 60
 
 
