@@ -12,8 +12,7 @@ import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
-from renderer.colour.encode import TRANSFER_NUMBER
-from renderer.colour.fits import glsl_defines
+from renderer.colour.encode import CanvasColour
 from renderer.device import Device
 from renderer.errors import RendererError
 from renderer.passes.inner import inner_view
@@ -70,7 +69,7 @@ class PatternPass:
 
     def __init__(self, device: Device) -> None:
         self._ctx = device.ctx
-        self._programs: dict[tuple[bool, int], Program] = {}
+        self._programs: dict[tuple[bool, CanvasColour], Program] = {}
 
     def draw(
         self,
@@ -83,7 +82,6 @@ class PatternPass:
         surface.framebuffer.use()
         surface.rest_key = None
         self._ctx.disable(moderngl.DEPTH_TEST | moderngl.CULL_FACE | moderngl.BLEND)
-        surface.plain_block.bind_to_uniform_block(0)
         if pattern.number == _NUMBER["inner_grid"]:
             for camera, reach in inners:
                 if not pattern.targets or camera.id in pattern.targets:
@@ -121,7 +119,7 @@ class PatternPass:
             buffers.group(zeros, zeros, drawn)
             if not buffers.groups:
                 continue
-            program = self._program(part.kind == "mesh", TRANSFER_NUMBER[surface.colour.encoding.transfer])
+            program = self._program(part.kind == "mesh", surface.colour.plain())
             write = program.write
             write("canvas_px", float32(surface.size))
             write("point_offset", float32(surface.mesh.origin_m - point))
@@ -136,11 +134,11 @@ class PatternPass:
                 buffers.array(self._ctx, program.program).render(moderngl.TRIANGLES, vertices=count, first=first)
         clip_planes(self._ctx, on=False)
 
-    def _program(self, mesh: bool, transfer: int) -> Program:
-        program = self._programs.get((mesh, transfer))
+    def _program(self, mesh: bool, colour: CanvasColour) -> Program:
+        program = self._programs.get((mesh, colour))
         if program is None:
-            defines = {"MESH": int(mesh), "TRANSFER": transfer, **glsl_defines()}
-            program = self._programs[mesh, transfer] = Program(
+            defines = {"MESH": int(mesh), **colour.constants()}
+            program = self._programs[mesh, colour] = Program(
                 self._ctx, source("wall/pattern.vert", {"MESH": int(mesh)}), source("wall/pattern.frag", defines), mesh
             )
         return program
@@ -148,7 +146,7 @@ class PatternPass:
     def prepare(self, surface: Surface) -> None:
         """Compile what a canvas needs, before it is on air."""
         for buffers in surface.parts:
-            self._program(buffers.part.kind == "mesh", TRANSFER_NUMBER[surface.colour.encoding.transfer])
+            self._program(buffers.part.kind == "mesh", surface.colour.plain())
 
     def release(self) -> None:
         """Free the programs."""

@@ -1,4 +1,4 @@
-"""From linear ACEScg light to the codes of one canvas: the exact reference in numpy, and the block the shaders read."""
+"""From linear light to the codes of one canvas: the exact reference in numpy, and the constants of the shaders."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from renderer.colour.fits import glsl_defines
 from renderer.colour.primaries import ap1_from_target, target_from_ap1
 from renderer.colour.rolloff import RollOff, roll_off
 from renderer.colour.transfer import PQ_NITS, code_range, nits_from_signal, signal_from_codes, signal_from_nits
@@ -20,7 +21,6 @@ Array = NDArray[np.float64]
 NITS_PER_UNIT: Final = 100.0
 """Scene-linear 1.0 after exposure."""
 TRANSFER_NUMBER: Final[dict[Transfer, int]] = {"pq": 0, "gamma24": 1, "srgb": 2}
-BLOCK_BYTES: Final = 7 * 16
 
 
 class BitsError(RendererError):
@@ -74,17 +74,29 @@ class CanvasColour:
         """The same canvas for patterns: own primaries, clipped at the peak, never rolled off, never dithered."""
         return CanvasColour(self.encoding, roll_off(self.encoding.peak_nits, knee=1.0, content=1.0), False, True)
 
-    def block(self, seed: int = 0) -> bytes:
-        """The uniform block `Canvas` of `shaders/wall/encode.glsl`; `seed` moves the noise."""
+    def constants(self) -> dict[str, str]:
+        """The constants of `shaders/wall/encode.glsl` for this canvas, as GLSL text."""
         low, high = code_range(self.encoding)
-        block = np.zeros((7, 4), dtype=np.float32)
-        block[:3, :3] = self._target_from_light() * (NITS_PER_UNIT / PQ_NITS)
+        rows = self._target_from_light() * (NITS_PER_UNIT / PQ_NITS)
         roll = self.roll
-        block[3] = roll.knee, 0.0, roll.slope, roll.square
-        block[4] = roll.cube, roll.knee + roll.reach, (PQ_NITS / self.encoding.peak_nits) ** 0.25, roll.peak
-        block[5] = low, high - low, 1.0 / ((1 << self.encoding.bits) - 1), float(self.dither)
-        block[6] = np.array([seed * 29 % 64, seed * 41 % 64, 0, 0], dtype=np.int32).view(np.float32)
-        return block.tobytes()
+        highest = (1 << self.encoding.bits) - 1
+        return {
+            "TRANSFER": str(TRANSFER_NUMBER[self.encoding.transfer]),
+            **{f"PRIMARIES_{i}": _vec4(*row, 0.0) for i, row in enumerate(rows)},
+            "ROLL": _vec4(roll.knee, roll.knee + roll.reach, roll.slope, roll.square),
+            "ROLL_END": _vec4(roll.cube, 0.0, (PQ_NITS / self.encoding.peak_nits) ** 0.25, roll.peak),
+            "CODES": _vec4(low, high - low, 1.0 / highest, float(self.dither)),
+            **glsl_defines(),
+        }
+
+
+def noise_offset(seed: int) -> tuple[int, int]:
+    """Where in the noise a dither seed begins, pixels x and y."""
+    return seed * 29 % 64, seed * 41 % 64
+
+
+def _vec4(*values: float) -> str:
+    return f"vec4({', '.join(repr(float(value)) for value in values)})"
 
 
 def canvas_colour(encoding: Encoding, /, *, knee: float, content: float, dither: bool) -> CanvasColour:

@@ -11,6 +11,7 @@ from renderer.device import Device
 from renderer.passes.target import Kind, ViewTarget
 from renderer.passes.view import View
 from renderer.world import World
+from stage.frames import Array
 from stage.plan import FramePlan, PlanCamera, transform_of
 from stage.projection import overscan_tangents, view_from_stage
 
@@ -29,9 +30,15 @@ class InnerPicture:
     texture: moderngl.Texture
 
     @property
-    def sharpness(self) -> float:
-        """1 / tan(feather), the feather at least a millionth of a degree."""
-        return float(1.0 / np.tan(np.radians(min(max(self.camera.soft_edge_deg, 1e-6), 45.0))))
+    def feather(self) -> tuple[Array, Array]:
+        """Rise and start, [4] each for left, bottom, right, top: alpha is `tangent * rise + start`, clipped to 0..1.
+
+        0 at the picture's edge, 1 at `soft_edge_deg` inside it, measured as an angle (at least a millionth degree).
+        """
+        edge = np.array(self.view.sampled_edge)
+        inward = np.array([1.0, 1.0, -1.0, -1.0]) * np.radians(max(self.camera.soft_edge_deg, 1e-6))
+        rise = 1.0 / (np.tan(np.clip(np.arctan(edge) + inward, -1.55, 1.55)) - edge)
+        return rise, -edge * rise
 
 
 def inner_view(camera: PlanCamera) -> View:

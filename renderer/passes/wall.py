@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renderer.canvas_mesh import CanvasMesh, Part
-from renderer.colour.encode import TRANSFER_NUMBER, CanvasColour
-from renderer.colour.fits import glsl_defines
+from renderer.colour.encode import CanvasColour, noise_offset
 from renderer.colour.noise import noise_bytes
 from renderer.device import Device
 from renderer.passes.inner import InnerPicture
@@ -124,9 +123,6 @@ class Surface:
         self._ctx = ctx
         self.texture = self._code_texture()
         self.framebuffer = ctx.framebuffer([self.texture])
-        self.block = ctx.buffer(colour.block())
-        self.plain_block = ctx.buffer(colour.plain().block())
-        self.seed = 0
         self.rest_key: object = None
         """What everything outside the inner frusta was drawn from; None when it must be drawn again."""
         self.reached: list[NDArray[np.bool_]] = [np.zeros(part.items, dtype=bool) for part in mesh.parts]
@@ -147,20 +143,12 @@ class Surface:
             self._floats = self._ctx.framebuffer([self._ctx.texture(self.size, 4, dtype="f4")])
         return self._floats
 
-    def use_seed(self, seed: int) -> None:
-        """Move the dither's noise."""
-        if seed != self.seed:
-            self.block.write(self.colour.block(seed))
-            self.seed = seed
-
     def release(self) -> None:
         """Free it."""
         for part in self.parts:
             part.release()
         self.framebuffer.release()
         self.texture.release()
-        self.block.release()
-        self.plain_block.release()
         if self._floats is not None:
             self._floats.color_attachments[0].release()
             self._floats.release()
@@ -240,16 +228,15 @@ class WallPass:
 
     def __init__(self, device: Device) -> None:
         self._ctx = device.ctx
-        self._programs: dict[tuple[int, bool, int, int], Program] = {}
+        self._programs: dict[tuple[int, bool, int, CanvasColour | None], Program] = {}
         self._noise = device.ctx.texture((64, 64), 4, noise_bytes().tobytes())
         self._noise.filter = (moderngl.NEAREST, moderngl.NEAREST)
 
     def prepare(self, surface: Surface, inners: int) -> None:
         """Compile what a canvas needs for up to `inners` inner pictures on one item, before it is on air."""
-        transfer = TRANSFER_NUMBER[surface.colour.encoding.transfer]
         for part in surface.parts:
             for count in range(inners + 1):
-                self._program(count, part.part.kind == "mesh", 0, transfer)
+                self._program(count, part.part.kind == "mesh", 0, surface.colour)
 
     def draw(
         self,
@@ -266,7 +253,6 @@ class WallPass:
         ctx.disable(moderngl.DEPTH_TEST | moderngl.CULL_FACE | moderngl.BLEND)
         number = OUTPUT_NUMBER[output]
         if output == "canvas":
-            surface.use_seed(seed)
             target = surface.framebuffer
             key = (outer.generation, outer_gain, seed)
             resting = surface.rest_key == key
@@ -276,7 +262,6 @@ class WallPass:
             target.clear(0.0, 0.0, 0.0, 0.0)
         target.use()
         self._noise.use(NOISE_UNIT)
-        surface.block.bind_to_uniform_block(0)
         canvas = surface.mesh.canvas.id
         for index, buffers in enumerate(surface.parts):
             part = buffers.part
@@ -297,15 +282,14 @@ class WallPass:
             buffers.group(base, mask, drawn)
             for number_of_base, bits, first, count in buffers.groups:
                 chosen = [picture for bit, (picture, _) in enumerate(inners) if bits >> bit & 1]
-                program = self._program(
-                    len(chosen), part.kind == "mesh", number, TRANSFER_NUMBER[surface.colour.encoding.transfer]
-                )
+                program = self._program(len(chosen), part.kind == "mesh", number, surface.colour)
                 if number_of_base < _INNER_BASE:
                     view, texture, gain = outer.layout.views[number_of_base], outer.texture(number_of_base), outer_gain
                 else:
                     under, _ = inners[number_of_base - _INNER_BASE]
                     view, texture, gain = under.view, under.texture, 1.0
                 self._set(program, surface, view, texture, gain, chosen)
+                program.write("noise_at", np.array(noise_offset(seed), dtype=np.int32))
                 if output == "coverage":
                     slots = np.eye(MAX_INNERS, 4, dtype=np.float32)
                     program.write("inner_slot", slots[[bit for bit in range(len(inners)) if bits >> bit & 1]])
@@ -336,19 +320,20 @@ class WallPass:
             write("inner_offset", float32([origin - picture.view.point_m for picture in inners]))
             write("inner_view", float32([picture.view.axes.T for picture in inners]))
             write("inner_uv", float32([picture.view.uv for picture in inners]))
-            write("inner_edge", float32([picture.view.sampled_edge for picture in inners]))
-            write("inner_sharp", float32([picture.sharpness for picture in inners]))
+            write("inner_rise", float32([picture.feather[0] for picture in inners]))
+            write("inner_start", float32([picture.feather[1] for picture in inners]))
 
-    def _program(self, inners: int, mesh: bool, output: int, transfer: int) -> Program:
-        key = (inners, mesh, output, transfer if output == 0 else 0)
+    def _program(self, inners: int, mesh: bool, output: int, colour: CanvasColour) -> Program:
+        # Equal encodings share a program; what is not encoded needs none.
+        key = (inners, mesh, output, colour if output == 0 else None)
         program = self._programs.get(key)
         if program is None:
             shape: dict[str, object] = {"INNERS": inners, "MESH": int(mesh)}
-            curves = glsl_defines() if output == 0 else {}
+            constants = colour.constants() if output == 0 else {}
             program = self._programs[key] = Program(
                 self._ctx,
                 source("wall/wall.vert", shape),
-                source("wall/wall.frag", {**shape, "OUTPUT": output, "TRANSFER": key[3], **curves}),
+                source("wall/wall.frag", {**shape, "OUTPUT": output, **constants}),
                 mesh,
             )
             program.write("base", np.int32(_BASE_UNIT))

@@ -2,14 +2,15 @@
 // TRANSFER: 0 PQ, 1 gamma 2.4, 2 sRGB. The curves are rational fits in the fourth root of light (renderer.colour.fits):
 // PQ to 1.7e-6 of the signal, four times cheaper than four powers.
 
-layout(std140, binding = 0) uniform Canvas {
-    vec4 primaries[3];   // rows of (canvas RGB from AP1) / 100: light as a share of 10,000 nits
-    vec4 roll;           // knee, 0, slope, square
-    vec4 roll_end;       // cube, PQ where the roll-off ends, fourth root of 10,000 nits over the peak, PQ of the peak
-    vec4 codes;          // code of signal 0, codes from signal 0 to 1, 1 / highest code, dither strength
-    ivec4 noise_at;      // offset into the noise
-};
+// What a canvas is encoded to stands in the program as constants (CanvasColour.constants): reading them from a uniform
+// block took a quarter of the whole wall pass on llvmpipe.
+const vec4 primaries[3] = vec4[3](PRIMARIES_0, PRIMARIES_1, PRIMARIES_2);
+                                  // rows of (canvas RGB from the light) / 100: light as a share of 10,000 nits
+const vec4 roll = ROLL;           // knee, where it ends, slope at the knee less 1, square
+const vec4 roll_end = ROLL_END;   // cube, 0, fourth root of 10,000 nits over the peak, PQ of the peak
+const vec4 codes = CODES;         // code of signal 0, codes from signal 0 to 1, 1 / highest code, dither strength
 
+uniform ivec2 noise_at;           // offset into the noise
 layout(binding = 15) uniform sampler2D noise;
 
 vec3 pq_from_root(vec3 t) {
@@ -26,10 +27,10 @@ vec3 root_from_pq(vec3 e) {
 
 vec3 signal_of(vec3 light) {
     vec3 y = vec3(dot(primaries[0].rgb, light), dot(primaries[1].rgb, light), dot(primaries[2].rgb, light));
-    // Above 10,000 nits the fit goes on rising, so the roll-off's end clips it: no clamp is needed here.
+    // Above 10,000 nits the fit goes on rising, so the roll-off's end clips it: no clamp is needed before.
     vec3 root = sqrt(sqrt(max(y, 0.0)));
     vec3 pq = pq_from_root(root);
-    vec3 bent = min(pq, roll_end.y);
+    vec3 bent = min(pq, roll.y);
     vec3 d = max(bent - roll.x, 0.0);
     bent += d * (roll.z + d * (roll.w + d * roll_end.x));
 #if TRANSFER == 0
@@ -52,7 +53,7 @@ vec4 quantised(vec3 signal) {
     vec3 code = signal * codes.y + codes.x;
     // Triangular noise of one code either way; within half a code of an end, where it would be cut on one side, the
     // same noise made uniform: black stays black, the mean stays true, and no sum leaves the range.
-    vec3 wide = texelFetch(noise, (ivec2(gl_FragCoord.xy) + noise_at.xy) & 63, 0).rgb * (2.0 * codes.w) - codes.w;
+    vec3 wide = texelFetch(noise, (ivec2(gl_FragCoord.xy) + noise_at) & 63, 0).rgb * (2.0 * codes.w) - codes.w;
     vec3 even = wide * (1.0 - 0.5 * abs(wide));
     vec3 room = min(code - codes.x, codes.x + codes.y - code);
     return vec4(floor(code + mix(wide, even, lessThan(room, vec3(0.5))) + 0.5) * codes.z, 1.0);

@@ -16,8 +16,8 @@ noperspective in vec3 base_at;
 #if INNERS > 0
 uniform sampler2D inner[INNERS];
 uniform vec4 inner_uv[INNERS];
-uniform vec4 inner_edge[INNERS];  // left, bottom, right, top tangents where alpha is 0
-uniform float inner_sharp[INNERS]; // 1 / tan(feather)
+uniform vec4 inner_rise[INNERS];  // feather at left, bottom, right, top: tangent * rise + start, 0 at the picture's edge,
+uniform vec4 inner_start[INNERS]; // 1 as many degrees inside as the feather has
 noperspective in vec3 inner_at[INNERS];
 #if MESH
 noperspective in float facing[INNERS];
@@ -35,13 +35,12 @@ out vec4 colour;
 #endif
 
 #if INNERS > 0
-// 1 inside, falling to 0 over the feather, measured as an angle: tan(a - b) = (tan a - tan b) / (1 + tan a tan b).
-// A point over 90 degrees from an edge is far inside it.
-float cover(vec2 t, vec4 edge, float sharp) {
-    vec2 low = (t - edge.xy) / max(1.0 + t * edge.xy, 1e-9);
-    vec2 high = (edge.zw - t) / max(1.0 + t * edge.zw, 1e-9);
-    float a = clamp(min(min(low.x, low.y), min(high.x, high.y)) * sharp, 0.0, 1.0);
-    return a * a * (3.0 - 2.0 * a);
+// 1 inside, falling to 0 over the feather.
+float cover(vec2 t, vec4 rise, vec4 start) {
+    vec4 a = t.xyxy * rise + start;
+    vec2 b = min(a.xy, a.zw);
+    float c = clamp(min(b.x, b.y), 0.0, 1.0);
+    return c * c * (3.0 - 2.0 * c);
 }
 #endif
 
@@ -66,7 +65,7 @@ void main() {
 #if INNERS > 0
     for (int i = 0; i < INNERS; ++i) {
         vec2 t = inner_at[i].xy / inner_at[i].z;
-        float alpha = cover(t, inner_edge[i], inner_sharp[i]);
+        float alpha = cover(t, inner_rise[i], inner_start[i]);
         alpha = inner_at[i].z > 0.0 ? alpha : 0.0;
 #if MESH
         alpha = facing[i] > 0.0 ? alpha : 0.0;
