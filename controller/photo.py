@@ -23,7 +23,7 @@ from renderer.renderer import CanvasPicture, Format, Renderer
 from renderer.scene import Scene
 from renderer.scene_world import SceneWorld
 from renderer.sinks.png import canvas_png, png_bytes
-from renderer.twin.camera import VirtualCamera
+from renderer.twin.camera import Picture, VirtualCamera
 from renderer.twin.display import display_coded, srgb8
 from renderer.twin.evidence import Evidence, gather
 from renderer.twin.measures import blur_px
@@ -131,7 +131,6 @@ def _evidence(
         VirtualCamera(device, stage),
         plan,
         scene=world,
-        truth_of=world,
         positions=positions,
         width_px=PHOTO_WIDTH_PX,
         scale=scale,
@@ -139,6 +138,9 @@ def _evidence(
 
 
 def _write(out: Path, stage: CompiledStage, plan: FramePlan, evidence: Evidence, report: dict[str, object]) -> None:
+    assert evidence.truth is not None
+    difference = _difference(evidence.photo.light[0], evidence.truth, evidence)
+
     def canvas(name: str) -> None:
         codes = evidence.canvases[name]
         form: Format = "rgb10a2" if stage.canvases[name].encoding.bits == 10 else "rgba8"
@@ -152,19 +154,17 @@ def _write(out: Path, stage: CompiledStage, plan: FramePlan, evidence: Evidence,
         jobs = [pool.submit(canvas, name) for name in evidence.canvases]
         jobs.append(pool.submit(picture, "photo.png", srgb8(evidence.photo.light[0])))
         jobs.append(pool.submit(picture, "truth.png", srgb8(evidence.truth)))
-        jobs.append(pool.submit(picture, "difference.png", _difference(evidence)))
+        jobs.append(pool.submit(picture, "difference.png", difference))
         (out / "plan.json").write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n")
         (out / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
         for job in jobs:
             job.result()
 
 
-def _difference(evidence: Evidence) -> NDArray[np.uint8]:
+def _difference(seen: Picture, known: Picture, evidence: Evidence) -> NDArray[np.uint8]:
     mask = (evidence.photo.inner > 0.999).astype(np.float32)
     sigma_px = blur_px(evidence.q) if np.isfinite(evidence.q) else 1.0
-    photo, truth = (
-        display_coded(blurred(light, mask, sigma_px)) for light in (evidence.photo.light[0], evidence.truth)
-    )
+    photo, truth = (display_coded(blurred(light, mask, sigma_px)) for light in (seen, known))
     apart = 0.5 + DIFFERENCE_GAIN * (photo - truth) * mask[..., None]
     return np.asarray(np.clip(apart * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8))
 

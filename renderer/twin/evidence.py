@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from renderer.twin.camera import Photo, Picture, VirtualCamera
@@ -62,13 +61,13 @@ class Evidence:
 
     seen: LedsInView
     canvases: dict[str, Codes]
-    """Codes of the scene's canvases."""
+    """Codes of the scene's canvases; of the fringes' when there is no scene."""
     photo: Photo
-    """First exposure the scene, second (if asked for) the fringes."""
-    truth: Picture
+    """First exposure the scene, then the fringes, of those that were asked for."""
+    truth: Picture | None
     geometry: GeometryResult | None
     path: Slip | None
-    picture: PictureResult
+    picture: PictureResult | None
     q: float
     texels_per_led: float
     inner_coverage: float
@@ -81,8 +80,9 @@ class Evidence:
             out["geometry"] = {"mean_px": slip.mean_px, "p99_px": slip.p99_px, "kept": self.geometry.kept}
         if self.path is not None:
             out["path"] = {"mean_px": self.path.mean_px, "p99_px": self.path.p99_px}
-        slip = self.picture.slip
-        out["picture"] = {"mean_px": slip.mean_px, "p99_px": slip.p99_px, "psnr_db": self.picture.psnr_db}
+        if self.picture is not None:
+            slip = self.picture.slip
+            out["picture"] = {"mean_px": slip.mean_px, "p99_px": slip.p99_px, "psnr_db": self.picture.psnr_db}
         out["q"] = self.q
         out["texels_per_led"] = self.texels_per_led
         out["inner_coverage"] = self.inner_coverage
@@ -96,12 +96,12 @@ def gather(
     /,
     *,
     scene: World | None,
-    truth_of: World,
     positions: World | None,
+    fringes: bool = True,
     width_px: int = 1920,
     scale: int = 1,
     fine: int = 4,
-    fringes: bool = True,
+    leds_at_most: int = LEDS_MEASURED,
     drawn_plan: FramePlan | None = None,
     disguise: Callable[[World], World] | None = None,
     through: Callable[[Mapping[str, Codes]], Mapping[str, Codes | None]] | None = None,
@@ -110,49 +110,57 @@ def gather(
 
     Parameters
     ----------
-    scene : what the renderer draws (None: its own loaded scenes); truth_of : the same for the truth
-    positions : the world that writes stage positions; None leaves the geometry measure out
+    scene : what canvases and truth are drawn of; None leaves the picture measure out
+    positions : the same scene writing stage positions; None leaves the geometry measure out
+    fringes : whether the path is measured (without a scene it always is)
     scale : stage pixels per canvas pixel that the renderer draws at
-    fringes : whether the path is measured
+    leds_at_most : about how many LEDs of all walls are looked at one by one
     drawn_plan : what the renderer is given in place of `plan` (a mutant)
-    disguise : what the renderer is given in place of each of the twin's own worlds (a mutant)
+    disguise : what the renderer is given in place of each world (a mutant)
     through : what the processors make of canvases; default: emulators with the stage's delays, given time
     """
     asked = drawn_plan or plan
     faked = disguise or (lambda world: world)
     shown = through or (lambda canvases: settled(camera.stage, canvases))
     view = PhotoView.of(plan.cameras[0], width_px=width_px)
-    seen = leds_in_view(camera, view, scale=scale, at_most=LEDS_MEASURED)
+    seen = leds_in_view(camera, view, scale=scale, at_most=leds_at_most)
     q, texels = seen.q, seen.texels_per_led()
-    canvases = {name: p.array.copy() for name, p in renderer.draw(asked, world=scene).items()}
-    sets = [shown(canvases)]
+    blur_q = q if isfinite(q) else 1.0
+
+    def drawn(world: World) -> dict[str, Codes]:
+        return {name: picture.array.copy() for name, picture in renderer.draw(asked, world=faked(world)).items()}
+
+    exposures: list[dict[str, Codes]] = []
+    if scene is not None:
+        exposures.append(drawn(scene))
     waves: Fringes | None = None
-    if fringes and isfinite(q):
-        period_px = fringe_period_px(q)
-        waves = Fringes(
-            camera.device, view, cycles_per_tangent=1.0 / (period_px * view.tangent_per_px()[1]), level=FRINGE_LEVEL
-        )
-        drawn = renderer.draw(asked, world=faked(waves))
-        sets.append(shown({name: p.array.copy() for name, p in drawn.items()}))
-    photo = camera.expose(sets, plan, width_px=width_px, fine=fine)
+    if (fringes and isfinite(q)) or scene is None:
+        cycles = 1.0 / (fringe_period_px(blur_q) * view.tangent_per_px()[1])
+        waves = Fringes(camera.device, view, cycles_per_tangent=cycles, level=FRINGE_LEVEL)
+        exposures.append(drawn(waves))
+    photo = camera.expose([shown(canvases) for canvases in exposures], plan, width_px=width_px, fine=fine)
     found = None
     if positions is not None:
         data = {name: p.array for name, p in renderer.draw(asked, world=faked(positions), output="data").items()}
         found = geometry(camera.walls, data, seen, texels_per_led=texels)
-    truth = Truth(camera.device)
-    known = truth.picture(truth_of, plan, view)
-    truth.release()
-    slips = path(photo, waves, q, index=1) if waves is not None else None
+    known, likeness = None, None
+    if scene is not None:
+        truth = Truth(camera.device)
+        known = truth.picture(scene, plan, view)
+        truth.release()
+        likeness = picture(photo, known, blur_q)
+    slips = None
     if waves is not None:
+        slips = path(photo, waves, blur_q, index=len(exposures) - 1)
         waves.release()
     return Evidence(
         seen=seen,
-        canvases=canvases,
+        canvases=exposures[0],
         photo=photo,
         truth=known,
         geometry=found,
         path=slips,
-        picture=picture(photo, known, q if np.isfinite(q) else 1.0),
+        picture=likeness,
         q=q,
         texels_per_led=texels,
         inner_coverage=inner_coverage(photo),

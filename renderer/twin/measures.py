@@ -28,7 +28,7 @@ PATH_MEAN_PX, PATH_P99_PX = 0.05, 0.15
 PICTURE_MEAN_PX, PICTURE_P99_PX, PICTURE_PSNR_DB = 0.15, 0.5, 36.0
 ABSOLUTE_PX = 0.1
 
-DEPTH_EDGE = 0.05
+DEPTH_EDGE = 0.08
 """Neighbouring LEDs whose shown points differ more than this in depth (relative) stand at a depth edge."""
 GRAZING_COSINE = 0.2
 """LEDs seen flatter than this do not count for texels per LED: they would ask for any number."""
@@ -188,6 +188,26 @@ def geometry(walls: TwinWalls, data: Data, seen: LedsInView, /, *, texels_per_le
     kept = shown[smooth]
     slips = (view.px_of_tangents(kept[:, [0, 2]] / kept[:, 1:2]) - seen.px[smooth]) * view.report_px_per_px
     return GeometryResult(Slip.of(slips), float(smooth.mean()) if len(smooth) else float("nan"), slips)
+
+
+def wall_slips(leds: LedSamples, shown: Array, pupil_m: Array, /) -> Array:
+    """How many LEDs beside themselves LEDs show things, [n, 2] (right, down), as the pupil sees it.
+
+    What an LED shows, [n, 4] (stage point and 1, or direction and 0), belongs where its ray from the pupil meets the
+    plane of the LED: at an LED that shows what lies behind it, the slip is zero.
+    """
+    ray = shown[:, :3] - shown[:, 3:] * pupil_m
+    to_led = leds.position_m - pupil_m
+    normal = leds.normal
+    reach = np.einsum("ij,ij->i", to_led, normal) / np.einsum("ij,ij->i", ray, normal)
+    off = ray * reach[:, None] - to_led
+    # The LED's own axes, which need not be square.
+    aa = np.einsum("ij,ij->i", leds.across_m, leds.across_m)
+    ab = np.einsum("ij,ij->i", leds.across_m, leds.along_m)
+    bb = np.einsum("ij,ij->i", leds.along_m, leds.along_m)
+    oa, ob = np.einsum("ij,ij->i", off, leds.across_m), np.einsum("ij,ij->i", off, leds.along_m)
+    det = aa * bb - ab * ab
+    return np.stack([(oa * bb - ob * ab) / det, (ob * aa - oa * ab) / det], axis=-1)
 
 
 def blur_px(q: float, /) -> float:
