@@ -81,8 +81,9 @@ class Hub:
         self._clients: set[Client] = set()
         self._changes: OrderedDict[str, _Pending] = OrderedDict()
         """Newest change of every object, oldest first: all that a client that comes back can have missed."""
-        self._forgotten_seq = 0
-        self.seq = 0
+        # Numbers begin where those of a service before this one cannot have come: milliseconds of the host's clock.
+        self.seq = now_ns() // 1_000_000
+        self._forgotten_seq = self.seq
         self.dropped = 0
         """Clients let go because they took nothing."""
 
