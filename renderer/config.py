@@ -120,7 +120,9 @@ class RenderConfig(Section):
     max_inner_px: Annotated[int, Field(ge=64, le=16384)] = 4096
     """Longest side of an inner frustum's picture."""
     outer_px: Annotated[int, Field(ge=16, le=8192)] = 1024
-    """Side of one face of the outer cube."""
+    """Side of one face of the outer cube, at most: where `outer_texels_per_led` are had with less, less is drawn."""
+    outer_texels_per_led: Annotated[float, Field(ge=0.1, le=16.0)] = 1.0
+    """Outer texels for each canvas pixel; the walls outside the inner frusta are light and reflections."""
     shadow_px: Annotated[int, Field(ge=64, le=16384)] = 2048
     """Side of the sun's shadow map."""
     msaa: Literal[1, 2, 4, 8] = 1

@@ -206,6 +206,7 @@ class Renderer:
             OuterPass(
                 self.device,
                 face_px=config.outer_px,
+                texels_per_led=config.outer_texels_per_led,
                 samples=config.msaa,
                 near_m=config.near_m,
                 far_m=config.far_m,

@@ -24,6 +24,7 @@ from stage.plan import FramePlan
 from stage.projection import cube_view_from_stage
 
 FACES = 6
+_FINEST = 0.2
 _STEP_PX = 32
 """Sides of the pictures are multiples of it, so that a moving eye does not make a new size every frame."""
 _WIDEST_TANGENT = 12.0
@@ -44,55 +45,57 @@ class OuterLayout:
     texels_per_pixel: dict[int, float]
 
 
-def outer_layout(meshes: dict[str, CanvasMesh], eye_m: tuple[float, float, float], /, *, face_px: int) -> OuterLayout:
-    """The faces the walls need from an eye point; `face_px` texels span 90 degrees."""
+def outer_layout(
+    meshes: dict[str, CanvasMesh],
+    eye_m: tuple[float, float, float],
+    /,
+    *,
+    face_px: int,
+    texels_per_led: float | None = None,
+) -> OuterLayout:
+    """The faces the walls need from an eye point.
+
+    `face_px` texels span 90 degrees, or fewer where `texels_per_led` for each canvas pixel (of all but the finest
+    fifth of the items: far corners seen at a slant) are had with less.
+    """
     eye = np.array(eye_m, dtype=np.float64)
     cameras = [cube_view_from_stage(face, eye) for face in range(FACES)]
     full = [View(eye, camera, (-1.0, 1.0, -1.0, 1.0), (face_px, face_px)) for camera in cameras]
-    chosen: dict[str, tuple[NDArray[np.int64], ...]] = {}
-    low = np.full((FACES, 2), np.inf)
-    high = np.full((FACES, 2), -np.inf)
-    for name, mesh in meshes.items():
-        faces = []
-        for part in mesh.parts:
-            reach = np.stack([_reach(view, part.points_m) for view in full])
-            face = np.argmin(reach, axis=0)
-            faces.append(face)
-            for k in np.unique(face):
-                tangents = _tangents(full[k], part.points_m[face == k].reshape(-1, 3))
-                low[k] = np.minimum(low[k], tangents.min(axis=0))
-                high[k] = np.maximum(high[k], tangents.max(axis=0))
-        chosen[name] = tuple(faces)
+    parts = [(name, part) for name, mesh in meshes.items() for part in mesh.parts]
+    chosen = [np.argmin(np.stack([_reach(view, part.points_m) for view in full]), axis=0) for _, part in parts]
     views: dict[int, View] = {}
     spans: dict[int, float] = {}
-    texel = 2.0 / face_px
     for k in range(FACES):
-        if not np.all(high[k] > low[k]):
+        served = [(part, face == k) for (_, part), face in zip(parts, chosen, strict=True) if np.any(face == k)]
+        if not served:
             continue
+        per_pixel = np.concatenate(
+            [
+                full[k].texels_per_pixel(part.points_m[on].mean(axis=1), part.across_m[on], part.along_m[on])
+                for part, on in served
+            ]
+        )
+        less = 1.0
+        if texels_per_led is not None:
+            finest = float(np.quantile(per_pixel, _FINEST))
+            # In steps of a quarter octave, so that a moving eye does not make a new size every frame.
+            less = 2.0 ** (min(0.0, np.ceil(4.0 * np.log2(texels_per_led / max(finest, 1e-6)))) / 4.0)
+        tangents = np.concatenate([_tangents(full[k], part.points_m[on].reshape(-1, 3)) for part, on in served])
         # A texel and a half more on every side, so that the filter stays inside; then up to whole steps.
+        texel = 2.0 / max(1.0, face_px * less)
         sides, size = [], []
-        for axis in range(2):
-            start = np.floor(low[k, axis] / texel - 1.5)
-            count = np.ceil((high[k, axis] / texel + 1.5 - start) / _STEP_PX) * _STEP_PX
+        for low, high in zip(tangents.min(axis=0), tangents.max(axis=0), strict=True):
+            start = np.floor(low / texel - 1.5)
+            count = np.ceil((high / texel + 1.5 - start) / _STEP_PX) * _STEP_PX
             sides.append((start * texel, (start + count) * texel))
             size.append(int(count))
         (left, right), (bottom, top) = sides
         views[k] = View(eye, cameras[k], (left, right, bottom, top), (size[0], size[1]))
-        spans[k] = max(
-            (
-                float(
-                    views[k]
-                    .texels_per_pixel(
-                        part.points_m[face == k].mean(axis=1), part.across_m[face == k], part.along_m[face == k]
-                    )
-                    .max(initial=0.0)
-                )
-                for name, mesh in meshes.items()
-                for part, face in zip(mesh.parts, chosen[name], strict=True)
-            ),
-            default=0.0,
-        )
-    return OuterLayout(eye_m, chosen, views, spans)
+        spans[k] = float(per_pixel.max() * less)
+    faces: dict[str, tuple[NDArray[np.int64], ...]] = {
+        name: tuple(face for (owner, _), face in zip(parts, chosen, strict=True) if owner == name) for name in meshes
+    }
+    return OuterLayout(eye_m, faces, views, spans)
 
 
 def _reach(view: View, points_m: Array) -> Array:
@@ -114,9 +117,18 @@ def _tangents(view: View, points_m: Array) -> Array:
 class OuterPass:
     """Draws the faces when the plan asks for it and holds them in between."""
 
-    def __init__(self, device: Device, *, face_px: int, samples: int, near_m: float, far_m: float) -> None:
+    def __init__(
+        self,
+        device: Device,
+        *,
+        face_px: int,
+        texels_per_led: float | None = None,
+        samples: int,
+        near_m: float,
+        far_m: float,
+    ) -> None:
         self._device, self._samples, self._near_m, self._far_m = device, samples, near_m, far_m
-        self._face_px = face_px
+        self._face_px, self._texels_per_led = face_px, texels_per_led
         self._targets: dict[int, ViewTarget] = {}
         self._layout: OuterLayout | None = None
         self._held: tuple[int, World, Kind] | None = None
@@ -136,7 +148,9 @@ class OuterPass:
         if self._held is not None and self._held[0] == held[0] and self._held[1] is world and self._held[2] == kind:
             return False
         if self._layout is None or self._layout.eye_m != plan.outer.eye_m:
-            self._layout = outer_layout(meshes, plan.outer.eye_m, face_px=self._face_px)
+            self._layout = outer_layout(
+                meshes, plan.outer.eye_m, face_px=self._face_px, texels_per_led=self._texels_per_led
+            )
             for face in [face for face in self._targets if face not in self._layout.views]:
                 self._targets.pop(face).release()
         for face, view in self._layout.views.items():

@@ -46,6 +46,18 @@ def test_a_face_spans_its_items_and_little_more(wallkit: ModuleType) -> None:
     assert left <= -0.25 - 1 / 256
 
 
+def test_a_face_is_no_finer_than_the_leds_need(wallkit: ModuleType) -> None:
+    meshes = canvas_meshes(wallkit.arc_wall(12, 4, px=16, radius_m=4.0))
+    layout = outer_layout(meshes, (0.0, 0.0, 1.2), face_px=4096, texels_per_led=1.0)
+    (view,) = layout.views.values()
+    # Seen from the arc's middle every panel of 16 px spans 2 atan(0.25 / 4) = 7.15 degrees, so 1 px is 0.00781 of a
+    # tangent at the face's middle and more towards its rim: 128 texels a tangent, or up to a quarter octave more.
+    assert 128 <= view.texels_per_tangent[0] <= 128 * 2**0.25 + 1
+    assert layout.texels_per_pixel[2] >= 1.0
+    coarse = outer_layout(meshes, (0.0, 0.0, 1.2), face_px=64, texels_per_led=1.0)
+    assert coarse.views[2].texels_per_tangent[0] == pytest.approx(32.0)
+
+
 @pytest.mark.parametrize("eye", [(0.0, 0.0, 1.2), (1.5, -0.7, 2.0), (-2.0, 2.0, 0.4)])
 def test_every_item_lies_inside_its_face(wallkit: ModuleType, eye: tuple[float, float, float]) -> None:
     meshes = canvas_meshes(ring_of_walls(wallkit))
@@ -63,7 +75,7 @@ def test_every_item_lies_inside_its_face(wallkit: ModuleType, eye: tuple[float, 
 def test_the_picture_is_seamless_across_faces(gl: Device, wallkit: ModuleType) -> None:
     renderer = Renderer(gl)
     stage = ring_of_walls(wallkit)
-    renderer.load_stage(stage, render=RenderConfig(outer_px=256))
+    renderer.load_stage(stage, render=RenderConfig(outer_px=256, outer_texels_per_led=16.0))
     plan = wallkit.plan(eye=(0.4, -0.3, 1.3))
     shown = renderer.draw(plan, world=wallkit.direction_world(gl.ctx), output="data")["c"].array[..., :3]
     own = wallkit.led_positions(stage)
