@@ -1,7 +1,8 @@
 """The conductor: takes all tracking in, owns the frame clock, and publishes the plan of every frame.
 
 It latches as late as drawing allows, predicts every camera to its own photo time, publishes, rings the nodes, and
-does everything else (changes of the show, reports, status) in the time left until the next latch.
+does everything else (changes of the show, reports, status) in the time left until the next latch. Whatever fails in
+between, the next plan goes out: without tracking, or as the one before.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import numpy as np
 from controller.action import ActionWord
 from controller.config import OpenVolumeConfig, load_config_text
 from controller.lead import AdaptiveLead
-from controller.ledger import Ledger, percentiles_of
+from controller.ledger import Ledger, Series
 from controller.messages import (
     KIND_STATUS,
     STATUS_CAPACITY,
@@ -36,23 +37,25 @@ from controller.messages import (
     RoleState,
     encode,
 )
-from controller.node import KIND_PLAN, KIND_REPORT
-from controller.planner import Planner, TrackedPose
+from controller.planner import Planner, TrackedPose, repeat_plan
 from controller.post import Post
 from controller.rundir import RunDir, replace_file
 from controller.show import Show, decode_snapshot
 from controller.sources import inner_limits, mounts_of, nudged, source_alarms, source_status, tracked_pose
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock, tai_at_ns
-from runtime.rights import Rights, SlackCollector, freeze_garbage, take_fifo
-from runtime.ring import RingReader, RingWriter
+from runtime.pace import next_frame, smpte_epoch_ns
+from runtime.rights import Rights, SlackCollector, freeze_garbage, take_fifo, thaw_garbage
+from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader, RingWriter
 from stage.compiled import CompiledStage, decode_stage
 from stage.errors import OpenVolumeError, Problem
 from stage.frames import pan_tilt_roll_from_rotation
 from stage.plan import FramePlan, FrameReport, decode_report, encode_plan, plan_hash, transform_of
 from stage.rate import Rate
 from stage.timecode import timecode_at
+from tracking.errors import ListenError
 from tracking.inputs import Prepared as PreparedInputs
 from tracking.inputs import TrackingInputs
+from tracking.sample import Sample
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +64,21 @@ PLAN_CAPACITY = (1 << 16) - 64
 FIFO_PRIORITY = 25
 STATUS_NS = NS_PER_S // 10
 LEDGER_NS = NS_PER_S
+LISTEN_AGAIN_NS = NS_PER_S
 HEAD_START_NS = NS_PER_S // 4
 """From the start to the first frame."""
-SLACK_NS = 3 * NS_PER_MS
-"""Nothing but the latch is begun this close to it."""
-WINDOW = 1024
+QUIET_NS = NS_PER_MS // 2
+"""Before a deadline the conductor stops listening for this long and sleeps straight to it."""
+REHEARSAL_NS = 5 * NS_PER_MS // 2
+"""So long before the latch the plan is made once for practice. A process that slept for a frame finds its code and data
+gone from the caches, and is five times slower; at the latch that would be latency."""
+SLOWEST_REHEARSED_NS = 12 * NS_PER_MS
+"""Periods shorter than this leave the caches warm, and no time for practice."""
+SLACK_NS = NS_PER_MS
+"""Nothing else is begun this close to rehearsal or latch."""
+WINDOW = 512
+"""Frames that the status tells percentiles of; the report takes all."""
+KEEP_VALUES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +94,11 @@ class _Version:
 
 
 class Conductor:
-    """Role. `frames` counted slots end the run; the report is written to `report_path` then."""
+    """Role. `frames` counted slots end the run; the report is written to `report_path` then.
+
+    smpte : the clock is disciplined: frame 0 is at the SMPTE epoch, so that every host counts the same frames.
+    Without, frame 0 comes a little after the start.
+    """
 
     def __init__(
         self,
@@ -93,9 +110,11 @@ class Conductor:
         report_path: Path | None = None,
         fifo: bool = True,
         sockets: bool = True,
+        smpte: bool = False,
     ) -> None:
         self._run, self._clock, self._nodes = run, clock, list(nodes)
         self._frames, self._report_path, self._fifo, self._sockets = frames, report_path, fifo, sockets
+        self._smpte = smpte
         self._pending: dict[int, _Version] = {}
         self._commits: list[Commit] = []
         self._frame = 0
@@ -106,13 +125,18 @@ class Conductor:
         self._status_due_ns = 0
         self._ledger_due_ns = 0
         self._rights = Rights(0, "not asked for")
-        self._own_ms: deque[float] = deque(maxlen=WINDOW)
+        self._own_ms = Series(KEEP_VALUES)
+        self._history_ms = Series(KEEP_VALUES)
+        self._joined: dict[str, tuple[int, int]] = {}
         self._published: dict[int, int] = {}
         self._reports: dict[str, RingReader] = {}
         self._reports_n: dict[str, int] = dict.fromkeys(nodes, 0)
         self._last: FramePlan | None = None
         self._alarms: dict[str, Alarm] = {}
         self._garbage = SlackCollector()
+        self._listen_due_ns = 0
+        self._listening = False
+        self._taken = ExitStack()
         self._done = False
 
     @property
@@ -129,22 +153,27 @@ class Conductor:
 
     def start(self) -> None:
         """Sockets, rings, the version that holds now; goes on where a conductor before it was killed."""
+        take = self._taken.callback
         self._post = Post(self._run.conductor_socket)
+        take(self._post.close)
         self._action = ActionWord(self._run.action_word)
-        self._now_version = self._load(self._run.current_version())
+        take(self._action.close)
+        self._now_version = first = self._load(self._run.current_version())
         rate = self._rate
-        self._plan_ring = RingWriter.create(self._run.plans, kind=KIND_PLAN, slots=PLAN_SLOTS, capacity=PLAN_CAPACITY)
+        self._plan_ring = RingWriter.create(self._run.plans, kind=KIND_PLANS, slots=PLAN_SLOTS, capacity=PLAN_CAPACITY)
+        take(self._plan_ring.close)
         self._status = RingWriter.create(
             self._run.conductor_status, kind=KIND_STATUS, slots=4, capacity=STATUS_CAPACITY
         )
+        take(self._status.close)
         self._epoch = self._plan_ring.epoch
         self._lead = AdaptiveLead(rate)
-        first = self._now_version
         self._inputs = TrackingInputs(
             nudged(first.config.tracking, first.show.nudges), self._clock, mounts=mounts_of(first.stage)
         )
+        take(self._inputs.close)
         if self._sockets:
-            self._inputs.open()
+            self._listen(self._clock.now_ns())
         self._ledger = Ledger(rate, self._now_version.stage.canvases)
         self._begin(rate)
         if self._fifo:
@@ -152,6 +181,8 @@ class Conductor:
             if self._rights.mend:
                 log.warning("no real-time rights: %s -> %s", self._rights.why, self._rights.mend)
         freeze_garbage()
+        take(thaw_garbage)
+        take(self._say_last)
 
     def wake_fds(self) -> Sequence[int]:
         """Tracking sockets, and the letter box."""
@@ -159,28 +190,63 @@ class Conductor:
 
     def step(self, now_ns: int) -> int | None:
         """Take in what arrived; latch and publish when it is time; then the rest."""
-        self._inputs.drain()
+        self._join(self._inputs.drain(), latch=now_ns >= self._latch_ns)
         if now_ns >= self._latch_ns:
             self._latch(now_ns)
             now_ns = self._clock.now_ns()
-        if self._latch_ns - now_ns > SLACK_NS:
+        elif not self._rehearsed and now_ns >= self._rehearsal_ns:
+            self._rehearse(now_ns)
+            now_ns = self._clock.now_ns()
+        if self._next_ns - now_ns > SLACK_NS:
             self._housekeeping(now_ns)
             if self._done:
                 return None
-        return self._latch_ns
+        return self._next_ns
 
     def stop(self) -> None:
         """Write what is known, let the nodes go on by themselves."""
+        self._taken.close()
+
+    def _say_last(self) -> None:
         self._read_reports()
         self._save_ledger()
         if self._report_path is not None:
             self._write_report()
         self._publish_status(self._clock.now_ns(), "stopped")
-        self._inputs.close()
-        self._post.close()
-        self._action.close()
-        self._plan_ring.close()
-        self._status.close()
+
+    def _listen(self, now_ns: int) -> None:
+        """Open the tracking sockets. A port that another program holds must not keep the walls dark: the show goes on
+        without tracking, says so, and tries again."""
+        if self._pending:
+            # What was prepared counts on the sockets as they are.
+            return
+        self._listen_due_ns = now_ns + LISTEN_AGAIN_NS
+        try:
+            self._inputs.open()
+        except ListenError as error:
+            problem = error.problems[0]
+            path = problem.path.removeprefix("tracking/")
+            if path not in self._alarms:
+                log.error("%s", problem)
+            self._alarms[path] = Alarm(problem.code, path, problem.detail, "critical", problem.mend, now_ns)
+            return
+        self._listening = True
+        for path in [path for path, alarm in self._alarms.items() if alarm.code == ListenError.code]:
+            del self._alarms[path]
+
+    def _join(self, samples: Sequence[Sample], *, latch: bool) -> None:
+        """Note how long samples took from the kernel's stamp into their history. Those that came after the conductor
+        stopped listening for the frame have waited for the latch, not for the controller."""
+        if not samples:
+            return
+        joined_ns = self._clock.now_ns()
+        deaf_from_ns = self._rehearsal_ns - QUIET_NS
+        for sample in samples:
+            waited = latch and sample.t_received_ns >= deaf_from_ns
+            took_ns = 0 if waited else max(0, joined_ns - sample.t_received_ns)
+            self._joined[sample.source] = (sample.packet_id, took_ns)
+            if not waited:
+                self._history_ms.add(took_ns / NS_PER_MS)
 
     # --- the frame clock ----------------------------------------------------------------------------------------
 
@@ -191,9 +257,11 @@ class Conductor:
     def _begin(self, rate: Rate) -> None:
         """Slot 0 begins a little after the first start; a successor keeps the clock it finds in the plans."""
         now_ns = self._clock.now_ns()
-        self._t0_ns = now_ns + HEAD_START_NS
-        self._frame = 0
-        before = RingReader.open(self._run.plans, kind=KIND_PLAN)
+        self._t0_ns, self._frame = now_ns + HEAD_START_NS, 0
+        if self._smpte:
+            self._t0_ns = smpte_epoch_ns(self._clock)
+            self._frame = next_frame(rate, self._t0_ns, now_ns, lead_ns=HEAD_START_NS)
+        before = RingReader.open(self._run.plans, kind=KIND_PLANS)
         slot = before.latest()
         before.close()
         if slot is not None:
@@ -205,19 +273,69 @@ class Conductor:
 
     def _set_latch(self) -> None:
         self._latch_ns = self._rate.deadline_ns(self._t0_ns, self._frame) - self._lead.lead_ns
+        self._rehearsal_ns = self._latch_ns - REHEARSAL_NS
+        self._rehearsed = self._last is None or self._rate.period_ns < SLOWEST_REHEARSED_NS
 
-    def _latch(self, now_ns: int) -> None:
+    @property
+    def _next_ns(self) -> int:
+        """What it waits for: the rehearsal, then the latch."""
+        return self._latch_ns if self._rehearsed else self._rehearsal_ns
+
+    def _rehearse(self, now_ns: int) -> None:
+        """Make the last frame's plan again and throw it away."""
+        self._rehearsed = True
+        assert self._last is not None
+        try:
+            # The last frame's photo times: the predictors have answered for them, and remember nothing new.
+            with self._now_version.planner.practice():
+                encode_plan(self._plan(self._last.frame, now_ns))
+        except Exception:  # noqa: S110, BLE001 - the latch meets it again, and tells it
+            pass
+
+    def _latch(self, started_ns: int) -> None:
+        latched_ns = self._clock.now_ns()
         rate = self._rate
-        late = rate.frame_at(self._t0_ns, now_ns) + 1
+        late = rate.frame_at(self._t0_ns, latched_ns) + 1
         if late > self._frame:
             # Their slots have begun: the nodes made their own plans. Go on in phase.
             self._skipped += late - self._frame
             self._frame = late
         self._apply_commits()
-        rate = self._rate
         frame = self._frame
-        t_present_ns = rate.deadline_ns(self._t0_ns, frame)
+        try:
+            plan = self._plan(frame, latched_ns)
+        except Exception as error:
+            if self._last is None:
+                raise
+            if "plans" not in self._alarms:
+                log.exception("no plan can be made: the one before is repeated")
+            detail = f"{type(error).__name__}: {error}"
+            self._alarms["plans"] = Alarm("conductor.plan_failed", "plans", detail, "critical", since_ns=latched_ns)
+            plan = self._repeated(self._last, frame, latched_ns)
+        else:
+            self._alarms.pop("plans", None)
+        data = encode_plan(plan)
+        hash_ = plan_hash(data)
+        # The slot's stamp is when it was published: readers elsewhere make their ledger from it.
+        self._plan_ring.publish(
+            data, frame=frame, t_ns=self._clock.now_ns(), config_version=plan.config_version, plan_hash=hash_
+        )
+        published_ns = self._clock.now_ns()
+        for node in self._nodes:
+            self._post.ring(self._run.node_socket(node))
+        self._own_ms.add((published_ns - started_ns + self._joining_ns(plan)) / NS_PER_MS)
+        self._ledger.add_plan(plan, t_published_ns=published_ns, plan_hash=hash_)
+        self._published[frame] = published_ns
+        self._published.pop(frame - 256, None)
+        self._last = plan
+        self._plans += 1
+        self._frame = frame + 1
+        self._set_latch()
+
+    def _plan(self, frame: int, latched_ns: int) -> FramePlan:
         version = self._now_version
+        rate = version.stage.rate
+        t_present_ns = rate.deadline_ns(self._t0_ns, frame)
         order = self._action.read()
         show = version.show
         if order.action != (show.action or "none"):
@@ -228,10 +346,10 @@ class Conductor:
             if settings is None:
                 continue
             photo_ns = version.planner.photo_time_ns(camera.id, settings, t_present_ns)
-            predicted = self._inputs.predict(camera.id, photo_ns)
+            predicted = self._inputs.predict(camera.id, photo_ns, latched_ns)
             if predicted is not None:
                 poses[camera.id] = tracked_pose(predicted, camera)
-        plan = version.planner.plan(
+        return version.planner.plan(
             show,
             poses,
             frame=frame,
@@ -239,25 +357,30 @@ class Conductor:
             epoch=self._epoch,
             timecode=timecode_at(rate, frame),
             tai_ns=tai_at_ns(self._clock, t_present_ns),
-            t_latched_ns=now_ns,
+            t_latched_ns=latched_ns,
         )
-        data = encode_plan(plan)
-        hash_ = plan_hash(data)
-        # The slot's stamp is when it was published: readers elsewhere make their ledger from it.
-        self._plan_ring.publish(
-            data, frame=frame, t_ns=self._clock.now_ns(), config_version=plan.config_version, plan_hash=hash_
+
+    def _repeated(self, plan: FramePlan, frame: int, latched_ns: int) -> FramePlan:
+        """The plan before, for this frame: all else unchanged."""
+        while plan.frame < frame:
+            plan = repeat_plan(plan)
+        return msgspec.structs.replace(
+            plan,
+            epoch=self._epoch,
+            t_present_ns=self._rate.deadline_ns(self._t0_ns, frame),
+            timecode=timecode_at(self._rate, frame),
+            tai_ns=tai_at_ns(self._clock, self._rate.deadline_ns(self._t0_ns, frame)),
+            t_latched_ns=latched_ns,
         )
-        published_ns = self._clock.now_ns()
-        for node in self._nodes:
-            self._post.ring(self._run.node_socket(node))
-        self._own_ms.append((published_ns - now_ns) / NS_PER_MS)
-        self._ledger.add_plan(plan, t_published_ns=published_ns, plan_hash=hash_)
-        self._published[frame] = published_ns
-        self._published.pop(frame - 256, None)
-        self._last = plan
-        self._plans += 1
-        self._frame = frame + 1
-        self._set_latch()
+
+    def _joining_ns(self, plan: FramePlan) -> int:
+        """How long the slowest of the samples this plan is made from took into its history."""
+        took = [
+            self._joined[camera.source][1]
+            for camera in plan.cameras
+            if camera.source in self._joined and self._joined[camera.source][0] == camera.packet_id
+        ]
+        return max(took, default=0)
 
     # --- versions -----------------------------------------------------------------------------------------------
 
@@ -344,19 +467,21 @@ class Conductor:
         if self._frames is not None and self._ledger.frames >= self._frames:
             self._done = True
             return
+        if self._sockets and not self._listening and now_ns >= self._listen_due_ns:
+            self._listen(now_ns)
         if now_ns >= self._status_due_ns:
             self._publish_status(now_ns, "running")
             self._status_due_ns = now_ns + STATUS_NS
         if now_ns >= self._ledger_due_ns:
             self._save_ledger()
             self._ledger_due_ns = now_ns + LEDGER_NS
-        self._garbage.collect(self._latch_ns - self._clock.now_ns())
+        self._garbage.collect(self._next_ns - self._clock.now_ns())
 
     def _read_reports(self) -> None:
         for node in self._nodes:
             reader = self._reports.get(node)
             if reader is None:
-                reader = RingReader.try_open(self._run.reports(node), kind=KIND_REPORT)
+                reader = RingReader.try_open(self._run.reports(node), kind=KIND_REPORTS)
                 if reader is None:
                     continue
                 self._reports[node] = reader
@@ -388,7 +513,7 @@ class Conductor:
 
     def _write_report(self) -> None:
         assert self._report_path is not None
-        self._ledger.set_own_share(percentiles_of(list(self._own_ms)))
+        self._ledger.set_own_share(self._own_ms.percentiles())
         report = self._ledger.report(rt_class=self._rights.rt_class)
         temporary = self._report_path.with_name(f".{self._report_path.name}.{os.getpid()}")
         temporary.write_text(json.dumps(report, indent=2) + "\n")
@@ -403,7 +528,7 @@ class Conductor:
             t_ns=now_ns,
             pid=os.getpid(),
             state=state,
-            frame=self._frame - 1,
+            frame=max(0, self._frame - 1),
             rate=(self._rate.num, self._rate.den),
             epoch=self._epoch,
             t0_ns=self._t0_ns,
@@ -413,12 +538,13 @@ class Conductor:
             lead_ms=self._lead.lead_ns / NS_PER_MS,
             plans=self._plans,
             slots_skipped=self._skipped,
-            own_share_ms=percentiles_of(list(self._own_ms)),
+            own_share_ms=self._own_ms.percentiles(WINDOW),
+            receive_to_history_ms=self._history_ms.percentiles(WINDOW),
             sources=source_status(self._inputs, now_ns),
             cameras=self._camera_status(),
             alarms=alarms,
         )
-        self._status.publish(encode(status), frame=self._frame - 1, t_ns=now_ns)
+        self._status.publish(encode(status), frame=max(0, self._frame - 1), t_ns=now_ns)
         self._status.heartbeat(now_ns)
 
     def _camera_status(self) -> dict[str, CameraStatus]:

@@ -1,7 +1,8 @@
 """The darkroom: the one off-air GL process. It photographs the running walls through the virtual camera on request.
 
 It reads what everybody may read (plans, canvas rings) and can never hold up a frame: the newest request of a camera
-replaces one that still waits, and whatever fails is told to the asker.
+replaces one that still waits, and whatever fails is told to the asker. The truth of a camera, the scene drawn
+straight from its pupil, is made here too; the scenes are loaded when it is first asked for.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import logging
 import os
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from renderer.sinks.ring import KIND_CANVAS, codes_of
 
+from controller.config import load_config_text
+from controller.errors import ControllerError
 from controller.ledger import percentiles_of
 from controller.messages import (
     KIND_PHOTO,
@@ -33,16 +37,20 @@ from controller.messages import (
     RoleState,
     encode,
 )
-from controller.node import KIND_PLAN
 from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import Snapshot, decode_snapshot
-from renderer.device import Device
+from renderer.device import Device, DeviceLostError
+from renderer.scene import Scene
+from renderer.scene_world import SceneWorld
+from renderer.sinks.ring import codes_of
 from renderer.twin.camera import VirtualCamera
 from renderer.twin.display import srgb8
 from renderer.twin.emulator import Codes
+from renderer.twin.truth import Truth
+from renderer.twin.view import PhotoView
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
-from runtime.ring import RingReader, RingWriter
+from runtime.ring import KIND_CANVAS, KIND_PLANS, RingReader, RingWriter
 from stage.compiled import CompiledStage, decode_stage
 from stage.errors import OpenVolumeError, Problem
 from stage.plan import FramePlan, decode_plan
@@ -51,14 +59,49 @@ log = logging.getLogger(__name__)
 
 IDLE_NS = NS_PER_S // 10
 PHOTO_SLOTS = 4
+KEEP_VERSIONS = 2
 FINE = 2
 """Sub-pixels per side of a live photo."""
 
 
-class PhotoError(OpenVolumeError):
+class PhotoError(ControllerError):
     """No photo can be made now."""
 
     code = "controller.photo"
+
+
+class _Version:
+    """One version of the stage, and what is made for it when it is first needed."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.stage: CompiledStage = decode_stage(snapshot.stage)
+        self._camera: VirtualCamera | None = None
+        self._world: SceneWorld | None = None
+
+    def camera(self, device: Device) -> VirtualCamera:
+        """What photographs this stage's walls."""
+        if self._camera is None:
+            self._camera = VirtualCamera(device, self.stage)
+        return self._camera
+
+    def world(self, device: Device) -> SceneWorld:
+        """Its scenes. Raises OpenVolumeError when one cannot be read."""
+        if self._world is None:
+            folder = Path(self.snapshot.base_dir)
+            config = load_config_text(self.snapshot.config_text, base_dir=folder).config
+            scenes = {name: Scene(device, scene, folder) for name, scene in config.scenes.items()}
+            self._world = SceneWorld(device, scenes, shadow_px=config.render.shadow_px)
+        return self._world
+
+    def release(self) -> None:
+        """Free what it holds on the GPU."""
+        if self._camera is not None:
+            self._camera.release()
+        if self._world is not None:
+            self._world.release()
+            for scene in self._world.scenes.values():
+                scene.release()
 
 
 class Darkroom:
@@ -66,8 +109,8 @@ class Darkroom:
 
     def __init__(self, *, run: RunDir, clock: Clock) -> None:
         self._run, self._clock = run, clock
-        self._stages: dict[int, CompiledStage] = {}
-        self._camera: tuple[int, VirtualCamera] | None = None
+        self._versions: dict[int, _Version] = {}
+        self._truth: Truth | None = None
         self._waiting: OrderedDict[str, PhotoRequest] = OrderedDict()
         self._plans: RingReader | None = None
         self._canvases: dict[str, RingReader] = {}
@@ -75,15 +118,20 @@ class Darkroom:
         self._took_ms: deque[float] = deque(maxlen=128)
         self._last_frame = 0
         self._status_due_ns = 0
+        self._taken = ExitStack()
 
     def start(self) -> None:
         """A context of its own, and the version that holds now."""
+        take = self._taken.callback
         self._post = Post(self._run.darkroom_socket)
-        self._status = RingWriter.create(
-            self._run.darkroom_status, kind=KIND_STATUS, slots=4, capacity=STATUS_CAPACITY
-        )
+        take(self._post.close)
+        self._status = RingWriter.create(self._run.darkroom_status, kind=KIND_STATUS, slots=4, capacity=STATUS_CAPACITY)
+        take(self._status.close)
         self._device = Device.create()
+        take(self._device.release)
+        take(self._release)
         self._keep(decode_snapshot(self._run.snapshot(self._run.current_version()).read_bytes()))
+        take(self._say_stopped)
 
     def wake_fds(self) -> Sequence[int]:
         """The letter box."""
@@ -102,14 +150,18 @@ class Darkroom:
 
     def stop(self) -> None:
         """Photos stay in their rings."""
-        self._publish_status(self._clock.now_ns(), "stopped")
-        if self._camera is not None:
-            self._camera[1].release()
-        self._device.release()
-        self._post.close()
-        self._status.close()
+        self._taken.close()
+
+    def _release(self) -> None:
         for ring in self._photos.values():
             ring.close()
+        if self._truth is not None:
+            self._truth.release()
+        for version in self._versions.values():
+            version.release()
+
+    def _say_stopped(self) -> None:
+        self._publish_status(self._clock.now_ns(), "stopped")
 
     # --- letters ------------------------------------------------------------------------------------------------
 
@@ -134,10 +186,14 @@ class Darkroom:
             answer = Failed(message.version, "darkroom", [problem])
         self._post.send(self._run.path / message.reply_to, answer)
 
-    def _keep(self, snapshot: Snapshot) -> None:
-        self._stages[snapshot.show.config_version] = decode_stage(snapshot.stage)
-        for old in sorted(self._stages)[:-4]:
-            del self._stages[old]
+    def _keep(self, snapshot: Snapshot) -> _Version:
+        number = snapshot.show.config_version
+        version = self._versions.get(number)
+        if version is None:
+            version = self._versions[number] = _Version(snapshot)
+        for old in sorted(self._versions)[:-KEEP_VERSIONS]:
+            self._versions.pop(old).release()
+        return version
 
     # --- photos -------------------------------------------------------------------------------------------------
 
@@ -146,12 +202,20 @@ class Darkroom:
         reply = self._run.path / request.reply_to
         try:
             picture, frame = self._photograph(request)
-        except OpenVolumeError as error:
-            self._post.send(reply, PhotoFailed(request.camera, request.request, list(error.problems)))
+        except DeviceLostError:
+            raise
+        except Exception as error:
+            if isinstance(error, OpenVolumeError):
+                problems = list(error.problems)
+            else:
+                log.exception("no photo of camera %s", request.camera)
+                path = f"cameras/{request.camera}"
+                problems = [Problem(PhotoError.code, path, f"{type(error).__name__}: {error}")]
+            self._post.send(reply, PhotoFailed(request.camera, request.request, problems))
             return
         height, width, _ = picture.shape
         n = self._photo_ring(request.camera, width, height).publish(
-            memoryview(picture).cast("B"), frame=frame, t_ns=started_ns
+            picture.data.cast("B"), frame=frame, t_ns=started_ns
         )
         took_ms = (self._clock.now_ns() - started_ns) / NS_PER_MS
         self._took_ms.append(took_ms)
@@ -160,22 +224,28 @@ class Darkroom:
 
     def _photograph(self, request: PhotoRequest) -> tuple[NDArray[np.uint8], int]:
         plan = self._plan(request.frame)
-        stage = self._stages.get(plan.config_version)
-        if stage is None:
+        version = self._versions.get(plan.config_version)
+        if version is None:
             # A version committed while this process was away.
-            self._keep(decode_snapshot(self._run.snapshot(plan.show_version).read_bytes()))
-            stage = self._stages[plan.config_version]
-        if request.camera not in stage.cameras:
-            known = ", ".join(stage.cameras)
+            version = self._keep(decode_snapshot(self._run.snapshot(plan.show_version).read_bytes()))
+        chosen = next((camera for camera in plan.cameras if camera.id == request.camera), None)
+        if chosen is None:
+            known = ", ".join(camera.id for camera in plan.cameras)
             raise _error(f"cameras/{request.camera}", "there is no such camera", f"use one of {known}")
-        codes = {name: self._codes(name, plan.frame) for name in stage.canvases}
-        camera = self._virtual_camera(plan.config_version, stage)
-        light = camera.photo(codes, plan, width_px=request.width_px, camera=request.camera, fine=FINE)
+        if request.kind == "truth":
+            if self._truth is None:
+                self._truth = Truth(self._device)
+            view = PhotoView.of(chosen, width_px=request.width_px)
+            light = self._truth.picture(version.world(self._device), plan, view, fine=FINE)
+        else:
+            codes = {name: self._codes(name, plan.frame) for name in version.stage.canvases}
+            camera = version.camera(self._device)
+            light = camera.photo(codes, plan, width_px=request.width_px, camera=request.camera, fine=FINE)
         return np.ascontiguousarray(srgb8(light)), plan.frame
 
     def _plan(self, frame: int) -> FramePlan:
         if self._plans is None:
-            self._plans = RingReader.try_open(self._run.plans, kind=KIND_PLAN)
+            self._plans = RingReader.try_open(self._run.plans, kind=KIND_PLANS)
         if self._plans is None:
             raise _error("plans", "no frame was planned yet", "wait for the conductor")
         wanted = frame or self._presented_frame()
@@ -216,13 +286,6 @@ class Darkroom:
         slot = reader.latest()
         return codes_of(reader.shape, slot.data) if slot is not None else None
 
-    def _virtual_camera(self, version: int, stage: CompiledStage) -> VirtualCamera:
-        if self._camera is None or self._camera[0] != version:
-            if self._camera is not None:
-                self._camera[1].release()
-            self._camera = (version, VirtualCamera(self._device, stage))
-        return self._camera[1]
-
     def _photo_ring(self, camera: str, width: int, height: int) -> RingWriter:
         ring = self._photos.get(camera)
         if ring is None or (ring.shape.width, ring.shape.height) != (width, height):
@@ -248,9 +311,9 @@ class Darkroom:
             state=state,
             frame=self._last_frame,
             show_version=0,
-            config_version=max(self._stages, default=0),
+            config_version=max(self._versions, default=0),
             rt_class=0,
-            renderer=self._device.renderer,
+            renderer=self._device.capabilities.renderer,
             draw_ms=percentiles_of(list(self._took_ms)),
         )
         self._status.publish(encode(status), frame=self._last_frame, t_ns=now_ns)

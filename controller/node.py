@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -18,6 +19,7 @@ from typing import Protocol
 import msgspec
 
 from controller.action import ActionWord
+from controller.errors import ControllerError
 from controller.ledger import percentiles_of
 from controller.messages import (
     KIND_STATUS,
@@ -36,8 +38,8 @@ from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import Snapshot, decode_snapshot
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
-from runtime.rights import Rights, SlackCollector, fifo_is_wise, freeze_garbage, take_fifo
-from runtime.ring import RingReader, RingWriter, fourcc
+from runtime.rights import Rights, SlackCollector, fifo_is_wise, freeze_garbage, take_fifo, thaw_garbage
+from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader, RingWriter
 from stage.errors import OpenVolumeError, Problem
 from stage.plan import (
     CanvasReport,
@@ -53,18 +55,24 @@ from stage.rate import Rate
 
 log = logging.getLogger(__name__)
 
-KIND_PLAN = fourcc("PLAN")
-KIND_REPORT = fourcc("REPT")
 REPORT_SLOTS = 1024
 REPORT_CAPACITY = 4032
 FIFO_PRIORITY = 20
 STATUS_NS = NS_PER_S // 10
 IDLE_NS = NS_PER_S // 20
 GUARD_NS = 1_000_000
+SLICE_AT_LEAST_NS = NS_PER_S // 4
 DRAW_WINDOW = 256
 EXPECTED_FROM = 32
 GRACE_SHARE = 8
 """A picture ready within a period / GRACE_SHARE after its deadline still counts as that slot's."""
+
+
+class PainterLost(ControllerError):
+    """What draws is gone for good in this process (a lost GPU context): a new process must take over."""
+
+    code = "controller.painter_lost"
+    exit_code = 1
 
 
 class Painter(Protocol):
@@ -82,11 +90,17 @@ class Painter(Protocol):
     def software(self) -> bool:
         """Whether it draws on the CPU."""
 
-    def prepare(self, snapshot: Snapshot) -> Iterator[None]:
+    def holds(self, config_version: int) -> bool:
+        """Whether plans of this version can be drawn at once."""
+
+    def prepare(self, snapshot: Snapshot) -> Generator[None]:
         """Get a version ready in slices; change nothing shown. Raises OpenVolumeError."""
 
+    def forget(self, config_version: int) -> None:
+        """A prepared version will not be used. Nothing happens to the one that was drawn last."""
+
     def draw(self, plan: FramePlan) -> None:
-        """Draw the plan's pictures and wait until their pixels are there."""
+        """Draw the plan's pictures and wait until their pixels are there. Raises PainterLost."""
 
     def present(self, plan: FramePlan, plan_hash: int, action: str) -> None:
         """Show what was drawn last (or the action's picture) as the plan's frame."""
@@ -133,43 +147,51 @@ class Node:
         self._t0_ns = 0
         self._rate = Rate(24)
         self._slot: int | None = None
+        self._slot_ended = False
         self._drawn: _Drawn | None = None
         self._shown: int = 0
         self._asked_ns: int | None = None
         self._stalled = False
         self._switched = False
         self._draw_ns: deque[int] = deque(maxlen=DRAW_WINDOW)
-        self._jobs: deque[tuple[Prepare, Iterator[None], int]] = deque()
-        self._known: set[int] = set()
-        self._refused: dict[int, Failed] = {}
+        self._jobs: deque[tuple[Prepare, Generator[None], int]] = deque()
+        self._sliced_ns = 0
         self._presented = self._repeated = 0
         self._repeats: dict[str, int] = {}
         self._status_due_ns = 0
         self._rights = Rights(0, "not asked for")
         self._alarms: dict[str, Alarm] = {}
         self._garbage = SlackCollector()
+        self._taken = ExitStack()
 
     # --- role ---------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Context, rings, the version that holds now; then rights, because a context made under FIFO would starve."""
+        take = self._taken.callback
         self._post = Post(self._run.node_socket(self._name))
+        take(self._post.close)
         self._action = ActionWord(self._run.action_word)
+        take(self._action.close)
         self._status = RingWriter.create(
             self._run.node_status(self._name), kind=KIND_STATUS, slots=4, capacity=STATUS_CAPACITY
         )
+        take(self._status.close)
         self._reports = RingWriter.create(
-            self._run.reports(self._name), kind=KIND_REPORT, slots=REPORT_SLOTS, capacity=REPORT_CAPACITY
+            self._run.reports(self._name), kind=KIND_REPORTS, slots=REPORT_SLOTS, capacity=REPORT_CAPACITY
         )
+        take(self._reports.close)
         self._painter = self._make_painter()
+        take(self._painter.close)
         snapshot = decode_snapshot(self._run.snapshot(self._run.current_version()).read_bytes())
         for _ in self._painter.prepare(snapshot):
             pass
-        self._known.add(snapshot.show.config_version)
         if self._fifo and fifo_is_wise(software_gl=self._painter.software):
             self._rights = take_fifo(FIFO_PRIORITY)
         freeze_garbage()
+        take(thaw_garbage)
         self._publish_status(self._clock.now_ns(), "ready")
+        take(self._say_stopped)
 
     def wake_fds(self) -> Sequence[int]:
         """The letter box, which is also the doorbell; not while a finished picture waits for its time."""
@@ -186,12 +208,10 @@ class Node:
 
     def stop(self) -> None:
         """The last pictures stay in their rings."""
+        self._taken.close()
+
+    def _say_stopped(self) -> None:
         self._publish_status(self._clock.now_ns(), "stopped")
-        self._painter.close()
-        self._post.close()
-        self._reports.close()
-        self._status.close()
-        self._action.close()
 
     # --- slots --------------------------------------------------------------------------------------------------
 
@@ -201,17 +221,20 @@ class Node:
                 self._housekeeping(now_ns, now_ns + IDLE_NS)
                 return now_ns + IDLE_NS
             slot = self._slot
+            if self._slot_ended:
+                self._slot_ended = False
+                self._housekeeping(now_ns, self._latest_start_ns(slot))
+                now_ns = self._clock.now_ns()
             due_ns = self._due_ns(slot)
             if self._is_ready(slot):
                 if now_ns < due_ns:
                     return due_ns
                 self._present(slot)
                 now_ns = self._clock.now_ns()
-                self._housekeeping(now_ns, self._latest_start_ns(self._slot))
-                now_ns = self._clock.now_ns()
                 continue
             if now_ns >= due_ns + self._grace_ns:
-                self._repeat(slot, now_ns)
+                self._repeat(slot)
+                now_ns = self._clock.now_ns()
                 continue
             overdue = self._drawn
             if overdue is not None and due_ns - now_ns < self._expected_ns:
@@ -227,30 +250,40 @@ class Node:
             elif self._plan_waits:
                 self._read_plans(now_ns)
             elif now_ns >= (start_ns := self._latest_start_ns(slot)) and self._last is not None:
-                plan = self._last[0]
-                while plan.frame < slot:
-                    plan = repeat_plan(plan)
-                self._draw(plan, plan_hash(encode_plan(plan)), made_up=True)
+                self._draw(*self._made_up(slot), made_up=True)
             else:
                 return min(start_ns, due_ns)
             now_ns = self._clock.now_ns()
 
     def _draw(self, plan: FramePlan, hash_: int, *, made_up: bool) -> None:
         started_ns = self._clock.now_ns()
-        if plan.config_version not in self._known:
-            self._fetch(plan)
+        self._last = (plan, hash_)
         try:
-            self._painter.draw(plan)
-        except OpenVolumeError as error:
-            self._alarm(Alarm("node.draw_failed", f"nodes/{self._name}", str(error), "critical"))
-            self._waiting.pop(plan.frame, None)
-            self._last = (plan, hash_)
-            self._repeat(plan.frame, self._clock.now_ns(), reason="switching")
+            if not self._painter.holds(plan.config_version):
+                self._fetch(plan)
+            # Actions are obeyed by the word, at presentation: giving the walls back needs a picture that is ready.
+            self._painter.draw(msgspec.structs.replace(plan, actions=[]) if plan.actions else plan)
+        except PainterLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever fails, the last picture stays and the slots go on
+            self._failed("node.draw_failed", error)
+            self._repeat(plan.frame)
             return
+        self._alarms.pop("node.draw_failed", None)
         drawn_ns = self._clock.now_ns()
         self._draw_ns.append(drawn_ns - started_ns)
         self._drawn = _Drawn(plan, hash_, made_up, started_ns, drawn_ns)
-        self._last = (plan, hash_)
+
+    def _show(self, plan: FramePlan, hash_: int, action: str) -> bool:
+        """Hand a picture over as the plan's; False when that failed, and the last one stays."""
+        try:
+            self._painter.present(plan, hash_, action)
+        except Exception as error:  # noqa: BLE001 - as in _draw
+            self._failed("node.present_failed", error)
+            return False
+        self._alarms.pop("node.present_failed", None)
+        self._shown = plan.frame
+        return True
 
     def _is_ready(self, slot: int) -> bool:
         """Whether the slot's own picture is drawn, and was in time."""
@@ -262,45 +295,75 @@ class Node:
         assert drawn is not None
         action = self._action.read().action
         if action == "hold":
-            self._report(slot, drawn, self._clock.now_ns(), "held", presented=False)
+            self._report(slot, drawn, "held", presented=False)
+        elif self._show(drawn.plan, drawn.hash, action):
+            self._report(slot, drawn, "no_plan" if drawn.made_up else "none", presented=True)
         else:
-            self._painter.present(drawn.plan, drawn.hash, action)
-            self._shown = slot
-            self._report(slot, drawn, self._clock.now_ns(), "no_plan" if drawn.made_up else "none", presented=True)
+            self._report(slot, drawn, "late_draw", presented=False)
         self._drawn = None
         self._next_slot(slot)
 
     def _show_overdue(self, slot: int, drawn: _Drawn) -> None:
-        action = self._action.read().action
-        if action != "hold":
-            self._painter.present(drawn.plan, drawn.hash, action)
-            self._shown = drawn.plan.frame
-        self._report(slot, drawn, self._clock.now_ns(), "late_draw", presented=False)
+        """A picture that was not ready for its own slot is shown in the next: it is newer than what is up."""
+        if self._obey(slot):
+            return
+        held = self._action.read().action == "hold"
+        if not held:
+            self._show(drawn.plan, drawn.hash, "none")
+        self._report(slot, drawn, "held" if held else "late_draw", presented=False)
         self._drawn = None
         self._next_slot(slot)
 
-    def _repeat(self, slot: int, now_ns: int, reason: Reason | None = None) -> None:
-        """The last picture stays up for this slot."""
-        if reason is None:
-            arrived = self._waiting.get(slot)
-            if self._switched:
-                reason = "switching"
-            elif self._stalled:
-                reason = "host_stall"
-            elif arrived is not None and arrived.late:
-                reason = "late_plan"
-            else:
-                reason = "late_draw"
+    def _repeat(self, slot: int) -> None:
+        """No picture of this slot is ready: the last one stays up, or what was ordered in its place."""
+        if self._obey(slot):
+            return
+        arrived = self._waiting.get(slot)
+        if self._switched:
+            reason: Reason = "switching"
+        elif self._stalled:
+            reason = "host_stall"
+        elif arrived is not None and arrived.late:
+            reason = "late_plan"
+        else:
+            reason = "late_draw"
         self._switched = False
-        self._report(slot, self._drawn, now_ns, reason, presented=False)
+        self._report(slot, self._drawn, reason, presented=False)
         self._next_slot(slot)
+
+    def _obey(self, slot: int) -> bool:
+        """BLACK, SAFE and WORK need no drawing: they go out even when drawing fails. True when one did."""
+        action = self._action.read().action
+        if action in ("none", "hold") or self._last is None:
+            return False
+        plan, hash_ = self._made_up(slot)
+        if not self._show(plan, hash_, action):
+            return False
+        self._report(slot, None, "none", presented=True)
+        self._next_slot(slot)
+        return True
 
     def _next_slot(self, slot: int) -> None:
         self._slot = slot + 1
+        self._slot_ended = True
         for frame in [frame for frame in self._waiting if frame <= slot]:
             del self._waiting[frame]
 
-    def _report(self, slot: int, drawn: _Drawn | None, t_ns: int, reason: Reason, *, presented: bool) -> None:
+    def _made_up(self, slot: int) -> tuple[FramePlan, int]:
+        """The slot's plan if it came, else one made from the newest there is; with its hash."""
+        arrived = self._waiting.get(slot)
+        if arrived is not None:
+            return arrived.plan, arrived.hash
+        assert self._last is not None
+        plan = self._last[0]
+        if plan.frame == slot:
+            return self._last
+        while plan.frame < slot:
+            plan = repeat_plan(plan)
+        return plan, plan_hash(encode_plan(plan))
+
+    def _report(self, slot: int, drawn: _Drawn | None, reason: Reason, *, presented: bool) -> None:
+        t_ns = self._clock.now_ns()
         if presented:
             self._presented += 1
         else:
@@ -349,7 +412,7 @@ class Node:
 
     def _read_plans(self, now_ns: int) -> None:
         if self._plans is None:
-            self._plans = RingReader.try_open(self._run.plans, kind=KIND_PLAN)
+            self._plans = RingReader.try_open(self._run.plans, kind=KIND_PLANS)
             if self._plans is None:
                 return
             self._plans_n = max(0, self._plans.latest_n - 2)
@@ -359,7 +422,7 @@ class Node:
             try:
                 plan = decode_plan(slot.data)
             except msgspec.MsgspecError as error:
-                self._alarm(Alarm("node.plan_unreadable", "plans", str(error), "critical"))
+                self._failed("node.plan_unreadable", error)
                 continue
             self._adopt(plan, slot.plan_hash, now_ns)
 
@@ -387,10 +450,14 @@ class Node:
             if isinstance(message, Prepare):
                 self._accept(message)
             elif isinstance(message, Abort):
+                dropped = [job for job in self._jobs if job[0].version == message.version]
                 self._jobs = deque(job for job in self._jobs if job[0].version != message.version)
+                for prepare, slices, _ in dropped:
+                    slices.close()
+                    self._painter.forget(prepare.config_version)
 
     def _accept(self, message: Prepare) -> None:
-        if message.config_version in self._known and not message.scenes_changed:
+        if self._painter.holds(message.config_version) and not message.scenes_changed:
             self._answer(message, Prepared(message.version, self._name))
             return
         try:
@@ -404,30 +471,43 @@ class Node:
     def _fetch(self, plan: FramePlan) -> None:
         """A plan of a version never announced (this node was away): get it ready now, the last picture stays up."""
         self._switched = True
-        try:
-            snapshot = decode_snapshot(self._run.snapshot(plan.show_version).read_bytes())
-            for _ in self._painter.prepare(snapshot):
-                pass
-            self._known.add(plan.config_version)
-        except (OSError, msgspec.MsgspecError, OpenVolumeError) as error:
-            self._alarm(Alarm("node.version_missing", f"nodes/{self._name}", str(error), "critical"))
+        snapshot = decode_snapshot(self._run.snapshot(plan.show_version).read_bytes())
+        for _ in self._painter.prepare(snapshot):
+            pass
 
-    def _prepare_some(self, until_ns: int) -> None:
-        """Spend the slack on the oldest preparation, slice by slice; a plan that comes goes first."""
-        while self._jobs and self._clock.now_ns() < until_ns and not self._plan_waits:
-            message, slices, began_ns = self._jobs[0]
-            answer: Prepared | Failed
-            try:
-                next(slices)
-                continue
-            except StopIteration:
-                self._known.add(message.config_version)
-                took_ms = (self._clock.now_ns() - began_ns) / NS_PER_MS
-                answer = Prepared(message.version, self._name, took_ms)
-            except OpenVolumeError as error:
-                answer = Failed(message.version, self._name, list(error.problems))
-            self._jobs.popleft()
-            self._answer(message, answer)
+    def _prepare_some(self, now_ns: int, until_ns: int) -> None:
+        """Spend the slack on the oldest preparation, slice by slice; a plan that comes goes first.
+
+        A show that has no slack must still be able to change to a lighter one: now and then a slice is taken all
+        the same.
+        """
+        while self._jobs:
+            slack = now_ns < until_ns and not self._plan_waits
+            if not slack and now_ns - self._sliced_ns < SLICE_AT_LEAST_NS:
+                return
+            self._sliced_ns = now_ns
+            self._slice()
+            now_ns = self._clock.now_ns()
+
+    def _slice(self) -> None:
+        message, slices, began_ns = self._jobs[0]
+        answer: Prepared | Failed
+        try:
+            next(slices)
+        except StopIteration:
+            answer = Prepared(message.version, self._name, (self._clock.now_ns() - began_ns) / NS_PER_MS)
+        except OpenVolumeError as error:
+            answer = Failed(message.version, self._name, list(error.problems))
+        except Exception as error:  # the show goes on with the version that runs
+            log.exception("version %d cannot be prepared", message.version)
+            problem = Problem("node.prepare_failed", f"nodes/{self._name}", f"{type(error).__name__}: {error}")
+            answer = Failed(message.version, self._name, [problem])
+        else:
+            return
+        if isinstance(answer, Failed):
+            self._painter.forget(message.config_version)
+        self._jobs.popleft()
+        self._answer(message, answer)
 
     def _answer(self, message: Prepare, answer: Prepared | Failed) -> None:
         self._post.send(self._run.path / message.reply_to, answer)
@@ -438,13 +518,18 @@ class Node:
         if now_ns >= self._status_due_ns:
             self._publish_status(now_ns, "running" if self._slot is not None else "ready")
             self._status_due_ns = now_ns + STATUS_NS
-        self._prepare_some(until_ns)
+        self._prepare_some(now_ns, until_ns)
         self._garbage.collect(until_ns - self._clock.now_ns())
 
-    def _alarm(self, alarm: Alarm) -> None:
-        if alarm.code not in self._alarms:
-            log.error("%s %s", alarm.code, alarm.detail)
-            self._alarms[alarm.code] = msgspec.structs.replace(alarm, since_ns=self._clock.now_ns())
+    def _failed(self, code: str, error: Exception) -> None:
+        """Tell a failure once, with its traceback, and keep an alarm up until the same thing works again."""
+        detail = str(error) if isinstance(error, OpenVolumeError) else f"{type(error).__name__}: {error}"
+        if code not in self._alarms:
+            log.error("%s: the last picture stays", code, exc_info=error)
+        since_ns = self._alarms[code].since_ns if code in self._alarms else self._clock.now_ns()
+        self._alarms[code] = Alarm(
+            code, f"nodes/{self._name}", detail, "critical", "see the node's log; a change back mends it", since_ns
+        )
 
     def _publish_status(self, now_ns: int, state: RoleState) -> None:
         held = self._action.read()

@@ -1,9 +1,13 @@
-"""The node's hand: a GL context, the stages and scenes of every version that is near, and the canvas rings."""
+"""The node's hand: a GL context, the stages and scenes of every version that is near, and the canvas rings.
+
+Pixels are read straight into the ring's next slot and published when their time comes; the pictures of BLACK, SAFE
+and WORK are made when a version is prepared, so that showing them needs no drawing.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,22 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.config import load_config_text
+from controller.node import PainterLost
+from controller.planner import Planner
 from controller.rundir import RunDir
 from controller.show import Snapshot
+from controller.sources import inner_limits
+from renderer.actions import ActionPicture, ActionPictures
 from renderer.config import SceneConfig
-from renderer.device import Device
-from renderer.renderer import CanvasPicture, Renderer, Submission
+from renderer.device import Device, DeviceLostError
+from renderer.renderer import CanvasPicture, Format, Renderer
 from renderer.scene import Scene
 from renderer.scene_world import SceneWorld
+from renderer.sinks.ring import canvas_ring
 from runtime.clock import Clock
-from runtime.ring import KIND_CANVAS, RingWriter, fourcc
+from runtime.ring import RingWriter, fourcc
 from stage.compiled import CompiledStage, decode_stage
-from stage.plan import Action, FramePlan, PlanOuter
+from stage.plan import FramePlan
 
-CANVAS_SLOTS = 8
-ACTION_PICTURES: tuple[Action, ...] = ("black", "safe", "work")
-KEEP_VERSIONS = 3
-"""Versions of the stage that stay on the GPU: the running one, the one being prepared, and the one to go back to."""
+ACTIONS: tuple[ActionPicture, ...] = ("safe", "black", "work")
+KEEP_VERSIONS = 2
+"""Versions of the stage that stay on the GPU beside the one on air: the newest, prepared or to go back to."""
 
 SceneKey = tuple[str, str, str]
 """Scene id, its configuration, its folder: what makes two versions' scenes the same."""
@@ -38,14 +46,14 @@ SceneKey = tuple[str, str, str]
 class _Version:
     stage: CompiledStage
     scenes: dict[str, Scene]
-    world: SceneWorld
-    actions: dict[str, dict[str, NDArray[Any]]]
-    """Codes per action, per canvas: ready before they are needed, so that they need no drawing."""
+    shadow_px: int
+    actions: dict[str, dict[str, CanvasPicture]]
+    """Picture per action, per canvas."""
 
 
 @dataclass(slots=True)
 class _Output:
-    """One canvas' ring, and what it is held back by."""
+    """One canvas' ring, and the pictures it is held back by."""
 
     ring: RingWriter
     held_back: deque[NDArray[Any]] = field(default_factory=deque)
@@ -60,27 +68,34 @@ class GLPainter:
         self._renderer = Renderer(self._device)
         self._versions: dict[int, _Version] = {}
         self._scenes: dict[SceneKey, Scene] = {}
+        self._world: tuple[int, SceneWorld] | None = None
         self._outputs: dict[str, _Output] = {}
         self._drawn: dict[str, CanvasPicture] = {}
-        self._canvases: tuple[str, ...] = ()
+        self._on_air: int | None = None
 
     @property
     def canvases(self) -> Sequence[str]:
-        """Ids of the canvases it draws now."""
-        return self._canvases
+        """Ids of the canvases it shows now."""
+        return tuple(self._outputs)
 
     @property
     def device(self) -> str:
         """GL renderer string."""
-        return self._device.renderer
+        return self._device.capabilities.renderer
 
     @property
     def software(self) -> bool:
         """Whether GL runs on the CPU."""
-        return self._device.software
+        return self._device.capabilities.software
 
-    def prepare(self, snapshot: Snapshot) -> Iterator[None]:
-        """Compile a version's stage, load its scenes, draw its action pictures; one slice at a time.
+    def holds(self, config_version: int) -> bool:
+        """Whether plans of this version can be drawn at once."""
+        return config_version in self._versions
+
+    def prepare(self, snapshot: Snapshot) -> Generator[None]:
+        """Compile a version's stage, load its scenes, make its action pictures and draw once; one slice at a time.
+
+        The first drawing compiles shaders: it must not be the first on air.
 
         Raises
         ------
@@ -99,47 +114,87 @@ class GLPainter:
             yield
         self._renderer.load_stage(stage, version=number, render=config.render)
         yield
-        world = SceneWorld(self._device, scenes, shadow_px=config.render.shadow_px)
-        actions: dict[str, dict[str, NDArray[Any]]] = {}
-        for action in ACTION_PICTURES:
-            plan = FramePlan(0, (24, 1), 0, [], PlanOuter("live", 0, stage.eye_m), [], actions=[action])
-            plan = msgspec.structs.replace(plan, config_version=number)
-            drawn = self._renderer.draw(plan, world=world)
-            actions[action] = {name: picture.array.copy() for name, picture in drawn.items()}
-            yield
-        self._versions[number] = _Version(stage, scenes, world, actions)
-        if not self._canvases:
-            self._open(stage)
+        made = ActionPictures(stage, config.render)
+        actions: dict[str, dict[str, CanvasPicture]] = {action: {} for action in ACTIONS}
+        for action in ACTIONS:
+            for name, canvas in stage.canvases.items():
+                form: Format = "rgb10a2" if canvas.encoding.bits == 10 else "rgba8"
+                actions[action][name] = CanvasPicture(name, form, made.codes(action, name))
+                yield
+        version = _Version(stage, scenes, config.render.shadow_px, actions)
+        plan = Planner(stage, inner_limits(config.render)).plan(snapshot.show, {}, frame=0, t_present_ns=0)
+        # A frame number that never comes: no later plan may take this outer picture for its own.
+        plan = msgspec.structs.replace(plan, outer=msgspec.structs.replace(plan.outer, drawn_frame=-1), actions=[])
+        self._renderer.submit(plan, world=self._world_of(version)).collect()
+        yield
+        self._versions[number] = version
+        if not self._outputs:
+            self._open(self._versions[number])
             self._show_safe_picture(number)
-        self._drop_old(number)
+        self._drop_old()
+
+    def forget(self, config_version: int) -> None:
+        """Free a version that will not be used, unless it is on air."""
+        if config_version != self._on_air:
+            self._versions.pop(config_version, None)
+            self._renderer.drop_stage(config_version)
+            self._drop_scenes()
 
     def draw(self, plan: FramePlan) -> None:
-        """Draw the plan's canvases and wait for their pixels; Python's lock is free meanwhile."""
+        """Draw the plan's canvases and wait for their pixels; Python's lock is free meanwhile.
+
+        Raises
+        ------
+        PainterLost : the GPU is gone.
+        """
         version = self._versions[plan.config_version]
-        submission: Submission = self._renderer.submit(plan, world=version.world)
-        self._drawn = submission.collect()
+        into = {
+            name: output.ring.begin()
+            for name, output in self._outputs.items()
+            if not plan.output_delays.get(name, 0) and self._fits(version, name)
+        }
+        try:
+            self._drawn = self._renderer.submit(plan, world=self._world_of(version)).collect(into)
+        except DeviceLostError as error:
+            raise PainterLost(*error.problems) from error
+        self._on_air = plan.config_version
 
     def present(self, plan: FramePlan, plan_hash: int, action: str) -> None:
         """Hand every canvas over: what was drawn, or the action's picture."""
-        version = self._versions[plan.config_version]
-        if version.stage.canvases.keys() != self._outputs.keys() or self._reshaped():
-            self._open(version.stage)
-        for name, picture in self._drawn.items():
-            output = self._outputs[name]
-            codes = picture.array if action == "none" else version.actions[action][name]
-            codes = self._padded(output, codes, plan.output_delays.get(name, 0))
-            self._hand_over(output, codes, plan, plan_hash)
+        # An action may be ordered while a version that is not here yet is asked for: then the last one's picture.
+        number = plan.config_version if plan.config_version in self._versions else self._on_air
+        version = self._versions[number if number is not None else max(self._versions)]
+        pictures = self._drawn if action == "none" else version.actions[action]
+        if version.stage.canvases.keys() != self._outputs.keys() or not all(
+            self._fits(version, name) for name in self._outputs
+        ):
+            self._open(version)
+        for name, output in self._outputs.items():
+            picture = pictures[name].array
+            delay = plan.output_delays.get(name, 0)
+            if action != "none":
+                # What was held back must not come out when the walls are given back.
+                output.held_back.clear()
+            elif delay:
+                picture = _held_back(output.held_back, picture, delay)
+            else:
+                output.held_back.clear()
+            _commit(output.ring, picture, plan, plan_hash)
 
     def close(self) -> None:
         """Free the GPU; the rings' last pictures stay."""
+        # They may lie in ring memory, which cannot be given back while something looks at it.
+        self._drawn = {}
         for output in self._outputs.values():
             output.ring.close()
-        for version in self._versions.values():
-            version.world.release()
+        if self._world is not None:
+            self._world[1].release()
         for scene in self._scenes.values():
             scene.release()
         self._renderer.release()
         self._device.release()
+
+    # --- versions -----------------------------------------------------------------------------------------------
 
     def _scene(self, name: str, config: SceneConfig, folder: Path) -> Scene:
         key = (name, config.model_dump_json(), str(folder))
@@ -148,76 +203,82 @@ class GLPainter:
             scene = self._scenes[key] = Scene(self._device, config, folder)
         return scene
 
-    def _drop_old(self, newest: int) -> None:
-        for number in sorted(self._versions)[:-KEEP_VERSIONS]:
-            if number != newest:
-                self._versions.pop(number).world.release()
-                self._renderer.drop_stage(number)
+    def _drop_old(self) -> None:
+        newest = sorted(number for number in self._versions if number != self._on_air)
+        for number in newest[:-KEEP_VERSIONS]:
+            del self._versions[number]
+            self._renderer.drop_stage(number)
+        self._drop_scenes()
+
+    def _drop_scenes(self) -> None:
         used = {id(scene) for version in self._versions.values() for scene in version.scenes.values()}
         for key, scene in list(self._scenes.items()):
             if id(scene) not in used:
                 del self._scenes[key]
+                if self._world is not None:
+                    self._world[1].scene_pass.forget(scene)
                 scene.release()
+
+    def _world_of(self, version: _Version) -> SceneWorld:
+        """The one world, showing a version's scenes: its programs are compiled once for all of them."""
+        if self._world is None or self._world[0] != version.shadow_px:
+            if self._world is not None:
+                self._world[1].release()
+            self._world = (version.shadow_px, SceneWorld(self._device, {}, shadow_px=version.shadow_px))
+        world = self._world[1]
+        world.scenes = version.scenes
+        return world
 
     # --- rings --------------------------------------------------------------------------------------------------
 
-    def _open(self, stage: CompiledStage) -> None:
+    def _fits(self, version: _Version, name: str) -> bool:
+        """Whether the ring of a canvas has the size and format this version draws."""
+        picture = version.actions["black"].get(name)
+        if picture is None:
+            return False
+        height, width = picture.array.shape[:2]
+        shape = self._outputs[name].ring.shape
+        return (shape.width, shape.height, shape.pixel_format) == (width, height, fourcc(picture.fourcc))
+
+    def _open(self, version: _Version) -> None:
         """A ring for every canvas of the stage at the size it is drawn; rings of canvases that are gone go too."""
-        for name in self._outputs.keys() - stage.canvases.keys():
+        for name in self._outputs.keys() - version.stage.canvases.keys():
             self._outputs.pop(name).ring.remove()
-        for name, canvas in stage.canvases.items():
-            width, height = canvas.width_px // stage.scale, canvas.height_px // stage.scale
-            output = self._outputs.get(name)
-            if output is not None:
-                if (output.ring.shape.width, output.ring.shape.height) == (width, height):
+        for name in version.stage.canvases:
+            if name in self._outputs:
+                if self._fits(version, name):
                     continue
-                output.ring.close()
-            form = "AB30" if canvas.encoding.bits == 10 else "AB24"
-            self._outputs[name] = _Output(
-                RingWriter.create(
-                    self._run.canvas(name),
-                    kind=KIND_CANVAS,
-                    slots=CANVAS_SLOTS,
-                    capacity=width * height * 4,
-                    width=width,
-                    height=height,
-                    row_stride=width * 4,
-                    pixel_format=fourcc(form),
-                )
-            )
-        self._canvases = tuple(stage.canvases)
+                self._outputs[name].ring.close()
+            self._outputs[name] = _Output(canvas_ring(self._run.canvas(name), version.actions["black"][name]))
 
-    def _reshaped(self) -> bool:
-        return any(
-            picture.array.shape[:2] != (self._outputs[name].ring.shape.height, self._outputs[name].ring.shape.width)
-            for name, picture in self._drawn.items()
-        )
-
-    def _show_safe_picture(self, version: int) -> None:
+    def _show_safe_picture(self, number: int) -> None:
         """A wall that shows nothing yet gets the safe picture; one with a last good frame keeps it."""
         for name, output in self._outputs.items():
             if output.ring.n == 0:
-                codes = self._versions[version].actions["safe"][name]
-                output.ring.publish(memoryview(codes).cast("B"), frame=0, t_ns=self._clock.now_ns())
+                codes = self._versions[number].actions["safe"][name].array
+                output.ring.publish(codes.data.cast("B"), frame=0, t_ns=self._clock.now_ns(), config_version=number)
 
-    def _padded(self, output: _Output, codes: NDArray[Any], frames: int) -> NDArray[Any]:
-        """The picture of `frames` ago: a faster way to the wall is held back to the slowest."""
-        if frames == 0:
-            output.held_back.clear()
-            return codes
-        output.held_back.append(codes.copy())
-        while len(output.held_back) > frames + 1:
-            output.held_back.popleft()
-        return output.held_back[0]
 
-    def _hand_over(self, output: _Output, codes: NDArray[Any], plan: FramePlan, plan_hash: int) -> None:
-        slot = output.ring.begin()
-        length = codes.nbytes
-        np.copyto(np.frombuffer(slot, dtype=np.uint8, count=length), codes.reshape(-1).view(np.uint8))
-        output.ring.commit(
-            length,
-            frame=plan.frame,
-            t_ns=plan.t_present_ns,
-            config_version=plan.config_version,
-            plan_hash=plan_hash,
-        )
+def _held_back(waiting: deque[NDArray[Any]], picture: NDArray[Any], frames: int) -> NDArray[Any]:
+    """The picture of `frames` ago: a faster way to the wall is held back to the slowest."""
+    # Pictures of another size belong to a version that has gone.
+    while waiting and waiting[0].shape != picture.shape:
+        waiting.popleft()
+    waiting.append(picture.copy())
+    while len(waiting) > frames + 1:
+        waiting.popleft()
+    return waiting[0]
+
+
+def _commit(ring: RingWriter, picture: NDArray[Any], plan: FramePlan, plan_hash: int) -> None:
+    """Publish a picture as the plan's frame; one that was drawn into the ring's slot already is not copied."""
+    slot = np.frombuffer(ring.begin(), dtype=np.uint8, count=picture.nbytes)
+    if slot.ctypes.data != picture.ctypes.data:
+        np.copyto(slot, picture.reshape(-1).view(np.uint8))
+    ring.commit(
+        picture.nbytes,
+        frame=plan.frame,
+        t_ns=plan.t_present_ns,
+        config_version=plan.config_version,
+        plan_hash=plan_hash,
+    )

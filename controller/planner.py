@@ -6,8 +6,9 @@ shrinks slowly), its texel density step, and the frame the outer picture was las
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from math import ceil, log2
 
 import msgspec
@@ -109,6 +110,22 @@ class Planner:
         if memory is None or memory.needed_density <= 0.0:
             return 0.0
         return self.limits.texels_per_led * memory.drawn_density / memory.needed_density
+
+    @contextmanager
+    def practice(self) -> Iterator[None]:
+        """Plans made inside leave nothing behind, except that the walls' density is up to date afterwards (working
+        it out is the one thing in a plan that takes long)."""
+        memory = {name: replace(kept) for name, kept in self._memory.items()}
+        outer = self._outer_frame, self._outer_key
+        try:
+            yield
+        finally:
+            for name, kept in memory.items():
+                fresh = self._memory[name]
+                kept.viewed_from, kept.nearest_m = fresh.viewed_from, fresh.nearest_m
+                kept.needed_density = fresh.needed_density
+            self._memory = memory
+            self._outer_frame, self._outer_key = outer
 
     def plan(
         self,

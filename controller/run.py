@@ -1,4 +1,8 @@
-"""`openvolume run CONFIG`: check everything, begin the show, and become its supervisor (same pid)."""
+"""`openvolume run CONFIG`: check everything, begin the show, and become its supervisor (same pid).
+
+Whatever can be refused is refused before any process starts: a bad file, a port that is taken, a report that cannot
+be written.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,14 @@ import sys
 from pathlib import Path
 
 from controller.beginning import begin_show, write_first_snapshot
-from controller.config import LoadedConfig, compile_config, load_config
+from controller.config import LoadedConfig, OpenVolumeConfig, compile_config, load_config
 from controller.errors import ControllerError
 from controller.processes.run_spec import HeartbeatSpec, RestartSpec, RoleSpec, RunSpec, become_supervisor
 from controller.rundir import RunDir
 from controller.store import Store, state_folder
 from runtime.clock import SystemClock
 from stage.errors import Problem
+from tracking.inputs import TrackingInputs
 
 NODE = "main"
 """The one node of this machine; it draws every canvas."""
@@ -23,7 +28,7 @@ START_S = 60.0
 
 
 class PortError(ControllerError):
-    """The page's address cannot be listened on."""
+    """An address of the page or of OSC control that cannot be listened on."""
 
     code = "controller.port"
 
@@ -47,7 +52,7 @@ def run_command(
 
     Raises
     ------
-    ConfigError, PortError, ReportError, StoreError
+    ConfigError, PortError, ListenError, ReportError, StoreError
     """
     loaded = load_config(config)
     stage = compile_config(loaded)
@@ -58,6 +63,7 @@ def run_command(
     store.close()
     running = beginning.loaded.config
     listener = listen(running.control.http.host, running.control.http.port if port is None else port)
+    check_inputs(running)
     run = RunDir.create(f"{running.name}-{os.getpid()}")
     write_first_snapshot(run, beginning)
     host, bound = listener.getsockname()[:2]
@@ -86,7 +92,8 @@ def run_spec(
     fd = listener.fileno()
     roles = [
         _role(run, "conductor", *conductor, ends_run=frames is not None),
-        _role(run, "node", NODE, beat=f"node-{NODE}", env=software),
+        # A counted run that cannot draw would never end: then the node's failure is the run's.
+        _role(run, "node", NODE, beat=f"node-{NODE}", env=software, critical=frames is not None),
         _role(run, "service", "--fd", str(fd), pass_fds=(fd,)),
         _role(run, "darkroom", env=software, nice=10, hang_s=30.0),
     ]
@@ -102,6 +109,7 @@ def _role(
     beat: str | None = None,
     env: dict[str, str] | None = None,
     ends_run: bool = False,
+    critical: bool = False,
     pass_fds: tuple[int, ...] = (),
     nice: int = 0,
     hang_s: float = HANG_S,
@@ -115,6 +123,7 @@ def _role(
         heartbeat=HeartbeatSpec(f"{name}.beat", timeout_s=hang_s, start_timeout_s=START_S),
         restart=RestartSpec(when="failure" if ends_run else "always"),
         ends_run=ends_run,
+        critical=critical,
         pass_fds=pass_fds,
         nice=nice,
     )
@@ -148,6 +157,28 @@ def listen(host: str, port: int) -> socket.socket:
         mend = "end that program, or give another port (--port 0 takes a free one)"
         raise PortError(Problem(PortError.code, "control/http/port", detail, port, mend)) from error
     return listener
+
+
+def check_inputs(config: OpenVolumeConfig) -> None:
+    """Open every port the show will listen on, and let it go again: what is taken is told before anything starts.
+
+    Raises
+    ------
+    ListenError : a tracking source's. PortError : OSC control's.
+    """
+    inputs = TrackingInputs(config.tracking, SystemClock())
+    inputs.open()
+    inputs.close()
+    osc = config.control.osc
+    if osc is None or osc.port == 0:
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((osc.host, osc.port))
+        except OSError as error:
+            detail = f"{osc.host}:{osc.port}: {error.strerror}"
+            mend = "end the program that has it, give another port, or `osc: null`"
+            raise PortError(Problem(PortError.code, "control/osc/port", detail, osc.port, mend)) from error
 
 
 def port_owner(port: int) -> str:

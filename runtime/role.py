@@ -24,12 +24,15 @@ from types import FrameType
 from typing import Final, Protocol, Self, runtime_checkable
 
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock, SystemClock
+from stage.errors import OpenVolumeError
 
 BEAT_NS: Final = 100 * NS_PER_MS
 """How often, at least, a living role moves its heartbeat."""
 
 QUIET_NS: Final = 2 * NS_PER_MS
 """Before a deadline the shell stops listening for this long and sleeps straight to it."""
+
+EXIT_LACKS_PART: Final = 3
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -167,7 +170,9 @@ def run_role(
     clock: Clock | None = None,
     quiet_ns: int = QUIET_NS,
 ) -> int:
-    """Drive one role in this process until it is done or the process is to end. Returns the exit code: 0, or 1.
+    """Drive one role in this process until it is done or the process is to end.
+
+    Returns the exit code: 0, 1 when it failed, 3 when this machine lacks a part it needs (a restart cannot help).
 
     quiet_ns : how long before its deadline the role is no longer woken by descriptors, so that the deadline is met
         by one plain sleep.
@@ -180,14 +185,15 @@ def run_role(
             # No heartbeat before it has started: loading may take longer than a running role may be silent.
             role.start()
             _drive(role, clock, beat, end, quiet_ns)
-        except Exception:
+        except Exception as error:
             log.exception("%s failed", name)
-            code = 1
+            lacks_part = isinstance(error, OpenVolumeError) and error.exit_code == EXIT_LACKS_PART
+            code = EXIT_LACKS_PART if lacks_part else 1
         try:
             role.stop()
         except Exception:
             log.exception("%s failed while it ended", name)
-            code = 1
+            code = code or 1
     beat.close()
     return code
 

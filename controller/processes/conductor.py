@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from controller.conductor import Conductor
+from controller.conductor import QUIET_NS, Conductor
 from controller.rundir import RunDir
 from runtime.clock import SystemClock
 from runtime.log import set_up_logging
@@ -33,8 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         frames=given.frames,
         report_path=given.report,
         fifo=not given.no_fifo,
+        smpte=not clock.tai_assumed,
     )
-    return run_role(role, name="conductor", run_dir=run.path, clock=clock)
+    return run_role(role, name="conductor", run_dir=run.path, clock=clock, quiet_ns=QUIET_NS)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,12 @@ from pathlib import Path
 from controller.node import Node
 from controller.painter import GLPainter
 from controller.rundir import RunDir
-from runtime.clock import SystemClock
+from runtime.clock import NS_PER_MS, SystemClock
 from runtime.log import set_up_logging
 from runtime.role import run_role
+
+QUIET_NS = NS_PER_MS // 2
+"""A plan that comes shortly before its drawing would have to begin must still wake it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         painter=lambda: GLPainter(run=run, clock=clock),
         fifo=not given.no_fifo,
     )
-    return run_role(role, name=f"node-{given.name}", run_dir=run.path, clock=clock)
+    return run_role(role, name=f"node-{given.name}", run_dir=run.path, clock=clock, quiet_ns=QUIET_NS)
 
 
 if __name__ == "__main__":

@@ -11,16 +11,17 @@ import msgspec
 import pytest
 
 from controller.action import write_action
-from controller.messages import Prepare, Prepared
-from controller.node import KIND_PLAN, KIND_REPORT, Node
+from controller.messages import KIND_STATUS, Abort, Failed, NodeStatus, Prepare, Prepared, decode_node
+from controller.node import Node, PainterLost
 from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import Show, Snapshot, encode_snapshot
 from runtime.clock import NS_PER_MS, VirtualClock
 from runtime.house import VirtualHouse
-from runtime.ring import RingReader, RingWriter
+from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader, RingWriter
+from stage.errors import ConfigError, Problem
 from stage.plan import FramePlan, FrameReport, PlanOuter, decode_report, encode_plan, plan_hash
-from stage.rate import Rate
+from stage.rate import RATES, Rate
 
 RATE = Rate(24)
 START_NS = 10_000_000_000
@@ -37,13 +38,31 @@ class TimedPainter:
         self.clock, self.cost_ms, self.usual_ms = clock, cost_ms or {}, usual_ms
         self.shown: list[tuple[int, str, int]] = []
         self.slices = 3
+        self.versions: set[int] = set()
+        self.forgotten: list[int] = []
+        self.broken: dict[int, Exception] = {}
+        self.unpreparable: dict[int, Exception] = {}
+
+    def holds(self, config_version: int) -> bool:
+        return config_version in self.versions
 
     def prepare(self, snapshot: Snapshot) -> Iterator[None]:
+        number = snapshot.show.config_version
         for _ in range(self.slices):
             self.clock.sleep_until(self.clock.now_ns() + 2 * NS_PER_MS)
             yield
+        if number in self.unpreparable:
+            raise self.unpreparable[number]
+        self.versions.add(number)
+
+    def forget(self, config_version: int) -> None:
+        self.forgotten.append(config_version)
 
     def draw(self, plan: FramePlan) -> None:
+        assert plan.config_version in self.versions
+        assert plan.actions == []
+        if plan.frame in self.broken:
+            raise self.broken[plan.frame]
         cost_ms = self.cost_ms.get(plan.frame, self.usual_ms)
         self.clock.sleep_until(self.clock.now_ns() + int(cost_ms * NS_PER_MS))
 
@@ -57,12 +76,13 @@ class TimedPainter:
 class Stage:
     """A run directory with a plans ring, a node, and a conductor's hand on the bell."""
 
-    def __init__(self, path: Path, **painter: object) -> None:
+    def __init__(self, path: Path, rate: Rate = RATE, **painter: object) -> None:
+        self.rate = rate
         self.clock = VirtualClock(START_NS)
         self.run = RunDir(path)
         self.run.write_snapshot(1, encode_snapshot(Snapshot(Show(version=1), "", "", b"")))
         self.run.set_current_version(1)
-        self.plans = RingWriter.create(self.run.plans, kind=KIND_PLAN, slots=64, capacity=4032)
+        self.plans = RingWriter.create(self.run.plans, kind=KIND_PLANS, slots=64, capacity=4032)
         self.painter = TimedPainter(self.clock, **painter)  # type: ignore[arg-type]
         self.node = Node(run=self.run, name="main", clock=self.clock, painter=lambda: self.painter, fifo=False)
         self.house = VirtualHouse(self.clock)
@@ -71,12 +91,12 @@ class Stage:
         self.t0_ns = self.clock.now_ns() + 100 * NS_PER_MS
 
     def due_ns(self, frame: int) -> int:
-        return RATE.deadline_ns(self.t0_ns, frame)
+        return self.rate.deadline_ns(self.t0_ns, frame)
 
     def plan(self, frame: int, **changes: object) -> FramePlan:
         plan = FramePlan(
             frame=frame,
-            rate=(24, 1),
+            rate=(self.rate.num, self.rate.den),
             t_present_ns=self.due_ns(frame),
             cameras=[],
             outer=PlanOuter("live", frame, (0.0, 0.0, 1.7)),
@@ -92,8 +112,17 @@ class Stage:
         self.plans.publish(data, frame=frame, t_ns=self.due_ns(frame), plan_hash=plan_hash(data))
         self.post.ring(self.run.node_socket("main"))
 
+    def snapshot(self, version: int, config_version: int) -> None:
+        snapshot = Snapshot(Show(version=version, config_version=config_version), "", "", b"")
+        self.run.write_snapshot(version, encode_snapshot(snapshot))
+
+    def status(self) -> NodeStatus:
+        slot = RingReader.open(self.run.node_status("main"), kind=KIND_STATUS).latest()
+        assert slot is not None
+        return decode_node(slot.data)
+
     def reports(self) -> dict[int, FrameReport]:
-        reader = RingReader.open(self.run.reports("main"), kind=KIND_REPORT)
+        reader = RingReader.open(self.run.reports("main"), kind=KIND_REPORTS)
         reports = [decode_report(slot.data) for slot in reader.read_since(0).slots]
         frames = [report.frame for report in reports]
         assert len(frames) == len(set(frames)), "a slot was reported twice"
@@ -121,6 +150,7 @@ def make(folder: Path) -> Iterator[object]:
     yield build
     for stage in made:
         stage.house.close()
+        stage.post.close()
 
 
 def test_every_frame_is_presented_exactly_on_its_deadline(make) -> None:
@@ -229,7 +259,7 @@ def test_a_version_is_prepared_in_the_slack_without_a_lost_slot(make) -> None:
     for frame in range(6):
         stage.publish(frame)
     stage.painter.slices = 40
-    stage.run.write_snapshot(2, encode_snapshot(Snapshot(Show(version=2, config_version=1), "", "", b"")))
+    stage.snapshot(2, 1)
     stage.post.send(stage.run.node_socket("main"), Prepare(2, 1, "conductor.sock"))
     answers = []
     for frame in range(6, 40):
@@ -251,3 +281,148 @@ def test_a_conductor_that_starts_its_clock_anew_is_followed(make) -> None:
     stage.house.run_until(stage.due_ns(11))
     times = {f: t for f, _, t in stage.painter.shown}
     assert all(times[f] == stage.due_ns(f) for f in range(7, 12))
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_every_rate_is_presented_exactly_on_its_deadlines(make, name: str) -> None:
+    rate = RATES[name]
+    stage = make(rate=rate, usual_ms=rate.period_ns / NS_PER_MS / 4)
+    lead_ms = rate.period_ns / NS_PER_MS / 2
+    for frame in range(2 * round(rate.hz)):
+        stage.publish(frame, lead_ms=lead_ms)
+    last = 2 * round(rate.hz) - 1
+    stage.house.run_until(stage.due_ns(last))
+    assert [(f, t) for f, _, t in stage.painter.shown] == [(f, stage.due_ns(f)) for f in range(last + 1)]
+    assert set(stage.outcome().values()) == {(f, "none") for f in range(last + 1)}
+
+
+def test_whatever_drawing_raises_the_last_picture_stays_and_the_next_frame_is_drawn(make) -> None:
+    stage = make()
+    stage.painter.broken = {frame: RuntimeError("no such uniform") for frame in range(8, 24)}
+    for frame in range(30):
+        stage.publish(frame)
+        if frame == 20:
+            (alarm,) = stage.status().alarms
+            assert (alarm.code, alarm.severity, alarm.detail) == (
+                "node.draw_failed", "critical", "RuntimeError: no such uniform",
+            )  # fmt: skip
+    stage.house.run_until(stage.due_ns(29))
+    outcome = stage.outcome()
+    assert all(outcome[f] == (7, "late_draw") for f in range(8, 24))
+    assert all(outcome[f] == (f, "none") for f in range(24, 30))
+    assert stage.status().alarms == []
+
+
+def test_black_goes_out_even_when_drawing_fails(make) -> None:
+    stage = make()
+    stage.painter.broken = {frame: RuntimeError("gone") for frame in range(5, 40)}
+    for frame in range(20):
+        if frame == 10:
+            write_action(stage.run.action_word, "black", stamp_ns=stage.clock.now_ns())
+        stage.publish(frame)
+    stage.house.run_until(stage.due_ns(19))
+    assert [what for f, what, _ in stage.painter.shown if f >= 10] == ["black"] * 10
+    assert stage.outcome()[12] == (12, "none")
+
+
+def test_a_lost_device_ends_the_process_so_that_a_new_one_takes_over(make) -> None:
+    stage = make()
+    stage.painter.broken = {5: PainterLost(Problem("renderer.device_lost", "device", "the GPU is gone"))}
+    for frame in range(6):
+        stage.publish(frame)
+    with pytest.raises(PainterLost):
+        stage.house.run_until(stage.due_ns(5))
+
+
+def test_a_version_nobody_announced_is_fetched_and_the_last_picture_stays_meanwhile(make) -> None:
+    stage = make()
+    stage.painter.slices = 20
+    stage.snapshot(2, 7)
+    for frame in range(10):
+        stage.publish(frame, **({"show_version": 2, "config_version": 7} if frame >= 5 else {}))
+    stage.house.run_until(stage.due_ns(9))
+    outcome = stage.outcome()
+    assert outcome[5] == (4, "switching")
+    assert outcome[9] == (9, "none")
+    assert stage.painter.versions == {0, 7}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError(Problem("renderer.scene_file", "scenes/a/gltf", "there is no file")), "renderer.scene_file"),
+        (ZeroDivisionError("oops"), "node.prepare_failed"),
+    ],
+)
+def test_a_version_that_cannot_be_prepared_is_answered_and_the_show_goes_on(make, error: Exception, code: str) -> None:
+    stage = make()
+    stage.painter.unpreparable = {1: error}
+    stage.snapshot(2, 1)
+    answers = []
+    for frame in range(20):
+        if frame == 5:
+            stage.post.send(stage.run.node_socket("main"), Prepare(2, 1, "conductor.sock"))
+        stage.publish(frame)
+        answers += stage.post.receive()
+    (answer,) = answers
+    assert isinstance(answer, Failed)
+    assert (answer.version, answer.who, answer.problems[0].code) == (2, "main", code)
+    assert stage.painter.forgotten == [1]
+    assert set(stage.outcome().values()) == {(f, "none") for f in stage.outcome()}
+
+
+def test_a_snapshot_that_is_not_there_is_answered(make) -> None:
+    stage = make()
+    answers = []
+    stage.post.send(stage.run.node_socket("main"), Prepare(9, 1, "conductor.sock"))
+    for frame in range(3):
+        stage.publish(frame)
+        answers += stage.post.receive()
+    assert [(type(a), a.problems[0].code) for a in answers] == [(Failed, "node.snapshot")]
+
+
+def test_an_aborted_version_is_prepared_no_further(make) -> None:
+    stage = make()
+    stage.painter.slices = 1000
+    stage.snapshot(2, 1)
+    stage.post.send(stage.run.node_socket("main"), Prepare(2, 1, "conductor.sock"))
+    for frame in range(20):
+        if frame == 5:
+            stage.post.send(stage.run.node_socket("main"), Abort(2))
+        stage.publish(frame)
+    assert stage.painter.forgotten == [1]
+    assert stage.painter.versions == {0}
+    assert stage.post.receive() == []
+
+
+def test_a_show_without_slack_can_still_change_to_a_lighter_one(make) -> None:
+    stage = make(usual_ms=45.0)
+    stage.snapshot(2, 1)
+    stage.post.send(stage.run.node_socket("main"), Prepare(2, 1, "conductor.sock"))
+    answers = []
+    for frame in range(80):
+        stage.publish(frame, lead_ms=40.0)
+        answers += stage.post.receive()
+    assert [type(a) for a in answers] == [Prepared]
+
+
+def test_a_version_that_is_held_already_is_answered_at_once(make) -> None:
+    stage = make()
+    stage.post.send(stage.run.node_socket("main"), Prepare(3, 0, "conductor.sock"))
+    stage.publish(0)
+    assert [type(a) for a in stage.post.receive()] == [Prepared]
+
+
+def test_what_the_node_tells_of_itself(make) -> None:
+    stage = make(cost_ms={8: 45.0})
+    for frame in range(40):
+        if frame not in (5, 6):
+            stage.publish(frame)
+    stage.house.run_until(stage.due_ns(39))
+    status = stage.status()
+    assert status.state == "running"
+    assert (status.presented + status.repeated, status.repeats) == (status.frame + 1, {"late_draw": 1})
+    assert status.draw_ms.p50 == 10.0
+    assert status.canvases == ["left", "right"]
+    stage.house.close()
+    assert stage.status().state == "stopped"
