@@ -110,35 +110,43 @@ def canvas_meshes(stage: CompiledStage, /, *, scale: int = 1) -> dict[str, Canva
     ScaleError : `scale` does not divide every canvas.
     """
     origin = stage_origin(stage)
-    walls = {wall.id: (wall.width_px, wall.height_px) for wall in stage.walls.values()}
-    out = {}
-    for canvas in stage.canvases.values():
-        if canvas.width_px % scale or canvas.height_px % scale:
-            raise ScaleError(
-                Problem(
-                    "renderer.scale",
-                    "render/scale",
-                    f"it does not divide canvas {canvas.id} ({canvas.width_px} x {canvas.height_px} px)",
-                    scale,
-                    "use a common divisor of all canvas sides",
-                )
+    return {name: canvas_mesh(stage, name, origin_m=origin, scale=scale) for name in stage.canvases}
+
+
+def canvas_mesh(stage: CompiledStage, canvas_id: str, /, *, origin_m: Array, scale: int = 1) -> CanvasMesh:
+    """The mesh of one canvas; positions are relative to `origin_m`, [3] (see `stage_origin`).
+
+    Raises
+    ------
+    ScaleError : `scale` does not divide the canvas.
+    """
+    canvas = stage.canvases[canvas_id]
+    if canvas.width_px % scale or canvas.height_px % scale:
+        raise ScaleError(
+            Problem(
+                "renderer.scale",
+                "render/scale",
+                f"it does not divide canvas {canvas.id} ({canvas.width_px} x {canvas.height_px} px)",
+                scale,
+                "use a common divisor of all canvas sides",
             )
-        cabinets = [cabinet for cabinet in stage.cabinets if cabinet.canvas == canvas.id]
-        tiles = [tile for tile in stage.meshes if tile.canvas == canvas.id]
-        parts = []
-        if cabinets:
-            parts.append(_Builder("cabinets", walls, origin, scale).cabinets(cabinets))
-        if tiles:
-            parts.append(_Builder("mesh", walls, origin, scale).tiles(tiles, first_label=len(cabinets)))
-        out[canvas.id] = CanvasMesh(
-            canvas,
-            canvas.width_px // scale,
-            canvas.height_px // scale,
-            origin,
-            tuple(parts),
-            (*(cabinet.id for cabinet in cabinets), *(tile.id for tile in tiles)),
         )
-    return out
+    walls = {wall.id: (wall.width_px, wall.height_px) for wall in stage.walls.values()}
+    cabinets = [cabinet for cabinet in stage.cabinets if cabinet.canvas == canvas.id]
+    tiles = [tile for tile in stage.meshes if tile.canvas == canvas.id]
+    parts = []
+    if cabinets:
+        parts.append(_Builder("cabinets", walls, origin_m, scale).cabinets(cabinets))
+    if tiles:
+        parts.append(_Builder("mesh", walls, origin_m, scale).tiles(tiles, first_label=len(cabinets)))
+    return CanvasMesh(
+        canvas,
+        canvas.width_px // scale,
+        canvas.height_px // scale,
+        origin_m,
+        tuple(parts),
+        (*(cabinet.id for cabinet in cabinets), *(tile.id for tile in tiles)),
+    )
 
 
 def stage_origin(stage: CompiledStage) -> Array:

@@ -7,7 +7,7 @@ Several versions of the stage may be loaded at a time: a plan is drawn on the on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renderer.actions import ActionPicture, ActionPictures
-from renderer.canvas_mesh import CanvasMesh, canvas_meshes
+from renderer.canvas_mesh import CanvasMesh, canvas_mesh, stage_origin
 from renderer.colour.encode import canvas_colour
 from renderer.config import RenderConfig
 from renderer.device import Device, Fence
@@ -34,6 +34,10 @@ from stage.plan import FramePlan, PlanCamera
 Format = Literal["rgba8", "rgb10a2", "rgba32f"]
 FOURCC: Final[dict[Format, str]] = {"rgba8": "AB24", "rgb10a2": "AB30", "rgba32f": "AB4F"}
 """DRM's names: bytes R G B A; one little-endian word with red in its low 10 bits. `AB4F` is our own: four float32."""
+
+
+_ORDERS: Final[tuple[ActionPicture, ...]] = ("black", "work", "safe")
+"""Where several are ordered at once, the first of these is obeyed."""
 
 
 class NoStageError(RendererError):
@@ -66,11 +70,11 @@ class _Rig:
 
     stage: CompiledStage
     config: RenderConfig
-    meshes: dict[str, CanvasMesh]
-    surfaces: dict[str, Surface]
     outer: OuterPass
     inner: InnerPass
     pictures: ActionPictures
+    meshes: dict[str, CanvasMesh] = field(default_factory=dict)
+    surfaces: dict[str, Surface] = field(default_factory=dict)
     stored: dict[ActionPicture, dict[str, NDArray[Any]]] = field(default_factory=dict)
     buffers: dict[tuple[str, Output], NDArray[Any]] = field(default_factory=dict)
 
@@ -185,24 +189,29 @@ class Renderer:
         ------
         ScaleError, BitsError
         """
+        for _ in self.loading_stage(stage, version=version, scale=scale, render=render, actions=False):
+            pass
+
+    def loading_stage(
+        self,
+        stage: CompiledStage,
+        /,
+        *,
+        version: int = 0,
+        scale: int | None = None,
+        render: RenderConfig | None = None,
+        actions: bool = True,
+    ) -> Iterator[None]:
+        """`load_stage` in slices, for a node on the air: each step does a little, the version is there after the last.
+
+        With `actions` the pictures of BLACK, WORK LIGHT and SAFE PICTURE are made too, so that the first order costs
+        nothing. Closing the iterator before its end frees what was made.
+        """
         config = render or RenderConfig(scale=stage.scale)
         divisor = config.scale if scale is None else scale
-        meshes = canvas_meshes(stage, scale=divisor)
-        colours = {
-            name: canvas_colour(
-                mesh.canvas.encoding,
-                knee=config.roll_off_knee,
-                content=config.roll_off_content,
-                dither=config.dither,
-            )
-            for name, mesh in meshes.items()
-        }
-        surfaces = {name: Surface(self.device, mesh, colours[name]) for name, mesh in meshes.items()}
         rig = _Rig(
             stage,
             config,
-            meshes,
-            surfaces,
             OuterPass(
                 self.device,
                 face_px=config.outer_px,
@@ -214,9 +223,31 @@ class Renderer:
             InnerPass(self.device, samples=config.msaa, near_m=config.near_m, far_m=config.far_m),
             ActionPictures(stage, config, scale=divisor),
         )
-        for surface in surfaces.values():
-            self._wall.prepare(surface, min(len(stage.cameras), MAX_INNERS))
-            self._patterns.prepare(surface)
+        origin = stage_origin(stage)
+        try:
+            for name, canvas in stage.canvases.items():
+                mesh = rig.meshes[name] = canvas_mesh(stage, name, origin_m=origin, scale=divisor)
+                yield
+                colour = canvas_colour(
+                    canvas.encoding,
+                    knee=config.roll_off_knee,
+                    content=config.roll_off_content,
+                    dither=config.dither,
+                )
+                surface = rig.surfaces[name] = Surface(self.device, mesh, colour)
+                yield
+                yield from self._wall.prepare(surface, min(len(stage.cameras), MAX_INNERS))
+                self._patterns.prepare(surface)
+                yield
+            if actions:
+                for action in _ORDERS:
+                    rig.stored[action] = {}
+                    for name in stage.canvases:
+                        rig.stored[action][name] = rig.pictures.codes(action, name)
+                        yield
+        except BaseException:
+            rig.release()
+            raise
         self.drop_stage(version)
         self._rigs[version] = rig
 
@@ -225,6 +256,19 @@ class Renderer:
         rig = self._rigs.pop(version, None)
         if rig is not None:
             rig.release()
+
+    def action_pictures(self, version: int) -> dict[ActionPicture, dict[str, NDArray[Any]]]:
+        """Codes of every canvas for BLACK, WORK LIGHT and SAFE PICTURE, as `collect` gives them; do not write to them.
+
+        Raises
+        ------
+        NoStageError
+        """
+        rig = self._rig(version)
+        for action in _ORDERS:
+            if action not in rig.stored:
+                rig.stored[action] = {name: rig.pictures.codes(action, name) for name in rig.surfaces}
+        return rig.stored
 
     @property
     def stage_versions(self) -> tuple[int, ...]:
@@ -270,19 +314,16 @@ class Renderer:
         """Queue the GPU work of a plan (see `draw`). Collect it before the next is submitted."""
         rig = self._rig(plan.config_version)
         patterns = [parse_pattern(pattern.kind, pattern.targets) for pattern in plan.patterns]
-        stored = self._action(rig, plan) if output == "canvas" else None
+        stored = self._action(plan) if output == "canvas" else None
         if stored is None and not (output == "canvas" and "hold" in plan.actions):
             self._draw(rig, plan, world or self.scenes, output, patterns)
         return Submission(self.device, rig, plan, output, stored)
 
-    def _action(self, rig: _Rig, plan: FramePlan) -> dict[str, NDArray[Any]] | None:
+    def _action(self, plan: FramePlan) -> dict[str, NDArray[Any]] | None:
         """The stored pictures of BLACK, WORK LIGHT or SAFE PICTURE, in this order, if the plan orders one."""
-        orders: tuple[ActionPicture, ...] = ("black", "work", "safe")
-        for action in orders:
+        for action in _ORDERS:
             if action in plan.actions:
-                if action not in rig.stored:
-                    rig.stored[action] = {name: rig.pictures.codes(action, name) for name in rig.surfaces}
-                return rig.stored[action]
+                return self.action_pictures(plan.config_version)[action]
         return None
 
     def _draw(self, rig: _Rig, plan: FramePlan, world: World, output: Output, patterns: list[Pattern]) -> None:

@@ -123,7 +123,8 @@ class _Bench:
         )
         self.surface = Surface(device, mesh, colour)
         self.wall = WallPass(device)
-        self.wall.prepare(self.surface, 1)
+        for _ in self.wall.prepare(self.surface, 1):
+            pass
         self.world = _Gradient(device.ctx)
         self.plan = FramePlan(1, (24, 1), 0, [], PlanOuter("live", 1, stage.eye_m), [])
         self.outer = OuterPass(device, face_px=512, samples=1, near_m=0.1, far_m=100.0)

@@ -8,6 +8,7 @@ the outer picture rests, only items an inner frustum reaches, or has just left, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -232,11 +233,12 @@ class WallPass:
         self._noise = device.ctx.texture((64, 64), 4, noise_bytes().tobytes())
         self._noise.filter = (moderngl.NEAREST, moderngl.NEAREST)
 
-    def prepare(self, surface: Surface, inners: int) -> None:
-        """Compile what a canvas needs for up to `inners` inner pictures on one item, before it is on air."""
+    def prepare(self, surface: Surface, inners: int) -> Iterator[None]:
+        """Compile what a canvas needs for up to `inners` inner pictures on one item, a program at a time."""
         for part in surface.parts:
             for count in range(inners + 1):
                 self._program(count, part.part.kind == "mesh", 0, surface.colour)
+                yield
 
     def draw(
         self,

@@ -110,3 +110,25 @@ def test_an_unknown_pattern_draws_nothing_and_is_named(gl: Device, renderer: Ren
     with pytest.raises(PatternError):
         renderer.draw(wallkit.plan(patterns=[wallkit.pattern("plaid")]), world=world)
     assert world.draws == 0
+
+
+def test_a_stage_is_loaded_in_slices_while_another_is_drawn(
+    gl: Device, renderer: Renderer, wallkit: ModuleType
+) -> None:
+    world = wallkit.even_world(gl.ctx, 1.0)
+    renderer.load_stage(wallkit.flat_wall(2, 1, px=8, encoding=PQ), version=1, render=SMALL)
+    first = renderer.draw(wallkit.plan(config_version=1), world=world)["c"].array.copy()
+    slices = renderer.loading_stage(wallkit.flat_wall(3, 1, px=8, encoding=PQ), version=2, render=SMALL)
+    steps = 0
+    for _ in slices:
+        steps += 1
+        assert renderer.stage_versions == (1,)
+        assert np.array_equal(renderer.draw(wallkit.plan(config_version=1), world=world)["c"].array, first)
+    assert steps >= 6
+    assert renderer.stage_versions == (1, 2)
+    assert set(renderer.action_pictures(2)) == {"black", "work", "safe"}
+    abandoned = renderer.loading_stage(wallkit.flat_wall(4, 1, px=8, encoding=PQ), version=3, render=SMALL)
+    next(abandoned)
+    next(abandoned)
+    abandoned.close()
+    assert renderer.stage_versions == (1, 2)
