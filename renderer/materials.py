@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from renderer.device import Device
 from renderer.gltf.model import Asset, Material, Sampler, TextureUse
+from renderer.working import AP1_FROM_REC709
 
 BLOCK_BYTES: Final = 256
 """One material's place in the uniform buffer; every GPU can bind at multiples of it."""
@@ -101,18 +102,23 @@ class Textures:
 
 
 def pack(
-    materials: Sequence[Material], textures: Textures, *, first: int
+    materials: Sequence[tuple[Material, bool]], textures: Textures, *, first: int
 ) -> tuple[list[MaterialDraw], NDArray[np.float32]]:
-    """The draws of an asset's materials and their uniform blocks, [materials, 64] float32; `first` is their index."""
+    """How each (material, with vertex colours) is drawn, and the uniform blocks, [materials, 64] float32.
+
+    `first` is the index of the first block.
+    """
     draws: list[MaterialDraw] = []
     blocks = np.zeros((len(materials), BLOCK_BYTES // 4), dtype=np.float32)
-    for i, material in enumerate(materials):
-        draw, blocks[i] = _pack(material, textures, first + i)
+    for i, (material, coloured) in enumerate(materials):
+        draw, blocks[i] = _pack(material, textures, first + i, coloured=coloured)
         draws.append(draw)
     return draws, blocks
 
 
-def _pack(material: Material, textures: Textures, index: int) -> tuple[MaterialDraw, NDArray[np.float32]]:
+def _pack(
+    material: Material, textures: Textures, index: int, *, coloured: bool
+) -> tuple[MaterialDraw, NDArray[np.float32]]:
     uses = {
         "base": material.base_texture,
         "rough": None if material.unlit else material.metallic_roughness_texture,
@@ -153,10 +159,16 @@ def _pack(material: Material, textures: Textures, index: int) -> tuple[MaterialD
         "ALPHA_BLEND": int(blend),
         "UNLIT": int(material.unlit),
         "DOUBLE_SIDED": int(material.double_sided),
+        "COLOURS": int(coloured),
+        "EMISSIVE": int(any(material.emissive)),
+        "DIELECTRIC": int(material.metallic == 0.0),
     }
     block = np.zeros(BLOCK_BYTES // 4, dtype=np.float32)
     block[0:4] = material.base_colour
-    block[4:7] = material.emissive
+    if "BASE_UV" not in defines and not coloured:
+        block[0:3] = AP1_FROM_REC709 @ np.asarray(material.base_colour[:3])
+    emissive = np.asarray(material.emissive)
+    block[4:7] = emissive if "EMISSIVE_UV" in defines else AP1_FROM_REC709 @ emissive
     block[7] = material.alpha_cutoff
     block[8:12] = (
         material.metallic,

@@ -15,6 +15,7 @@ import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
+from renderer.clusters import Cluster, clustered
 from renderer.config import DomeConfig, SceneConfig, asset_path, linear_from_ev
 from renderer.device import Device
 from renderer.domes import Dome, load_picture
@@ -82,6 +83,9 @@ class Draws:
     """[n, 3]  bounding sphere in the object's own frame."""
     radii_m: F64
     casts: NDArray[np.bool_]
+    blend: NDArray[np.bool_]
+    batch_of: NDArray[np.intp]
+    """Which of `batches` each draw belongs to."""
     batches: list[Batch] = field(default_factory=list)
 
 
@@ -146,13 +150,18 @@ class Scene:
         taps = anisotropy if anisotropy is not None else (1.0 if device.capabilities.software else 8.0)
         self._textures = [Textures(device, asset, anisotropy=taps) for asset in assets]
         self._trees = [Hierarchy(asset.nodes, asset.roots, asset.animations) for asset in assets]
-        materials: list[list[MaterialDraw]] = []
+        materials: list[dict[tuple[int | None, bool], MaterialDraw]] = []
         blocks: list[F32] = []
         first = 0
         for asset, textures in zip(assets, self._textures, strict=True):
-            # One more than the file has: the material of primitives that name none.
-            drawn, packed = pack([*asset.materials, Material()], textures, first=first)
-            materials.append(drawn)
+            used = list(
+                dict.fromkeys((p.material, p.colours is not None) for mesh in asset.meshes for p in mesh.primitives)
+            )
+            plain = [Material() if i is None else asset.materials[i] for i, _ in used]
+            drawn, packed = pack(
+                [(material, key[1]) for material, key in zip(plain, used, strict=True)], textures, first=first
+            )
+            materials.append(dict(zip(used, drawn, strict=True)))
             blocks.append(packed)
             first += len(drawn)
         data = np.concatenate(blocks) if blocks else np.zeros((1, BLOCK_BYTES // 4), np.float32)
@@ -173,11 +182,11 @@ class Scene:
 
     # --- compile ----------------------------------------------------------------------------------------------
 
-    def _compile(self, device: Device, materials: list[list[MaterialDraw]]) -> None:
+    def _compile(self, device: Device, materials: list[dict[tuple[int | None, bool], MaterialDraw]]) -> None:
         vertices: dict[Layout, list[F32]] = {}
         indices: dict[Layout, list[NDArray[np.uint32]]] = {}
         filled: dict[Layout, tuple[int, int]] = {}
-        placed: dict[tuple[int, int, int], tuple[Layout, int, int, int]] = {}
+        placed: dict[tuple[int, int, int], tuple[Layout, int, int, list[Cluster]]] = {}
         items: list[_Item] = []
         owners: list[tuple[int, int]] = []
         for a, (asset, tree) in enumerate(zip(self.assets, self._trees, strict=True)):
@@ -190,23 +199,25 @@ class Scene:
                 # A mirrored object stays mirrored: animations that turn an object inside out are not followed.
                 mirrored = float(np.linalg.det(world[node_index][:3, :3])) < 0.0
                 for p, primitive in enumerate(asset.meshes[node.mesh].primitives):
-                    material = materials[a][-1 if primitive.material is None else primitive.material]
+                    material = materials[a][primitive.material, primitive.colours is not None]
                     key = (a, node.mesh, p)
                     if key not in placed:
                         packed, layout = interleave(primitive, material)
+                        # Blended triangles keep the file's order, which is what they are drawn in.
+                        order, pieces = clustered(primitive.positions, primitive.indices, whole=material.blend)
                         vertex, index = filled.get(layout, (0, 0))
                         vertices.setdefault(layout, []).append(packed)
-                        indices.setdefault(layout, []).append(primitive.indices)
-                        placed[key] = (layout, vertex, index, primitive.indices.size)
-                        filled[layout] = (vertex + len(packed), index + primitive.indices.size)
-                    layout, vertex, index, count = placed[key]
-                    low, high = primitive.positions.min(axis=0), primitive.positions.max(axis=0)
-                    centre = (low.astype(np.float64) + high) / 2.0
-                    radius = float(np.linalg.norm(primitive.positions - centre, axis=1).max())
+                        indices.setdefault(layout, []).append(order)
+                        placed[key] = (layout, vertex, index, pieces)
+                        filled[layout] = (vertex + len(packed), index + order.size)
+                    layout, vertex, index, pieces = placed[key]
                     number = len(owners) - 1
                     casts = node.casts_shadow and not material.blend
-                    command = (count, 1, index, vertex, number)
-                    items.append(_Item(layout, material, mirrored, command, number, centre, radius, casts))
+                    for piece in pieces:
+                        command = (piece.count, 1, index + piece.first, vertex, number)
+                        items.append(
+                            _Item(layout, material, mirrored, command, number, piece.centre_m, piece.radius_m, casts)
+                        )
         geometries = {
             layout: Geometry(
                 layout,
@@ -216,14 +227,16 @@ class Scene:
             for layout in vertices
         }
         self.geometries = list(geometries.values())
-        order = {layout: i for i, layout in enumerate(geometries)}
-        items.sort(key=lambda i: (i.material.blend, i.material.defines, order[i.layout], i.material.index, i.mirrored))
+        rank = {layout: i for i, layout in enumerate(geometries)}
+        items.sort(key=lambda i: (i.material.blend, i.material.defines, rank[i.layout], i.material.index, i.mirrored))
         self.draws = Draws(
             np.array([i.command for i in items], dtype=np.uint32).reshape(-1, 5),
             np.array([i.object for i in items], dtype=np.intp),
             np.array([i.centre_m for i in items], dtype=np.float64).reshape(-1, 3),
             np.array([i.radius_m for i in items], dtype=np.float64),
             np.array([i.casts for i in items], dtype=np.bool_),
+            np.array([i.material.blend for i in items], dtype=np.bool_),
+            np.zeros(len(items), dtype=np.intp),
         )
         for n, item in enumerate(items):
             last = self.draws.batches[-1] if self.draws.batches else None
@@ -236,6 +249,7 @@ class Scene:
                 last.count += 1
             else:
                 self.draws.batches.append(Batch(geometry, item.material, item.mirrored, n, 1))
+            self.draws.batch_of[n] = len(self.draws.batches) - 1
         self._owners = owners
         self.object_count = len(owners)
         self._moving = np.array(
@@ -249,6 +263,7 @@ class Scene:
         self._place(range(self.object_count), 0.0)
 
     def _place(self, objects: range | NDArray[np.intp], time_s: float) -> None:
+        self._bounds: tuple[F64, F64] | None = None
         worlds = [tree.world_from_nodes(time_s) for tree in self._trees]
         for i in objects:
             a, node = self._owners[int(i)]
@@ -301,9 +316,12 @@ class Scene:
 
     def bounds(self) -> tuple[F64, F64]:
         """Bounding spheres of all draws as they stand: centres, [n, 3] scene metres, and radii, [n]."""
+        if self._bounds is not None:
+            return self._bounds
         transforms = self.scene_from_objects[self.draws.objects]
         centres = np.einsum("nij,nj->ni", transforms[:, :3, :3], self.draws.centres_m) + transforms[:, :3, 3]
-        return centres, self.draws.radii_m * self.stretch[self.draws.objects]
+        self._bounds = centres, self.draws.radii_m * self.stretch[self.draws.objects]
+        return self._bounds
 
     def release(self) -> None:
         """Free all it holds on the GPU."""

@@ -6,7 +6,7 @@ holds a micrometre wherever the stage stands. There is no history: the same inpu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from renderer.device import Device
-from renderer.domes import OCTAHEDRON_PX, ROUGHNESS_LEVELS
+from renderer.domes import HALF_MAX, OCTAHEDRON_PX, ROUGHNESS_LEVELS
 from renderer.materials import BLOCK_BYTES
 from renderer.passes.shadow import Fit, ShadowPass
 from renderer.scene import F32, F64, WORKING_FROM_REC709, Batch, Scene
@@ -56,6 +56,17 @@ class Statistics:
     calls: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Visible:
+    """What a view sees of one batch: `count` commands from `first` on."""
+
+    batch: Batch
+    number: int
+    first: int
+    count: int
+    triangles: int
+
+
 def target(
     device: Device, size_px: tuple[int, int], /, *, dtype: Literal["f2", "f4"] = "f2", samples: int = 0
 ) -> moderngl.Framebuffer:
@@ -83,7 +94,7 @@ class ScenePass:
         self._shadow_px = shadow_px
         self._device = device
         self._programs: dict[tuple[str, str, _Defines], moderngl.Program] = {}
-        self._arrays: dict[tuple[int, int, int], moderngl.VertexArray] = {}
+        self._arrays: dict[tuple[int, _Defines], list[moderngl.VertexArray | None]] = {}
         self._skies: dict[_Defines, moderngl.VertexArray] = {}
         self._shadows: dict[int, ShadowPass] = {}
         self._view = device.ctx.buffer(reserve=4 * _VIEW_FLOATS)
@@ -131,31 +142,31 @@ class ScenePass:
         ctx.enable_only(moderngl.DEPTH_TEST)
         ctx.depth_func = "<="
         target.depth_mask = True
-        target.clear(depth=1.0)
+        # A plain background costs nothing as the colour the target is cleared to; a dome is drawn where it shows.
+        sky = output != "colour" or (scene.dome is not None and scene.dome_config.background)
+        ground = np.clip(scene.background * 2.0 ** (exposure_ev + scene.config.exposure_ev), 0.0, HALF_MAX)
+        target.clear(float(ground[0]), float(ground[1]), float(ground[2]), 1.0, depth=1.0)
         self._view.orphan()
         self._view.write(self._pack(scene, view, fit, exposure_ev, fringes or Fringes(), target.size).tobytes())
         self._view.bind_to_uniform_block(0)
         shared = self._shared(scene, fit, output)
-        batches = self._visible(scene, view)
+        visible = self._visible(scene, view)
         self.statistics = Statistics()
         if scene.dome is not None and output == "colour":
             scene.dome.reflections.use(_REFLECTIONS_UNIT)
         if fit is not None:
             self._shadows[id(scene)].map.use(_SHADOW_UNIT)
-        for batch, first, count, triangles in batches:
-            if not batch.material.blend:
-                self._draw_batch(scene, batch, first, count, triangles, shared, output, flipped=view.flipped)
-        self._draw_sky(scene, view, output)
-        if output == "colour":
-            clear = [entry for entry in batches if entry[0].material.blend]
-            if clear:
-                target.depth_mask = False
-                ctx.enable(moderngl.BLEND)
-                ctx.blend_func = _BLEND  # type: ignore[assignment]  # moderngl takes colour and alpha apart too
-                for batch, first, count, triangles in clear:
-                    self._draw_batch(scene, batch, first, count, triangles, shared, output, flipped=view.flipped)
-                ctx.disable(moderngl.BLEND)
-                target.depth_mask = True
+        solid = [entry for entry in visible if not entry.batch.material.blend]
+        self._draw_batches(scene, solid, shared, flipped=view.flipped)
+        if sky:
+            self._draw_sky(scene, view, output)
+        if output == "colour" and len(solid) < len(visible):
+            target.depth_mask = False
+            ctx.enable(moderngl.BLEND)
+            ctx.blend_func = _BLEND  # type: ignore[assignment]  # moderngl takes colour and alpha apart too
+            self._draw_batches(scene, visible[len(solid) :], shared, flipped=view.flipped)
+            ctx.disable(moderngl.BLEND)
+            target.depth_mask = True
 
     # --- one view ---------------------------------------------------------------------------------------------
 
@@ -197,8 +208,8 @@ class ScenePass:
         rest[15] = fringes.cycles_per_rad, fringes.cycles_per_m, 0.0, 0.0
         return out
 
-    def _visible(self, scene: Scene, view: _View) -> list[tuple[Batch, int, int, int]]:
-        """Write rows and visible commands; (batch, first, count, triangles) of what is seen, in drawing order."""
+    def _visible(self, scene: Scene, view: _View) -> list[_Visible]:
+        """Write rows and visible commands; what is seen of each batch, in drawing order."""
         draws = scene.draws
         if not len(draws.commands):
             return []
@@ -208,68 +219,61 @@ class ScenePass:
         scene.rows.write(rows.astype(np.float32).tobytes())
         centres, radii = scene.bounds()
         centres = centres - view.eye_in_scene
-        seen = view.sees(centres, radii)
-        # Nearest last edge first: what lies wholly in front hides more than a ground that reaches past everything.
-        depth = np.linalg.norm(centres, axis=1)
-        order_key = depth + radii
-        batches: list[tuple[float, bool, Batch, np.ndarray[tuple[int], np.dtype[np.intp]]]] = []
-        for batch in draws.batches:
-            chosen = np.flatnonzero(seen[batch.first : batch.first + batch.count]) + batch.first
-            if not chosen.size:
-                continue
-            if chosen.size > 1:
-                chosen = chosen[np.argsort(order_key[chosen], kind="stable")]
-            if batch.material.blend:
-                batches.append((-float(depth[chosen[0]]), True, batch, chosen))
-            else:
-                batches.append((float(order_key[chosen[0]]), False, batch, chosen))
-        batches.sort(key=lambda entry: (entry[1], entry[0]))
-        if not batches:
+        seen = np.flatnonzero(view.sees(centres, radii))
+        if not seen.size:
             return []
-        commands = draws.commands[np.concatenate([entry[3] for entry in batches])]
+        depth = np.sqrt(np.einsum("ni,ni->n", centres[seen], centres[seen]))
+        # Nearest far side first: what lies wholly in front hides more than a ground that reaches past everything.
+        # Blended batches come last, the farthest first.
+        key = np.where(draws.blend[seen], -depth, depth + radii[seen])
+        batch = draws.batch_of[seen]
+        nearest = np.full(len(draws.batches), np.inf)
+        np.minimum.at(nearest, batch, key)
+        order = np.lexsort((key, batch, nearest[batch], draws.blend[seen]))
+        chosen = seen[order]
+        commands = draws.commands[chosen]
         scene.commands.orphan()
         scene.commands.write(commands.tobytes())
-        out: list[tuple[Batch, int, int, int]] = []
-        first = 0
-        for _, _, batch, chosen in batches:
-            out.append((batch, first, chosen.size, int(draws.commands[chosen, 0].sum()) // 3))
-            first += chosen.size
-        return out
+        batch = batch[order]
+        starts = np.flatnonzero(np.diff(batch, prepend=-1))
+        counts = np.diff(starts, append=batch.size)
+        triangles = np.add.reduceat(commands[:, 0], starts) // 3
+        return [
+            _Visible(draws.batches[b], b, first, count, size)
+            for b, first, count, size in zip(
+                batch[starts].tolist(), starts.tolist(), counts.tolist(), triangles.tolist(), strict=True
+            )
+        ]
 
-    def _draw_batch(
-        self,
-        scene: Scene,
-        batch: Batch,
-        first: int,
-        count: int,
-        triangles: int,
-        shared: _Defines,
-        output: Output,
-        *,
-        flipped: bool,
-    ) -> None:
+    def _draw_batches(self, scene: Scene, visible: list[_Visible], shared: _Defines, *, flipped: bool) -> None:
         ctx = self._ctx
-        material = batch.material
-        if material.double_sided:
-            ctx.disable(moderngl.CULL_FACE)
-        else:
-            ctx.enable(moderngl.CULL_FACE)
-        ctx.front_face = "cw" if batch.mirrored != flipped else "ccw"
-        array = self._array(scene, batch, shared)
-        if output == "colour":
-            for unit, texture in material.textures:
-                texture.use(unit)
-        elif material.masked:
-            material.textures[0][1].use(0)
-        scene.material_blocks.bind_to_uniform_block(1, offset=material.index * BLOCK_BYTES, size=BLOCK_BYTES)
-        array.render_indirect(scene.commands, moderngl.TRIANGLES, count, first=first)
-        self.statistics.calls += 1
-        self.statistics.draws += count
-        self.statistics.triangles += triangles
+        arrays = self._arrays.setdefault((id(scene), shared), [None] * len(scene.draws.batches))
+        textured = shared[0][1] == _OUTPUTS["colour"]
+        culled, front = None, None
+        for entry in visible:
+            batch, material = entry.batch, entry.batch.material
+            if material.double_sided is not culled:
+                culled = material.double_sided
+                (ctx.disable if culled else ctx.enable)(moderngl.CULL_FACE)
+            facing = "cw" if batch.mirrored != flipped else "ccw"
+            if facing != front:
+                ctx.front_face = front = facing
+            if textured:
+                for unit, texture in material.textures:
+                    texture.use(unit)
+            elif material.masked:
+                material.textures[0][1].use(0)
+            array = arrays[entry.number]
+            if array is None:
+                array = arrays[entry.number] = self._array(scene, batch, shared)
+            scene.material_blocks.bind_to_uniform_block(1, offset=material.index * BLOCK_BYTES, size=BLOCK_BYTES)
+            array.render_indirect(scene.commands, moderngl.TRIANGLES, entry.count, first=entry.first)
+            self.statistics.draws += entry.count
+            self.statistics.triangles += entry.triangles
+        self.statistics.calls += len(visible)
 
     def _draw_sky(self, scene: Scene, view: _View, output: Output) -> None:
-        shown = scene.dome is not None and scene.dome_config.background
-        defines = _defines({"OUTPUT": _OUTPUTS[output], "BACKGROUND": int(shown)})
+        defines = _defines({"OUTPUT": _OUTPUTS[output]})
         if defines not in self._skies:
             self._skies[defines] = self._ctx.vertex_array(self._program("full.vert", "sky.frag", defines), [])
         array = self._skies[defines]
@@ -277,7 +281,7 @@ class ScenePass:
         if isinstance(uniform, moderngl.Uniform):
             inverse = np.linalg.inv(view.clip_from_relative).T
             uniform.write(np.ascontiguousarray(inverse, dtype=np.float32).tobytes())
-        if shown and output == "colour" and scene.dome is not None:
+        if output == "colour" and scene.dome is not None:
             scene.dome.background.use(_DOME_UNIT)
         self._ctx.disable(moderngl.CULL_FACE)
         array.render(vertices=3)
@@ -299,21 +303,18 @@ class ScenePass:
         )
 
     def _array(self, scene: Scene, batch: Batch, shared: _Defines) -> moderngl.VertexArray:
-        defines = (*shared, *batch.material.defines, ("COLOURS", int(batch.geometry.layout.colours)))
-        program = self._program("surface.vert", "surface.frag", defines)
-        key = (id(program), id(batch.geometry), id(scene))
-        if key not in self._arrays:
-            wanted = [name for name, _ in batch.geometry.layout.attributes if name in program]
-            form = " ".join(f"{n}f" if name in wanted else f"{4 * n}x" for name, n in batch.geometry.layout.attributes)
-            self._arrays[key] = self._ctx.vertex_array(
-                program,
-                [
-                    (batch.geometry.vertices, form, *wanted),
-                    (scene.rows, "4f 4f 4f/i", "in_row0", "in_row1", "in_row2"),
-                ],
-                index_buffer=batch.geometry.indices,
-            )
-        return self._arrays[key]
+        program = self._program("surface.vert", "surface.frag", (*shared, *batch.material.defines))
+        attributes = batch.geometry.layout.attributes
+        wanted = [name for name, _ in attributes if name in program]
+        form = " ".join(f"{n}f" if name in wanted else f"{4 * n}x" for name, n in attributes)
+        return self._ctx.vertex_array(
+            program,
+            [
+                (batch.geometry.vertices, form, *wanted),
+                (scene.rows, "4f 4f 4f/i", "in_row0", "in_row1", "in_row2"),
+            ],
+            index_buffer=batch.geometry.indices,
+        )
 
     def _program(self, vertex: str, fragment: str, defines: _Defines) -> moderngl.Program:
         key = (vertex, fragment, defines)
@@ -332,8 +333,8 @@ class ScenePass:
 
     def forget(self, scene: Scene) -> None:
         """Free what is kept for `scene`; call it before the scene is released."""
-        for key in [key for key in self._arrays if key[2] == id(scene)]:
-            self._arrays.pop(key).release()
+        for key in [key for key in self._arrays if key[0] == id(scene)]:
+            _release(self._arrays.pop(key))
         shadow = self._shadows.pop(id(scene), None)
         if shadow is not None:
             shadow.release()
@@ -342,11 +343,18 @@ class ScenePass:
         """Free all programs, arrays and maps."""
         for shadow in self._shadows.values():
             shadow.release()
-        for array in (*self._arrays.values(), *self._skies.values()):
-            array.release()
+        for arrays in self._arrays.values():
+            _release(arrays)
+        _release(list(self._skies.values()))
         for program in self._programs.values():
             program.release()
         self._view.release()
+
+
+def _release(arrays: Sequence[moderngl.VertexArray | None]) -> None:
+    for array in arrays:
+        if array is not None:
+            array.release()
 
 
 def _defines(values: Mapping[str, int]) -> _Defines:

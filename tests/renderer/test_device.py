@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
 
@@ -109,3 +110,30 @@ def test_waiting_for_the_gpu_leaves_python_free(gl: Device) -> None:
         steps *= 2
     assert waited >= 0.25
     assert gap < 0.5 * waited
+
+
+def test_software_gl_keeps_its_memory_between_pictures(gl: Device) -> None:
+    """Once warm, a picture of many triangles takes no new pages from the system."""
+    if not gl.capabilities.software:
+        pytest.skip("a GPU holds its own memory")
+    triangles = 60_000
+    corners = np.random.default_rng(1).uniform(-1, 1, (triangles, 3, 2)).astype(np.float32)
+    corners[:, 1:] = corners[:, :1] + 0.01 * corners[:, 1:]
+    program = gl.ctx.program(
+        vertex_shader="#version 450\nin vec2 at; void main(){ gl_Position = vec4(at, 0.0, 1.0); }",
+        fragment_shader="#version 450\nout vec4 colour; void main(){ colour = vec4(1.0); }",
+    )
+    vertices = gl.ctx.vertex_array(program, [(gl.ctx.buffer(corners.tobytes()), "2f", "at")])
+    target = gl.ctx.framebuffer([gl.ctx.texture((320, 180), 4)])
+    target.use()
+
+    def draw() -> None:
+        vertices.render()
+        gl.finish()
+
+    for _ in range(8):
+        draw()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        draw()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 500

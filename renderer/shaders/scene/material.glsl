@@ -1,4 +1,5 @@
-// One material, as renderer/materials.py packs it. Colours are linear Rec.709: textures are too, until `working`.
+// One material, as renderer/materials.py packs it. A colour that something multiplies is linear Rec.709, as textures
+// and vertex colours are, and becomes ACEScg after; one that stands alone is ACEScg already.
 struct MaterialBlock {
     vec4 base;          // colour and alpha
     vec4 emissive;      // w: alpha cutoff

@@ -1,5 +1,5 @@
 #version 450 core
-// What is seen where no surface is: the dome, or one colour. Drawn last, only where the depth is still far.
+// The dome, where no surface is. Drawn last, only where the depth is still far.
 #include "scene/view.glsl"
 #include "scene/angle.glsl"
 #include "scene/fringe.glsl"
@@ -8,7 +8,7 @@ in vec2 place;
 out vec4 colour;
 
 uniform mat4 relative_from_clip;
-#if BACKGROUND
+#if OUTPUT == OUTPUT_COLOUR
 layout(binding = 7) uniform sampler2D dome;
 #endif
 
@@ -20,10 +20,8 @@ void main() {
     colour = vec4(mat3(stage_from_relative) * d * 1e5, 0.0);
 #elif OUTPUT == OUTPUT_FRINGES
     colour = vec4(vec3(fringe_of_direction(mat3(stage_from_relative) * d)), 1.0);
-#elif BACKGROUND
+#else
     vec3 q = vec3(d.x * dome_turn.x + d.y * dome_turn.y, d.y * dome_turn.x - d.x * dome_turn.y, d.z);
     colour = vec4(min(textureLod(dome, equirect_from_direction(q), dome_turn.w).rgb * dome_turn.z * background.w, vec3(BRIGHTEST)), 1.0);
-#else
-    colour = vec4(background.rgb * background.w, 1.0);
 #endif
 }

@@ -54,62 +54,7 @@ float sun_seen(vec3 n, float n_l) {
 }
 #endif
 
-vec3 lit(vec3 albedo, float metallic, float roughness, float occlusion, vec3 n, vec3 v) {
-    float n_v = max(dot(n, v), 1e-4);
-    vec3 f0 = mix(vec3(0.04), albedo, metallic);
-    vec3 diffuse = albedo * (0.96 * (1.0 - metallic));
-
-    vec3 irradiance = sh[0].rgb;
-#if DOME_LIGHT
-    irradiance += sh[1].rgb * n.y + sh[2].rgb * n.z + sh[3].rgb * n.x
-        + sh[4].rgb * (n.x * n.y) + sh[5].rgb * (n.y * n.z) + sh[6].rgb * (3.0 * n.z * n.z - 1.0)
-        + sh[7].rgb * (n.x * n.z) + sh[8].rgb * (n.x * n.x - n.y * n.y);
-    irradiance = max(irradiance, vec3(0.0));
-#endif
-    // Split-sum environment term, after Karis' fit.
-    vec4 r4 = roughness * vec4(-1.0, -0.0275, -0.572, 0.022) + vec4(1.0, 0.0425, 1.04, -0.04);
-    float a004 = min(r4.x * r4.x, exp2(-9.28 * n_v)) * r4.x + r4.y;
-    vec2 ab = vec2(-1.04, 1.04) * a004 + r4.zw;
-#if REFLECTIONS
-    vec3 r = reflect(-v, n);
-    vec3 in_dome = vec3(r.x * dome_turn.x + r.y * dome_turn.y, r.y * dome_turn.x - r.x * dome_turn.y, r.z);
-    const float L = float(ROUGHNESS_LEVELS);
-    const float S = float(OCTAHEDRON_PX);
-    vec3 at = vec3(0.5 + octahedron_from_direction(in_dome) * (0.5 * (S - 1.0) / S), (roughness * (L - 1.0) + 0.5) / L);
-    vec3 reflected = textureLod(reflections, at, 0.0).rgb * dome_turn.z;
-#else
-    vec3 reflected = irradiance;
-#endif
-    // Light that bounces more than once in a rough surface comes back too (after Fdez-Aguera): white stays white.
-    vec3 once = f0 * ab.x + ab.y;
-    float lost = 1.0 - (ab.x + ab.y);
-    vec3 mean = f0 + (1.0 - f0) * (1.0 / 21.0);
-    vec3 more = once * mean / (1.0 - lost * mean) * lost;
-    vec3 total = once + more;
-    float kept = 1.0 - max(max(total.r, total.g), total.b);
-    vec3 light = (reflected * once + irradiance * (more + albedo * ((1.0 - metallic) * kept))) * occlusion;
-
-#if SUN
-    float n_l = dot(n, sun_direction.xyz);
-    if (n_l > 0.0) {
-        vec3 h = normalize(v + sun_direction.xyz);
-        float n_h = max(dot(n, h), 0.0);
-        float v_h = max(dot(v, h), 0.0);
-        float a = roughness * roughness;
-        float a2 = a * a;
-        float d = n_h * n_h * (a2 - 1.0) + 1.0;
-        // D * V with Hammon's fit of the correlated Smith term; sun_light is already over pi.
-        float spec = a2 / (d * d) * 0.5 / mix(2.0 * n_l * n_v, n_l + n_v, a);
-        float f = exp2((-5.55473 * v_h - 6.98316) * v_h);
-        float seen = n_l;
-#if SHADOW
-        seen *= sun_seen(n, n_l);
-#endif
-        light += sun_light.rgb * seen * (diffuse + spec * (f0 + (1.0 - f0) * f));
-    }
-#endif
-    return light;
-}
+#include "scene/lit.glsl"
 
 void main() {
     vec4 base = material.base;
@@ -127,11 +72,11 @@ void main() {
 #elif OUTPUT == OUTPUT_FRINGES
     colour = vec4(vec3(fringe_of_position((stage_from_relative * vec4(v_relative, 1.0)).xyz)), 1.0);
 #else
-    vec3 emitted = material.emissive.rgb;
-#ifdef EMISSIVE_UV
-    emitted *= texture(emissive_texture, v_uv[EMISSIVE_UV]).rgb;
-#endif
+#if defined(BASE_UV) || COLOURS
     vec3 albedo = WORKING * base.rgb;
+#else
+    vec3 albedo = base.rgb;
+#endif
 #if UNLIT
     vec3 light = albedo;
 #else
@@ -169,11 +114,15 @@ void main() {
     roughness = clamp(max(roughness, 0.0525) + max(max(bend.x, bend.y), bend.z), 0.0525, 1.0);
     vec3 light = lit(albedo, metallic, roughness, occlusion, n, v);
 #endif
-    light += WORKING * emitted;
+#ifdef EMISSIVE_UV
+    light += WORKING * (material.emissive.rgb * texture(emissive_texture, v_uv[EMISSIVE_UV]).rgb);
+#elif EMISSIVE
+    light += material.emissive.rgb;
+#endif
 #if HAZE
     light = mix(haze.rgb, light, exp(-haze.w * length(v_relative)));
 #endif
-    light = min(max(light * background.w, vec3(0.0)), vec3(BRIGHTEST));
+    light = min(light * background.w, vec3(BRIGHTEST));
 #if ALPHA_BLEND
     colour = vec4(light, base.a);
 #else
