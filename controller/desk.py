@@ -293,7 +293,8 @@ class Desk:
         open_tasks = [task for task in tasks if not task.done.done()]
         if not open_tasks:
             return
-        if following.show == self.show and following.loaded is None:
+        # An undo or a roll-back that finds everything in place is kept all the same: it has been done.
+        if following.kind == "set" and following.show == self.show:
             outcome = Outcome(self.show.version, None, {}, following.kind, tasks[0].who)
             for task in open_tasks:
                 _finish(task, outcome)

@@ -121,3 +121,19 @@ def _value(kind: Any, pattern: str) -> dict[str, Any]:
     if pattern.endswith("/overscan_deg"):
         return {"anyOf": [schema, {"type": "number", "minimum": 0, "maximum": 80}]}
     return schema
+
+
+def main() -> None:
+    """Print the document that is committed as docs/openapi.json."""
+    import importlib.metadata
+    import json
+    import sys
+
+    from controller.api.app import create_app
+
+    document = create_app(version=importlib.metadata.version("openvolume")).openapi()
+    sys.stdout.write(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,562 @@
+"""The HTTP API: resources, changes, preconditions, problem documents; the real app over a running house."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import jsonschema
+import numpy as np
+import pytest
+from PIL import Image
+
+from controller.api.app import create_app
+from controller.config import load_config
+from stage.errors import Problem
+
+if TYPE_CHECKING:
+    from tests.controller.conftest import RunningHouse
+
+DOCUMENT = create_app(version="0").openapi()
+
+
+@pytest.fixture(autouse=True)
+def in_order(house: RunningHouse) -> Iterator[None]:
+    """Every test finds the show as it began, and sees the app answer without a 5xx it did not ask for."""
+    yield
+    house.client.post("/api/v1/actions/none")
+    while house.client.post("/api/v1/undo").status_code == 200:
+        pass
+
+
+def patch(house: RunningHouse, path: str, body: Any, **headers: str) -> httpx.Response:
+    return house.client.patch(f"/api/v1/{path}", json=body, headers=headers)
+
+
+def problem_of(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """The problem document of an answer, checked against its schema."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = answer.json()
+    check(document, {"$ref": "#/components/schemas/ProblemDocument"})
+    assert document["status"] == status
+    assert document["type"] == f"urn:openvolume:{document['code']}"
+    return document
+
+
+def check(value: Any, schema: dict[str, Any]) -> None:
+    jsonschema.validate(value, {**schema, "components": DOCUMENT["components"]})
+
+
+def schema_of(path: str, method: str = "get") -> dict[str, Any]:
+    schema: dict[str, Any] = DOCUMENT["paths"][path][method]["responses"]["200"]["content"]["application/json"][
+        "schema"
+    ]
+    return schema
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("health", None),
+        ("stage", None),
+        ("walls", None),
+        ("walls/main", "walls/{wall}"),
+        ("canvases", None),
+        ("canvases/main", "canvases/{canvas}"),
+        ("processors", None),
+        ("processors/led1", "processors/{processor}"),
+        ("cameras", None),
+        ("cameras/a", "cameras/{camera}"),
+        ("sources", None),
+        ("sources/tracker", "sources/{source}"),
+        ("scenes", None),
+        ("scenes/hall", "scenes/{scene}"),
+        ("positions", None),
+        ("positions/far", "positions/{position}"),
+        ("patterns", None),
+        ("patterns/inner_grid", "patterns/{pattern}"),
+        ("show", None),
+        ("action", None),
+        ("addresses", None),
+        ("nodes", None),
+        ("nodes/n0", "nodes/{node}"),
+        ("frames", None),
+        ("frames/latest?count=5", "frames/latest"),
+        ("alarms", None),
+        ("config", None),
+        ("config/revisions", None),
+    ],
+)
+def test_every_resource_answers_as_its_schema_says(house: RunningHouse, path: str, template: str | None) -> None:
+    answer = house.client.get(f"/api/v1/{path}")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    check(answer.json(), schema_of(f"/api/v1/{template or path}"))
+
+
+def test_every_documented_resource_is_tested_above_or_below() -> None:
+    """A resource without a test is not a resource."""
+    text = Path(__file__).read_text() + Path(__file__).with_name("test_api_live.py").read_text()
+    for path in DOCUMENT["paths"]:
+        assert path.removeprefix("/api/v1/").split("{")[0] in text, path
+
+
+def test_health_tells_whether_pictures_reach_the_walls(house: RunningHouse) -> None:
+    health = house.eventually(lambda: (h := house.get("health"))["status"] == "ok" and h)
+    assert health["conductor"] == "running"
+    assert health["nodes"] == {"n0": "running"}
+    assert health["rate"] == "24"
+    assert health["name"] == "minimal"
+    first = health["frame"]
+    assert house.eventually(lambda: house.get("health")["frame"] > first)
+
+
+def test_a_camera_tells_what_is_set_and_how_it_stands(house: RunningHouse) -> None:
+    camera = house.get("cameras/a")
+    assert camera["position_m"] == [0.0, -1.0, 1.4]
+    assert camera["pupil_m"] == pytest.approx([0.0, -0.9, 1.4])
+    assert camera["quality"] == "untracked"
+    assert camera["lens"]["focal_length_mm"] == 35.0
+    assert camera["soft_edge_deg"] == 0.5
+    assert camera["field_of_view_deg"][0] == pytest.approx(54.432, abs=1e-3)
+    assert min(camera["overscan_now_deg"]) > 0.0
+    assert camera["raster_px"][0] > 100
+
+
+def test_the_stage_document_is_what_check_prints(house: RunningHouse) -> None:
+    stage = house.get("stage")
+    assert set(stage["walls"]) == {"main"}
+    assert len(stage["cabinets"]) == 40
+
+
+def test_frames_are_counted_and_measured(house: RunningHouse) -> None:
+    frames = house.get("frames")
+    assert frames["frames"] == frames["presented"] + frames["repeated"]
+    assert frames["latency_ms"]["draw"]["p50"] > 0.0
+    assert frames["latency_ms"]["plan_to_draw"]["p50"] > 0.0
+    assert frames["latency_ms"]["latch_to_plan"]["p50"] > 0.0
+    assert len(frames["course_ms"]["draw"]) > 3
+
+
+def test_a_repeated_slot_is_in_the_ledger_with_its_reason(house: RunningHouse) -> None:
+    before = house.get("frames")["repeats"].get("late_draw", 0)
+    frame = house.get("health")["frame"] + 6
+    house.node.repeat.add(frame)
+    record = house.eventually(lambda: (r := house.client.get(f"/api/v1/frames/{frame}")).status_code == 200
+                        and (j := r.json())["presented"] is not None and j)  # fmt: skip
+    assert (record["presented"], record["reason"]) == (False, "late_draw")
+    assert record["t_latched_ns"] < record["t_published_ns"] < record["nodes"]["n0"]["t_drawn_ns"]
+    assert record["plan_hash"] == record["nodes"]["n0"]["plan_hash"] != "0" * 16
+    assert house.get("frames")["repeats"]["late_draw"] == before + 1
+    assert frame in [r["frame"] for r in house.get("frames/latest?count=500")["records"]]
+    # Read by a program that takes numbers for doubles: no field may need more than 53 bits.
+    assert all(not isinstance(v, int) or abs(v) < 1 << 53 for v in record.values())
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------
+
+
+def test_a_canvas_picture_is_the_high_bits_of_the_codes(house: RunningHouse) -> None:
+    answer = house.client.get("/api/v1/canvases/main.png")
+    assert answer.headers["content-type"] == "image/png"
+    picture = np.asarray(Image.open(io.BytesIO(answer.content)))
+    width, height = house.node.sizes["main"]
+    assert picture.shape == (height, width, 3)
+    frame = int(answer.headers["x-frame"])
+    expected = [code >> 2 for code in house.node.colour(frame)]
+    assert np.all(picture == expected)
+
+
+def test_a_canvas_picture_can_be_small(house: RunningHouse) -> None:
+    answer = house.client.get("/api/v1/canvases/main.jpg", params={"max_width_px": 50})
+    picture = Image.open(io.BytesIO(answer.content))
+    assert picture.format == "JPEG"
+    assert picture.width <= 50
+
+
+def test_a_photo_is_made_by_the_darkroom(house: RunningHouse) -> None:
+    for width in (320, 640):
+        answer = house.client.get("/api/v1/cameras/a/photo.jpg", params={"width_px": width})
+        assert answer.status_code == 200, answer.text
+        picture = Image.open(io.BytesIO(answer.content))
+        assert picture.size == (width, width * 9 // 16)
+        assert abs(picture.getpixel((5, 5))[0] - 200) < 4  # type: ignore[index]
+    exact = np.asarray(Image.open(io.BytesIO(house.client.get("/api/v1/cameras/a/photo.png").content)))
+    assert tuple(exact[3, 3][:2]) == (200, 100)
+
+
+def test_a_photo_that_cannot_be_made_says_why(house: RunningHouse) -> None:
+    house.node.photo_problem = Problem("controller.photo", "canvases", "nothing was presented yet", mend="wait")
+    try:
+        document = problem_of(house.client.get("/api/v1/cameras/a/photo.jpg"), 503)
+    finally:
+        house.node.photo_problem = None
+    assert (document["code"], document["mend"]) == ("controller.photo", "wait")
+
+
+@pytest.mark.parametrize("path", ["cameras/a/photo.jpg?width_px=9", "canvases/main.png?max_width_px=x", "frames/x"])
+def test_a_bad_parameter_is_named(house: RunningHouse, path: str) -> None:
+    document = problem_of(house.client.get(f"/api/v1/{path}"), 422)
+    assert document["path"] in ("width_px", "max_width_px", "frame")
+
+
+# --- changing ---------------------------------------------------------------------------------------------------
+
+
+def test_a_patch_is_in_the_plan_of_the_frame_it_names(house: RunningHouse) -> None:
+    answer = patch(house, "cameras/a", {"overscan_deg": [5, 6, 7, 8], "soft_edge_deg": 1.5})
+    assert answer.status_code == 200, answer.text
+    outcome = answer.json()
+    check(outcome, schema_of("/api/v1/cameras/{camera}", "patch"))
+    assert set(outcome["changes"]) == {"cameras/a/overscan_deg", "cameras/a/overscan_mode", "cameras/a/soft_edge_deg"}
+    record = house.eventually(
+        lambda: (r := house.client.get(f"/api/v1/frames/{outcome['frame']}")).is_success and r.json()
+    )
+    assert record["show_version"] == outcome["rev"]
+    before = house.client.get(f"/api/v1/frames/{outcome['frame'] - 1}").json()
+    assert before["show_version"] < outcome["rev"]
+    camera = house.get("cameras/a")
+    assert camera["overscan_now_deg"] == [5.0, 6.0, 7.0, 8.0]
+    assert (camera["overscan_mode"], camera["rev"]) == ("fixed", outcome["rev"])
+
+
+def test_each_object_has_the_revision_that_changed_it(house: RunningHouse) -> None:
+    scenes_rev = house.client.get("/api/v1/scenes").headers["etag"]
+    answer = patch(house, "cameras/a", {"rank": 3})
+    assert answer.headers["etag"] == f'"{answer.json()["rev"]}"'
+    assert house.client.get("/api/v1/cameras/a").headers["etag"] == answer.headers["etag"]
+    assert house.client.get("/api/v1/scenes").headers["etag"] == scenes_rev
+
+
+def test_if_match_holds_a_patch_to_its_revision(house: RunningHouse) -> None:
+    etag = house.client.get("/api/v1/cameras/a").headers["etag"]
+    assert patch(house, "cameras/a", {"rank": 4}, **{"if-match": etag}).status_code == 200
+    document = problem_of(patch(house, "cameras/a", {"rank": 5}, **{"if-match": etag}), 412)
+    assert document["code"] == "controller.stale"
+    assert house.get("cameras/a")["rank"] == 4
+    problem_of(patch(house, "cameras/a", {"rank": 5}, **{"if-match": '"yesterday"'}), 400)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "where"),
+    [
+        ("cameras/x", {"rank": 1}, 404, "cameras/x"),
+        ("cameras/a", {"rankk": 1}, 404, "cameras/a/rankk"),
+        ("cameras/a", {"rank": -1}, 422, "cameras/a/rank"),
+        ("cameras/a", {"rank": None}, 422, "cameras/a/rank"),
+        ("cameras/a", {"soft_edge_deg": "wide"}, 422, "cameras/a/soft_edge_deg"),
+        ("cameras/a", {"overscan_deg": [1, 2]}, 422, "cameras/a/overscan_deg"),
+        ("sources/tracker", {"nudge": {"x_m": 1e9}}, 422, "sources/tracker/nudge/x_m"),
+        ("canvases/main", {"delay_frames": 1.5}, 422, "canvases/main/delay_frames"),
+        ("show", {"scene": "nowhere"}, 422, "scenes/active"),
+        ("show", {"colour": "red"}, 422, "colour"),
+    ],
+)
+def test_a_bad_change_names_path_value_and_mend(
+    house: RunningHouse, path: str, body: Any, status: int, where: str
+) -> None:
+    rev = house.get("show")["rev"]
+    document = problem_of(patch(house, path, body), status)
+    assert document["path"] == where
+    assert document["mend"]
+    assert house.get("show")["rev"] == rev
+
+
+def test_every_fault_of_a_patch_is_told(house: RunningHouse) -> None:
+    document = problem_of(patch(house, "cameras/a", {"rank": -1, "delay_ms": 1e9}), 422)
+    assert [fault["path"] for fault in document["problems"]] == ["cameras/a/rank", "cameras/a/delay_ms"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"[1]", "application/json", 400),
+        (b"\xff\xfe", "application/json", 400),
+        (b'{"rank": 1}', "text/plain", 415),
+        (b'{"rank": 1}', "application/x-www-form-urlencoded", 415),
+        (b"[" * 100_000, "application/json", 400),
+        (b'{"rank": NaN}', "application/json", 400),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_told(house: RunningHouse, content: bytes, kind: str, status: int) -> None:
+    answer = house.client.patch("/api/v1/cameras/a", content=content, headers={"content-type": kind})
+    problem_of(answer, status)
+
+
+def test_a_body_over_the_limit_is_refused(house: RunningHouse) -> None:
+    content = b'{"rank": ' + b" " * 3_000_000 + b"1}"
+    headers = {"content-type": "application/json"}
+    assert problem_of(house.client.patch("/api/v1/cameras/a", content=content, headers=headers), 413)
+
+    def pieces() -> Iterator[bytes]:
+        yield from (content[i : i + 65536] for i in range(0, len(content), 65536))
+
+    # Chunked: its length is not told before.
+    answer = house.client.patch("/api/v1/cameras/a", content=pieces(), headers=headers)
+    problem_of(answer, 413)
+
+
+def test_scenes_and_positions_are_switched(house: RunningHouse) -> None:
+    outcome = house.client.post("/api/v1/scenes/hall/activate").json()
+    assert set(outcome["changes"]) == {"scenes/active", "position"}
+    assert {name: scene["active"] for name, scene in house.get("scenes").items()} == {"grey": False, "hall": True}
+    assert house.get("positions/far")["active"]
+    assert house.client.put("/api/v1/position", json={"id": "near"}).status_code == 200
+    assert house.get("show")["position"] == "near"
+    assert house.client.post("/api/v1/positions/far/activate").status_code == 200
+    plan = house.eventually(lambda: (p := house.control.backend.plan) and p.scenes[0].id == "hall" and p)
+    assert plan is not None
+    problem_of(house.client.post("/api/v1/scenes/nowhere/activate"), 404)
+    problem_of(house.client.put("/api/v1/position", json={"id": "moon"}), 422)
+
+
+def test_patterns_are_switched(house: RunningHouse) -> None:
+    answer = house.client.put("/api/v1/patterns/tile_outlines", json={"on": True, "targets": ["main"]})
+    assert answer.status_code == 200, answer.text
+    assert house.get("patterns/tile_outlines") == {
+        "id": "tile_outlines", "rev": answer.json()["rev"], "on": True, "targets": ["main"],
+    }  # fmt: skip
+    house.client.put("/api/v1/patterns/tile_outlines", json={"on": False})
+    assert not house.get("patterns/tile_outlines")["on"]
+    problem_of(house.client.put("/api/v1/patterns/tile_outlines", json={"on": "yes"}), 422)
+    problem_of(house.client.put("/api/v1/patterns/plaid", json={"on": True}), 404)
+
+
+def test_a_nudge_is_stepped_set_and_undone(house: RunningHouse) -> None:
+    for _ in range(3):
+        answer = house.client.post("/api/v1/sources/tracker/nudge", json={"x_m": 0.001, "pan_deg": 0.01})
+        assert answer.status_code == 200, answer.text
+    assert house.get("sources/tracker")["nudge"] == {
+        "x_m": 0.003, "y_m": 0.0, "z_m": 0.0, "pan_deg": 0.03, "tilt_deg": 0.0, "roll_deg": 0.0,
+    }  # fmt: skip
+    patch(house, "sources/tracker", {"nudge": {"z_m": 0.1}})
+    patch(house, "cameras/a", {"rank": 2})
+    assert house.client.post("/api/v1/sources/tracker/undo").status_code == 200
+    assert house.get("sources/tracker")["nudge"]["z_m"] == 0.0
+    assert house.get("cameras/a")["rank"] == 2
+    problem_of(house.client.post("/api/v1/sources/tracker/nudge", json={"w": 1}), 422)
+
+
+def test_zero_needs_a_camera_that_is_tracked(house: RunningHouse) -> None:
+    document = problem_of(house.client.post("/api/v1/sources/tracker/zero"), 422)
+    assert "does not move camera a now" in document["detail"]
+    problem_of(house.client.post("/api/v1/sources/tracker/zero", json={"what": "everything"}), 422)
+
+
+def test_undo_takes_back_the_newest_change(house: RunningHouse) -> None:
+    patch(house, "show", {"exposure_ev": 2})
+    patch(house, "canvases/main", {"delay_frames": 3})
+    assert house.client.post("/api/v1/undo", json={"prefix": "exposure_ev"}).status_code == 200
+    assert house.get("show")["exposure_ev"] == 0.0
+    assert house.get("canvases/main")["delay_frames"] == 3
+    house.client.post("/api/v1/undo")
+    assert house.get("canvases/main")["delay_frames"] == 0
+    assert problem_of(house.client.post("/api/v1/undo"), 409)["code"] == "controller.nothing_to_undo"
+
+
+def test_actions_are_ordered_and_obeyed(house: RunningHouse) -> None:
+    for action in ("black", "hold", "safe", "work", "none"):
+        answer = house.client.post(f"/api/v1/actions/{action}")
+        assert answer.json()["action"] == action
+        house.eventually(lambda action=action: house.get("action")["nodes"] == {"n0": action})
+    problem_of(house.client.post("/api/v1/actions/strobe"), 404)
+
+
+# --- configuration ----------------------------------------------------------------------------------------------
+
+
+def test_the_configuration_is_read_as_yaml_or_as_data(house: RunningHouse) -> None:
+    answer = house.client.get("/api/v1/config", headers={"accept": "application/yaml"})
+    assert answer.headers["content-type"] == "application/yaml"
+    assert answer.text == house.config_text
+    document = house.get("config")
+    assert document["text"] == answer.text
+    assert document["config"]["stage"]["walls"]["main"]["columns"] == 8
+
+
+def put_config(
+    house: RunningHouse, text: str, *, rev: str | None = None, kind: str = "application/yaml"
+) -> httpx.Response:
+    headers = {"content-type": kind}
+    if rev is not None:
+        headers["if-match"] = rev
+    return house.client.put("/api/v1/config", content=text, headers=headers)
+
+
+def test_a_configuration_is_replaced_whole_and_rolled_back(house: RunningHouse) -> None:
+    etag = house.client.get("/api/v1/config").headers["etag"]
+    first_rev = house.get("show")["rev"]
+    text = house.config_text.replace("focal_length_mm: 35.0", "focal_length_mm: 50.0")
+    document = problem_of(put_config(house, text), 428)
+    assert etag in document["mend"]
+    answer = put_config(house, text, rev=etag)
+    assert answer.status_code == 200, answer.text
+    frame = answer.json()["frame"]
+    house.eventually(lambda: (p := house.control.backend.plan) is not None and p.frame >= frame)
+    assert house.get("cameras/a")["lens"]["focal_length_mm"] == 50.0
+    assert problem_of(put_config(house, text, rev=etag), 412)["code"] == "controller.stale"
+    revisions = house.get("config/revisions")["revisions"]
+    assert revisions[0]["kind"] == "config"
+    assert revisions[0]["who"].startswith("http 127.0.0.1")
+    restore = f"/api/v1/config/revisions/{first_rev}/restore"
+    problem_of(house.client.post(restore), 428)
+    now = house.client.get("/api/v1/show").headers["etag"]
+    answer = house.client.post(restore, headers={"if-match": now})
+    assert answer.status_code == 200, answer.text
+    house.eventually(lambda: house.get("cameras/a")["lens"]["focal_length_mm"] == 35.0)
+    problem_of(house.client.post("/api/v1/config/revisions/99999/restore", headers={"if-match": "*"}), 404)
+
+
+def test_a_configuration_as_json_data_is_taken_too(house: RunningHouse) -> None:
+    data = house.get("config")["config"]
+    data["cameras"]["a"]["lens"]["focal_length_mm"] = 40.0
+    etag = house.client.get("/api/v1/config").headers["etag"]
+    answer = put_config(house, json.dumps(data), rev=etag, kind="application/json")
+    assert answer.status_code == 200, answer.text
+    house.eventually(lambda: house.get("cameras/a")["lens"]["focal_length_mm"] == 40.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "line"),
+    [
+        ("columns: 8", "columns: many", "stage.wrong_type", True),
+        ("columns: 8", "colums: 8", "stage.unknown_key", True),
+        ("focal_length_mm: 35.0", "focal_length_mm: .nan", "stage.not_finite", True),
+        ("rate: 24", "rate: 17", "stage.bad_value", True),
+        ("openvolume: 1", "openvolume: [1", "stage.yaml_syntax", True),
+    ],
+)
+def test_a_bad_configuration_names_line_value_and_mend(
+    house: RunningHouse, old: str, new: str, code: str, line: bool
+) -> None:
+    text = house.config_text
+    assert old in text
+    etag = house.client.get("/api/v1/config").headers["etag"]
+    document = problem_of(put_config(house, text.replace(old, new), rev=etag), 422)
+    faults = document["problems"] or [document]
+    assert code in [fault["code"] for fault in faults]
+    assert all((fault["line"] is not None) is line for fault in faults if fault["code"] == code)
+    assert house.client.get("/api/v1/config").headers["etag"] == etag
+
+
+def test_a_configuration_can_be_checked_without_running_it(house: RunningHouse) -> None:
+    rev = house.get("show")["rev"]
+    headers = {"content-type": "application/yaml"}
+    text = load_config("minimal").source
+    answer = house.client.post("/api/v1/config/check", content=text, headers=headers)
+    check(answer.json(), schema_of("/api/v1/config/check", "post"))
+    assert answer.json()["walls"] == 1
+    problem_of(house.client.post("/api/v1/config/check", content="a: b", headers=headers), 422)
+    problem_of(house.client.post("/api/v1/config/check", content=text, headers={"content-type": "text/html"}), 415)
+    assert house.get("show")["rev"] == rev
+
+
+# --- who may ----------------------------------------------------------------------------------------------------
+
+
+def test_a_page_of_another_site_may_not_write(house: RunningHouse) -> None:
+    answer = house.client.post("/api/v1/actions/black", headers={"origin": "https://example.org"})
+    assert problem_of(answer, 403)["code"] == "controller.forbidden"
+    assert house.get("action")["action"] == "none"
+    own = house.client.post("/api/v1/actions/none", headers={"origin": house.url})
+    assert own.status_code == 200
+
+
+def test_a_name_made_to_point_here_is_refused(house: RunningHouse) -> None:
+    problem_of(house.client.get("/api/v1/show", headers={"host": "rebound.example.org"}), 403)
+    port = house.service.port
+    assert house.client.get("/api/v1/show", headers={"host": f"localhost:{port}"}).status_code == 200
+
+
+def test_unknown_paths_and_methods_are_problems(house: RunningHouse) -> None:
+    assert problem_of(house.client.get("/api/v1/nothing"), 404)["code"] == "controller.unknown_path"
+    assert problem_of(house.client.delete("/api/v1/show"), 405)["code"] == "controller.method"
+    assert problem_of(house.client.get("/console/..%2f__init__.py"), 404)
+    assert problem_of(house.client.get("/console/secrets.txt"), 404)
+
+
+def test_answers_carry_the_headers_that_keep_a_page_at_home(house: RunningHouse) -> None:
+    headers = house.client.get("/").headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'self'" in headers["content-security-policy"]
+
+
+# --- other processes away ---------------------------------------------------------------------------------------
+
+
+def test_without_a_conductor_reads_answer_and_writes_say_so(house: RunningHouse) -> None:
+    house.kill_conductor()
+    try:
+        document = problem_of(patch(house, "cameras/a", {"rank": 9}), 503)
+        assert document["code"] == "controller.conductor_absent"
+        assert house.get("cameras/a")["rank"] != 9
+        alarms = house.eventually(lambda: [a for a in house.get("alarms")["alarms"] if a["path"] == "conductor"])
+        assert alarms[0]["severity"] == "critical"
+        assert house.get("health")["status"] == "degraded"
+        assert house.client.post("/api/v1/actions/safe").status_code == 200
+    finally:
+        house.start_conductor()
+    house.eventually(lambda: house.get("health")["status"] == "ok", timeout_s=30)
+    assert patch(house, "cameras/a", {"rank": 9}).status_code == 200
+    frames = house.get("frames")
+    assert frames["frames"] == frames["presented"] + frames["repeated"]
+
+
+def test_metrics_are_prometheus_text(house: RunningHouse) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    answer = house.client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    presented = families["openvolume_frames_presented"].samples[0].value
+    assert presented > 0
+    assert {s.labels["interval"] for s in families["openvolume_latency_seconds"].samples} >= {"draw", "own_share"}
+    assert {s.labels["process"]: s.value for s in families["openvolume_up"].samples} == {"conductor": 1.0, "n0": 1.0}
+    assert families["openvolume_rt_class"].type == "gauge"
+    assert families["openvolume_frames_presented"].type == "counter"
+
+
+def test_the_committed_openapi_document_is_current(root: Path) -> None:
+    committed = json.loads((root / "docs/openapi.json").read_text())
+    version = committed["info"]["version"]
+    assert committed == json.loads(json.dumps(create_app(version=version).openapi())), (
+        "docs/openapi.json is not current: python -m controller.api.schema > docs/openapi.json"
+    )
+
+
+def test_the_openapi_document_is_valid() -> None:
+    assert DOCUMENT["openapi"].startswith("3.1")
+    names = set(DOCUMENT["components"]["schemas"])
+    for reference in find_references(DOCUMENT):
+        assert reference.removeprefix("#/components/schemas/") in names
+    operations = [op["operationId"] for methods in DOCUMENT["paths"].values() for op in methods.values()]
+    assert len(set(operations)) == len(operations)
+    for methods in DOCUMENT["paths"].values():
+        for operation in methods.values():
+            assert operation["tags"]
+            assert "default" in operation["responses"]
+
+
+def find_references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for inner in value.values():
+            yield from find_references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from find_references(inner)
+
+
+def test_the_openapi_document_is_served(house: RunningHouse) -> None:
+    served = house.get("openapi.json")
+    assert served["paths"].keys() == DOCUMENT["paths"].keys()
