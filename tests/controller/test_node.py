@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 import pytest
@@ -27,63 +28,17 @@ RATE = Rate(24)
 START_NS = 10_000_000_000
 
 
-class TimedPainter:
-    """Draws at a cost in virtual time; keeps what it showed."""
-
-    canvases = ("left", "right")
-    device = "virtual"
-    software = True
-
-    def __init__(self, clock: VirtualClock, cost_ms: dict[int, float] | None = None, usual_ms: float = 10.0) -> None:
-        self.clock, self.cost_ms, self.usual_ms = clock, cost_ms or {}, usual_ms
-        self.shown: list[tuple[int, str, int]] = []
-        self.slices = 3
-        self.versions: set[int] = set()
-        self.forgotten: list[int] = []
-        self.broken: dict[int, Exception] = {}
-        self.unpreparable: dict[int, Exception] = {}
-
-    def holds(self, config_version: int) -> bool:
-        return config_version in self.versions
-
-    def prepare(self, snapshot: Snapshot) -> Iterator[None]:
-        number = snapshot.show.config_version
-        for _ in range(self.slices):
-            self.clock.sleep_until(self.clock.now_ns() + 2 * NS_PER_MS)
-            yield
-        if number in self.unpreparable:
-            raise self.unpreparable[number]
-        self.versions.add(number)
-
-    def forget(self, config_version: int) -> None:
-        self.forgotten.append(config_version)
-
-    def draw(self, plan: FramePlan) -> None:
-        assert plan.config_version in self.versions
-        assert plan.actions == []
-        if plan.frame in self.broken:
-            raise self.broken[plan.frame]
-        cost_ms = self.cost_ms.get(plan.frame, self.usual_ms)
-        self.clock.sleep_until(self.clock.now_ns() + int(cost_ms * NS_PER_MS))
-
-    def present(self, plan: FramePlan, plan_hash: int, action: str) -> None:
-        self.shown.append((plan.frame, action, self.clock.now_ns()))
-
-    def close(self) -> None:
-        pass
-
-
 class Stage:
     """A run directory with a plans ring, a node, and a conductor's hand on the bell."""
 
-    def __init__(self, path: Path, rate: Rate = RATE, **painter: object) -> None:
+    def __init__(self, path: Path, housekit: ModuleType, rate: Rate = RATE, **painter: object) -> None:
         self.rate = rate
         self.clock = VirtualClock(START_NS)
         self.run = RunDir(path)
         self.run.write_snapshot(1, encode_snapshot(Snapshot(Show(version=1), "", "", b"")))
         self.run.set_current_version(1)
         self.plans = RingWriter.create(self.run.plans, kind=KIND_PLANS, slots=64, capacity=4032)
-        self.painter = TimedPainter(self.clock, **painter)  # type: ignore[arg-type]
+        self.painter = housekit.TimedPainter(self.clock, **painter)
         self.node = Node(run=self.run, name="main", clock=self.clock, painter=lambda: self.painter, fifo=False)
         self.house = VirtualHouse(self.clock)
         self.house.add("node", self.node, own_thread=True)
@@ -140,11 +95,11 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def make(folder: Path) -> Iterator[object]:
+def make(folder: Path, housekit: ModuleType) -> Iterator[object]:
     made: list[Stage] = []
 
     def build(**painter: object) -> Stage:
-        made.append(Stage(folder, **painter))
+        made.append(Stage(folder, housekit, **painter))
         return made[-1]
 
     yield build
