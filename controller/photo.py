@@ -23,11 +23,9 @@ from renderer.renderer import CanvasPicture, Format, Renderer
 from renderer.scene import Scene
 from renderer.scene_world import SceneWorld
 from renderer.sinks.png import canvas_png, png_bytes
-from renderer.twin.camera import Picture, VirtualCamera
-from renderer.twin.display import display_coded, srgb8
+from renderer.twin.camera import VirtualCamera
+from renderer.twin.display import srgb8
 from renderer.twin.evidence import Evidence, gather
-from renderer.twin.measures import blur_px
-from renderer.twin.phase import blurred
 from stage.compiled import CompiledStage
 from stage.errors import OpenVolumeError, Problem
 from stage.frames import Array, pan_tilt_roll_from_rotation, pose_from_pan_tilt_roll
@@ -139,7 +137,6 @@ def _evidence(
 
 def _write(out: Path, stage: CompiledStage, plan: FramePlan, evidence: Evidence, report: dict[str, object]) -> None:
     assert evidence.truth is not None
-    difference = _difference(evidence.photo.light[0], evidence.truth, evidence)
 
     def canvas(name: str) -> None:
         codes = evidence.canvases[name]
@@ -154,18 +151,17 @@ def _write(out: Path, stage: CompiledStage, plan: FramePlan, evidence: Evidence,
         jobs = [pool.submit(canvas, name) for name in evidence.canvases]
         jobs.append(pool.submit(picture, "photo.png", srgb8(evidence.photo.light[0])))
         jobs.append(pool.submit(picture, "truth.png", srgb8(evidence.truth)))
-        jobs.append(pool.submit(picture, "difference.png", difference))
+        jobs.append(pool.submit(picture, "difference.png", _difference(evidence)))
         (out / "plan.json").write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n")
         (out / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
         for job in jobs:
             job.result()
 
 
-def _difference(seen: Picture, known: Picture, evidence: Evidence) -> NDArray[np.uint8]:
-    mask = (evidence.photo.inner > 0.999).astype(np.float32)
-    sigma_px = blur_px(evidence.q) if np.isfinite(evidence.q) else 1.0
-    photo, truth = (display_coded(blurred(light, mask, sigma_px)) for light in (seen, known))
-    apart = 0.5 + DIFFERENCE_GAIN * (photo - truth) * mask[..., None]
+def _difference(evidence: Evidence) -> NDArray[np.uint8]:
+    assert evidence.picture is not None
+    mask = evidence.photo.inner[..., None] > 0.999
+    apart = 0.5 + DIFFERENCE_GAIN * (evidence.picture.photo - evidence.picture.truth) * mask
     return np.asarray(np.clip(apart * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8))
 
 

@@ -29,7 +29,7 @@ from renderer.twin.measures import (
 )
 from renderer.twin.truth import Truth
 from renderer.twin.view import PhotoView
-from renderer.twin.worlds import Fringes
+from renderer.twin.worlds import Fringes, InnerOnly
 from renderer.world import World
 from stage.plan import FramePlan
 
@@ -128,20 +128,25 @@ def gather(
     blur_q = q if isfinite(q) else 1.0
 
     def drawn(world: World) -> dict[str, Codes]:
+        # The renderer draws its next canvases into the same memory.
         return {name: picture.array.copy() for name, picture in renderer.draw(asked, world=faked(world)).items()}
 
     exposures: list[dict[str, Codes]] = []
     if scene is not None:
         exposures.append(drawn(scene))
+    inner_px = asked.cameras[0].raster_px
     waves: Fringes | None = None
     if (fringes and isfinite(q)) or scene is None:
         cycles = 1.0 / (fringe_period_px(blur_q) * view.tangent_per_px()[1])
         waves = Fringes(camera.device, view, cycles_per_tangent=cycles, level=FRINGE_LEVEL)
-        exposures.append(drawn(waves))
+        exposures.append(drawn(InnerOnly(waves, inner_px)))
     photo = camera.expose([shown(canvases) for canvases in exposures], plan, width_px=width_px, fine=fine)
     found = None
     if positions is not None:
-        data = {name: p.array for name, p in renderer.draw(asked, world=faked(positions), output="data").items()}
+        data = {
+            name: p.array
+            for name, p in renderer.draw(asked, world=faked(InnerOnly(positions, inner_px)), output="data").items()
+        }
         found = geometry(camera.walls, data, seen, texels_per_led=texels)
     known, likeness = None, None
     if scene is not None:

@@ -116,6 +116,9 @@ class PictureResult:
 
     slip: Slip
     psnr_db: float
+    photo: Picture
+    truth: Picture
+    """[h, w, 3]  blurred alike and display-coded, as they were compared."""
 
 
 def _tangents(view: PhotoView, points_m: Array) -> Array:
@@ -176,6 +179,8 @@ def geometry(walls: TwinWalls, data: Data, seen: LedsInView, /, *, texels_per_le
     the reach of one texel, depth along the optical axis must not change by more than DEPTH_EDGE.
     """
     view, leds = seen.view, seen.leds
+    if not len(leds):
+        return GeometryResult(Slip.of(np.zeros((0, 2))), float("nan"), np.zeros((0, 2)))
     shown = _from_pupil(view, shown_points(walls, data, leds))
     reach = max(1, ceil(1.0 / max(texels_per_led, 0.1)))
     low, high = shown[:, 1].copy(), shown[:, 1].copy()
@@ -187,7 +192,7 @@ def geometry(walls: TwinWalls, data: Data, seen: LedsInView, /, *, texels_per_le
     smooth = (low > 0.01) & (high < (1.0 + DEPTH_EDGE) * low)
     kept = shown[smooth]
     slips = (view.px_of_tangents(kept[:, [0, 2]] / kept[:, 1:2]) - seen.px[smooth]) * view.report_px_per_px
-    return GeometryResult(Slip.of(slips), float(smooth.mean()) if len(smooth) else float("nan"), slips)
+    return GeometryResult(Slip.of(slips), float(smooth.mean()), slips)
 
 
 def wall_slips(leds: LedSamples, shown: Array, pupil_m: Array, /) -> Array:
@@ -254,7 +259,7 @@ def picture(photo: Photo, truth: Picture, q: float, /, *, index: int = 0) -> Pic
     pair = [display_coded(blurred(light, mask, sigma_px)) for light in (photo.light[index], truth)]
     luma = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
     slips, _ = patch_slips(pair[0] @ luma, pair[1] @ luma, mask)
-    return PictureResult(Slip.of(slips * photo.view.report_px_per_px), psnr_db(pair[0], pair[1], mask))
+    return PictureResult(Slip.of(slips * photo.view.report_px_per_px), psnr_db(pair[0], pair[1], mask), *pair)
 
 
 def inner_coverage(photo: Photo, /) -> float:

@@ -6,6 +6,7 @@ Both pictures are treated alike: the same mask, the same blur, the same windows.
 from __future__ import annotations
 
 from functools import lru_cache
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -26,21 +27,43 @@ def _gaussian(length: int, sigma_px: float, stride: int) -> Picture:
     return np.asarray(rows, dtype=np.float32)
 
 
-def windowed(picture: NDArray[Any], sigma_px: float, /, *, stride: int = 1) -> NDArray[Any]:
-    """Gaussian-weighted sums of a picture, [h, w] or [h, w, c], around every `stride`-th pixel; zero outside it."""
-    height, width = picture.shape[:2]
-    down, across = _gaussian(height, sigma_px, stride), _gaussian(width, sigma_px, stride)
-    if picture.ndim == 2:
-        return np.asarray(down @ picture @ across.T)
-    return np.stack([down @ picture[..., c] @ across.T for c in range(picture.shape[2])], axis=-1)
+def windowed(picture: NDArray[Any], sigma_px: float, /, *, stride: int) -> NDArray[Any]:
+    """Gaussian-weighted sums of a picture, [h, w], around every `stride`-th pixel; zero outside it."""
+    height, width = picture.shape
+    return np.asarray(_gaussian(height, sigma_px, stride) @ picture @ _gaussian(width, sigma_px, stride).T)
+
+
+def _smooth(picture: Picture, sigma_px: float) -> Picture:
+    """A picture, [h, w] or [h, w, c], under a Gaussian cut off at 3.5 sigma; zero outside it."""
+    reach = max(1, ceil(3.5 * sigma_px))
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2)
+    taps = (taps / taps.sum()).astype(np.float32)
+    out = picture
+    for axis in (0, 1):
+        length = out.shape[axis]
+        whole = np.zeros_like(out)
+        scratch = np.empty_like(out)
+        for tap, shift in zip(taps, range(-reach, reach + 1), strict=True):
+            if abs(shift) >= length:
+                continue
+            to = slice(max(0, -shift), length - max(0, shift))
+            source = slice(max(0, shift), length + min(0, shift))
+            index_to, index_from = ((to,), (source,)) if axis == 0 else ((slice(None), to), (slice(None), source))
+            part = scratch[index_to]
+            np.multiply(out[index_from], tap, out=part)
+            whole[index_to] += part
+        out = whole
+    return out
 
 
 def blurred(picture: Picture, mask: Mask, sigma_px: float, /) -> Picture:
     """A picture blurred inside a mask, [h, w] or [h, w, c]: what lies outside takes no part."""
-    weight = np.maximum(windowed(mask, sigma_px), 1e-3)
-    whole = picture.ndim == 3
-    inside = windowed(picture * (mask[..., None] if whole else mask), sigma_px)
-    return np.asarray(inside / (weight[..., None] if whole else weight), dtype=np.float32)
+    weight = np.maximum(_smooth(mask, sigma_px), 1e-3)
+    if picture.ndim == 2:
+        return np.asarray(_smooth(picture * mask, sigma_px) / weight)
+    inside = _smooth(picture * mask[..., None], sigma_px)
+    inside /= weight[..., None]
+    return inside
 
 
 def fringe_slips(

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from renderer.device import Device
 from renderer.twin.programs import fragment_program, set_uniforms
 from renderer.twin.view import PhotoView
+from renderer.world import World
 from stage.frames import Array, inverse_pose
 from stage.plan import FramePlan
 
@@ -73,6 +74,28 @@ class AnalyticWorld:
         self._vertices.release()
         self._program.release()
         self._pieces.release()
+
+
+class InnerOnly:
+    """A world drawn into pictures of one size, the inner's, and black in all others: measures need no outer."""
+
+    def __init__(self, world: World, inner_px: tuple[int, int], /) -> None:
+        self.world = world
+        self.inner_px = inner_px
+
+    def prepare(self, plan: FramePlan) -> None:
+        """See `renderer.world.World`."""
+        self.world.prepare(plan)
+
+    def draw(
+        self, plan: FramePlan, *, view_from_stage: Array, clip_from_view: Array, target: moderngl.Framebuffer
+    ) -> None:
+        """See `renderer.world.World`."""
+        if tuple(target.size) == tuple(self.inner_px):
+            self.world.draw(plan, view_from_stage=view_from_stage, clip_from_view=clip_from_view, target=target)
+        else:
+            target.use()
+            target.clear(0.0, 0.0, 0.0, 1.0)
 
 
 class Fringes(AnalyticWorld):
