@@ -18,6 +18,8 @@ BLOCK_BYTES: Final = 256
 """One material's place in the uniform buffer; every GPU can bind at multiples of it."""
 _SRGB8_ALPHA8: Final = 0x8C43
 _UV_MOST: Final = 5
+_MATT: Final = 0.8
+"""Roughness from which a dielectric's mirror image of the dome is not told from its light."""
 UNITS: Final = {"base": 0, "rough": 1, "normal": 2, "occlusion": 3, "emissive": 4}
 """Texture units of a surface's pictures, as in shaders/scene/surface.frag."""
 
@@ -162,6 +164,7 @@ def _pack(
         "COLOURS": int(coloured),
         "EMISSIVE": int(any(material.emissive)),
         "DIELECTRIC": int(material.metallic == 0.0),
+        "MATT": int(material.metallic == 0.0 and material.roughness >= _MATT and uses["rough"] is None),
     }
     block = np.zeros(BLOCK_BYTES // 4, dtype=np.float32)
     block[0:4] = material.base_colour

@@ -29,6 +29,9 @@ from stage.frames import STAGE_FROM_Y_UP, rotation_from_pan_tilt_roll
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
+_SWEEP_STEPS: Final = 48
+"""Moments of an animation at which its reach is looked at."""
+
 WORKING_FROM_REC709: Final = rgb_from_rgb(AP1, REC709)
 
 
@@ -261,6 +264,10 @@ class Scene:
         """Largest scale of each object."""
         self.time_s = 0.0
         self._place(range(self.object_count), 0.0)
+        self.moving = np.isin(self.draws.objects, self._moving)
+        """[draws]  which draws an animation moves."""
+        self.swept = self._sweep()
+        """Bounding spheres of all draws over the whole of the animation: centres, [n, 3], and radii, [n]."""
 
     def _place(self, objects: range | NDArray[np.intp], time_s: float) -> None:
         self._bounds: tuple[F64, F64] | None = None
@@ -271,6 +278,21 @@ class Scene:
         if len(objects):
             chosen = self.scene_from_objects[list(objects)][:, :3, :3]
             self.stretch[list(objects)] = np.linalg.norm(chosen, ord=2, axis=(1, 2))
+
+    def _sweep(self) -> tuple[F64, F64]:
+        centres, radii = self.bounds()
+        if not self._moving.size:
+            return centres, radii
+        length_s = max(a.duration_s for asset in self.assets for a in asset.animations)
+        low, high, widest = centres.copy(), centres.copy(), radii.copy()
+        for time_s in np.linspace(0.0, length_s, _SWEEP_STEPS, endpoint=False):
+            self._place(self._moving, float(time_s))
+            centres, radii = self.bounds()
+            np.minimum(low, centres, out=low)
+            np.maximum(high, centres, out=high)
+            np.maximum(widest, radii, out=widest)
+        self._place(self._moving, 0.0)
+        return (low + high) / 2.0, np.linalg.norm(high - low, axis=1) / 2.0 + widest
 
     def _light(self) -> F64:
         """[9, 3]  constants folded in, as the surface shader sums them."""
@@ -289,11 +311,6 @@ class Scene:
     @property
     def animated(self) -> bool:
         return bool(self._moving.size)
-
-    @property
-    def moving_casters(self) -> bool:
-        """Whether something that moves casts a shadow."""
-        return bool(np.isin(self.draws.objects[self.draws.casts], self._moving).any())
 
     @property
     def triangles(self) -> int:

@@ -26,8 +26,8 @@ Output = Literal["colour", "position", "fringes"]
 
 _OUTPUTS: Final[dict[Output, int]] = {"colour": 0, "position": 1, "fringes": 2}
 _BLEND: Final = (moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA)
-_REFLECTIONS_UNIT, _SHADOW_UNIT, _DOME_UNIT = 5, 6, 7
-_VIEW_FLOATS: Final = 3 * 16 + 17 * 4
+_REFLECTIONS_UNIT, _SHADOW_UNIT, _DOME_UNIT, _MOVING_UNIT = 5, 6, 7, 8
+_VIEW_FLOATS: Final = 3 * 16 + 18 * 4
 
 _Defines = tuple[tuple[str, int], ...]
 
@@ -156,6 +156,7 @@ class ScenePass:
             scene.dome.reflections.use(_REFLECTIONS_UNIT)
         if fit is not None:
             self._shadows[id(scene)].map.use(_SHADOW_UNIT)
+            self._shadows[id(scene)].moving_map.use(_MOVING_UNIT)
         solid = [entry for entry in visible if not entry.batch.material.blend]
         self._draw_batches(scene, solid, shared, flipped=view.flipped)
         if sky:
@@ -189,7 +190,7 @@ class ScenePass:
             half = np.diag([0.5, 0.5, 0.5, 1.0])
             half[:3, 3] = 0.5
             out[32:48] = (half @ fit.clip_from_relative @ shift).T.reshape(16)
-        rest = out[48:].reshape(17, 4)
+        rest = out[48:].reshape(18, 4)
         rest[0:9, :3] = scene.sh
         if scene.sun is not None:
             rest[9, :3] = scene.sun.direction
@@ -206,6 +207,8 @@ class ScenePass:
         rest[13] = *scene.background, 2.0 ** (exposure_ev + scene.config.exposure_ev)
         rest[14] = *fringes.axis, fringes.phase_cycles
         rest[15] = fringes.cycles_per_rad, fringes.cycles_per_m, 0.0, 0.0
+        if fit is not None:
+            rest[16, :3], rest[17, :3] = fit.moving_scale, fit.moving_offset
         return out
 
     def _visible(self, scene: Scene, view: _View) -> list[_Visible]:
@@ -298,6 +301,7 @@ class ScenePass:
                 "REFLECTIONS": int(lit and scene.dome is not None and scene.dome_config.light),
                 "SUN": int(lit and scene.sun is not None),
                 "SHADOW": int(lit and fit is not None),
+                "MOVING_SHADOW": int(lit and fit is not None and bool(fit.moving_scale.any())),
                 "HAZE": int(lit and scene.haze[3] > 0.0),
             }
         )
@@ -325,6 +329,8 @@ class ScenePass:
                 "WORKING_FROM_REC709": ", ".join(repr(float(v)) for v in WORKING_FROM_REC709.T.reshape(9)),
                 "OCTAHEDRON_PX": OCTAHEDRON_PX,
                 "ROUGHNESS_LEVELS": ROUGHNESS_LEVELS,
+                # Four filtered lookups soften the shadow's edge; without a GPU they are a third of the picture.
+                "SHADOW_TAPS": 1 if self._device.capabilities.software else 4,
             }
             self._programs[key] = self._ctx.program(
                 source(f"scene/{vertex}", settings), source(f"scene/{fragment}", settings)

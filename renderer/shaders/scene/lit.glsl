@@ -1,6 +1,10 @@
 // Light from a metallic-roughness surface under the dome or ambient and one sun (GGX). Needs `sh`, `sun_direction`,
 // `sun_light` and, with REFLECTIONS, `dome_turn` and the map; with SHADOW, `sun_seen`.
+// A rough dielectric (MATT) mirrors so little, and so blurred, that the light it stands in serves as its mirror image.
 // A surface that is no metal anywhere (DIELECTRIC) mirrors all colours alike: its terms are single numbers.
+#ifndef MATT
+#define MATT 0
+#endif
 #if DIELECTRIC
 #define MIRRORED float
 #define LARGEST(v) v
@@ -30,7 +34,7 @@ vec3 lit(vec3 albedo, float metallic, float roughness, float occlusion, vec3 n, 
     vec4 r4 = roughness * vec4(-1.0, -0.0275, -0.572, 0.022) + vec4(1.0, 0.0425, 1.04, -0.04);
     float a004 = min(r4.x * r4.x, exp2(-9.28 * n_v)) * r4.x + r4.y;
     vec2 ab = vec2(-1.04, 1.04) * a004 + r4.zw;
-#if REFLECTIONS
+#if REFLECTIONS && !MATT
     vec3 r = reflect(-v, n);
     vec3 in_dome = vec3(r.x * dome_turn.x + r.y * dome_turn.y, r.y * dome_turn.x - r.x * dome_turn.y, r.z);
     const float L = float(ROUGHNESS_LEVELS);
@@ -62,7 +66,7 @@ vec3 lit(vec3 albedo, float metallic, float roughness, float occlusion, vec3 n, 
         float f = exp2((-5.55473 * v_h - 6.98316) * v_h);
         float seen = n_l;
 #if SHADOW
-        seen *= sun_seen(n, n_l);
+        seen *= sun_seen();
 #endif
         light += sun_light.rgb * seen * (diffuse * 0.96 + spec * (f0 + (1.0 - f0) * f));
     }

@@ -38,19 +38,32 @@ layout(binding = 5) uniform sampler3D reflections;
 #endif
 #if SHADOW
 layout(binding = 6) uniform sampler2DShadow shadow_map;
+#if MOVING_SHADOW
+layout(binding = 8) uniform sampler2DShadow moving_map;
+#endif
+in vec3 v_shadow;
 #endif
 
 out vec4 colour;
 
 #if SHADOW
-float sun_seen(vec3 n, float n_l) {
-    // The lookup is moved off the surface, more where the sun grazes it: no surface shadows itself.
-    vec3 p = (shadow_from_relative * vec4(v_relative + n * sun_light.w * (1.5 - n_l), 1.0)).xyz;
-    vec3 inside = step(vec3(0.0), p) * step(p, vec3(1.0));
-    if (inside.x * inside.y * inside.z == 0.0) return 1.0;
-    float r = sun_direction.w * 0.75;
-    return 0.25 * (texture(shadow_map, p + vec3(-r, -r, 0.0)) + texture(shadow_map, p + vec3(r, -r, 0.0))
-                 + texture(shadow_map, p + vec3(-r, r, 0.0)) + texture(shadow_map, p + vec3(r, r, 0.0)));
+float sun_seen() {
+    vec3 inside = step(vec3(0.0), v_shadow) * step(v_shadow, vec3(1.0));
+    float seen = 1.0;
+    if (inside.x * inside.y * inside.z != 0.0) {
+#if SHADOW_TAPS == 1
+        seen = texture(shadow_map, v_shadow);
+#else
+        float r = sun_direction.w * 0.75;
+        seen = 0.25 * (texture(shadow_map, v_shadow + vec3(-r, -r, 0.0)) + texture(shadow_map, v_shadow + vec3(r, -r, 0.0))
+            + texture(shadow_map, v_shadow + vec3(-r, r, 0.0)) + texture(shadow_map, v_shadow + vec3(r, r, 0.0)));
+#endif
+    }
+#if MOVING_SHADOW
+    // Its rim is empty: beyond it, the clamped lookup finds nothing in the way.
+    seen *= texture(moving_map, v_shadow * moving_scale.xyz + moving_offset.xyz);
+#endif
+    return seen;
 }
 #endif
 

@@ -26,6 +26,9 @@ in vec4 in_row2;
 
 out vec3 v_relative;
 out vec3 v_normal;
+#if SHADOW
+out vec3 v_shadow;
+#endif
 
 void main() {
     vec4 p = vec4(in_position, 1.0);
@@ -38,6 +41,13 @@ void main() {
     vec3 k0 = cross(c1, c2);
     float hand = dot(c0, k0) < 0.0 ? -1.0 : 1.0;
     v_normal = hand * (k0 * in_normal.x + cross(c2, c0) * in_normal.y + cross(c0, c1) * in_normal.z);
+#if SHADOW
+    // Looked up off the surface on the sun's side, more where the sun grazes it: no surface shadows itself.
+    vec3 n = normalize(v_normal);
+    float n_l = dot(n, sun_direction.xyz);
+    vec3 off = n * (sign(n_l) * sun_light.w * (1.5 - abs(n_l)));
+    v_shadow = (shadow_from_relative * vec4(v_relative + off, 1.0)).xyz;
+#endif
 #if TANGENTS
     v_tangent = vec4(c0 * in_tangent.x + c1 * in_tangent.y + c2 * in_tangent.z, in_tangent.w * hand);
 #endif

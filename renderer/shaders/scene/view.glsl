@@ -12,6 +12,8 @@ layout(std140, binding = 0) uniform View {
     vec4 background;             // colour without a dome; w: exposure factor of the whole picture
     vec4 fringe_axis;            // stage axis; w: phase in cycles
     vec4 fringe_count;           // cycles a radian of direction, cycles a metre of stage position
+    vec4 moving_scale;           // from a place in the shadow map to the one in the map of what moves
+    vec4 moving_offset;
 };
 
 const float PI = 3.14159265358979;
