@@ -1,0 +1,160 @@
+"""Control messages and statuses: they round-trip, are told apart, and nothing foreign is taken for one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from controller import messages
+from controller.messages import (
+    MAX_DATAGRAM,
+    STATUS_CAPACITY,
+    Abort,
+    Alarm,
+    CameraStatus,
+    Commit,
+    Committed,
+    ConductorStatus,
+    Failed,
+    NodeStatus,
+    Percentiles,
+    PhotoFailed,
+    PhotoReady,
+    PhotoRequest,
+    Prepare,
+    Prepared,
+    SourceStatus,
+    decode,
+    decode_conductor,
+    decode_node,
+    encode,
+    message_schema,
+)
+from controller.rundir import RunDir, replace_file, runs
+from stage.errors import Problem
+
+PROBLEM = Problem("renderer.memory", "scenes/hall", "no room", 12, "make it smaller", 7)
+ALL = [
+    Prepare(3, 2, "service.sock", scenes_changed=True),
+    Prepared(3, "conductor", 1.5),
+    Failed(3, "n0", [PROBLEM, PROBLEM]),
+    Commit(3, "service.sock", 100),
+    Committed(3, 101),
+    Abort(3),
+    PhotoRequest("a", 1, "service.sock", 960, "truth", 5),
+    PhotoReady("a", 1, 2, 5, 40.0),
+    PhotoFailed("a", 1, [PROBLEM]),
+]
+
+
+@pytest.mark.parametrize("message", ALL, ids=lambda message: type(message).__name__)
+def test_a_message_comes_back_as_it_went(message: messages.Message) -> None:
+    assert decode(encode(message)) == message
+
+
+def test_every_message_is_tested_and_published() -> None:
+    told = {definition for definition in message_schema()["$defs"] if definition != "Problem"}
+    assert told == {type(message).__name__ for message in ALL}
+    assert len({msgspec.msgpack.decode(encode(message))["type"] for message in ALL}) == len(ALL)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00",
+        b"\xc1",
+        msgspec.msgpack.encode({"type": "prepare"}),
+        msgspec.msgpack.encode({"type": "launch", "version": 1}),
+        msgspec.msgpack.encode({"type": "commit", "version": "1", "reply_to": "x"}),
+        msgspec.msgpack.encode([1, 2, 3]),
+        encode(ALL[0])[:-1],
+    ],
+)
+def test_what_is_no_message_is_refused(data: bytes) -> None:
+    with pytest.raises(msgspec.MsgspecError):
+        decode(data)
+
+
+def test_a_large_stage_fits_its_status_ring_and_datagrams() -> None:
+    percentiles = Percentiles(1.5, 2.5, 3.5, 4.5)
+    sources = {
+        f"source_number_{n}": SourceStatus(
+            "ok", "opentrackio", "239.135.1.1:55555", "camera_a", refused={"late": 10**9, "nan": 10**9},
+            stage_from_tracker=[0.123456789] * 16, prediction_error_deg=percentiles, prediction_error_mm=percentiles,
+        )
+        for n in range(64)
+    }  # fmt: skip
+    cameras = {
+        f"camera_number_{n}": CameraStatus("ok", "s", "ok", (1.0, 2.0, 3.0), 1.0, 2.0, 3.0, 35.0, 20.0, (1.0,) * 4)
+        for n in range(64)
+    }
+    alarms = [Alarm("a.b", f"sources/{n}", "detail " * 20, "critical", "mend " * 20) for n in range(64)]
+    status = ConductorStatus(
+        1, 2, "running", 3, (24000, 1001), 1, 0, 5, 6, 25, 12.5, sources=sources, cameras=cameras, alarms=alarms
+    )
+    data = encode(status)
+    assert len(data) < STATUS_CAPACITY
+    assert decode_conductor(data) == status
+    assert len(encode(Failed(1, "n0", [PROBLEM] * 100))) < MAX_DATAGRAM
+
+
+def test_a_node_status_comes_back_and_newer_fields_do_no_harm() -> None:
+    status = NodeStatus(1, 2, "n0", "running", 3, 4, 5, 20, "GPU", ["left"], repeats={"late_draw": 1})
+    assert decode_node(encode(status)) == status
+    newer = msgspec.to_builtins(status) | {"colour": "blue"}
+    assert decode_node(msgspec.msgpack.encode(newer)) == status
+
+
+# --- the run directory ------------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    run = RunDir.create("x", root=tmp_path)
+    assert (run.run, run.current_version()) == ("x", 0)
+    run.write_snapshot(3, b"three")
+    run.set_current_version(3)
+    assert run.current_version() == 3
+    assert run.snapshot(3).read_bytes() == b"three"
+    assert [path.name for path in run.path.iterdir() if path.name.startswith(".")] == []
+    (run.path / "show.current").write_text("half a numb")
+    assert run.current_version() == 0
+
+
+def test_old_snapshots_are_dropped(tmp_path: Path) -> None:
+    run = RunDir.create("x", root=tmp_path)
+    for version in range(1, 8):
+        run.write_snapshot(version, b"x")
+    run.drop_snapshots(keep_from=5)
+    assert sorted(path.name for path in run.path.glob("show-*")) == [f"show-{n}.msgpack" for n in (5, 6, 7)]
+
+
+def test_every_name_of_a_run_is_its_own(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "openvolume-x")
+    paths = [
+        run.plans, run.conductor_status, run.node_status("a"), run.reports("a"), run.canvas("a"), run.photo("a"),
+        run.conductor_socket, run.node_socket("a"), run.darkroom_socket, run.darkroom_status, run.service_socket,
+        run.snapshot(1), run.action_word, run.supervisor_status, run.service_address,
+    ]  # fmt: skip
+    assert len(set(paths)) == len(paths)
+
+
+def test_runs_nodes_and_canvases_are_found(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        RunDir.create(name, root=tmp_path)
+    assert {run.run for run in runs(root=tmp_path)} == {"one", "two"}
+    run = RunDir.create("one", root=tmp_path)
+    for path in (run.node_status("n1"), run.node_status("n0"), run.canvas("left"), run.reports("n0")):
+        path.touch()
+    assert (run.nodes(), run.canvases()) == (["n0", "n1"], ["left"])
+
+
+def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    replace_file(path, b"old")
+    inode = path.stat().st_ino
+    replace_file(path, b"new")
+    assert (path.read_bytes(), path.stat().st_ino != inode) == (b"new", True)
+    assert list(tmp_path.iterdir()) == [path]
