@@ -38,6 +38,11 @@ FRINGE_LEVEL = 2.0
 LEDS_MEASURED = 150_000
 
 
+def fine_for(q: float, /) -> int:
+    """Sub-pixels per side that a photo needs when an LED takes `q` of its pixels."""
+    return 4 if q < 1.5 else 3 if q < 3.0 else 2
+
+
 class Pictured(Protocol):
     """One canvas as the renderer hands it out."""
 
@@ -100,7 +105,7 @@ def gather(
     fringes: bool = True,
     width_px: int = 1920,
     scale: int = 1,
-    fine: int = 4,
+    fine: int | None = None,
     leds_at_most: int = LEDS_MEASURED,
     drawn_plan: FramePlan | None = None,
     disguise: Callable[[World], World] | None = None,
@@ -114,6 +119,7 @@ def gather(
     positions : the same scene writing stage positions; None leaves the geometry measure out
     fringes : whether the path is measured (without a scene it always is)
     scale : stage pixels per canvas pixel that the renderer draws at
+    fine : sub-pixels per side of the photo; default: as many as LEDs of this size need
     leds_at_most : about how many LEDs of all walls are looked at one by one
     drawn_plan : what the renderer is given in place of `plan` (a mutant)
     disguise : what the renderer is given in place of each world (a mutant)
@@ -140,7 +146,9 @@ def gather(
         cycles = 1.0 / (fringe_period_px(blur_q) * view.tangent_per_px()[1])
         waves = Fringes(camera.device, view, cycles_per_tangent=cycles, level=FRINGE_LEVEL)
         exposures.append(drawn(InnerOnly(waves, inner_px)))
-    photo = camera.expose([shown(canvases) for canvases in exposures], plan, width_px=width_px, fine=fine)
+    photo = camera.expose(
+        [shown(canvases) for canvases in exposures], plan, width_px=width_px, fine=fine or fine_for(blur_q)
+    )
     found = None
     if positions is not None:
         data = {
