@@ -55,6 +55,9 @@ def fresh_show(config: OpenVolumeConfig, stage: CompiledStage, *, scene: str | N
     BadValue : the configuration has no such scene.
     """
     show = first_show(stage, scenes=[])
+    if config.render.outer_every_frames > 1:
+        every = config.render.outer_every_frames
+        show = msgspec.structs.replace(show, outer_mode="every", outer_every_frames=every)
     chosen = scene or next(iter(config.scenes), None)
     if chosen is None:
         return show

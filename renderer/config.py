@@ -123,6 +123,8 @@ class RenderConfig(Section):
     """Side of one face of the outer cube, at most: where `outer_texels_per_led` are had with less, less is drawn."""
     outer_texels_per_led: Annotated[float, Field(ge=0.1, le=16.0)] = 1.0
     """Outer texels for each canvas pixel; the walls outside the inner frusta are light and reflections."""
+    outer_every_frames: Annotated[int, Field(ge=1, le=120)] = 1
+    """The outer picture is drawn anew every so many frames (at once when scene, position or eye point change)."""
     shadow_px: Annotated[int, Field(ge=64, le=16384)] = 2048
     """Side of the sun's shadow map."""
     msaa: Literal[1, 2, 4, 8] = 1
