@@ -24,22 +24,23 @@ vec2 lens_polynomial(vec2 e, out mat2 slope) {
                             2.0 * p2 * e.x * e.y + p1 * (r2 + 2.0 * e.y * e.y));
 }
 
-// position: 0..1 across the photo, y down. Gives right and up over forward.
-vec2 lens_tangents(vec2 position) {
+// position: 0..1 across the photo, y down. Gives right and up over forward, and its change with the position: within
+// one pixel the lens is straight to a ten-thousandth of it.
+vec2 lens_tangents(vec2 position, out mat2 change) {
     vec2 e = (position - 0.5) * lens_frame;
-    if (lens_kind != 0) {
-        mat2 slope;
+    mat2 slope = mat2(1.0);
+    if (lens_kind == 1) {
+        e = lens_polynomial(e - lens_centre, slope) + lens_centre;
+    } else if (lens_kind == 2) {
         vec2 target = e - lens_centre;
-        if (lens_kind == 1) {
-            e = lens_polynomial(target, slope) + lens_centre;
-        } else {
-            vec2 x = target;
-            for (int i = 0; i < 8; ++i) {
-                vec2 wrong = lens_polynomial(x, slope) - target;
-                x -= inverse(slope) * wrong;
-            }
-            e = x + lens_centre;
+        vec2 x = target;
+        for (int i = 0; i < 8; ++i) {
+            vec2 wrong = lens_polynomial(x, slope) - target;
+            x -= inverse(slope) * wrong;
         }
+        slope = inverse(slope);
+        e = x + lens_centre;
     }
+    change = mat2(slope[0] * vec2(1.0, -1.0) * lens_frame.x, slope[1] * vec2(1.0, -1.0) * lens_frame.y);
     return (e - lens_shift) * vec2(1.0, -1.0);
 }

@@ -77,9 +77,8 @@ vec2 spread(ivec2 pixel, int i) {
     return (cell + (cell.yx + vec2(v >> 8u) / 16777216.0) / float(fine)) / float(fine);
 }
 
-vec3 ray(ivec2 pixel, int i) {
-    vec2 sub = spread(pixel, i);
-    vec2 t = lens_tangents((vec2(pixel) + sub) / photo_px);
+vec3 ray(vec2 middle, mat2 per_px, ivec2 pixel, int i) {
+    vec2 t = middle + per_px * (spread(pixel, i) - 0.5);
     return vec3(t.x, 1.0, t.y);
 }
 
@@ -89,7 +88,9 @@ bool in_inner(vec3 d) {
 
 void main() {
     ivec2 pixel = ivec2(gl_FragCoord.xy);
-    vec2 middle = lens_tangents((vec2(pixel) + 0.5) / photo_px);
+    mat2 change;
+    vec2 middle = lens_tangents((vec2(pixel) + 0.5) / photo_px, change);
+    mat2 per_px = mat2(change[0] / photo_px.x, change[1] / photo_px.y);
     ivec2 size = textureSize(ids, 0);
     // An id texel is as large as the largest photo pixel: 3 x 3 of them hold everything one pixel can see.
     ivec2 texel = ivec2(floor(vec2((middle.x - bounds.x) / (bounds.y - bounds.x),
@@ -109,7 +110,7 @@ void main() {
     if (count == 1) {
         Surface s = surfaces[found[0] - 1u];
         for (int i = 0; i < samples; ++i) {
-            vec3 d = ray(pixel, i);
+            vec3 d = ray(middle, per_px, pixel, i);
             float distance_m; ivec2 led; bool lit;
             if (meet(s, d, distance_m, led, lit) && lit) {
                 add(s, led, sum_0, sum_1);
@@ -118,7 +119,7 @@ void main() {
         }
     } else if (count > 1) {
         for (int i = 0; i < samples; ++i) {
-            vec3 d = ray(pixel, i);
+            vec3 d = ray(middle, per_px, pixel, i);
             float nearest_m = 1e30;
             int which = -1;
             ivec2 where = ivec2(0);
