@@ -247,4 +247,5 @@ def test_types_hold(tmp_path: Path) -> None:
         timeout=110,
         check=False,
     )
-    assert result.returncode == 0, result.stdout[-4000:] + result.stderr
+    errors = [line for line in result.stdout.splitlines() if ": error:" in line]
+    assert result.returncode == 0, "\n".join(errors) + result.stderr
