@@ -40,12 +40,17 @@ class Glb:
         self.views.append(entry)
         return len(self.views) - 1
 
-    def accessor(self, values: NDArray[Any], kind: str, component: int, target: int | None, bounds: bool) -> int:
+    def accessor(
+        self, values: NDArray[Any], kind: str, component: int, target: int | None, bounds: bool, *,
+        normalized: bool = False,
+    ) -> int:  # fmt: skip
         """An accessor over a view of its own."""
         entry: dict[str, Any] = {
             "bufferView": self.view(values.tobytes(), target), "componentType": component, "count": len(values),
             "type": kind,
         }  # fmt: skip
+        if normalized:
+            entry["normalized"] = True
         if bounds:
             flat = values.reshape(len(values), -1)
             entry |= {"min": flat.min(axis=0).tolist(), "max": flat.max(axis=0).tolist()}
@@ -76,6 +81,10 @@ class Glb:
             "NORMAL": self.accessor((shape.normals @ axes.T).astype("<f4"), "VEC3", 5126, 34962, False),
             "TEXCOORD_0": self.accessor(shape.uv.astype("<f4"), "VEC2", 5126, 34962, False),
         }
+        if shape.shade is not None:
+            grey = np.round(np.clip(shape.shade, 0, 1) * 255).astype("u1")
+            rgba = np.stack([grey, grey, grey, np.full_like(grey, 255)], -1)
+            attributes["COLOR_0"] = self.accessor(rgba, "VEC4", 5121, 34962, False, normalized=True)
         index = shape.triangles.reshape(-1).astype("<u4" if wide else "<u2")
         indices = self.accessor(index, "SCALAR", 5125 if wide else 5123, 34963, False)
         self.meshes.append(

@@ -20,13 +20,16 @@ from configs.assets.shapes import (
     boulder,
     box,
     column,
+    drum,
     gate,
     globe,
     ground_height,
+    grounded,
     joined,
     lathe,
     mesa,
     mountains,
+    road,
     terrain,
     vane,
 )
@@ -36,7 +39,9 @@ from configs.assets.texture import (
     cliff_texture,
     fbm,
     ground_texture,
+    limestone_texture,
     mix,
+    paving_texture,
     smoothstep,
     stone_texture,
 )
@@ -51,6 +56,8 @@ def make_glb() -> bytes:
     glb = Glb()
     ground_colour, ground_normal = ground_texture()
     stone_colour, stone_normal = stone_texture()
+    pale_colour, pale_normal = limestone_texture()
+    flags_colour, flags_normal = paving_texture()
     ground = glb.material(
         "sand", baseColorTexture={"index": glb.texture(ground_colour)}, metallicFactor=0.0, roughnessFactor=0.95,
         normalTexture={"index": glb.texture(ground_normal)},
@@ -58,6 +65,14 @@ def make_glb() -> bytes:
     stone = glb.material(
         "sandstone", baseColorTexture={"index": glb.texture(stone_colour)}, metallicFactor=0.0, roughnessFactor=0.85,
         normalTexture={"index": glb.texture(stone_normal)},
+    )  # fmt: skip
+    pale_maps = {"index": glb.texture(pale_colour)}, {"index": glb.texture(pale_normal)}
+    pale = glb.material(
+        "limestone", baseColorTexture=pale_maps[0], metallicFactor=0.0, roughnessFactor=0.85, normalTexture=pale_maps[1]
+    )
+    flags = glb.material(
+        "flags", baseColorTexture={"index": glb.texture(flags_colour)}, metallicFactor=0.0, roughnessFactor=0.8,
+        normalTexture={"index": glb.texture(flags_normal)},
     )  # fmt: skip
     cliff = glb.material(
         "cliff", baseColorTexture={"index": glb.texture(cliff_texture())}, metallicFactor=0.0, roughnessFactor=1.0
@@ -73,10 +88,11 @@ def make_glb() -> bytes:
     )  # fmt: skip
 
     glb.node("ground", glb.mesh("ground", terrain(), ground))
+    glb.node("road", glb.mesh("road", road(), flags))
     whole, stump, short = (
-        glb.mesh("column", column(), stone),
-        glb.mesh("stump", column(3.1, broken=7), stone),
-        glb.mesh("short stump", column(1.9, broken=19), stone),
+        glb.mesh("column", column(), pale),
+        glb.mesh("stump", column(3.1, broken=7), pale),
+        glb.mesh("short stump", column(1.9, broken=19), pale),
     )
     # Two rows that lead the eye to the gate; near ones stand just behind the wall, far ones beyond the gate.
     for k, y in enumerate((7.6, 11.6, 16.0, 21.0, 34.0, 42.0, 52.0)):
@@ -89,21 +105,34 @@ def make_glb() -> bytes:
     for k, (x, y) in enumerate(((-8.6, 5.2), (8.8, 4.6), (-9.8, -2.5), (10.0, -3.4), (-6.0, -8.5), (6.4, -9.0))):
         glb.node(f"side column {k}", whole if k % 2 else stump, (x, y, 0), turn_deg=61.0 * k)
     steps = joined([box((6.4 - 0.8 * k, 2.6 - 0.7 * k, 0.16), (0, 0, 0.16 * k)) for k in range(3)])
-    glb.node("pedestal", glb.mesh("pedestal", joined([steps, box((0.9, 0.9, 1.1), (0, 0, 0.48))]), stone), (0, 14.0, 0))
+    plinth = joined([steps, box((1.06, 1.06, 0.12), (0, 0, 0.48)), box((0.9, 0.9, 0.86), (0, 0, 0.60)),
+                     box((1.04, 1.04, 0.12), (0, 0, 1.46))])  # fmt: skip
+    glb.node("pedestal", glb.mesh("pedestal", grounded(plinth, reach_m=0.3), pale), (0, 14.0, 0))
+    fallen = [glb.mesh("long drum", drum(1.7), pale), glb.mesh("drum", drum(0.8), pale)]
+    for k, (x, y, turn) in enumerate(
+        ((-6.2, 9.3, 24), (-7.0, 10.6, 71), (6.9, 9.6, -38), (5.9, 17.6, 12), (-5.6, 22.4, 80), (7.6, 13.4, 55),
+         (-8.4, 15.8, -20), (8.9, 7.2, 8))
+    ):  # fmt: skip
+        glb.node(f"fallen {k}", fallen[k % 2], (x, y, 0), turn_deg=turn)
     glb.node("globe", glb.mesh("globe", globe(), bronze), (0, 14.0, 2.28))
     wall = joined(
         [box((5.5, 0.7, 1.3), (0, 0, 0)), box((2.1, 0.7, 0.6), (-1.4, 0, 1.3)), box((5.5, 0.9, 0.12), (0, 0, 0))]
     )
+    wall = grounded(wall, reach_m=1.0)
     for k, (x, y, turn) in enumerate(((-11.5, 9.0, 24), (12.5, 12.0, -31), (-14.5, 22.0, 8), (16.0, 25.0, -12))):
         glb.node(f"low wall {k}", glb.mesh(f"low wall {k}", wall, stone) if k == 0 else len(glb.meshes) - 1,
                  (x, y, 0), turn_deg=turn)  # fmt: skip
 
     random = np.random.default_rng(5)
-    rocks = [glb.mesh(f"rock {k}", boulder(400 + 10 * k), cliff) for k in range(3)]
-    for k in range(46):
-        angle, r = random.uniform(0, 2 * np.pi), 7.5 + 38 * random.random() ** 1.5
+    rock = glb.material(
+        "rock", baseColorTexture=pale_maps[0], baseColorFactor=[0.66, 0.48, 0.38, 1.0], metallicFactor=0.0,
+        roughnessFactor=0.95, normalTexture=pale_maps[1],
+    )  # fmt: skip
+    rocks = [glb.mesh(f"rock {k}", boulder(400 + 10 * k), rock) for k in range(3)]
+    for k in range(90):
+        angle, r = random.uniform(0, 2 * np.pi), 7.5 + 52 * random.random() ** 1.5
         x, y = r * np.sin(angle), r * np.cos(angle)
-        if abs(x) < 3.0 and 0 < y < 30:
+        if abs(x) < 3.6:
             continue
         glb.node(f"rock {k}", rocks[k % 3], (x, y, float(ground_height(np.array(x), np.array(y)))),
                  turn_deg=float(random.uniform(0, 360)), scale=float(0.25 + 0.9 * random.random() ** 2))  # fmt: skip
@@ -143,24 +172,39 @@ def make_sky() -> F:
     to_sun = np.arccos(np.clip(direction @ sun, -1, 1))
     up = np.clip(direction[..., 2], 0.0, 1.0)
 
-    low = np.exp(-up * 5.5)
-    sky = mix((0.10, 0.26, 0.70), (1.05, 0.86, 0.66), low)
+    low = np.exp(-up * 7.0)
+    sky = mix((0.085, 0.235, 0.66), (0.22, 0.46, 0.86), np.exp(-up * 2.6))
+    sky = (
+        sky * (1 - low[..., None]) + mix((0.92, 0.66, 0.62), (1.25, 0.92, 0.58), np.exp(-to_sun * 1.1)) * low[..., None]
+    )
+    glow = np.exp(-up * 16.0)[..., None]
+    sky = sky * (1 - 0.45 * glow) + np.array((1.10, 0.84, 0.66)) * 0.45 * glow
+    # Opposite the sun the air's own shadow lies on the horizon under a rosy belt.
+    away = np.exp(-(((np.pi - to_sun) * 0.9) ** 2))
+    belt = np.exp(-(((np.clip(elevation, 0, None) - 0.16) / 0.11) ** 2)) * away
+    sky = sky * (1 - 0.30 * belt[..., None]) + np.array((0.95, 0.55, 0.60)) * (0.30 * belt)[..., None]
     sky = sky + np.array((1.0, 0.52, 0.20)) * (1.3 * np.exp(-to_sun * 3.0) * (0.35 + 0.65 * low))[..., None]
     sky = sky + np.array((1.0, 0.78, 0.50)) * (3.0 * np.exp(-to_sun * 13.0))[..., None]
 
     # Clouds lie on a plane 1 above the eye: they gather and flatten toward the horizon.
-    reach = 1.0 / np.maximum(direction[..., 2], 0.03)
-    u, v = direction[..., 0] * reach * 0.055, direction[..., 1] * reach * 0.055
-    thick = fbm(u + 0.37, v + 0.11, 5, 611, octaves=6, gain=0.55)
-    streaks = fbm(u * 0.6 + 0.7, v * 2.1 + 0.3, 6, 641, octaves=5)
-    cover = smoothstep(0.50, 0.72, 0.65 * thick + 0.35 * streaks) * smoothstep(0.015, 0.14, direction[..., 2])
-    lit = 0.55 + 1.6 * np.exp(-to_sun * 1.5)
-    shade = 1 - 0.45 * smoothstep(0.58, 0.85, thick)
-    cloud = (
-        mix((0.62, 0.60, 0.66), (1.35, 0.98, 0.70), np.clip(np.exp(-to_sun * 1.2) + 0.25, 0, 1))
-        * (lit * shade)[..., None]
-    )
-    sky = sky * (1 - 0.86 * cover[..., None]) + cloud * 0.86 * cover[..., None]
+    reach = 1.0 / (np.maximum(direction[..., 2], 0.0) + 0.05)
+    u, v = direction[..., 0] * reach * 0.052, direction[..., 1] * reach * 0.052
+
+    def body(du: float, dv: float) -> F:
+        a, b = u + du, v + dv
+        bent = 0.02 * (fbm(a + 0.5, b + 0.2, 12, 631, octaves=3) - 0.5)
+        return 0.72 * fbm(a + 0.37 + bent, b + 0.11 - bent, 5, 611, octaves=7, gain=0.54) + 0.28 * fbm(
+            a * 0.55 + 0.7, b * 1.8 + 0.3, 6, 641, octaves=6
+        )
+
+    thick = body(0.0, 0.0)
+    # A cloud is bright where there is less of it on the sun's side.
+    open_side = np.clip(0.5 + 9.0 * (thick - body(0.010 * float(sun[0]), 0.010 * float(sun[1]))), 0.0, 1.0)
+    cover = smoothstep(0.45, 0.63, thick) * smoothstep(0.02, 0.13, direction[..., 2])
+    warm = np.exp(-to_sun * 0.9)
+    cloud = mix((0.40, 0.41, 0.54), (1.30, 0.92, 0.72), np.clip(0.15 + 0.85 * open_side, 0, 1))
+    cloud = cloud * (0.62 + 1.3 * warm)[..., None] * (1 - 0.25 * smoothstep(0.6, 0.8, thick))[..., None]
+    sky = sky * (1 - 0.90 * cover[..., None]) + cloud * 0.90 * cover[..., None]
 
     disc = smoothstep(np.radians(1.5), np.radians(0.9), to_sun)
     sky = sky * (1 - disc[..., None]) + np.array((9.0, 7.6, 5.6)) * disc[..., None]
@@ -175,9 +219,12 @@ def rgbe_bytes(light: F) -> bytes:
     peak = light.max(axis=-1)
     exponent = np.where(peak > 1e-32, np.frexp(peak)[1], -128)
     scale = np.where(peak > 1e-32, np.ldexp(256.0, -exponent), 0.0)
-    coded = np.concatenate([np.clip(light * scale[..., None], 0, 255), (exponent + 128)[..., None]], -1).astype(
-        np.uint8
-    )
+    # The steps of 8 bit would show as bands in a sky; noise of one step hides them. Even rows stay even, and short.
+    noise = np.random.default_rng(9).random(light.shape) * (np.ptp(light, axis=1, keepdims=True) > 1e-6)
+    noise = np.where(noise > 0, noise, 0.5)
+    coded = np.concatenate(
+        [np.clip(np.floor(light * scale[..., None] + noise), 0, 255), (exponent + 128)[..., None]], -1
+    ).astype(np.uint8)
     out = bytearray(b"#?RADIANCE\nSOFTWARE=OpenVolume make_demo\nFORMAT=32-bit_rle_rgbe\n\n")
     out += f"-Y {height} +X {width}\n".encode()
     for row in coded:

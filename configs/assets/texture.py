@@ -90,43 +90,95 @@ def ground_texture() -> tuple[bytes, bytes]:
     pebbles = smoothstep(0.62, 0.72, fbm(u, v, 40, 31, octaves=2))
     wave = 0.5 + 0.5 * np.sin(2 * np.pi * (14 * v + 1.4 * fbm(u, v, 3, 41)))
     cracks = 1 - smoothstep(0.0, 0.035, np.abs(fbm(u, v, 6, 53, octaves=4) - 0.5))
-    colour = mix((0.42, 0.28, 0.155), (0.62, 0.44, 0.26), broad)
-    colour *= (0.72 + 0.5 * grain)[..., None]
+    colour = mix((0.50, 0.315, 0.165), (0.70, 0.475, 0.265), broad)
+    colour *= (0.76 + 0.46 * grain)[..., None]
     colour = colour * (1 - pebbles[..., None]) + mix((0.20, 0.17, 0.14), (0.45, 0.40, 0.34), grain) * pebbles[..., None]
     colour *= (0.92 + 0.14 * wave)[..., None]
     colour *= (1 - 0.45 * cracks * (1 - pebbles))[..., None]
-    height = 0.45 * grain + 0.6 * pebbles + 0.25 * wave - 0.5 * cracks
-    return jpeg(srgb_bytes(colour), 84), jpeg(normal_bytes(height, 4.0, 0.010)[::2, ::2], 88)
+    height = 0.40 * grain + 0.6 * pebbles + 0.25 * wave - 0.4 * cracks
+    return jpeg(srgb_bytes(colour), 84), jpeg(normal_bytes(height, 4.0, 0.008)[::2, ::2], 88)
+
+
+def _weathered(u: F, v: F, seed: int) -> tuple[F, F]:
+    """Colour factor and height of stone that wind and rain have worked on: grain, stains that run down, few pits."""
+    grain = fbm(u, v, 64, seed, octaves=3, gain=0.7)
+    rough = fbm(u, v, 10, seed + 11, octaves=5, gain=0.6)
+    stains = fbm(u, v * 0.35, 9, seed + 23, octaves=4, gain=0.6)
+    pits = smoothstep(0.68, 0.86, fbm(u, v, 56, seed + 37, octaves=3, gain=0.6))
+    factor = (0.80 + 0.40 * grain) * (0.78 + 0.44 * rough) * (0.66 + 0.58 * stains) * (1 - 0.22 * pits)
+    return factor, 0.5 * rough + 0.28 * grain - 0.22 * pits
 
 
 def stone_texture() -> tuple[bytes, bytes]:
     """Coursed sandstone blocks, 2 m a tile."""
     u, v = texel_grid(512)
-    rows, columns = 6, 4
-    row = np.floor(v * rows)
-    x = u * columns + 0.5 * (row % 2)
+    rows, columns = 5, 3
+    # Joints are never quite straight.
+    wander_u, wander_v = 0.010 * (fbm(u, v, 8, 61) - 0.5), 0.010 * (fbm(u, v, 8, 67) - 0.5)
+    y = (v + wander_v) * rows
+    row = np.floor(y)
+    x = (u + wander_u) * columns + 0.5 * (row % 2)
     column = np.floor(x) % columns
-    to_joint = np.minimum(
-        np.minimum(x % 1, 1 - x % 1) * (2.0 / columns), np.minimum(v * rows % 1, 1 - v * rows % 1) * (2.0 / rows)
-    )
-    joint = 1 - smoothstep(0.008, 0.022, to_joint)
+    to_joint = np.minimum(np.minimum(x % 1, 1 - x % 1) * (2.0 / columns), np.minimum(y % 1, 1 - y % 1) * (2.0 / rows))
+    joint = 1 - smoothstep(0.003, 0.016, to_joint)
+    worn = 1 - smoothstep(0.0, 0.055, to_joint)
     tint = lattice(71, 16)[(row.astype(int)) % 16, (column.astype(int) + 3 * row.astype(int)) % 16]
-    rough = fbm(u, v, 24, 83, octaves=4, gain=0.6)
-    pits = smoothstep(0.66, 0.74, fbm(u, v, 48, 91, octaves=2))
-    colour = mix((0.36, 0.245, 0.155), (0.56, 0.42, 0.29), 0.6 * tint + 0.4 * rough)
-    colour *= (1 - 0.55 * joint - 0.35 * pits)[..., None]
-    height = 0.4 * rough - 0.8 * joint - 0.5 * pits + 0.15 * tint
-    return jpeg(srgb_bytes(colour), 86), jpeg(normal_bytes(height, 2.0, 0.02), 88)
+    factor, height = _weathered(u, v, 83)
+    colour = mix((0.42, 0.29, 0.185), (0.58, 0.44, 0.305), tint) * factor[..., None]
+    colour *= (1 - 0.52 * joint)[..., None]
+    height = height - 0.75 * joint - 0.35 * worn**2 + 0.2 * tint
+    return jpeg(srgb_bytes(colour), 84), jpeg(normal_bytes(height, 2.0, 0.016), 84)
+
+
+def limestone_texture() -> tuple[bytes, bytes]:
+    """Weathered pale stone without joints, 2 m a tile: shafts, steps, fallen pieces, rocks."""
+    u, v = texel_grid(512)
+    factor, height = _weathered(u, v, 151)
+    colour = mix((0.52, 0.40, 0.28), (0.66, 0.55, 0.42), fbm(u, v, 4, 171)) * factor[..., None]
+    return jpeg(srgb_bytes(colour), 84), jpeg(normal_bytes(height, 2.0, 0.010), 84)
+
+
+def paving_texture() -> tuple[bytes, bytes]:
+    """Worn flags of unequal size with sand in the joints, 4 m a tile."""
+    u, v = texel_grid(512)
+    # Each cell of a jittered grid is a flag; the two nearest centres give its edge.
+    cells = 7
+    jitter = np.random.default_rng(331).uniform(0.18, 0.82, (cells, cells, 2))
+    tone = lattice(337, cells)
+    near, second, shade = np.full(u.shape, 9.0), np.full(u.shape, 9.0), np.zeros(u.shape)
+    for j in range(-1, cells + 1):
+        for i in range(-1, cells + 1):
+            cx, cy = (i + jitter[j % cells, i % cells, 0]) / cells, (j + jitter[j % cells, i % cells, 1]) / cells
+            far = np.maximum(np.abs(u - cx), np.abs(v - cy)) + 0.25 * np.hypot(u - cx, v - cy)
+            closer = far < near
+            second = np.where(closer, near, np.minimum(second, far))
+            shade = np.where(closer, tone[j % cells, i % cells], shade)
+            near = np.where(closer, far, near)
+    edge = (second - near) + 0.010 * (fbm(u, v, 16, 347) - 0.5)
+    joint = 1 - smoothstep(0.006, 0.020, edge)
+    worn = 1 - smoothstep(0.0, 0.05, edge)
+    factor, height = _weathered(u, v, 353)
+    colour = mix((0.40, 0.31, 0.22), (0.60, 0.49, 0.37), shade) * factor[..., None]
+    sand = np.array((0.50, 0.345, 0.20)) * (0.8 + 0.4 * fbm(u, v, 80, 359, octaves=2))[..., None]
+    drift = np.clip(joint + 0.55 * smoothstep(0.52, 0.72, fbm(u, v, 3, 367, octaves=4)), 0.0, 1.0)
+    colour = colour * (1 - drift[..., None]) + sand * drift[..., None]
+    height = (height + 0.5 * shade - 0.5 * worn**2) * (1 - 0.8 * drift) - 0.9 * joint
+    return jpeg(srgb_bytes(colour), 84), jpeg(normal_bytes(height, 4.0, 0.018), 84)
 
 
 def cliff_texture() -> bytes:
     """Bands of red and ochre rock; v runs up the cliff."""
     u, v = texel_grid(512)
-    bent = v + 0.035 * (fbm(u, v, 4, 101) - 0.5)
-    bands = noise(np.zeros_like(u), bent, 14, 111) * 0.55 + noise(np.zeros_like(u), bent, 60, 113) * 0.45
-    gullies = fbm(u, v * 0.2, 24, 121, octaves=4, gain=0.6)
-    colour = mix((0.26, 0.095, 0.05), (0.66, 0.40, 0.24), smoothstep(0.2, 0.8, bands))
-    colour *= (0.25 + 1.3 * gullies)[..., None]
+    bent = v + 0.045 * (fbm(u, v, 4, 101) - 0.5) + 0.012 * (fbm(u, v, 24, 103, octaves=3) - 0.5)
+    bands = noise(np.zeros_like(u), bent, 12, 111) * 0.5 + noise(np.zeros_like(u), bent, 48, 113) * 0.5
+    gullies = fbm(u, v * 0.4, 18, 121, octaves=5, gain=0.65)
+    blocks = fbm(u, v, 40, 127, octaves=3, gain=0.7)
+    # Clefts run down the face; they break at the bands.
+    cleft = smoothstep(0.56, 0.72, fbm(u, v * 0.25, 26, 131, octaves=3, gain=0.6)) * (
+        0.5 + 0.5 * smoothstep(0.3, 0.6, bands)
+    )
+    colour = mix((0.30, 0.115, 0.06), (0.64, 0.39, 0.235), smoothstep(0.2, 0.8, bands))
+    colour *= ((0.42 + 1.0 * gullies) * (0.72 + 0.5 * blocks) * (1 - 0.5 * cleft))[..., None]
     return jpeg(srgb_bytes(colour), 82)
 
 
