@@ -45,6 +45,8 @@ LOOK_NS: Final = NS_PER_S // 2
 """How often it looks for new files and for rings that were replaced."""
 STALE_NS: Final = 2 * NS_PER_S
 """A status older than this is of a process that hangs or is gone."""
+PATIENCE_NS: Final = 20 * NS_PER_S
+"""The same for the darkroom."""
 
 Status = TypeVar("Status")
 

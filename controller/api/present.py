@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final, Literal
 
 import msgspec
 
-from controller.api.backend import STALE_NS, Backend
+from controller.api.backend import PATIENCE_NS, STALE_NS, Backend
 from controller.api.views import (
     ActionView,
     AddressView,
@@ -44,6 +45,16 @@ WINDOW: Final = 512
 """Frames that live percentiles are made of."""
 COURSE: Final = 240
 COURSES: Final = ("receive_to_present", "draw", "receive_to_plan")
+REPEATS_S: Final = 2.0
+REPEATS_PER_S: Final = 3
+_MENDS: Final = {
+    "late_draw": "drawing takes longer than a frame: a larger render.scale, a smaller scene, or a GPU",
+    "late_plan": "plans come late: free the machine, and see openvolume preflight for real-time rights",
+    "host_stall": "the machine stands still now and then: free it of other work",
+    "fenced": "a node is away: see the processes",
+    "none": "a node says nothing of why: report it",
+}
+"""Reasons that nobody asked for (HOLD and switching are meant), and what to do about each."""
 _SEVERITY: Final = {"critical": 0, "warning": 1, "info": 2}
 
 
@@ -257,7 +268,9 @@ def state_of(backend: Backend, status: ConductorStatus | NodeStatus | None) -> N
     age_ns = backend.age_ns(status)
     if status is None or age_ns is None:
         return "gone"
-    return "stale" if age_ns > STALE_NS and status.state in ("running", "ready") else status.state
+    # The darkroom says nothing while it makes a photo, which may take seconds beside a busy node.
+    patience_ns = PATIENCE_NS if status is backend.darkroom else STALE_NS
+    return "stale" if age_ns > patience_ns and status.state in ("running", "ready") else status.state
 
 
 def nodes(backend: Backend) -> NodesView:
@@ -352,7 +365,7 @@ def record(found: FrameRecord) -> RecordView:
 def alarms(backend: Backend, own: list[Alarm]) -> list[Alarm]:
     """Every alarm, the worst first; one for each code and path."""
     found: dict[tuple[str, str], Alarm] = {}
-    told = [*own, *_absences(backend)]
+    told = [*own, *_absences(backend), *_repeats(backend)]
     if backend.conductor is not None:
         told += backend.conductor.alarms
     for status in (*backend.nodes.values(), *([backend.darkroom] if backend.darkroom is not None else [])):
@@ -372,6 +385,20 @@ def alarms(backend: Backend, own: list[Alarm]) -> list[Alarm]:
     for alarm in told:
         found.setdefault((alarm.code, alarm.path), alarm)
     return sorted(found.values(), key=lambda alarm: (_SEVERITY[alarm.severity], alarm.path, alarm.code))
+
+
+def _repeats(backend: Backend) -> list[Alarm]:
+    """Slots that repeat an older picture, as soon as they are three a second."""
+    rate = backend.ledger.rate
+    recent = backend.ledger.latest(round(REPEATS_S * rate.hz))
+    reasons = Counter(record.reason for record in recent if record.presented is False and record.reason in _MENDS)
+    repeated = reasons.total()
+    if not recent or repeated < REPEATS_PER_S * REPEATS_S:
+        return []
+    reason = reasons.most_common(1)[0][0]
+    share = max(5, round(20 * repeated / len(recent)) * 5)
+    detail = f"about {share} % of the slots repeat an older picture, most of them for {reason.replace('_', ' ')}"
+    return [Alarm("frames.repeated", "frames", detail, "warning", _MENDS[reason])]
 
 
 def _absences(backend: Backend) -> list[Alarm]:
@@ -402,7 +429,11 @@ def health(desk: Desk, backend: Backend, *, uptime_s: float, version: str, own: 
     alive = any(state in ("running", "ready") for state in drawing.values())
     if not alive:
         status: Literal["ok", "degraded", "down"] = "down"
-    elif conductor != "running" or worst == "critical" or any(s not in ("running", "ready") for s in drawing.values()):
+    elif (
+        conductor != "running"
+        or worst in ("critical", "warning")
+        or any(s not in ("running", "ready") for s in drawing.values())
+    ):
         status = "degraded"
     else:
         status = "ok"

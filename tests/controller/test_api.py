@@ -161,6 +161,17 @@ def test_a_repeated_slot_is_in_the_ledger_with_its_reason(house: RunningHouse) -
     assert all(not isinstance(v, int) or abs(v) < 1 << 53 for v in record.values())
 
 
+def test_many_repeats_are_an_alarm_that_goes_by_itself(house: RunningHouse) -> None:
+    frame = house.get("health")["frame"]
+    house.node.repeat.update(range(frame + 3, frame + 15))
+    alarm = house.eventually(lambda: [a for a in house.get("alarms")["alarms"] if a["code"] == "frames.repeated"])[0]
+    assert "late draw" in alarm["detail"]
+    assert "render.scale" in alarm["mend"]
+    assert house.get("health")["status"] == "degraded"
+    house.eventually(lambda: not house.get("alarms")["alarms"])
+    assert house.get("health")["status"] == "ok"
+
+
 # --- pictures ---------------------------------------------------------------------------------------------------
 
 
