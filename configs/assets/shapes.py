@@ -24,9 +24,10 @@ class Shape:
     shade: F | None = None
     """[n]  how much light from around reaches each vertex (0..1); left out, all of it."""
 
-    def dimmed(self, shade: F) -> Shape:
-        """The same shape with this shade."""
-        return Shape(self.points, self.normals, self.uv, self.triangles, np.clip(shade, 0.0, 1.0))
+    def dimmed(self, factor: F) -> Shape:
+        """The same shape with this much, [n], of the light from around that reached it before."""
+        before = 1.0 if self.shade is None else self.shade
+        return Shape(self.points, self.normals, self.uv, self.triangles, np.clip(before * factor, 0.0, 1.0))
 
     def tilted(self, about_deg: float) -> Shape:
         """Turned about x."""
@@ -129,7 +130,7 @@ def column(height: float = 5.2, broken: int | None = None) -> Shape:
         ]
         whole = grounded(joined(parts))
         # Under the capital less of the sky is seen.
-        return whole.dimmed(whole.shade * (1 - 0.35 * np.exp(-(((whole.points[:, 2] - shaft_top) / 0.22) ** 2))))
+        return whole.dimmed((1 - 0.35 * np.exp(-(((whole.points[:, 2] - shaft_top) / 0.22) ** 2))))
     shaft = parts[-1]
     around = np.arctan2(shaft.points[:, 1], shaft.points[:, 0]) / (2 * np.pi)
     ragged = (noise(around, np.zeros_like(around), 9, broken) - 0.5) * 0.9
@@ -174,7 +175,7 @@ def gate() -> Shape:
     parts.append(box((9.9, 2.4, 0.25), (0, 0, 9.16)))
     whole = joined(parts)
     under = smoothstep(8.2, 8.66, whole.points[:, 2]) * (whole.points[:, 2] < 8.67) + (whole.normals[:, 2] < -0.9)
-    return whole.dimmed(whole.shade * (1 - 0.45 * np.clip(under, 0, 1)))
+    return whole.dimmed((1 - 0.45 * np.clip(under, 0, 1)))
 
 
 def boulder(seed: int) -> Shape:
@@ -205,8 +206,7 @@ def grounded(shape: Shape, reach_m: float = 0.7, dark: float = 0.45) -> Shape:
     """The shape with less light from around near the ground it stands on, and on its undersides."""
     rise = smoothstep(-0.05, reach_m, shape.points[:, 2])
     under = 1 - 0.5 * smoothstep(0.3, 0.9, -shape.normals[:, 2])
-    before = 1.0 if shape.shade is None else shape.shade
-    return shape.dimmed((dark + (1 - dark) * rise) * under * before)
+    return shape.dimmed((dark + (1 - dark) * rise) * under)
 
 
 def drum(length_m: float) -> Shape:
