@@ -95,7 +95,7 @@ class Run:
             assert self.process.poll() is None, f"{what}: the run ended\n{self.log.read_text()[-4000:]}"
             for follower in self._followers.values():
                 follower.poll()
-            time.sleep(0.005)
+            time.sleep(0.02)
         return found
 
     def state(self) -> dict[str, Any]:
