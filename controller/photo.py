@@ -32,6 +32,7 @@ from stage.frames import Array, pan_tilt_roll_from_rotation, pose_from_pan_tilt_
 from stage.plan import FramePlan
 
 PHOTO_WIDTH_PX = 1920
+FULL_MSAA = 4
 DIFFERENCE_GAIN = 4.0
 """difference.png: mid grey plus so many times photo minus truth, display-coded, both blurred alike."""
 
@@ -77,7 +78,10 @@ def photo_command(
         stage.cameras[camera].default_stage_from_camera, (pan_deg, tilt_deg, roll_deg), (x_m, y_m, z_m)
     )
     render = loaded.config.render
-    scale = render.scale if scaled else 1
+    if not scaled:
+        # As a machine with a GPU would draw it: full size, and edges of several samples.
+        render = render.model_copy(update={"scale": 1, "msaa": max(FULL_MSAA, render.msaa)})
+    scale = render.scale
     limits = InnerLimits(texels_per_led=render.texels_per_led, max_side_px=render.max_inner_px, scale=scale)
     plan = still_plan(stage, show, camera=camera, stage_from_camera=stage_from_camera, limits=limits)
     _make_folder(out)
@@ -88,7 +92,7 @@ def photo_command(
             if entry.id in loaded.config.scenes
         }
         evidence = _evidence(device, stage, plan, scenes, render, scale)
-    _write(out, stage, plan, evidence, report := {**evidence.report(), "scale": scale})
+    _write(out, stage, plan, evidence, report := {**evidence.report(), "scale": scale, "msaa": render.msaa})
     sys.stdout.write(_told(report, plan, out, time.perf_counter() - began_s))
     return 0
 

@@ -251,7 +251,7 @@ def path(photo: Photo, fringes: Fringes, q: float, /, *, index: int = 0) -> Slip
 def picture(photo: Photo, truth: Picture, q: float, /, *, index: int = 0) -> PictureResult:
     """The scene in the photo against the truth, both blurred alike and display-coded (see twin/display.py).
 
-    Slip: of 64 px patches with texture, by phase correlation of luma. PSNR: over all pixels at inner alpha 1, all
+    Slip: of 96 px patches with texture, by phase correlation of luma. PSNR: over all pixels at inner alpha 1, all
     three channels, peak 1.0.
     """
     mask = _mask(photo)

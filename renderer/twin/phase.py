@@ -108,7 +108,7 @@ def fringe_slips(
 
 
 def patch_slips(
-    photo: Picture, truth: Picture, mask: Mask, /, *, size_px: int = 64, least_texture: float = 0.008
+    photo: Picture, truth: Picture, mask: Mask, /, *, size_px: int = 96, least_texture: float = 0.008
 ) -> tuple[Array, Array]:
     """Slip of every patch that lies in the mask and has texture both ways: [n, 2] px (right, down), and middles [n, 2].
 

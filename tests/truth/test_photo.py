@@ -93,12 +93,12 @@ def test_the_report_has_the_pinned_figures(taken) -> None:
     _, out = taken
     report = json.loads((out / "report.json").read_text())
     assert set(report) == {
-        "geometry", "path", "picture", "q", "texels_per_led", "inner_coverage", "scale",
+        "geometry", "path", "picture", "q", "texels_per_led", "inner_coverage", "scale", "msaa",
     }  # fmt: skip
     assert set(report["geometry"]) == {"mean_px", "p99_px", "kept"}
     assert set(report["path"]) == {"mean_px", "p99_px"}
     assert set(report["picture"]) == {"mean_px", "p99_px", "psnr_db"}
-    assert report["scale"] == 1
+    assert (report["scale"], report["msaa"]) == (1, 4)
     assert report["geometry"]["mean_px"] <= 0.02
     assert report["geometry"]["p99_px"] <= 0.1
     assert report["path"]["mean_px"] <= 0.05
@@ -146,7 +146,7 @@ def test_photo_and_truth_are_the_scene(config: Path, tmp_path: Path) -> None:
     assert np.abs(truth - coded).max() <= 1
     assert np.abs(photo - coded).max() <= 3
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["scale"] == 4
+    assert (report["scale"], report["msaa"]) == (4, 1)
     assert report["q"] > 5.0
 
 
