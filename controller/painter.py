@@ -22,7 +22,6 @@ from controller.planner import Planner
 from controller.rundir import RunDir
 from controller.show import Snapshot
 from controller.sources import inner_limits
-from renderer.actions import ActionPicture, ActionPictures
 from renderer.config import SceneConfig
 from renderer.device import Device, DeviceLostError
 from renderer.renderer import CanvasPicture, Format, Renderer
@@ -34,7 +33,6 @@ from runtime.ring import RingWriter, fourcc
 from stage.compiled import CompiledStage, decode_stage
 from stage.plan import FramePlan
 
-ACTIONS: tuple[ActionPicture, ...] = ("safe", "black", "work")
 KEEP_VERSIONS = 2
 """Versions of the stage that stay on the GPU beside the one on air: the newest, prepared or to go back to."""
 
@@ -112,15 +110,13 @@ class GLPainter:
         for name, scene in config.scenes.items():
             scenes[name] = self._scene(name, scene, folder)
             yield
-        self._renderer.load_stage(stage, version=number, render=config.render)
-        yield
-        made = ActionPictures(stage, config.render)
-        actions: dict[str, dict[str, CanvasPicture]] = {action: {} for action in ACTIONS}
-        for action in ACTIONS:
-            for name, canvas in stage.canvases.items():
-                form: Format = "rgb10a2" if canvas.encoding.bits == 10 else "rgba8"
-                actions[action][name] = CanvasPicture(name, form, made.codes(action, name))
-                yield
+        yield from self._renderer.loading_stage(stage, version=number, render=config.render)
+        actions: dict[str, dict[str, CanvasPicture]] = {}
+        for action, codes in self._renderer.action_pictures(number).items():
+            forms: dict[str, Format] = {
+                name: "rgb10a2" if canvas.encoding.bits == 10 else "rgba8" for name, canvas in stage.canvases.items()
+            }
+            actions[action] = {name: CanvasPicture(name, forms[name], array) for name, array in codes.items()}
         version = _Version(stage, scenes, config.render.shadow_px, actions)
         plan = Planner(stage, inner_limits(config.render)).plan(snapshot.show, {}, frame=0, t_present_ns=0)
         # A frame number that never comes: no later plan may take this outer picture for its own.
