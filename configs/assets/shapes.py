@@ -130,7 +130,7 @@ def column(height: float = 5.2, broken: int | None = None) -> Shape:
         ]
         whole = grounded(joined(parts))
         # Under the capital less of the sky is seen.
-        return whole.dimmed((1 - 0.35 * np.exp(-(((whole.points[:, 2] - shaft_top) / 0.22) ** 2))))
+        return whole.dimmed(1 - 0.35 * np.exp(-(((whole.points[:, 2] - shaft_top) / 0.22) ** 2)))
     shaft = parts[-1]
     around = np.arctan2(shaft.points[:, 1], shaft.points[:, 0]) / (2 * np.pi)
     ragged = (noise(around, np.zeros_like(around), 9, broken) - 0.5) * 0.9
@@ -175,7 +175,7 @@ def gate() -> Shape:
     parts.append(box((9.9, 2.4, 0.25), (0, 0, 9.16)))
     whole = joined(parts)
     under = smoothstep(8.2, 8.66, whole.points[:, 2]) * (whole.points[:, 2] < 8.67) + (whole.normals[:, 2] < -0.9)
-    return whole.dimmed((1 - 0.45 * np.clip(under, 0, 1)))
+    return whole.dimmed(1 - 0.45 * np.clip(under, 0, 1))
 
 
 def boulder(seed: int) -> Shape:

@@ -485,3 +485,52 @@ def test_nothing_is_left_bound_that_stops_the_next_pass(bench: Bench, gl: Device
     out.clear(0.25, 0.5, 0.75, 1.0)
     assert np.allclose(gl.read(out, dtype="f4")[0, 0], [0.25, 0.5, 0.75, 1.0])
     assert isinstance(gl.ctx, moderngl.Context)
+
+
+# --- files of the wild ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "eye", "ev"),
+    [
+        ("FlightHelmet/FlightHelmet.gltf", (0.25, -1.1, 0.5), 0.0),
+        ("BoxTextured.glb", (0.5, -2.2, 0.4), 0.0),
+        ("alien.glb", (0.3, -2.6, 0.8), 0.0),
+        ("SimpleSkin.gltf", (0.5, -4.0, 1.0), 0.0),
+    ],
+)
+def test_real_assets_under_a_real_sky(
+    gl: Device, reference: Path, name: str, eye: tuple[float, float, float], ev: float
+) -> None:
+    config = SceneConfig.model_validate(
+        {
+            "gltf": [name],
+            "dome": {"file": "spiaggia_di_mondello_1k.hdr", "light_limit": 50.0},
+            "sun": {"pan_deg": 150.0, "elevation_deg": 40.0},
+        }
+    )
+    pictures = []
+    for _ in range(2):
+        # Everything anew: files, programs, maps.
+        scene, scene_pass = Scene(gl, config, reference / "assets"), ScenePass(gl, shadow_px=256)
+        out = target(gl, (96, 72))
+        placed = target(gl, (96, 72), dtype="f4")
+        options: dict[str, Any] = {
+            "view_from_stage": view(eye, pan_deg=float(np.degrees(np.arctan2(eye[0], -eye[1])))),
+            "clip_from_view": perspective(45.0), "stage_from_scene": np.eye(4), "exposure_ev": ev,
+        }  # fmt: skip
+        scene_pass.draw(scene, target=out, **options)
+        pictures.append(gl.read(out, dtype="f2"))
+        scene_pass.draw(scene, target=placed, output="position", **options)
+        surface = gl.read(placed, dtype="f4")[..., 3] == 1.0
+        for thing in (scene_pass, scene):
+            thing.release()
+        for made in (out, placed):
+            release_target(made)
+    assert np.array_equal(*pictures)
+    picture = pictures[0].astype(np.float64)
+    assert 0.02 < surface.mean() < 0.9
+    assert np.isfinite(picture).all()
+    assert 0.005 < picture[surface][:, :3].mean() < 5.0
+    # It is not one flat patch: its own detail, or its shape in the light, is there.
+    assert picture[surface][:, :3].std() > 0.01
