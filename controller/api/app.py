@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import Response
+from starlette.types import Message, Scope
 
 from controller.api import problems, schema
 from controller.api.control import Control
@@ -21,10 +22,12 @@ def create_app(control: Control | None = None, *, version: str = "") -> FastAPI:
     """The app over a control plane, which its lifespan starts and stops. Without one: for its OpenAPI document."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         assert control is not None, "an app without a control plane cannot be served"
         await control.start()
         try:
+            app.openapi()
+            await _warm_up(app)
             yield
         finally:
             await control.stop()
@@ -52,3 +55,20 @@ def create_app(control: Control | None = None, *, version: str = "") -> FastAPI:
 
     app.openapi = document  # type: ignore[method-assign]  # FastAPI's own way to replace the document
     return app
+
+
+async def _warm_up(app: FastAPI) -> None:
+    """Ask for a path that is not there: FastAPI prepares its routes on the first request, which takes a frame."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_: Message) -> None:
+        return
+
+    scope: Scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": "/api/v1/warm-up", "raw_path": b"/api/v1/warm-up", "root_path": "", "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1")], "client": ("127.0.0.1", 0), "server": ("127.0.0.1", 0),
+    }  # fmt: skip
+    await app(scope, receive, send)

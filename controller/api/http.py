@@ -23,7 +23,7 @@ JSON_TYPES: Final = frozenset({"application/json", "application/merge-patch+json
 YAML_TYPES: Final = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
 
 
-def _control(connection: HTTPConnection) -> Control:
+async def _control(connection: HTTPConnection) -> Control:  # async: a plain one would hop through a thread
     return cast("Control", connection.app.state.control)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -61,6 +62,10 @@ async def serve(run: RunDir, listener: socket.socket, *, state: Path | None, end
     async def until_asked() -> None:
         while not end.asked and not server.should_exit:
             beat.touch(clock.now_ns())
+            if server.started and not gc.get_freeze_count():
+                # What is there now stays: collections, which hold the loop, need not look at it again.
+                gc.collect()
+                gc.freeze()
             await asyncio.sleep(BEAT_NS / NS_PER_S)
         server.should_exit = True
 
