@@ -1,6 +1,6 @@
 """`openvolume bench scene`: our scene pass against Panda3D, same scene, shading, light, size and read-back.
 
-Each peer is a process of its own. Rounds are paired and take turns in who is first, so that a slow stretch of the
+Each peer is a process of its own. Within a round they take turns every few views, so that a slow stretch of the
 machine meets both; the ratio is the median over rounds of our time through theirs.
 """
 
@@ -15,7 +15,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-FRAMES = 20
+FRAMES = 40
+"""Views a peer draws in a round."""
+TURN = 5
+"""Views before it is the other's turn."""
 PEERS = ("openvolume", "panda3d")
 
 
@@ -61,7 +64,7 @@ class _Worker:
 
 
 def run(rounds: int = 7, size: tuple[int, int] = (960, 540)) -> dict[str, Any]:
-    """Measure `rounds` paired rounds of 20 views each at `size`.
+    """Measure `rounds` paired rounds of 40 views each at `size`.
 
     Returns
     -------
@@ -79,11 +82,14 @@ def run(rounds: int = 7, size: tuple[int, int] = (960, 540)) -> dict[str, Any]:
         for name in PEERS:
             workers[name] = _Worker(name, size)
         difference = _difference(workers)
-        for number in range(rounds):
-            for name in PEERS if number % 2 == 0 else reversed(PEERS):
-                times = workers[name].ask(str(FRAMES))["ms"]
-                medians[name].append(statistics.median(times))
-                least[name] = min(least[name], *times)
+        for _ in range(rounds):
+            times: dict[str, list[float]] = {name: [] for name in PEERS}
+            for turn in range(FRAMES // TURN):
+                for name in PEERS if turn % 2 == 0 else reversed(PEERS):
+                    times[name] += workers[name].ask(f"{TURN} {turn * TURN}")["ms"]
+            for name in PEERS:
+                medians[name].append(statistics.median(times[name]))
+                least[name] = min(least[name], *times[name])
         about = {name: worker.about for name, worker in workers.items()}
     finally:
         for worker in workers.values():

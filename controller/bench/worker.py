@@ -1,6 +1,6 @@
 """One peer of a benchmark in a process of its own: draws the reference scene when asked, says how long it took.
 
-`python -m controller.bench.worker openvolume|panda3d WIDTH HEIGHT`; a line on stdin is `FRAMES`, `picture FILE`
+`python -m controller.bench.worker openvolume|panda3d WIDTH HEIGHT`; a line on stdin is `VIEWS FIRST`, `picture FILE`
 or nothing to end; the answer is one JSON line.
 """
 
@@ -215,7 +215,7 @@ def main() -> None:
             _say({})
             continue
         times: list[float] = []
-        for view in range(int(word)):
+        for view in range(int(rest), int(rest) + int(word)):
             begin = time.perf_counter()
             peer.draw(view % VIEWS)
             times.append((time.perf_counter() - begin) * 1000.0)
