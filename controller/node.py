@@ -38,7 +38,15 @@ from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import Snapshot, decode_snapshot
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
-from runtime.rights import Rights, SlackCollector, fifo_is_wise, freeze_garbage, take_fifo, thaw_garbage
+from runtime.rights import (
+    Rights,
+    SlackCollector,
+    be_urgent,
+    fifo_is_wise,
+    freeze_garbage,
+    take_fifo,
+    thaw_garbage,
+)
 from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader, RingWriter
 from stage.errors import OpenVolumeError, Problem
 from stage.plan import (
@@ -58,6 +66,8 @@ log = logging.getLogger(__name__)
 REPORT_SLOTS = 1024
 REPORT_CAPACITY = 4032
 FIFO_PRIORITY = 20
+NICENESS = -10
+"""Of a node that may not be real-time, and of its driver's threads: it comes before service and darkroom."""
 STATUS_NS = NS_PER_S // 10
 IDLE_NS = NS_PER_S // 20
 GUARD_NS = 1_000_000
@@ -181,6 +191,10 @@ class Node:
             self._run.reports(self._name), kind=KIND_REPORTS, slots=REPORT_SLOTS, capacity=REPORT_CAPACITY
         )
         take(self._reports.close)
+        if self._fifo:
+            # Software GL draws on threads of its own, which may not be real-time (they would starve the rest): before
+            # the context exists, so that they inherit it.
+            be_urgent(NICENESS)
         self._painter = self._make_painter()
         take(self._painter.close)
         snapshot = decode_snapshot(self._run.snapshot(self._run.current_version()).read_bytes())

@@ -98,6 +98,16 @@ def be_nice(level: int) -> int:
     return now
 
 
+def be_urgent(level: int) -> int:
+    """Lower the calling thread's niceness to `level`, as far as it may; threads it starts later inherit it.
+
+    Returns the niceness it has then: below 0 needs CAP_SYS_NICE or RLIMIT_NICE.
+    """
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, level)
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
 def freeze_garbage() -> int:
     """Collect once, set everything alive aside for ever, switch the collector off. Returns how many were set aside.
 

@@ -83,6 +83,7 @@ class Run:
         assert found is not None, said
         self.url = found[1]
         self.dir = RunDir(Path("/dev/shm") / f"openvolume-{found[2]}")
+        self.reports_ring = (self.dir.reports("main"), KIND_REPORTS)
         self._followers: dict[Path, Follower] = {}
 
     # --- looking ------------------------------------------------------------------------------------------------
