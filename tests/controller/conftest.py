@@ -71,6 +71,9 @@ def config_text() -> str:
     text = load_config("minimal").source
     text, changed = re.subn(r"listen: 127\.0\.0\.1:\d+", "listen: 127.0.0.1:0", text)
     assert changed == 1
+    # A change waits for its frame: at 60 a second the tests wait less.
+    assert "rate: 24" in text
+    text = text.replace("rate: 24", "rate: 60")
     return text.replace("\nrender:\n", MORE + "render:\n") + "\ncontrol:\n  osc: {port: 0}\n"
 
 

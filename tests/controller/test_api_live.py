@@ -46,7 +46,7 @@ def receive_until(client: ClientConnection, wanted: Callable[[dict[str, Any]], b
 
 
 def test_a_client_gets_a_snapshot_then_changes(house: RunningHouse) -> None:
-    with connect(url(house, "events")) as client:
+    with connect(url(house, "events"), max_queue=None) as client:
         first = receive(client)
         assert first["type"] == "snapshot"
         assert first["data"]["cameras/a"] == {**house.get("cameras/a"), **_moving(first["data"]["cameras/a"])}
