@@ -43,6 +43,16 @@ def fine_for(q: float, /) -> int:
     return 4 if q < 1.5 else 3 if q < 3.0 else 2
 
 
+def truth_fine(q: float, /) -> float:
+    """Pixels of the truth's wide picture per photo pixel, per side: the photo's own, and no coarser than a good inner
+    picture's texels.
+
+    Worlds choose the detail of their textures by the size of a pixel, and edges have samples of their own: much finer
+    would be another, sharper world than a camera could see on any wall.
+    """
+    return min(3.0, max(1.0, 1.4 / q))
+
+
 class Pictured(Protocol):
     """One canvas as the renderer hands it out."""
 
@@ -159,7 +169,7 @@ def gather(
     known, likeness = None, None
     if scene is not None:
         truth = Truth(camera.device)
-        known = truth.picture(scene, plan, view)
+        known = truth.picture(scene, plan, view, fine=truth_fine(blur_q))
         truth.release()
         likeness = picture(photo, known, blur_q)
     slips = None

@@ -32,7 +32,7 @@ class Truth:
         self._program = fragment_program(device.ctx, "truth.frag")
         self._vertices = device.ctx.vertex_array(self._program, [])
 
-    def picture(self, world: World, plan: FramePlan, view: PhotoView, /, *, fine: int = 2) -> Picture:
+    def picture(self, world: World, plan: FramePlan, view: PhotoView, /, *, fine: float = 2.0) -> Picture:
         """The world through the lens, [h, w, 3] float32 linear ACEScg, 1.0 = 100 nit.
 
         `fine`: pixels of the wide picture per photo pixel (where the photo is finest), per side.
@@ -76,7 +76,7 @@ class Truth:
                     "wide": 0,
                     "bounds": (bounds.left, bounds.right, bounds.bottom, bounds.top),
                     "photo_px": photo_size,
-                    "fine": 2 * fine,
+                    "fine": max(3, round(2 * fine)),
                 },
             )
             self._vertices.render(moderngl.TRIANGLES, vertices=3)
