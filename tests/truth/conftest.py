@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -346,6 +346,11 @@ class Place:
                 world.release()
         return found
 
+    def release(self) -> None:
+        """Free renderer and camera."""
+        self.renderer.release()
+        self.camera.release()
+
 
 def shapes(device: Device, *, positions: bool) -> Shapes:
     """A small world around every room: a dome, a floor, a far card and three balls behind the walls and over them."""
@@ -377,6 +382,17 @@ def places(gl: Device) -> Callable[[str, int], Place]:
         if (kind, panel_px) not in made:
             made[kind, panel_px] = Place(gl, MAKERS[kind](panel_px))
         return made[kind, panel_px]
+
+    return place
+
+
+@pytest.fixture(scope="session")
+def stands(gl: Device) -> Callable[[str, CompiledStage], Place]:
+    """A place around somebody else's compiled stage, its cameras standing as in the room of its kind."""
+
+    def place(kind: str, stage: CompiledStage) -> Place:
+        alike = MAKERS.get(kind, flat_room)(96)
+        return Place(gl, replace(alike, stage=stage))
 
     return place
 
