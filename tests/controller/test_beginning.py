@@ -1,0 +1,145 @@
+"""How a run begins: it resumes while the file is unchanged, else the file wins, and it says which."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from controller.beginning import begin_show, fresh_show, load_stored, surroundings, write_first_snapshot
+from controller.commands import Command, apply
+from controller.config import LoadedConfig, compile_config, load_config, load_config_text
+from controller.errors import BadValue
+from controller.rundir import RunDir
+from controller.show import Show, decode_snapshot
+from controller.store import Change, Revision, Store
+from stage.compiled import decode_stage
+
+FIRST = load_config("minimal")
+
+
+def edited(old: str = "focal_length_mm: 35.0", new: str = "focal_length_mm: 50.0") -> LoadedConfig:
+    assert old in FIRST.source
+    return load_config_text(FIRST.source.replace(old, new), base_dir=FIRST.base_dir)
+
+
+def change(store: Store, **settings: float) -> Show:
+    """Accept a change, as the desk does."""
+    last = store.last()
+    assert last is not None
+    camera = msgspec.structs.replace(last[1].cameras["a"], **settings)
+    show = msgspec.structs.replace(last[1], version=last[0].rev + 1, cameras={"a": camera})
+    store.append(Revision(show.version, 2, "t", "set", {"cameras/a": Change(0, 1)}, last[0].config), show)
+    return show
+
+
+def test_the_first_start_takes_the_file(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        beginning = begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=7)
+        assert not beginning.resumed
+        assert "begun from the file as revision 1" in beginning.said
+        show = beginning.snapshot.show
+        assert (show.version, show.config_version) == (1, 1)
+        assert show.scenes[0].id == next(iter(FIRST.config.scenes))
+        assert decode_stage(beginning.snapshot.stage).cameras.keys() == {"a"}
+        assert store.revisions()[0].t_tai_ns == 7
+
+
+def test_a_second_start_goes_on_where_the_first_ended(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=1)
+        show = change(store, rank=9)
+    with Store(tmp_path) as store:
+        beginning = begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=2)
+        assert beginning.resumed
+        assert "goes on with revision 2" in beginning.said
+        assert beginning.snapshot.show == show
+        assert store.last_rev == 2
+
+
+def test_an_edited_file_wins_and_says_so(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=1)
+        change(store, rank=9)
+        loaded = edited()
+        beginning = begin_show(loaded, compile_config(loaded), store, t_tai_ns=2)
+        assert not beginning.resumed
+        assert "changed since revision 2, so the file wins" in beginning.said
+        assert beginning.snapshot.show.cameras["a"].rank == 0
+        assert (beginning.snapshot.show.version, beginning.snapshot.show.config_version) == (3, 2)
+        # And from then on that file is what a start goes on from.
+        change(store, rank=4)
+        again = begin_show(loaded, compile_config(loaded), store, t_tai_ns=3)
+        assert (again.resumed, again.snapshot.show.cameras["a"].rank) == (True, 4)
+
+
+def test_fresh_begins_with_the_file(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=1)
+        change(store, rank=9)
+        beginning = begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=2, fresh=True)
+        assert not beginning.resumed
+        assert "--fresh" in beginning.said
+        assert beginning.snapshot.show.cameras["a"].rank == 0
+
+
+def test_an_accepted_configuration_is_resumed_not_the_file(tmp_path: Path) -> None:
+    loaded = edited()
+    with Store(tmp_path) as store:
+        begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=1)
+        config = store.add_config(loaded.source, str(loaded.base_dir))
+        show = fresh_show(loaded.config, compile_config(loaded))
+        show = msgspec.structs.replace(show, version=2, config_version=config)
+        store.append(Revision(2, 2, "t", "config", {"config": Change(1, None)}, config), show)
+        beginning = begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=2)
+        assert beginning.resumed
+        assert beginning.stage.cameras["a"].lens.focal_length_mm == 50.0
+        assert beginning.loaded.source == loaded.source
+        stored = store.config(config)
+        assert stored is not None
+        assert load_stored(stored)[1].cameras["a"].lens.focal_length_mm == 50.0
+
+
+def test_a_stored_configuration_that_went_bad_gives_way_to_the_file(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=1)
+        config = store.add_config("openvolume: 1\nname: gone\n", "/nowhere")
+        store.append(Revision(2, 2, "t", "config", {}, config), Show(version=2, config_version=config))
+        beginning = begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=2)
+        assert not beginning.resumed
+        assert "revision 2 cannot be used any more" in beginning.said
+
+
+def test_a_damaged_store_is_told(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=1)
+    (tmp_path / "show.db").write_bytes(b"rubbish" * 1000)
+    with Store(tmp_path) as store:
+        beginning = begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=2)
+        assert "damaged and moved to" in beginning.said
+
+
+def test_the_first_snapshot_is_what_every_process_finds(tmp_path: Path) -> None:
+    run = RunDir.create("x", root=tmp_path)
+    with Store(tmp_path / "state") as store:
+        beginning = begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=1)
+    write_first_snapshot(run, beginning)
+    assert run.current_version() == 1
+    assert decode_snapshot(run.snapshot(1).read_bytes()) == beginning.snapshot
+
+
+@pytest.mark.parametrize("name", ["demo", "yongchuan", "minimal"])
+def test_every_shipped_show_begins_at_its_first_scenes_position(name: str) -> None:
+    loaded = load_config(name)
+    stage = compile_config(loaded)
+    show = fresh_show(loaded.config, stage)
+    around = surroundings(loaded.config, stage)
+    first = next(iter(loaded.config.scenes), None)
+    assert [scene.id for scene in show.scenes] == ([first] if first else [])
+    assert show.position == (loaded.config.scenes[first].position or "" if first else "")
+    for scene in loaded.config.scenes:
+        switched, _ = apply(show, Command({"scenes/active": scene}), around)
+        assert switched == fresh_show(loaded.config, stage, scene=scene)
+    with pytest.raises(BadValue):
+        fresh_show(loaded.config, stage, scene="nowhere")
