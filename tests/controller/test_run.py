@@ -1,0 +1,84 @@
+"""Which processes `openvolume run` starts, and with what."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from controller.processes.run_spec import RunSpec
+from controller.run import PortError, check_inputs, listen, port_owner, run_spec
+from controller.rundir import RunDir
+from tracking.errors import ListenError
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with listen("127.0.0.1", 0) as made:
+        yield made
+
+
+def test_roles_in_starting_order_each_watched(
+    shm: Path, housekit: ModuleType, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LP_NUM_THREADS", raising=False)
+    loaded = housekit.loaded_of(housekit.minimal_text())
+    spec = run_spec(RunDir(shm), loaded=loaded, listener=listener)
+    roles = {role.name: role for role in spec.roles}
+    assert list(roles) == ["conductor", "node-main", "service", "darkroom"]
+    assert all(role.heartbeat is not None for role in roles.values())
+    assert all(role.argv[1:3] == ("-P", "-m") for role in roles.values())
+    assert roles["service"].pass_fds == (listener.fileno(),)
+    assert roles["darkroom"].nice == 10
+    assert roles["darkroom"].env["LP_NUM_THREADS"] == "1"
+    assert not any(role.ends_run or role.critical for role in roles.values())
+    assert all(role.restart.when == "always" for role in roles.values())
+    assert RunSpec.from_json(spec.to_json()) == spec
+
+
+def test_a_counted_and_simulated_run(shm: Path, housekit: ModuleType, listener: socket.socket) -> None:
+    loaded = housekit.loaded_of(housekit.minimal_text())
+    report = shm / "r.json"
+    spec = run_spec(RunDir(shm), loaded=loaded, listener=listener, simulate=True, frames=10, report=report)
+    roles = {role.name: role for role in spec.roles}
+    assert list(roles)[-1] == "simulator"
+    conductor = roles["conductor"]
+    assert conductor.argv[-4:] == ("--frames", "10", "--report", str(report))
+    assert (conductor.ends_run, conductor.restart.when) == (True, "failure")
+    assert roles["node-main"].critical, "without a node a counted run would never end"
+
+
+def test_raster_threads_may_be_chosen(
+    shm: Path, housekit: ModuleType, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LP_NUM_THREADS", "7")
+    spec = run_spec(RunDir(shm), loaded=housekit.loaded_of(housekit.minimal_text()), listener=listener)
+    assert {role.env["LP_NUM_THREADS"] for role in spec.roles if role.env} == {"7"}
+
+
+def test_a_taken_page_port_names_its_owner(listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    assert f"pid {os.getpid()}" in port_owner(port)
+    with pytest.raises(PortError, match=rf"127\.0\.0\.1:{port}: Address already in use \(held by .*pid"):
+        listen("127.0.0.1", port)
+    with pytest.raises(PortError, match="control/http/host"):
+        listen("no.such.host.invalid", 0)
+
+
+def test_inputs_are_checked_and_let_go_again(housekit: ModuleType) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        taken = housekit.loaded_of(housekit.minimal_text(listen=f"127.0.0.1:{port}")).config
+        with pytest.raises(ListenError, match="tracking/sources/tracker/listen"):
+            check_inputs(taken)
+        osc = housekit.loaded_of(housekit.minimal_text().replace("osc: null", f"osc: {{port: {port}}}")).config
+        with pytest.raises(PortError, match="control/osc/port"):
+            check_inputs(osc)
+    for _ in range(2):
+        check_inputs(taken)
+        check_inputs(osc)
