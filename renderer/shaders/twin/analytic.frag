@@ -44,32 +44,40 @@ vec3 hit(vec3 d, out bool any_hit) {
     return eye + d * nearest;
 }
 
+vec3 ray(vec2 at_px) {
+    return normalize(stage_from_ndc * vec3(at_px / target_px * 2.0 - 1.0, 1.0));
+}
+
+// Soft waves of three scales, larger with the distance, so that no camera of a stage sees them finer than a few
+// hundredths of a radian.
+vec3 shade(vec3 d) {
+    bool any_hit;
+    vec3 p = hit(d, any_hit);
+    p *= 4.0 / max(length(p), 4.0);
+    vec3 w = sin(p * 11.0) + 0.7 * sin(p.yzx * 37.0 + 1.3) + 0.7 * sin(p.zxy * 83.0 + 0.4);
+    float light = any_hit ? 0.5 + 0.1 * (w.x + w.y + w.z) : 0.1;
+    return level * max(light, 0.02) * vec3(1.0, 0.9 + 0.05 * w.x, 0.85 + 0.06 * w.y);
+}
+
 void main() {
-    vec2 ndc = gl_FragCoord.xy / target_px * 2.0 - 1.0;
-    vec3 d = normalize(stage_from_ndc * vec3(ndc, 1.0));
+    vec3 d = ray(gl_FragCoord.xy);
     if (kind == 0) {
         vec3 c = camera_from_stage * d;
         vec2 wave = c.y > 0.05 ? cos(6.283185307179586 * cycles * c.xz / c.y) : vec2(0.0);
         colour = vec4(vec3(level * (0.5 + 0.25 * (wave.x + wave.y))), 1.0);
-        return;
-    }
-    if (kind == 1) {
+    } else if (kind == 1) {
         vec3 to = normalize(dot_at - eye);
         float s = length(cross(d, to));
         float light = dot(d, to) > 0.0 ? exp(-0.5 * s * s / (dot_radius * dot_radius)) : 0.0;
         colour = vec4(vec3(level * light), 1.0);
-        return;
-    }
-    bool any_hit;
-    vec3 p = hit(d, any_hit);
-    if (kind == 2) {
+    } else if (kind == 2) {
+        bool any_hit;
+        vec3 p = hit(d, any_hit);
         colour = any_hit ? vec4(p, 1.0) : vec4(0.0);
-        return;
+    } else {
+        // Four rays a pixel, each with a row and a column of its own: edges are no staircases.
+        vec3 sum = shade(ray(gl_FragCoord.xy + vec2(-0.375, -0.125))) + shade(ray(gl_FragCoord.xy + vec2(0.125, -0.375)))
+            + shade(ray(gl_FragCoord.xy + vec2(-0.125, 0.375))) + shade(ray(gl_FragCoord.xy + vec2(0.375, 0.125)));
+        colour = vec4(0.25 * sum, 1.0);
     }
-    // Soft waves of three scales, larger with the distance, so that no camera of a stage sees them finer than a few
-    // hundredths of a radian.
-    p *= 4.0 / max(length(p), 4.0);
-    vec3 w = sin(p * 11.0) + 0.7 * sin(p.yzx * 37.0 + 1.3) + 0.7 * sin(p.zxy * 83.0 + 0.4);
-    float light = any_hit ? 0.5 + 0.1 * (w.x + w.y + w.z) : 0.1;
-    colour = vec4(level * max(light, 0.02) * vec3(1.0, 0.9 + 0.05 * w.x, 0.85 + 0.06 * w.y), 1.0);
 }
