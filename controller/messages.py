@@ -106,6 +106,7 @@ class PhotoRequest(Message, frozen=True):
     reply_to: str
     width_px: int = 960
     kind: PhotoKind = "photo"
+    """The simulated walls as the camera sees them, or (`truth`) the scene itself from the same place."""
     frame: int = 0
     """Frame to photograph, from the plans ring; 0: the newest one presented."""
 

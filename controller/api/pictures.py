@@ -129,7 +129,7 @@ class Pictures:
     def __init__(self, backend: Backend, *, reply_to: str) -> None:
         self._backend, self._reply_to = backend, reply_to
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="pictures")
-        self._made: OrderedDict[tuple[object, ...], Picture] = OrderedDict()
+        self._made: OrderedDict[tuple[object, ...], tuple[tuple[int, int], Picture]] = OrderedDict()
         self._making: dict[tuple[object, ...], asyncio.Task[Picture]] = {}
         self._requests = 0
         self._asked: dict[int, asyncio.Future[PhotoReady]] = {}
@@ -145,14 +145,24 @@ class Pictures:
         state = self._backend.canvas_state(name)
         if state is None:
             raise _error(PictureError, f"canvases/{name}", "no node has drawn it yet", "look under /api/v1/nodes")
-        key = ("canvas", name, form, max_width_px, state.n, state.epoch)
+        key = ("canvas", name, form, max_width_px)
+        now = (state.epoch, state.n)
+        made = self._made.get(key)
+        if made is not None and made[0] == now:
+            return made[1]
 
         def make() -> Picture:
             with contextlib.closing(self._backend.open_canvas(name)) as reader:
                 rgb, frame, n = canvas_rgb(reader, max_width_px=max_width_px)
             return Picture(encode_picture(rgb, form), frame, n, rgb.shape[1], rgb.shape[0])
 
-        return await self._shared(key, lambda: self._on_thread(make))
+        picture = await self._shared((*key, now), lambda: self._on_thread(make))
+        # The newest of each kind: large canvases make large pictures.
+        self._made[key] = (now, picture)
+        self._made.move_to_end(key)
+        while len(self._made) > _CACHED:
+            self._made.popitem(last=False)
+        return picture
 
     async def photo(
         self, camera: str, form: Format = "jpg", *, width_px: int = 960, kind: PhotoKind = "photo"
@@ -164,7 +174,7 @@ class Pictures:
         DarkroomAbsent : nobody makes photos; PictureError : the darkroom could not, and why.
         """
         key = ("photo", camera, form, width_px, kind)
-        return await self._shared(key, lambda: self._photograph(camera, form, width_px, kind), keep=False)
+        return await self._shared(key, lambda: self._photograph(camera, form, width_px, kind))
 
     def on_message(self, message: AnyMessage) -> bool:
         """Take the darkroom's answer; False when the letter is not one."""
@@ -212,23 +222,13 @@ class Pictures:
 
             return await self._on_thread(make)
 
-    async def _shared(
-        self, key: tuple[object, ...], make: Callable[[], Coroutine[Any, Any, Picture]], *, keep: bool = True
-    ) -> Picture:
-        """The picture of this key: as made before, or as it is being made for somebody else, or made now."""
-        made = self._made.get(key)
-        if made is not None:
-            return made
+    async def _shared(self, key: tuple[object, ...], make: Callable[[], Coroutine[Any, Any, Picture]]) -> Picture:
+        """The picture of this key as it is being made for somebody else, or made now."""
         task = self._making.get(key)
         if task is None:
             task = self._making[key] = asyncio.create_task(make())
             task.add_done_callback(lambda _: self._making.pop(key, None))
-        picture = await asyncio.shield(task)
-        if keep:
-            self._made[key] = picture
-            while len(self._made) > _CACHED:
-                self._made.popitem(last=False)
-        return picture
+        return await asyncio.shield(task)
 
     async def _on_thread(self, make: Callable[[], Picture]) -> Picture:
         return await asyncio.get_running_loop().run_in_executor(self._threads, make)

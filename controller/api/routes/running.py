@@ -17,7 +17,7 @@ from controller.errors import UnknownAddress
 
 routes = router()
 Count = Annotated[int, Query(ge=1, le=1000, description="How many of the newest slots.")]
-Window = Annotated[int, Query(ge=1, le=4096, description="How many of the newest frames the percentiles are made of.")]
+Window = Annotated[int, Query(ge=1, le=1024, description="How many of the newest frames the percentiles are made of.")]
 Frame = Annotated[int, Path(ge=0)]
 
 
@@ -53,8 +53,9 @@ async def get_frames(control: Here, window: Window = present.WINDOW) -> Response
 @routes.get("/frames/latest", responses=answers("Records"), tags=["running"])
 async def get_latest_frames(control: Here, count: Count = 100) -> Response:
     """The ledger's newest slots, oldest first: when each step happened, and why a picture was repeated."""
-    records = control.backend.ledger.latest(count)
-    return send_json({"records": [present.record(found) for found in records]})
+    found = control.backend.ledger.latest(count)
+    # On a thread: a thousand slots are megabytes.
+    return await asyncio.to_thread(lambda: send_json({"records": [present.record(record) for record in found]}))
 
 
 @routes.get("/frames/{frame}", responses=answers(RecordView), tags=["running"])
