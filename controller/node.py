@@ -112,6 +112,9 @@ class Painter(Protocol):
     def draw(self, plan: FramePlan) -> None:
         """Draw the plan's pictures and wait until their pixels are there. Raises PainterLost."""
 
+    def ahead(self) -> None:
+        """Draw a piece of what coming frames will need, if anything; called once a slot. Raises PainterLost."""
+
     def present(self, plan: FramePlan, plan_hash: int, action: str) -> None:
         """Show what was drawn last (or the action's picture) as the plan's frame."""
 
@@ -237,6 +240,8 @@ class Node:
             slot = self._slot
             if self._slot_ended:
                 self._slot_ended = False
+                self._look_ahead()
+                now_ns = self._clock.now_ns()
                 self._housekeeping(now_ns, self._latest_start_ns(slot))
                 now_ns = self._clock.now_ns()
             due_ns = self._due_ns(slot)
@@ -287,6 +292,19 @@ class Node:
         drawn_ns = self._clock.now_ns()
         self._draw_ns.append(drawn_ns - started_ns)
         self._drawn = _Drawn(plan, hash_, made_up, started_ns, drawn_ns)
+
+    def _look_ahead(self) -> None:
+        """Between two slots: work that can be done before it is needed, unless the next plan is there already."""
+        if self._plan_waits or self._last is None or self._last[0].frame >= (self._slot or 0):
+            return
+        try:
+            self._painter.ahead()
+        except PainterLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in _draw
+            self._failed("node.ahead_failed", error)
+        else:
+            self._alarms.pop("node.ahead_failed", None)
 
     def _show(self, plan: FramePlan, hash_: int, action: str) -> bool:
         """Hand a picture over as the plan's; False when that failed, and the last one stays."""

@@ -32,7 +32,9 @@ from runtime.clock import Clock
 from runtime.ring import RingWriter, fourcc
 from stage.compiled import CompiledStage, decode_stage
 from stage.plan import FramePlan
+from stage.rate import Rate
 
+LONGEST_STEP_FRAMES = 240
 KEEP_VERSIONS = 2
 """Versions of the stage that stay on the GPU beside the one on air: the newest, prepared or to go back to."""
 
@@ -70,6 +72,8 @@ class GLPainter:
         self._outputs: dict[str, _Output] = {}
         self._drawn: dict[str, CanvasPicture] = {}
         self._on_air: int | None = None
+        self._last: FramePlan | None = None
+        self._outer_step = 0
 
     @property
     def canvases(self) -> Sequence[str]:
@@ -154,6 +158,31 @@ class GLPainter:
         except DeviceLostError as error:
             raise PainterLost(*error.problems) from error
         self._on_air = plan.config_version
+        if self._last is not None and plan.outer.drawn_frame != self._last.outer.drawn_frame:
+            step = plan.outer.drawn_frame - self._last.outer.drawn_frame
+            self._outer_step = step if 1 < step <= LONGEST_STEP_FRAMES else 0
+        self._last = plan
+
+    def ahead(self) -> None:
+        """Draw a piece of the next outer picture, when it is drawn every few frames: so that no frame draws it all.
+
+        Raises
+        ------
+        PainterLost : the GPU is gone.
+        """
+        plan, step = self._last, self._outer_step
+        if plan is None or step == 0 or plan.outer.mode != "every" or plan.config_version not in self._versions:
+            return
+        left = plan.outer.drawn_frame + step - plan.frame
+        if not 0 < left <= step:
+            return
+        coming = _coming(plan, plan.outer.drawn_frame + step)
+        world = self._world_of(self._versions[plan.config_version])
+        try:
+            while self._renderer.ahead(coming, world=world) >= left:
+                pass
+        except DeviceLostError as error:
+            raise PainterLost(*error.problems) from error
 
     def present(self, plan: FramePlan, plan_hash: int, action: str) -> None:
         """Hand every canvas over: what was drawn, or the action's picture."""
@@ -253,6 +282,14 @@ class GLPainter:
             if output.ring.n == 0:
                 codes = self._versions[number].actions["safe"][name].array
                 output.ring.publish(codes.data.cast("B"), frame=0, t_ns=self._clock.now_ns(), config_version=number)
+
+
+def _coming(plan: FramePlan, frame: int) -> FramePlan:
+    """The plan of a coming frame as far as it can be known: as this one, but for its time."""
+    rate = Rate(*plan.rate)
+    ahead_ns = rate.deadline_ns(0, frame) - rate.deadline_ns(0, plan.frame)
+    outer = msgspec.structs.replace(plan.outer, drawn_frame=frame)
+    return msgspec.structs.replace(plan, frame=frame, scene_time_ns=plan.scene_time_ns + ahead_ns, outer=outer)
 
 
 def _held_back(waiting: deque[NDArray[Any]], picture: NDArray[Any], frames: int) -> NDArray[Any]:

@@ -319,6 +319,20 @@ class Renderer:
             self._draw(rig, plan, world or self.scenes, output, patterns)
         return Submission(self.device, rig, plan, output, stored)
 
+    def ahead(self, plan: FramePlan, *, world: World | None = None) -> int:
+        """Draw a piece of what a plan that is still to come will need and can be drawn now: a face of an outer picture
+        that is drawn every few frames. How many pieces are missing then. It changes no pixel of any plan.
+
+        Raises as `draw`.
+        """
+        rig = self._rig(plan.config_version)
+        world = world or self.scenes
+        world.prepare(plan)
+        missing = rig.outer.ahead(plan, rig.meshes, world, kind="f2")
+        # Flushed, not waited for: the GPU works while the caller does something else.
+        self.device.fence().release()
+        return missing
+
     def _action(self, plan: FramePlan) -> dict[str, NDArray[Any]] | None:
         """The stored pictures of BLACK, WORK LIGHT or SAFE PICTURE, in this order, if the plan orders one."""
         for action in _ORDERS:

@@ -3,6 +3,9 @@
 Each item of wall (a cabinet, a patch of mesh) takes its picture from one face, the one that looks at it best. A face
 spans exactly the items it serves, which may reach a little over its 90 degrees, so no lookup ever crosses from face
 to face and nothing is drawn that no wall needs. The pictures stay until the plan says `drawn_frame` has changed.
+
+A picture that is drawn every few frames may be drawn beforehand, a face at a time: what a coming plan will show is
+known but for its cameras, and those do not matter here.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import moderngl
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -114,6 +118,26 @@ def _tangents(view: View, points_m: Array) -> Array:
     return np.asarray(at[:, :2] / np.maximum(z, 1e-9))
 
 
+@dataclass(slots=True)
+class _Coming:
+    """The picture of a plan that is still to come."""
+
+    content: FramePlan
+    world: World
+    kind: Kind
+    layout: OuterLayout
+    drawn: set[int]
+
+
+def _content(plan: FramePlan) -> FramePlan:
+    """A plan less everything an outer picture does not show: equal ones give equal pictures."""
+    outer = msgspec.structs.replace(plan.outer, drawn_frame=0)
+    return msgspec.structs.replace(
+        plan, frame=0, t_present_ns=0, epoch=0, timecode="", tai_ns=0, show_version=0, seed=0, cameras=[], outer=outer,
+        patterns=[], output_delays={}, actions=[], t_latched_ns=0,
+    )  # fmt: skip
+
+
 class OuterPass:
     """Draws the faces when the plan asks for it and holds them in between."""
 
@@ -130,7 +154,9 @@ class OuterPass:
         self._device, self._samples, self._near_m, self._far_m = device, samples, near_m, far_m
         self._face_px, self._texels_per_led = face_px, texels_per_led
         self._targets: dict[int, ViewTarget] = {}
+        self._spare: dict[int, ViewTarget] = {}
         self._layout: OuterLayout | None = None
+        self._coming: _Coming | None = None
         self._held: tuple[int, World, Kind] | None = None
         self.exposure_ev = 0.0
         self.generation = 0
@@ -147,25 +173,67 @@ class OuterPass:
         held = (plan.outer.drawn_frame, world, kind)
         if self._held is not None and self._held[0] == held[0] and self._held[1] is world and self._held[2] == kind:
             return False
+        done: set[int] = set()
+        if self._is_coming(plan, world, kind):
+            assert self._coming is not None
+            self._layout, done = self._coming.layout, self._coming.drawn
+            self._targets, self._spare = self._spare, self._targets
+        self._coming = None
         if self._layout is None or self._layout.eye_m != plan.outer.eye_m:
-            self._layout = outer_layout(
-                meshes, plan.outer.eye_m, face_px=self._face_px, texels_per_led=self._texels_per_led
-            )
-            for face in [face for face in self._targets if face not in self._layout.views]:
-                self._targets.pop(face).release()
-        for face, view in self._layout.views.items():
-            target = self._target(face, view.size_px, kind)
-            world.draw(
-                plan,
-                view_from_stage=view.view_from_stage,
-                clip_from_view=view.clip_from_view(near_m=self._near_m, far_m=self._far_m),
-                target=target.framebuffer,
-            )
-            target.finish(mips=kind == "f2" and self._layout.texels_per_pixel[face] > MIPS_ABOVE_TEXELS)
+            self._layout = self._new_layout(plan, meshes)
+        for face in [face for face in self._targets if face not in self._layout.views]:
+            self._targets.pop(face).release()
+        for face in self._layout.views:
+            if face not in done:
+                self._draw_face(self._targets, face, self._layout, plan, world, kind)
         self._held = held
         self.exposure_ev = plan.exposure_ev
         self.generation += 1
         return True
+
+    def ahead(self, plan: FramePlan, meshes: dict[str, CanvasMesh], world: World, *, kind: Kind) -> int:
+        """Draw one face of the picture that a coming `plan` will ask for; how many are still missing then.
+
+        `draw` takes the picture over when that plan comes and shows nothing else (`drawn_frame` and cameras apart),
+        draws what is missing, or all of it anew: with or without this, the same plan gives the same pixels.
+        """
+        if not self._is_coming(plan, world, kind):
+            same_eye = self._layout is not None and self._layout.eye_m == plan.outer.eye_m
+            layout = self._layout if same_eye and self._layout is not None else self._new_layout(plan, meshes)
+            self._coming = _Coming(_content(plan), world, kind, layout, set())
+        coming = self._coming
+        assert coming is not None
+        missing = [face for face in coming.layout.views if face not in coming.drawn]
+        if missing:
+            self._draw_face(self._spare, missing[0], coming.layout, plan, world, kind)
+            coming.drawn.add(missing[0])
+        return max(0, len(missing) - 1)
+
+    def _is_coming(self, plan: FramePlan, world: World, kind: Kind) -> bool:
+        coming = self._coming
+        return coming is not None and coming.world is world and coming.kind == kind and coming.content == _content(plan)
+
+    def _new_layout(self, plan: FramePlan, meshes: dict[str, CanvasMesh]) -> OuterLayout:
+        return outer_layout(meshes, plan.outer.eye_m, face_px=self._face_px, texels_per_led=self._texels_per_led)
+
+    def _draw_face(
+        self,
+        targets: dict[int, ViewTarget],
+        face: int,
+        layout: OuterLayout,
+        plan: FramePlan,
+        world: World,
+        kind: Kind,
+    ) -> None:
+        view = layout.views[face]
+        target = self._target(targets, face, view.size_px, kind)
+        world.draw(
+            plan,
+            view_from_stage=view.view_from_stage,
+            clip_from_view=view.clip_from_view(near_m=self._near_m, far_m=self._far_m),
+            target=target.framebuffer,
+        )
+        target.finish(mips=kind == "f2" and layout.texels_per_pixel[face] > MIPS_ABOVE_TEXELS)
 
     def texture(self, face: int) -> moderngl.Texture:
         """The picture of a face."""
@@ -173,20 +241,21 @@ class OuterPass:
 
     def forget(self) -> None:
         """Draw anew at the next plan, whatever it says."""
-        self._held = None
+        self._held = self._coming = None
 
-    def _target(self, face: int, size: tuple[int, int], kind: Kind) -> ViewTarget:
-        target = self._targets.get(face)
+    def _target(self, targets: dict[int, ViewTarget], face: int, size: tuple[int, int], kind: Kind) -> ViewTarget:
+        target = targets.get(face)
         if target is None or target.size != size or target.kind != kind:
             if target is not None:
                 target.release()
             target = ViewTarget(self._device, *size, kind, samples=self._samples if kind == "f2" else 1)
-            self._targets[face] = target
+            targets[face] = target
         return target
 
     def release(self) -> None:
         """Free every face."""
-        for target in self._targets.values():
-            target.release()
-        self._targets.clear()
-        self._held = None
+        for targets in (self._targets, self._spare):
+            for target in targets.values():
+                target.release()
+            targets.clear()
+        self._held = self._coming = None

@@ -56,6 +56,8 @@ class TimedPainter:
         self.clock, self.cost_ms, self.usual_ms = clock, cost_ms or {}, usual_ms
         self.shown: list[tuple[int, str, int]] = []
         self.slices = 3
+        self.looked_ahead = 0
+        self.ahead_ms = 0.0
         self.versions: set[int] = set()
         self.forgotten: list[int] = []
         self.broken: dict[int, Exception] = {}
@@ -83,6 +85,10 @@ class TimedPainter:
             raise self.broken[plan.frame]
         cost_ms = self.cost_ms.get(plan.frame, self.usual_ms)
         self.clock.sleep_until(self.clock.now_ns() + int(cost_ms * NS_PER_MS))
+
+    def ahead(self) -> None:
+        self.looked_ahead += 1
+        self.clock.sleep_until(self.clock.now_ns() + int(self.ahead_ms * NS_PER_MS))
 
     def present(self, plan: FramePlan, plan_hash: int, action: str) -> None:
         self.shown.append((plan.frame, action, self.clock.now_ns()))

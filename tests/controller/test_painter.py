@@ -21,13 +21,14 @@ from controller.show import Show, Snapshot
 from controller.sources import inner_limits
 from renderer.actions import ActionPictures
 from renderer.device import DeviceLostError
+from renderer.passes.outer import OuterPass
 from renderer.renderer import Renderer
 from renderer.sinks.ring import codes_of
 from runtime.clock import VirtualClock
 from runtime.ring import KIND_CANVAS, RingReader, fourcc_text
 from stage.compiled import CompiledStage, encode_stage
 from stage.errors import Problem
-from stage.plan import FramePlan, PlanPattern
+from stage.plan import FramePlan, PlanOuter, PlanPattern
 
 SMALL = ("scale: 8", "scale: 16\n  outer_px: 64\n  max_inner_px: 128")
 
@@ -188,6 +189,43 @@ def test_a_scene_that_cannot_be_read_changes_nothing(desk: Desk, tmp_path: Path)
     assert not desk.painter.holds(2)
     desk.version(1)
     desk.painter.draw(desk.plan(3))
+
+
+def test_an_outer_drawn_every_few_frames_is_drawn_a_face_at_a_time_and_looks_the_same(
+    shm: Path, housekit: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With pieces drawn ahead or all at once: the same codes in every frame, and never two faces in one."""
+    faces: list[int] = []
+    draw_face = OuterPass._draw_face
+
+    def counted(self: OuterPass, *arguments: Any) -> None:
+        faces[-1] += 1
+        draw_face(self, *arguments)
+
+    monkeypatch.setattr(OuterPass, "_draw_face", counted)
+    codes: list[list[np.ndarray]] = []
+    for ahead in (True, False):
+        folder = shm / str(ahead)
+        folder.mkdir()
+        desk = Desk(folder, housekit)
+        faces.append(0)
+        # So near the wall that it needs five faces; and a sky that looks different everywhere.
+        near = ("eye_m: [0.0, 0.0, 1.7]", "eye_m: [0.0, 2.6, 1.2]")
+        desk.prepare(desk.version(1, near, ("background: [0.18, 0.18, 0.18]", "dome: {file: assets/demo_sky.hdr}")))
+        faces.clear()
+        codes.append([])
+        for frame in range(20):
+            faces.append(0)
+            plan = desk.plan(frame, outer=PlanOuter("every", frame // 4 * 4, desk.stage.eye_m), patterns=[])
+            desk.painter.draw(plan)
+            desk.painter.present(plan, frame, "none")
+            codes[-1].append(desk.newest()[2])
+            if ahead:
+                desk.painter.ahead()
+        assert sum(faces[8:]) == 15, "five faces, three times"
+        assert max(faces[8:]) == (2 if ahead else 5)
+        desk.painter.close()
+    assert all(np.array_equal(a, b) for a, b in zip(*codes, strict=True))
 
 
 def test_a_lost_device_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
