@@ -8,6 +8,7 @@ is the factor that would have been best over the last seconds: near 1 for a doll
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, exp
 from typing import Final
@@ -24,6 +25,8 @@ WINDOW_NS: Final = 80_000_000
 WEIGHT_S: Final = 0.05
 MIN_SAMPLES: Final = 3
 MAX_SAMPLES: Final = 24
+CLOSEST_SHARE: Final = 0.6
+"""Share of a source's period that two of its samples are apart at least."""
 GAP_NS: Final = 250_000_000
 """Samples before a gap this long say nothing about the velocity after it."""
 EASE_NS: Final = 60_000_000
@@ -114,7 +117,7 @@ def motion_of(history: History) -> Motion | None:
     if len(used) < 2:
         return Motion(t_ns, rotation, position, np.zeros(3), np.zeros(3), known=False)
     poses = np.array([s.stage_from_camera for s in used])
-    times_s = np.array([(s.t_sampled_ns - t_ns) * 1e-9 for s in used])
+    times_s = _spread_bunches(used, history.period_ns())
     turned = _vectors(rotation.T @ poses[:, :3, :3])
     weights = np.exp(times_s / WEIGHT_S)
     weights /= weights.sum()
@@ -134,6 +137,19 @@ def motion_of(history: History) -> Motion | None:
         rate[3:],
         known=len(used) >= MIN_SAMPLES,
     )
+
+
+def _spread_bunches(used: Sequence[Sample], period_ns: int | None) -> Array:
+    """Seconds from the newest sample, [n], at most 0. Where arrivals are the stamps, several at once are a queue that
+    stood still on the way: they are spread back in time, or a step of one period in a millisecond would look like
+    forty times the speed."""
+    t_ns = [s.t_sampled_ns for s in used]
+    way_ns = used[-1].t_received_ns - used[-1].t_sampled_ns
+    if period_ns is not None and all(s.t_received_ns - s.t_sampled_ns == way_ns for s in used):
+        least_ns = int(CLOSEST_SHARE * period_ns)
+        for i in range(len(t_ns) - 2, -1, -1):
+            t_ns[i] = min(t_ns[i], t_ns[i + 1] - least_ns)
+    return np.array([(t - t_ns[-1]) * 1e-9 for t in t_ns])
 
 
 def _vectors(rotations: Array) -> Array:

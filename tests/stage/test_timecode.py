@@ -45,8 +45,8 @@ def test_drop_labels_follow_the_clock(name: str, frame: int) -> None:
     seconds, frames = seconds_frames.split(";")
     told = int(hours) * 3600 + int(minutes) * 60 + int(seconds) + int(frames) / (30 if name == "29.97" else 60)
     true = (frame % frames_per_day(rate)) * rate.den / rate.num
-    # Within two or four labels, and the dropped ones never come up.
-    assert abs(told - true) < 0.1
+    # Up to two (four) labels within ten minutes, and 86 ms over the day; the dropped ones never come up.
+    assert abs(told - true) < 0.16
     assert not (int(seconds) == 0 and int(minutes) % 10 and int(frames) < drops(rate))
 
 

@@ -30,10 +30,12 @@ MS = 1_000_000
 
 
 def history_of(pose_at: Callable[[float], Array], times_ms: list[float]) -> History:
+    """Samples stamped by their sender, that were on their way for 1 or 2 ms."""
     history = History(Gates())
-    for t_ms in times_ms:
+    for n, t_ms in enumerate(times_ms):
         camera = pose_at(t_ms / 1000.0)
-        assert history.add(Sample("t", "a", int(t_ms * MS), int(t_ms * MS), camera, camera)) is None
+        t_ns = int(t_ms * MS)
+        assert history.add(Sample("t", "a", t_ns, t_ns + (1 + n % 2) * MS, camera, camera)) is None
     return history
 
 
@@ -70,6 +72,20 @@ def test_velocity_survives_jitter_and_few_samples() -> None:
     gap = motion_of(history_of(lambda t: steady(0.0) if t < 1.0 else steady(t), [0.0, 40.0, 2000.0, 2040.0, 2080.0]))
     assert gap is not None
     assert np.allclose(gap.speed_m_s, (0.4, 0.2, -0.1), atol=1e-6)
+
+
+def test_arrivals_in_a_bunch_are_no_burst_of_speed() -> None:
+    """Stamped by arrival: a queue stood still for three periods, then came at once."""
+    history = History(Gates(speed_m_s=1000.0, turn_deg_s=100_000.0))
+    true_ms = [40.0 * n for n in range(20)]
+    arrived_ms = [*true_ms[:16], *(true_ms[19] - 0.3 * (3 - k) for k in range(4))]
+    for t_ms, a_ms in zip(true_ms, arrived_ms, strict=True):
+        camera = steady(t_ms / 1000.0)
+        assert history.add(Sample("t", "a", int(a_ms * MS), int(a_ms * MS), camera, camera)) is None
+    motion = motion_of(history)
+    assert motion is not None
+    speed = np.linalg.norm(motion.speed_m_s) / np.linalg.norm((0.4, 0.2, -0.1))
+    assert 0.5 < speed < 2.0
 
 
 def test_inside_the_history_it_interpolates() -> None:
