@@ -61,24 +61,28 @@ void add(Surface s, ivec2 led, inout vec3 sum_0, inout vec3 sum_1) {
 #endif
 }
 
-// Where the rays of a pixel go. On an even grid, LEDs whose pitch is near a whole number of sub-pixels would all be
-// shifted the same way, by up to half a sub-pixel. Here every ray has a row and a column of its own (fine * fine of
-// each), and a fixed scatter within them.
-vec2 spread(ivec2 pixel, int i) {
-    uvec2 v = uvec2(pixel) * uvec2(fine) + uvec2(i % fine, i / fine);
+uvec2 scattered(uvec2 v) {
     v = v * 1664525u + 1013904223u;
     v.x += v.y * 1664525u;
     v.y += v.x * 1664525u;
     v ^= v >> 16u;
     v.x += v.y * 1664525u;
     v.y += v.x * 1664525u;
-    v ^= v >> 16u;
-    vec2 cell = vec2(i % fine, i / fine);
-    return (cell + (cell.yx + vec2(v >> 8u) / 16777216.0) / float(fine)) / float(fine);
+    return v ^ (v >> 16u);
 }
 
-vec3 ray(vec2 middle, mat2 per_px, ivec2 pixel, int i) {
-    vec2 t = middle + per_px * (spread(pixel, i) - 0.5);
+// Where the rays of a pixel go. On an even grid, LEDs whose pitch is near a whole number of sub-pixels would all be
+// shifted the same way, by up to half a sub-pixel. Here every ray has a row and a column of its own (fine * fine of
+// each), dealt anew in every pixel by `deal`, and a fixed scatter within them.
+vec2 spread(uvec2 pixel, uvec2 deal, int i) {
+    uvec2 cell = uvec2(i % fine, i / fine);
+    uvec2 dealt = (cell.yx + ((deal >> (4u * cell)) & 15u)) % uint(fine);
+    vec2 jitter = vec2(scattered(pixel * uint(fine) + cell) >> 8u) / 16777216.0;
+    return (vec2(cell) + (vec2(dealt) + jitter) / float(fine)) / float(fine);
+}
+
+vec3 ray(vec2 middle, mat2 per_px, uvec2 pixel, uvec2 deal, int i) {
+    vec2 t = middle + per_px * (spread(pixel, deal, i) - 0.5);
     return vec3(t.x, 1.0, t.y);
 }
 
@@ -95,6 +99,7 @@ void main() {
     // An id texel is as large as the largest photo pixel: 3 x 3 of them hold everything one pixel can see.
     ivec2 texel = ivec2(floor(vec2((middle.x - bounds.x) / (bounds.y - bounds.x),
                                    (bounds.w - middle.y) / (bounds.w - bounds.z)) * vec2(size)));
+    uvec2 deal = scattered(uvec2(pixel) ^ uvec2(0x9e3779b9u, 0x85ebca6bu));
     uint found[MOST];
     int count = 0;
     for (int i = 0; i < 9; ++i) {
@@ -110,7 +115,7 @@ void main() {
     if (count == 1) {
         Surface s = surfaces[found[0] - 1u];
         for (int i = 0; i < samples; ++i) {
-            vec3 d = ray(middle, per_px, pixel, i);
+            vec3 d = ray(middle, per_px, uvec2(pixel), deal, i);
             float distance_m; ivec2 led; bool lit;
             if (meet(s, d, distance_m, led, lit) && lit) {
                 add(s, led, sum_0, sum_1);
@@ -119,7 +124,7 @@ void main() {
         }
     } else if (count > 1) {
         for (int i = 0; i < samples; ++i) {
-            vec3 d = ray(middle, per_px, pixel, i);
+            vec3 d = ray(middle, per_px, uvec2(pixel), deal, i);
             float nearest_m = 1e30;
             int which = -1;
             ivec2 where = ivec2(0);
