@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     run = RunDir(given.run_dir)
     set_up_logging("conductor", run.run)
+    # A crash in a driver or an extension must leave a trace.
+    faulthandler.enable()
     clock = SystemClock()
     role = Conductor(
         run=run,
