@@ -104,7 +104,9 @@ def _pose(configured: Array, angles_deg: tuple[float | None, ...], place_m: tupl
     ]
     place = [known if given is None else given for given, known in zip(place_m, configured[:3, 3], strict=True)]
     if not np.all(np.isfinite([*angles, *place])):
-        raise PhotoError(Problem("controller.pose", "--pan ... --z", "the pose must be finite", [*angles, *place]))
+        value = [float(number) for number in (*angles, *place)]
+        mend = "give numbers: degrees for --pan --tilt --roll, metres for --x --y --z"
+        raise PhotoError(Problem("controller.pose", "--pan ... --z", "the pose must be finite", value, mend))
     return pose_from_pan_tilt_roll(place, pan_deg=angles[0], tilt_deg=angles[1], roll_deg=angles[2])
 
 
