@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 # Mesa reads it when the first context is made: one raster thread a process, since tests run side by side.
 os.environ.setdefault("LP_NUM_THREADS", "1")
+
+# A shell starts what runs in its background deaf to Ctrl-C, and every child would inherit that: the programs these
+# tests start must hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 
