@@ -23,7 +23,8 @@ from tracking.inputs import TrackingInputs
 
 NODE = "main"
 """The one node of this machine; it draws every canvas."""
-RASTER_THREADS = 2
+SOFTWARE_GL = {"LP_NUM_THREADS": "0"}
+"""llvmpipe draws on the calling thread: its raster threads touch fences that are freed (docs/decisions/009)."""
 HANG_S = 2.0
 START_S = 60.0
 
@@ -89,16 +90,14 @@ def run_spec(
         conductor += ["--frames", str(frames)]
     if report is not None:
         conductor += ["--report", str(report)]
-    # Only software GL reads it. Two threads draw a demo frame in three quarters of one's time, on two cores too.
-    node = {"LP_NUM_THREADS": os.environ.get("LP_NUM_THREADS", str(min(RASTER_THREADS, os.cpu_count() or 1)))}
-    darkroom = {"LP_NUM_THREADS": os.environ.get("LP_NUM_THREADS", "1")}
     fd = listener.fileno()
     roles = [
         _role(run, "conductor", *conductor, ends_run=frames is not None),
         # A counted run that cannot draw would never end: then the node's failure is the run's.
-        _role(run, "node", NODE, beat=f"node-{NODE}", env=node, critical=frames is not None),
-        _role(run, "service", "--fd", str(fd), pass_fds=(fd,)),
-        _role(run, "darkroom", env=darkroom, nice=10, hang_s=30.0),
+        _role(run, "node", NODE, beat=f"node-{NODE}", env=SOFTWARE_GL, critical=frames is not None),
+        # Where drawing and requests share two cores, the picture goes first.
+        _role(run, "service", "--fd", str(fd), pass_fds=(fd,), nice=8),
+        _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0),
     ]
     if simulate and loaded.config.tracking.sources:
         roles.append(_role(run, "simulator"))

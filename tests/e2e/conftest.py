@@ -184,7 +184,7 @@ class Run:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """With a state folder of the test's own."""
-    return {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "LP_NUM_THREADS": "1"}
+    return {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "LP_NUM_THREADS": "0"}
 
 
 @pytest.fixture
