@@ -80,7 +80,12 @@ def photo_command(
     render = loaded.config.render
     if not scaled:
         # As a machine with a GPU would draw it: full size, and edges of several samples.
-        render = render.model_copy(update={"scale": 1, "msaa": max(FULL_MSAA, render.msaa)})
+        # Caps on pictures are meant for the size the show is drawn at here: they grow with it.
+        caps = {
+            "max_inner_px": min(16384, render.max_inner_px * render.scale),
+            "outer_px": min(8192, render.outer_px * render.scale),
+        }
+        render = render.model_copy(update={"scale": 1, "msaa": max(FULL_MSAA, render.msaa), **caps})
     scale = render.scale
     limits = InnerLimits(texels_per_led=render.texels_per_led, max_side_px=render.max_inner_px, scale=scale)
     plan = still_plan(stage, show, camera=camera, stage_from_camera=stage_from_camera, limits=limits)
