@@ -39,6 +39,7 @@ from controller.rundir import RunDir
 from controller.show import Snapshot, decode_snapshot
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
 from runtime.rights import (
+    NICENESS,
     Rights,
     SlackCollector,
     be_urgent,
@@ -66,8 +67,6 @@ log = logging.getLogger(__name__)
 REPORT_SLOTS = 1024
 REPORT_CAPACITY = 4032
 FIFO_PRIORITY = 20
-NICENESS = -10
-"""Of a node that may not be real-time, and of its driver's threads: it comes before service and darkroom."""
 STATUS_NS = NS_PER_S // 10
 IDLE_NS = NS_PER_S // 20
 GUARD_NS = 1_000_000
@@ -137,7 +136,7 @@ class _Arrived:
     plan: FramePlan
     hash: int
     late: bool
-    """Came when its drawing should have begun already."""
+    """Was published when its drawing should have begun already."""
 
 
 class Node:
@@ -456,9 +455,9 @@ class Node:
             except msgspec.MsgspecError as error:
                 self._failed("node.plan_unreadable", error)
                 continue
-            self._adopt(plan, slot.plan_hash, now_ns)
+            self._adopt(plan, slot.plan_hash, now_ns, slot.t_ns)
 
-    def _adopt(self, plan: FramePlan, hash_: int, now_ns: int) -> None:
+    def _adopt(self, plan: FramePlan, hash_: int, now_ns: int, published_ns: int) -> None:
         rate = Rate(*plan.rate)
         t0_ns = plan.t_present_ns - rate.deadline_ns(0, plan.frame)
         moved = self._slot is not None and abs(self._due_ns(plan.frame) - plan.t_present_ns) > NS_PER_MS
@@ -470,7 +469,7 @@ class Node:
             self._slot = plan.frame if plan.t_present_ns > now_ns else rate.frame_at(t0_ns, now_ns) + 1
         self._rate, self._t0_ns = rate, t0_ns
         if plan.frame >= self._slot:
-            late = now_ns > self._latest_start_ns(plan.frame)
+            late = published_ns > self._latest_start_ns(plan.frame)
             self._waiting[plan.frame] = _Arrived(plan, hash_, late)
         if self._last is None or plan.frame > self._last[0].frame:
             self._last = (plan, hash_)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 from pathlib import Path
 
 from controller.beginning import begin_show, write_first_snapshot
@@ -18,6 +19,7 @@ from controller.processes.run_spec import HeartbeatSpec, RestartSpec, RoleSpec, 
 from controller.rundir import RunDir
 from controller.store import Store, state_folder
 from runtime.clock import SystemClock
+from runtime.rights import NICENESS, be_urgent
 from stage.errors import Problem
 from tracking.inputs import TrackingInputs
 
@@ -94,7 +96,9 @@ def run_spec(
     roles = [
         _role(run, "conductor", *conductor, ends_run=frames is not None),
         # A counted run that cannot draw would never end: then the node's failure is the run's.
-        _role(run, "node", NODE, beat=f"node-{NODE}", env=SOFTWARE_GL, critical=frames is not None),
+        _role(
+            run, "node", NODE, beat=f"node-{NODE}", env=SOFTWARE_GL, nice=_node_niceness(), critical=frames is not None
+        ),
         # Where drawing and requests share two cores, the picture goes first.
         _role(run, "service", "--fd", str(fd), pass_fds=(fd,), nice=8),
         _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0),
@@ -129,6 +133,16 @@ def _role(
         pass_fds=pass_fds,
         nice=nice,
     )
+
+
+def _node_niceness() -> int:
+    """The niceness a node may start with: it is on the way to the walls from its first import on."""
+    found: list[int] = []
+    # On a thread of its own: this process, which becomes the supervisor, stays as it is.
+    thread = threading.Thread(target=lambda: found.append(be_urgent(NICENESS)))
+    thread.start()
+    thread.join()
+    return NICENESS if found == [NICENESS] else 0
 
 
 def listen(host: str, port: int) -> socket.socket:

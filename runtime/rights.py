@@ -17,6 +17,9 @@ from typing import Final
 
 from runtime.clock import NS_PER_MS
 
+NICENESS: Final = -10
+"""Of a node where it may not be real-time, and of its driver's threads: it comes before service and darkroom."""
+
 _THROTTLE: Final = Path("/proc/sys/kernel/sched_rt_runtime_us")
 
 

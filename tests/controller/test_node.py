@@ -64,7 +64,7 @@ class Stage:
         """Let time run to the frame's latch, then publish it."""
         self.house.run_until(self.due_ns(frame) - int(lead_ms * NS_PER_MS))
         data = encode_plan(self.plan(frame, **changes))
-        self.plans.publish(data, frame=frame, t_ns=self.due_ns(frame), plan_hash=plan_hash(data))
+        self.plans.publish(data, frame=frame, t_ns=self.clock.now_ns(), plan_hash=plan_hash(data))
         self.post.ring(self.run.node_socket("main"))
 
     def snapshot(self, version: int, config_version: int) -> None:
