@@ -185,8 +185,10 @@ class Conductor:
         take(self._say_last)
 
     def wake_fds(self) -> Sequence[int]:
-        """Tracking sockets, and the letter box."""
-        return [*self._inputs.filenos(), self._post.fileno()] if self._sockets else [self._post.fileno()]
+        """Tracking sockets, and the letter box while there is time to read letters (an unread one would wake it again
+        and again)."""
+        letters = [self._post.fileno()] if self._next_ns - self._clock.now_ns() > SLACK_NS else []
+        return [*self._inputs.filenos(), *letters] if self._sockets else letters
 
     def step(self, now_ns: int) -> int | None:
         """Take in what arrived; latch and publish when it is time; then the rest."""

@@ -13,6 +13,7 @@ GUARD_LEAST_NS = 1_000_000
 FIRST_SHARE = 0.8
 """Share of a period the lead begins with, until drawing times are known."""
 FEWEST = 24
+"""So many of the first drawings do not count: the house still starts. So many more before what is measured is used."""
 
 
 class AdaptiveLead:
@@ -25,10 +26,14 @@ class AdaptiveLead:
         self._period_ns = rate.period_ns
         self._guard_ns = max(GUARD_LEAST_NS, int(self._period_ns * GUARD_SHARE))
         self._times_ns: deque[int] = deque(maxlen=WINDOW)
+        self._ignored = 0
         self._largest: deque[int] = deque()
 
     def measured(self, plan_to_ready_ns: int) -> None:
         """Take in one frame: from the plan's publication to the picture being ready."""
+        if self._ignored < FEWEST:
+            self._ignored += 1
+            return
         if len(self._times_ns) == WINDOW and self._largest[0] == self._times_ns[0]:
             self._largest.popleft()
         # A descending queue keeps the window's maximum at its head at constant cost.

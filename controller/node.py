@@ -293,8 +293,8 @@ class Node:
         self._drawn = _Drawn(plan, hash_, made_up, started_ns, drawn_ns)
 
     def _look_ahead(self) -> None:
-        """Between two slots: work that can be done before it is needed, unless the next plan is there already."""
-        if self._plan_waits or self._last is None or self._last[0].frame >= (self._slot or 0):
+        """Between two slots: work that would make a coming frame late, a piece a slot, while there is time for it."""
+        if self._slot is None or self._due_ns(self._slot) - self._clock.now_ns() < self._expected_ns:
             return
         try:
             self._painter.ahead()

@@ -9,16 +9,26 @@ from controller.lead import FEWEST, FIRST_SHARE, GUARD_LEAST_NS, GUARD_SHARE, WI
 from stage.rate import Rate
 
 
-def test_a_run_begins_with_a_cautious_lead() -> None:
-    lead = AdaptiveLead(Rate(24))
+def started(rate: Rate) -> AdaptiveLead:
+    """A lead whose first, uncounted drawings are over."""
+    lead = AdaptiveLead(rate)
+    for _ in range(FEWEST):
+        lead.measured(40_000_000)
+    return lead
+
+
+def test_a_run_begins_with_a_cautious_lead_and_its_first_drawings_do_not_count() -> None:
+    lead = started(Rate(24))
     for _ in range(FEWEST - 1):
         lead.measured(1_000_000)
     assert lead.lead_ns == int(Rate(24).period_ns * FIRST_SHARE)
+    lead.measured(1_000_000)
+    assert lead.lead_ns < 5_000_000
 
 
 def test_a_slow_frame_raises_it_at_once_and_leaves_with_the_window() -> None:
     rate = Rate(24)
-    lead = AdaptiveLead(rate)
+    lead = started(rate)
     guard_ns = max(GUARD_LEAST_NS, int(rate.period_ns * GUARD_SHARE))
     for _ in range(FEWEST):
         lead.measured(5_000_000)
@@ -33,7 +43,7 @@ def test_a_slow_frame_raises_it_at_once_and_leaves_with_the_window() -> None:
 
 
 def test_it_never_exceeds_a_period() -> None:
-    lead = AdaptiveLead(Rate(120))
+    lead = started(Rate(120))
     for _ in range(FEWEST):
         lead.measured(100_000_000)
     assert lead.lead_ns == Rate(120).period_ns
@@ -42,7 +52,7 @@ def test_it_never_exceeds_a_period() -> None:
 @given(st.lists(st.integers(0, 40_000_000), min_size=FEWEST, max_size=3 * WINDOW))
 def test_it_is_the_windows_largest_plus_a_guard(times_ns: list[int]) -> None:
     rate = Rate(24)
-    lead = AdaptiveLead(rate)
+    lead = started(rate)
     for time_ns in times_ns:
         lead.measured(time_ns)
     guard_ns = max(GUARD_LEAST_NS, int(rate.period_ns * GUARD_SHARE))
