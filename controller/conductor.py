@@ -12,14 +12,12 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from controller.action import ActionWord
-from controller.config import OpenVolumeConfig, load_config_text
+from controller.camera_status import camera_status
 from controller.lead import AdaptiveLead
 from controller.ledger import Ledger, Series
 from controller.messages import (
@@ -27,33 +25,25 @@ from controller.messages import (
     STATUS_CAPACITY,
     Abort,
     Alarm,
-    CameraStatus,
     Commit,
-    Committed,
     ConductorStatus,
-    Failed,
     Prepare,
-    Prepared,
     RoleState,
     encode,
 )
-from controller.planner import Planner, TrackedPose, repeat_plan
+from controller.planner import TrackedPose, repeat_plan
 from controller.post import Post
 from controller.rundir import RunDir, replace_file
-from controller.show import Show, decode_snapshot
-from controller.sources import inner_limits, mounts_of, nudged, source_alarms, source_status, tracked_pose
+from controller.sources import mounts_of, nudged, source_alarms, source_status, tracked_pose
+from controller.versions import Version, Versions, load_version
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock, tai_at_ns
 from runtime.pace import next_frame, smpte_epoch_ns
 from runtime.rights import Rights, SlackCollector, freeze_garbage, take_fifo, thaw_garbage
 from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader, RingWriter
-from stage.compiled import CompiledStage, decode_stage
-from stage.errors import OpenVolumeError, Problem
-from stage.frames import pan_tilt_roll_from_rotation
-from stage.plan import FramePlan, FrameReport, decode_report, encode_plan, plan_hash, transform_of
+from stage.plan import FramePlan, FrameReport, decode_report, encode_plan, plan_hash
 from stage.rate import Rate
 from stage.timecode import timecode_at
 from tracking.errors import ListenError
-from tracking.inputs import Prepared as PreparedInputs
 from tracking.inputs import TrackingInputs
 from tracking.sample import Sample
 
@@ -81,18 +71,6 @@ WINDOW = 512
 KEEP_VALUES = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class _Version:
-    """One version of the show, ready to be switched to."""
-
-    show: Show
-    stage: CompiledStage
-    config: OpenVolumeConfig
-    planner: Planner
-    inputs: PreparedInputs | None = None
-    """Tracking sockets opened for it; None: they stay as they are."""
-
-
 class Conductor:
     """Role. `frames` counted slots end the run; the report is written to `report_path` then.
 
@@ -115,8 +93,6 @@ class Conductor:
         self._run, self._clock, self._nodes = run, clock, list(nodes)
         self._frames, self._report_path, self._fifo, self._sockets = frames, report_path, fifo, sockets
         self._smpte = smpte
-        self._pending: dict[int, _Version] = {}
-        self._commits: list[Commit] = []
         self._frame = 0
         self._t0_ns = 0
         self._epoch = 1
@@ -158,8 +134,8 @@ class Conductor:
         take(self._post.close)
         self._action = ActionWord(self._run.action_word)
         take(self._action.close)
-        self._now_version = first = self._load(self._run.current_version())
-        rate = self._rate
+        first = load_version(self._run, self._run.current_version())
+        rate = first.stage.rate
         self._plan_ring = RingWriter.create(self._run.plans, kind=KIND_PLANS, slots=PLAN_SLOTS, capacity=PLAN_CAPACITY)
         take(self._plan_ring.close)
         self._status = RingWriter.create(
@@ -172,9 +148,10 @@ class Conductor:
             nudged(first.config.tracking, first.show.nudges), self._clock, mounts=mounts_of(first.stage)
         )
         take(self._inputs.close)
+        self._versions = Versions(first, run=self._run, post=self._post, clock=self._clock, inputs=self._inputs)
         if self._sockets:
             self._listen(self._clock.now_ns())
-        self._ledger = Ledger(rate, self._now_version.stage.canvases)
+        self._ledger = Ledger(rate, first.stage.canvases)
         self._begin(rate)
         if self._fifo:
             self._rights = take_fifo(FIFO_PRIORITY)
@@ -219,7 +196,7 @@ class Conductor:
     def _listen(self, now_ns: int) -> None:
         """Open the tracking sockets. A port that another program holds must not keep the walls dark: the show goes on
         without tracking, says so, and tries again."""
-        if self._pending:
+        if self._versions.preparing:
             # What was prepared counts on the sockets as they are.
             return
         self._listen_due_ns = now_ns + LISTEN_AGAIN_NS
@@ -254,7 +231,7 @@ class Conductor:
 
     @property
     def _rate(self) -> Rate:
-        return self._now_version.stage.rate
+        return self._versions.now.stage.rate
 
     def _begin(self, rate: Rate) -> None:
         """Slot 0 begins a little after the first start; a successor keeps the clock it finds in the plans."""
@@ -289,7 +266,7 @@ class Conductor:
         assert self._last is not None
         try:
             # The last frame's photo times: the predictors have answered for them, and remember nothing new.
-            with self._now_version.planner.practice():
+            with self._versions.now.planner.practice():
                 encode_plan(self._plan(self._last.frame, now_ns))
         except Exception:  # noqa: S110, BLE001 - the latch meets it again, and tells it
             pass
@@ -302,7 +279,7 @@ class Conductor:
             # Their slots have begun: the nodes made their own plans. Go on in phase.
             self._skipped += late - self._frame
             self._frame = late
-        self._apply_commits()
+        self._versions.apply(self._frame, self._switched)
         frame = self._frame
         try:
             plan = self._plan(frame, latched_ns)
@@ -335,7 +312,7 @@ class Conductor:
         self._set_latch()
 
     def _plan(self, frame: int, latched_ns: int) -> FramePlan:
-        version = self._now_version
+        version = self._versions.now
         rate = version.stage.rate
         t_present_ns = rate.deadline_ns(self._t0_ns, frame)
         order = self._action.read()
@@ -386,80 +363,20 @@ class Conductor:
 
     # --- versions -----------------------------------------------------------------------------------------------
 
-    def _load(self, number: int) -> _Version:
-        snapshot = decode_snapshot(self._run.snapshot(number).read_bytes())
-        config = load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir)).config
-        stage = decode_stage(snapshot.stage)
-        return _Version(snapshot.show, stage, config, Planner(stage, inner_limits(config.render)))
-
     def _letters(self) -> None:
         for message in self._post.receive():
-            if isinstance(message, Prepare):
-                self._prepare(message)
-            elif isinstance(message, Commit):
-                self._commits.append(message)
-            elif isinstance(message, Abort):
-                version = self._pending.pop(message.version, None)
-                if version is not None and version.inputs is not None:
-                    self._inputs.give_up(version.inputs)
+            if isinstance(message, Prepare | Commit | Abort):
+                self._versions.take(message)
 
-    def _prepare(self, message: Prepare) -> None:
-        started_ns = self._clock.now_ns()
-        answer: Prepared | Failed
-        try:
-            if message.version not in self._pending:
-                self._pending[message.version] = self._ready(message)
-            took_ms = (self._clock.now_ns() - started_ns) / NS_PER_MS
-            answer = Prepared(message.version, "conductor", took_ms)
-        except OpenVolumeError as error:
-            answer = Failed(message.version, "conductor", list(error.problems))
-        except (OSError, msgspec.MsgspecError) as error:
-            path = str(self._run.snapshot(message.version))
-            answer = Failed(message.version, "conductor", [Problem("conductor.snapshot", path, str(error))])
-        self._post.send(self._run.path / message.reply_to, answer)
-
-    def _ready(self, message: Prepare) -> _Version:
-        current = self._now_version
-        snapshot = decode_snapshot(self._run.snapshot(message.version).read_bytes())
-        if snapshot.show.config_version == current.show.config_version:
-            # Only the show changes: stage and planner (with its overscan memory) stay.
-            version = _Version(snapshot.show, current.stage, current.config, current.planner)
-        else:
-            version = self._load(message.version)
-        if (version.config.tracking, version.show.nudges) == (current.config.tracking, current.show.nudges):
-            return version
-        tracking = nudged(version.config.tracking, version.show.nudges)
-        return replace(version, inputs=self._inputs.prepare(tracking, mounts=mounts_of(version.stage)))
-
-    def _apply_commits(self) -> None:
-        """Switch to what was committed for this frame, in the order it was asked."""
-        waiting: list[Commit] = []
-        for commit in self._commits:
-            if commit.frame > self._frame:
-                waiting.append(commit)
-                continue
-            version = self._pending.pop(commit.version, None)
-            if version is None:
-                problem = Problem("conductor.not_prepared", "show", "this version was never prepared", commit.version)
-                self._post.send(self._run.path / commit.reply_to, Failed(commit.version, "conductor", [problem]))
-                continue
-            self._switch(version)
-            self._post.send(self._run.path / commit.reply_to, Committed(commit.version, self._frame))
-        self._commits = waiting
-
-    def _switch(self, version: _Version) -> None:
-        before = self._now_version
-        self._now_version = version
-        if version.stage.rate != before.stage.rate:
+    def _switched(self, before: Version, now: Version) -> None:
+        if now.stage.rate != before.stage.rate:
             # The new rate's frames count on from this one: its slot begins where it would have.
             due_ns = before.stage.rate.deadline_ns(self._t0_ns, self._frame)
-            self._t0_ns = due_ns - version.stage.rate.deadline_ns(0, self._frame)
-            self._lead = AdaptiveLead(version.stage.rate)
-            self._ledger.rate = version.stage.rate
-        if version.stage.canvases.keys() != before.stage.canvases.keys():
-            self._ledger.expect(version.stage.canvases)
-        if version.inputs is not None:
-            self._inputs.commit(version.inputs)
+            self._t0_ns = due_ns - now.stage.rate.deadline_ns(0, self._frame)
+            self._lead = AdaptiveLead(now.stage.rate)
+            self._ledger.rate = now.stage.rate
+        if now.stage.canvases.keys() != before.stage.canvases.keys():
+            self._ledger.expect(now.stage.canvases)
 
     # --- the rest -----------------------------------------------------------------------------------------------
 
@@ -522,7 +439,7 @@ class Conductor:
         os.replace(temporary, self._report_path)
 
     def _publish_status(self, now_ns: int, state: RoleState) -> None:
-        version = self._now_version
+        version = self._versions.now
         alarms = [*self._alarms.values(), *source_alarms(self._inputs, now_ns)]
         if self._rights.mend:
             alarms.append(Alarm("conductor.no_realtime", "conductor", self._rights.why, "info", self._rights.mend))
@@ -543,45 +460,8 @@ class Conductor:
             own_share_ms=self._own_ms.percentiles(WINDOW),
             receive_to_history_ms=self._history_ms.percentiles(WINDOW),
             sources=source_status(self._inputs, now_ns),
-            cameras=self._camera_status(),
+            cameras=camera_status(self._last, version.planner),
             alarms=alarms,
         )
         self._status.publish(encode(status), frame=max(0, self._frame - 1), t_ns=now_ns)
         self._status.heartbeat(now_ns)
-
-    def _camera_status(self) -> dict[str, CameraStatus]:
-        plan = self._last
-        if plan is None:
-            return {}
-        planner = self._now_version.planner
-        out: dict[str, CameraStatus] = {}
-        for camera in plan.cameras:
-            transform = transform_of(camera.stage_from_camera)
-            pan_deg, tilt_deg, roll_deg = pan_tilt_roll_from_rotation(transform)
-            overscan = planner.overscan(camera.id)
-            causes = {}
-            if overscan is not None:
-                causes = {
-                    "lens": max(overscan.lens_deg),
-                    "prediction": max(overscan.prediction_deg),
-                    "hold": max(overscan.hold_deg),
-                    "feather": overscan.feather_deg,
-                    "margin": overscan.margin_deg,
-                }
-            state = camera.quality if camera.quality in ("ok", "coasting", "lost", "bad") else "waiting"
-            x_m, y_m, z_m = np.round(transform[:3, 3], 6).tolist()
-            out[camera.id] = CameraStatus(
-                state=state,  # type: ignore[arg-type]  # one of SourceState, as tested above
-                source=camera.source,
-                quality=camera.quality,
-                position_m=(x_m, y_m, z_m),
-                pan_deg=pan_deg,
-                tilt_deg=tilt_deg,
-                roll_deg=roll_deg,
-                focal_length_mm=camera.lens.focal_length_mm,
-                age_ms=(camera.t_photo_ns - camera.t_sampled_ns) / NS_PER_MS if camera.t_sampled_ns else None,
-                overscan_deg=camera.overscan_deg,
-                overscan_causes_deg=causes,
-                texels_per_led=planner.texels_per_led(camera.id),
-            )
-        return out

@@ -197,7 +197,7 @@ def test_a_rehearsal_leaves_nothing_behind(build: Build) -> None:
     moves = [pose((0.0003 * n * (n % 3), -1.0, 1.5)) for n in range(20)]
 
     def plans(*, practised: bool) -> list[bytes]:
-        planner = Planner(stage, show.conductor._now_version.planner.limits)
+        planner = Planner(stage, show.conductor._versions.now.planner.limits)
         out = []
         for frame, stage_from_camera in enumerate(moves):
             poses = {"a": TrackedPose(stage_from_camera, source="tracker")}

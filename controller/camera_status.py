@@ -1,0 +1,48 @@
+"""What the conductor tells of every camera: as planned last, with what its overscan is made of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controller.messages import CameraStatus
+from controller.planner import Planner
+from runtime.clock import NS_PER_MS
+from stage.frames import pan_tilt_roll_from_rotation
+from stage.plan import FramePlan, transform_of
+
+
+def camera_status(plan: FramePlan | None, planner: Planner) -> dict[str, CameraStatus]:
+    """Every camera of the newest plan; nothing before the first one."""
+    if plan is None:
+        return {}
+    out: dict[str, CameraStatus] = {}
+    for camera in plan.cameras:
+        transform = transform_of(camera.stage_from_camera)
+        pan_deg, tilt_deg, roll_deg = pan_tilt_roll_from_rotation(transform)
+        overscan = planner.overscan(camera.id)
+        causes = {}
+        if overscan is not None:
+            causes = {
+                "lens": max(overscan.lens_deg),
+                "prediction": max(overscan.prediction_deg),
+                "hold": max(overscan.hold_deg),
+                "feather": overscan.feather_deg,
+                "margin": overscan.margin_deg,
+            }
+        state = camera.quality if camera.quality in ("ok", "coasting", "lost", "bad") else "waiting"
+        x_m, y_m, z_m = np.round(transform[:3, 3], 6).tolist()
+        out[camera.id] = CameraStatus(
+            state=state,  # type: ignore[arg-type]  # one of SourceState, as tested above
+            source=camera.source,
+            quality=camera.quality,
+            position_m=(x_m, y_m, z_m),
+            pan_deg=pan_deg,
+            tilt_deg=tilt_deg,
+            roll_deg=roll_deg,
+            focal_length_mm=camera.lens.focal_length_mm,
+            age_ms=(camera.t_photo_ns - camera.t_sampled_ns) / NS_PER_MS if camera.t_sampled_ns else None,
+            overscan_deg=camera.overscan_deg,
+            overscan_causes_deg=causes,
+            texels_per_led=planner.texels_per_led(camera.id),
+        )
+    return out

@@ -1,0 +1,129 @@
+"""Versions of the show in the conductor: got ready off the frame path, switched to whole at a named frame.
+
+`Prepare` makes a version ready (stage, planner, tracking sockets) and changes nothing; `Commit` names the frame it
+holds from; `Abort` gives it back. See `controller.messages` for the whole conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from controller.config import OpenVolumeConfig, load_config_text
+from controller.messages import Abort, Commit, Committed, Failed, Prepare, Prepared
+from controller.planner import Planner
+from controller.post import Post
+from controller.rundir import RunDir
+from controller.show import Show, decode_snapshot
+from controller.sources import inner_limits, mounts_of, nudged
+from runtime.clock import NS_PER_MS, Clock
+from stage.compiled import CompiledStage, decode_stage
+from stage.errors import OpenVolumeError, Problem
+from tracking.inputs import Prepared as PreparedInputs
+from tracking.inputs import TrackingInputs
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of the show, ready to be switched to."""
+
+    show: Show
+    stage: CompiledStage
+    config: OpenVolumeConfig
+    planner: Planner
+    inputs: PreparedInputs | None = None
+    """Tracking sockets opened for it; None: they stay as they are."""
+
+
+def load_version(run: RunDir, number: int) -> Version:
+    """A version as its snapshot tells it.
+
+    Raises
+    ------
+    OpenVolumeError, OSError, msgspec.MsgspecError : no such snapshot, or not one of ours.
+    """
+    snapshot = decode_snapshot(run.snapshot(number).read_bytes())
+    config = load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir)).config
+    stage = decode_stage(snapshot.stage)
+    return Version(snapshot.show, stage, config, Planner(stage, inner_limits(config.render)))
+
+
+class Versions:
+    """The version that holds, those prepared, and the commits that wait for their frame.
+
+    Attributes
+    ----------
+    now : Version  the one plans are made from.
+    """
+
+    def __init__(self, first: Version, *, run: RunDir, post: Post, clock: Clock, inputs: TrackingInputs) -> None:
+        self.now = first
+        self._run, self._post, self._clock, self._inputs = run, post, clock, inputs
+        self._pending: dict[int, Version] = {}
+        self._commits: list[Commit] = []
+
+    @property
+    def preparing(self) -> bool:
+        """Whether a version is prepared and counts on the tracking sockets as they are."""
+        return bool(self._pending)
+
+    def take(self, message: Prepare | Commit | Abort) -> None:
+        """One letter about versions."""
+        if isinstance(message, Prepare):
+            self._prepare(message)
+        elif isinstance(message, Commit):
+            self._commits.append(message)
+        else:
+            version = self._pending.pop(message.version, None)
+            if version is not None and version.inputs is not None:
+                self._inputs.give_up(version.inputs)
+
+    def _prepare(self, message: Prepare) -> None:
+        started_ns = self._clock.now_ns()
+        answer: Prepared | Failed
+        try:
+            if message.version not in self._pending:
+                self._pending[message.version] = self._ready(message)
+            took_ms = (self._clock.now_ns() - started_ns) / NS_PER_MS
+            answer = Prepared(message.version, "conductor", took_ms)
+        except OpenVolumeError as error:
+            answer = Failed(message.version, "conductor", list(error.problems))
+        except (OSError, msgspec.MsgspecError) as error:
+            path = str(self._run.snapshot(message.version))
+            answer = Failed(message.version, "conductor", [Problem("conductor.snapshot", path, str(error))])
+        self._post.send(self._run.path / message.reply_to, answer)
+
+    def _ready(self, message: Prepare) -> Version:
+        current = self.now
+        snapshot = decode_snapshot(self._run.snapshot(message.version).read_bytes())
+        if snapshot.show.config_version == current.show.config_version:
+            # Only the show changes: stage and planner (with its overscan memory) stay.
+            version = Version(snapshot.show, current.stage, current.config, current.planner)
+        else:
+            version = load_version(self._run, message.version)
+        if (version.config.tracking, version.show.nudges) == (current.config.tracking, current.show.nudges):
+            return version
+        tracking = nudged(version.config.tracking, version.show.nudges)
+        return replace(version, inputs=self._inputs.prepare(tracking, mounts=mounts_of(version.stage)))
+
+    def apply(self, frame: int, switched: Callable[[Version, Version], None]) -> None:
+        """Switch to what was committed for `frame`, in the order it was asked; `switched(before, now)` after each."""
+        waiting: list[Commit] = []
+        for commit in self._commits:
+            if commit.frame > frame:
+                waiting.append(commit)
+                continue
+            version = self._pending.pop(commit.version, None)
+            if version is None:
+                problem = Problem("conductor.not_prepared", "show", "this version was never prepared", commit.version)
+                self._post.send(self._run.path / commit.reply_to, Failed(commit.version, "conductor", [problem]))
+                continue
+            before, self.now = self.now, version
+            if version.inputs is not None:
+                self._inputs.commit(version.inputs)
+            switched(before, version)
+            self._post.send(self._run.path / commit.reply_to, Committed(commit.version, frame))
+        self._commits = waiting
