@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-import numpy as np
 from msgspec import Meta, Struct
 
-from stage.frames import Array
+if TYPE_CHECKING:
+    from stage.frames import Array
 
 SCHEMA = 1
 
@@ -198,9 +198,14 @@ def plan_schema() -> dict[str, Any]:
 
 def matrix16(transform: Array) -> list[float]:
     """A transform, [4, 4], as 16 numbers row by row."""
+    # Imported here: the recorder reads plans, and needs no numpy.
+    import numpy as np
+
     return [float(x) for x in np.asarray(transform, dtype=np.float64).reshape(16)]
 
 
 def transform_of(numbers: list[float]) -> Array:
     """The transform, [4, 4], of 16 numbers row by row."""
+    import numpy as np
+
     return np.array(numbers, dtype=np.float64).reshape(4, 4)
