@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import NAMESPACE_URL, uuid5
 
@@ -15,10 +14,11 @@ import zmq
 
 from runtime.clock import Clock, SystemClock
 from stage.errors import Problem
-from stage.frames import Array, pan_tilt_roll_from_rotation, quaternion_from_rotation
+from stage.frames import Array, pan_tilt_roll_from_rotation
 from stage.rate import NS_PER_S, Rate, parse_rate
 from tracking.config import udp_address
 from tracking.errors import SendError
+from tracking.moment import Moment
 from tracking.moves import move as named_move
 from tracking.protocols.freed import FreeDPacket
 from tracking.protocols.opentrackio import CBOR, JSON, PORT, OpenTrackIOPacket
@@ -45,19 +45,7 @@ DEFAULT_PORTS: Final = {"freed": 40000, "opentrackio": PORT, "osc": 40001, "zmq"
 MAX_RATE_HZ: Final = 1000
 
 PoseAt = Callable[[float], Array]
-Encode = Callable[["Moment"], list[bytes]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Moment:
-    """One pose to be sent."""
-
-    stage_from_camera: Array
-    number: int
-    """Counts up from 0."""
-    t_ns: int
-    """When the camera stood there: TAI ns for OpenTrackIO, Unix for OSC, any clock for ZeroMQ."""
-    lens: LensReading | None = None
+Encode = Callable[[Moment], list[bytes]]
 
 
 def encoder(
@@ -123,10 +111,9 @@ def osc_packet(moment: Moment, *, camera: str = "a", tagged: bool = False) -> Os
 def zmq_packet(moment: Moment, *, camera: str = "a", msgpack: bool = False) -> ZmqPosePacket:
     """OpenVolume's own pose message, with a quaternion."""
     x, y, z = (float(v) for v in moment.stage_from_camera[:3, 3])
-    qx, qy, qz, qw = (float(v) for v in quaternion_from_rotation(moment.stage_from_camera))
     lens = moment.lens or LensReading()
     message = PoseMessage(
-        position_m=(x, y, z), camera=camera, t_ns=moment.t_ns, sequence=moment.number, rotation=(qx, qy, qz, qw),
+        position_m=(x, y, z), camera=camera, t_ns=moment.t_ns, sequence=moment.number, rotation=moment.quaternion(),
         focal_length_mm=lens.focal_length_mm, focus_distance_m=lens.focus_distance_m,
         entrance_pupil_m=lens.entrance_pupil_m, f_stop=lens.f_stop,
     )  # fmt: skip
