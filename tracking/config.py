@@ -210,6 +210,9 @@ class Source(_Section):
     """OpenTrackIO: only samples of this sourceNumber."""
     camera_name: str | None = None
     """OSC and zmq: the camera's name on the wire, when it is not its id."""
+    body: str = Field("", max_length=256)
+    """Which of the tracked bodies a stream carries this is, by its name or its number; empty: the one named like the
+    camera, or the only one."""
     stage_from_tracker: PoseOffset = PoseOffset()
     """Where the tracker's origin stands in the stage, and how it is turned."""
     body_from_camera: PoseOffset = PoseOffset()

@@ -40,6 +40,8 @@ class Mapping:
     camera_id: int | None = None
     source_id: str | None = None
     source_number: int | None = None
+    body: str = ""
+    """Name or number of the tracked body; empty: the one named `camera_name`, or the only one."""
     lens_table: LensTable | None = None
     osc: OscMapping | None = None
 
@@ -139,6 +141,7 @@ def mapping_of(name: str, source: Source, body_from_sensor: Array | None = None)
         camera_id=source.camera_id,
         source_id=source.source_id,
         source_number=source.source_number,
+        body=source.body,
         lens_table=source.lens_table,
         osc=source.osc.mapping(camera_name) if source.protocol == "osc" else None,
     )
