@@ -19,8 +19,9 @@ from runtime.log import set_up_logging
 from runtime.role import run_role
 from stage.rate import Rate
 from tracking.config import Source
+from tracking.encoders import encoder
 from tracking.moves import move
-from tracking.sender import Sender, Wire, encoder, open_wire
+from tracking.sender import Sender, Wire, open_wire
 
 MOVE = "handheld"
 SAMPLE_RATE = Rate(120)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracking.config import Source
+from tracking.encoders import encoder
 from tracking.errors import SendError
 from tracking.faults import DAY_NS, NONSENSE, SCENARIOS, Faults, Timed, malformed, nonsense
 from tracking.mapping import mapping_of
@@ -20,7 +21,6 @@ from tracking.moment import Moment
 from tracking.moves import move
 from tracking.protocols import zmq_pose
 from tracking.sample import LensReading, Refusal, Stamp
-from tracking.sender import encoder
 
 S = 1_000_000_000
 MS = 1_000_000

@@ -14,13 +14,14 @@ from runtime.clock import VirtualClock
 from stage.frames import Array, inverse_pose, pan_tilt_roll_from_rotation, pose_from_pan_tilt_roll, vector_from_rotation
 from stage.rate import Rate
 from tracking.config import TrackingConfig
+from tracking.encoders import encoder
 from tracking.errors import UnknownSource
 from tracking.health import State
 from tracking.inputs import TrackingInputs
+from tracking.moment import Moment
 from tracking.moves import move
 from tracking.predict import PredictedPose
 from tracking.protocols.freed import FreeDPacket
-from tracking.sender import Moment, encoder
 
 MS = 1_000_000
 S = 1_000_000_000

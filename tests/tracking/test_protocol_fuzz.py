@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from stage.rate import Rate
 from tracking.config import Source
+from tracking.encoders import encoder
 from tracking.mapping import mapping_of
 from tracking.moves import move
 from tracking.protocols import freed, opentrackio, osc, zmq_pose
 from tracking.protocols.opentrackio import Assembler, Segment
 from tracking.sample import LensReading, Refusal, Sample, Stamp
-from tracking.sender import capture, encoder
+from tracking.sender import capture
 
 PARSERS: dict[str, Callable[[bytes], Sequence[object]]] = {
     "freed": freed.parse,

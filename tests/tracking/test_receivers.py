@@ -15,12 +15,14 @@ import pytest
 
 from runtime.clock import SystemClock
 from tracking.config import TrackingConfig
+from tracking.encoders import encoder
 from tracking.errors import ListenError
 from tracking.inputs import TrackingInputs
+from tracking.moment import Moment
 from tracking.moves import move
 from tracking.protocols.freed import FreeDPacket
 from tracking.sample import Sample
-from tracking.sender import Moment, UdpWire, ZmqWire, encoder
+from tracking.sender import UdpWire, ZmqWire
 
 WAIT_S = 5.0
 PACKET = bytes(FreeDPacket(1, 0, 0, 0, 64_000, 0, 0))

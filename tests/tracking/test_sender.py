@@ -11,13 +11,15 @@ import pytest
 from runtime.clock import VirtualClock
 from stage.rate import Rate
 from tracking.config import Source
+from tracking.encoders import PROTOCOLS, encoder
 from tracking.errors import PlayError, SendError
 from tracking.mapping import mapping_of
+from tracking.moment import Moment
 from tracking.moves import MOVES, move
 from tracking.play import play, read_take
 from tracking.protocols import opentrackio
 from tracking.sample import LensReading, Sample, Stamp
-from tracking.sender import PROTOCOLS, Moment, Sender, capture, default_target, encoder, sample_rate, simulate
+from tracking.sender import Sender, capture, default_target, sample_rate, simulate
 
 S = 1_000_000_000
 

@@ -1,0 +1,139 @@
+"""Turns poses into datagrams of every protocol: the simulated trackers' side of `tracking/protocols/`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+from uuid import NAMESPACE_URL, uuid5
+
+from stage.errors import Problem
+from stage.frames import pan_tilt_roll_from_rotation
+from stage.rate import NS_PER_S, Rate
+from tracking.errors import SendError
+from tracking.moment import Moment
+from tracking.protocols.freed import FreeDPacket
+from tracking.protocols.opentrackio import CBOR, JSON, OpenTrackIOPacket
+from tracking.protocols.opentrackio_sample import (
+    XYZ,
+    Lens,
+    PanTiltRoll,
+    Ratio,
+    Timestamp,
+    Timing,
+    Tracker,
+    TrackSample,
+    Transform,
+)
+from tracking.protocols.opentrackio_sample import Protocol as ProtocolName
+from tracking.protocols.osc import OscPacket, time_tag_from_unix_ns
+from tracking.protocols.zmq_pose import PoseMessage, ZmqPosePacket
+from tracking.sample import LensReading
+
+PROTOCOLS: Final = ("osc", "osc_bundle", "zmq", "zmq_msgpack", "freed", "opentrackio", "opentrackio_cbor")
+"""`osc_bundle` sends each pose in a bundle with a time tag; the others name the format."""
+
+Encode = Callable[[Moment], list[bytes]]
+
+
+def encoder(
+    protocol: str, *, camera: str = "a", rate: Rate | None = None, camera_id: int = 1, source_number: int = 1
+) -> Encode:
+    """Turns a `Moment` into datagrams of a protocol, stage units into wire units.
+
+    camera: name on the wire (OSC address, zmq `camera`); camera_id: FreeD; source_number: OpenTrackIO.
+
+    Raises
+    ------
+    SendError : no such protocol.
+    """
+    if protocol == "freed":
+        return lambda moment: [bytes(freed_packet(moment, camera_id=camera_id))]
+    if protocol in ("osc", "osc_bundle"):
+        tagged = protocol == "osc_bundle"
+        return lambda moment: [bytes(osc_packet(moment, camera=camera, tagged=tagged))]
+    if protocol in ("zmq", "zmq_msgpack"):
+        msgpack = protocol == "zmq_msgpack"
+        return lambda moment: [bytes(zmq_packet(moment, camera=camera, msgpack=msgpack))]
+    if protocol in ("opentrackio", "opentrackio_cbor"):
+        encoding = CBOR if protocol == "opentrackio_cbor" else JSON
+        source_id = uuid5(NAMESPACE_URL, f"openvolume/simulator/{camera}/{source_number}").urn
+        return lambda moment: opentrackio_packet(
+            moment, source_id=source_id, source_number=source_number, rate=rate, encoding=encoding
+        ).datagrams()
+    raise SendError(
+        Problem("tracking.unknown_protocol", "protocol", "no such protocol", protocol, f"use {', '.join(PROTOCOLS)}")
+    )
+
+
+def freed_packet(moment: Moment, *, camera_id: int = 1) -> FreeDPacket:
+    """FreeD D1: pan + = right, millimetres; focal length as mm * 100 in zoom and focus distance as mm in focus.
+
+    Raises
+    ------
+    ValueError : a position beyond 131 m.
+    """
+    pan_deg, tilt_deg, roll_deg = pan_tilt_roll_from_rotation(moment.stage_from_camera)
+    x, y, z = (1000.0 * float(v) for v in moment.stage_from_camera[:3, 3])
+    lens = moment.lens or LensReading()
+    return FreeDPacket.from_units(
+        camera_id=camera_id, pan_deg=-pan_deg, tilt_deg=tilt_deg, roll_deg=roll_deg, x_mm=x, y_mm=y, z_mm=z,
+        zoom=round(100 * (lens.focal_length_mm or 0.0)),
+        focus=min(0xFFFFFF, round(1000 * (lens.focus_distance_m or 0.0))),
+        spare=moment.number & 0xFFFF,
+    )  # fmt: skip
+
+
+def osc_packet(moment: Moment, *, camera: str = "a", tagged: bool = False) -> OscPacket:
+    """The default OSC pose message; `tagged` puts it into a bundle with the moment as its time tag."""
+    angles = pan_tilt_roll_from_rotation(moment.stage_from_camera)
+    arguments = [float(v) for v in (*moment.stage_from_camera[:3, 3], *angles)]
+    if moment.lens is not None and moment.lens.focal_length_mm is not None:
+        arguments.append(moment.lens.focal_length_mm)
+        if moment.lens.focus_distance_m is not None:
+            arguments.append(moment.lens.focus_distance_m)
+    time_tag = time_tag_from_unix_ns(moment.t_ns) if tagged else None
+    return OscPacket.build(f"/openvolume/camera/{camera}/pose", tuple(arguments), time_tag=time_tag)
+
+
+def zmq_packet(moment: Moment, *, camera: str = "a", msgpack: bool = False) -> ZmqPosePacket:
+    """OpenVolume's own pose message, with a quaternion."""
+    x, y, z = (float(v) for v in moment.stage_from_camera[:3, 3])
+    lens = moment.lens or LensReading()
+    message = PoseMessage(
+        position_m=(x, y, z), camera=camera, t_ns=moment.t_ns, sequence=moment.number, rotation=moment.quaternion(),
+        focal_length_mm=lens.focal_length_mm, focus_distance_m=lens.focus_distance_m,
+        entrance_pupil_m=lens.entrance_pupil_m, f_stop=lens.f_stop,
+    )  # fmt: skip
+    return ZmqPosePacket(message, "msgpack" if msgpack else "json")
+
+
+def opentrackio_packet(
+    moment: Moment, *, source_id: str, source_number: int = 1, rate: Rate | None = None, encoding: int = JSON
+) -> OpenTrackIOPacket:
+    """A recommended OpenTrackIO sample: pose, lens, time stamp, all in one datagram."""
+    pan_deg, tilt_deg, roll_deg = pan_tilt_roll_from_rotation(moment.stage_from_camera)
+    x, y, z = (float(v) for v in moment.stage_from_camera[:3, 3])
+    lens = moment.lens
+    sample = TrackSample(
+        protocol=ProtocolName("OpenTrackIO", (1, 0, 1)),
+        sample_id=uuid5(NAMESPACE_URL, f"{source_id}/{moment.number}").urn,
+        source_id=source_id,
+        source_number=source_number,
+        tracker=Tracker(status="Optical Good", recording=False),
+        timing=Timing(
+            mode="internal",
+            sample_rate=None if rate is None else Ratio(rate.num, rate.den),
+            sample_timestamp=Timestamp(moment.t_ns // NS_PER_S, moment.t_ns % NS_PER_S),
+            sequence_number=moment.number,
+        ),
+        lens=None
+        if lens is None
+        else Lens(
+            focal_length_mm=lens.focal_length_mm,
+            focus_distance_m=lens.focus_distance_m,
+            entrance_pupil_m=lens.entrance_pupil_m,
+            f_stop=lens.f_stop,
+        ),
+        transforms=(Transform(XYZ(x, y, z), PanTiltRoll(pan_deg, tilt_deg, roll_deg), id="Camera"),),
+    )
+    return OpenTrackIOPacket.build(sample, sequence=moment.number, encoding=encoding)
