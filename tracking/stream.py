@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from tracking.config import Source
+from tracking.decoders import Assembler, Packet, Parse, assembler_of, parser_of
 from tracking.health import Health
 from tracking.history import History
 from tracking.mapping import Mapping
 from tracking.predict import Follower, Predictor
-from tracking.protocols import freed, opentrackio, osc, zmq_pose
-from tracking.protocols.freed import FreeDPacket
-from tracking.protocols.opentrackio import Assembler, OpenTrackIOPacket
-from tracking.protocols.osc import OscPacket
-from tracking.protocols.zmq_pose import ZmqPosePacket
+from tracking.protocols.opentrackio import OpenTrackIOPacket
 from tracking.receivers import Arrival, Receiver
 from tracking.sample import LensReading, Reason, Refusal, Sample, Stamp
 from tracking.senders_seen import MAX_SENDERS, RateCap, SenderLock
 from tracking.source_clock import SourceClock
 
-Packet = FreeDPacket | OpenTrackIOPacket | OscPacket | ZmqPosePacket
 ARRIVALS = 128
 """So many arrivals are kept for rate and jitter."""
 
@@ -102,7 +98,7 @@ class Link:
     sources: list[SourceStream]
     receiver: Receiver | None
     cap: RateCap
-    parse: Callable[[bytes], list[Packet | Refusal]] | None
+    parse: Parse | None
     """None: by an assembler for each sender."""
     assemblers: dict[str, Assembler] = field(default_factory=dict)
     networks: dict[str, list[ipaddress.IPv4Network | ipaddress.IPv6Network]] = field(default_factory=dict)
@@ -111,7 +107,7 @@ class Link:
     has_allow_lists: bool = False
     datagrams: int = 0
 
-    def items(self, arrival: Arrival) -> list[Packet | Refusal]:
+    def items(self, arrival: Arrival) -> Sequence[Packet | Refusal]:
         """What a datagram decodes to."""
         if arrival.truncated:
             return [Refusal("long", "datagram cut off")]
@@ -121,8 +117,8 @@ class Link:
         if assembler is None:
             if len(self.assemblers) >= MAX_SENDERS:
                 self.assemblers.pop(next(iter(self.assemblers)))
-            assembler = self.assemblers[arrival.host] = Assembler()
-        return [*assembler.feed(arrival.data)]
+            assembler = self.assemblers[arrival.host] = assembler_of(self.sources[0].source)
+        return assembler.feed(arrival.data)
 
     def lets_in(self, name: str, host: str) -> bool:
         """Whether a source's allow-list names the host."""
@@ -178,25 +174,13 @@ def link_of(key: tuple[str, ...], states: list[SourceStream], receiver: Receiver
         states,
         receiver,
         RateCap(max(s.source.rate_limit_hz for s in states)),
-        _parser(source),
+        parser_of(source),
         networks={s.name: [ipaddress.ip_network(entry, strict=False) for entry in s.source.allow] for s in states},
     )
     link.has_allow_lists = any(link.networks.values())
     if old is not None:
         link.assemblers, link.refused, link.datagrams = old.assemblers, old.refused, old.datagrams
     return link
-
-
-def _parser(source: Source) -> Callable[[bytes], list[Packet | Refusal]] | None:
-    if source.protocol == "freed":
-        checksum = source.checksum
-        return lambda data: freed.parse(data, checksum=checksum)  # type: ignore[return-value]  # a list is a list of more
-    if source.protocol == "osc":
-        return lambda data: [*osc.parse(data)]
-    if source.protocol == "zmq":
-        return lambda data: [*zmq_pose.parse(data)]
-    assert source.protocol == opentrackio.NAME
-    return None
 
 
 def take(link: Link, arrival: Arrival, taken: list[Sample]) -> None:

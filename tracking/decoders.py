@@ -1,0 +1,64 @@
+"""Which decoder reads a source's datagrams: a pure function, or an assembler with a memory for each sender."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from tracking.config import Source
+from tracking.protocols import freed, opentrackio, osc, zmq_pose
+from tracking.sample import LensReading, Refusal, Sample, Stamp
+
+if TYPE_CHECKING:
+    from tracking.mapping import Mapping
+
+
+class Packet(Protocol):
+    """What every protocol's packets can do."""
+
+    @property
+    def t_source_ns(self) -> int | None:
+        """The sender's own time of the sample, ns of any epoch; None: it does not say."""
+
+    def is_for(self, mapping: Mapping) -> bool:
+        """Whether it is meant for the source."""
+
+    def samples(self, mapping: Mapping, stamp: Stamp) -> list[Sample | LensReading | Refusal]:
+        """What it says, in stage units."""
+
+
+class Assembler(Protocol):
+    """State of one sender: segments, names, counters. No clock."""
+
+    def feed(self, datagram: bytes) -> Sequence[Packet | Refusal]:
+        """What a datagram completes. Never raises."""
+
+
+Parse = Callable[[bytes], Sequence[Packet | Refusal]]
+
+
+def parser_of(source: Source) -> Parse | None:
+    """The decoder of a source's datagrams; None: its senders need an assembler each."""
+    if source.protocol == "freed":
+        checksum = source.checksum
+        return lambda data: freed.parse(data, checksum=checksum)
+    if source.protocol == "osc":
+        return osc.parse
+    if source.protocol == "zmq":
+        return zmq_pose.parse
+    return None
+
+
+def assembler_of(source: Source) -> Assembler:
+    """A fresh assembler for one sender to a source.
+
+    Raises
+    ------
+    KeyError : the protocol needs none; `parser_of` has its decoder.
+    """
+    return _ASSEMBLERS[source.protocol](source)
+
+
+_ASSEMBLERS: dict[str, Callable[[Source], Assembler]] = {
+    "opentrackio": lambda _source: opentrackio.Assembler(),
+}
