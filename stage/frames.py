@@ -8,7 +8,8 @@ R = Rz(pan) Rx(tilt) Ry(roll). Degrees at the border, quaternions xyzw and radia
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -97,6 +98,42 @@ def rotation_from_quaternion(quaternion_xyzw: ArrayLike) -> Array:
             [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
             [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
         ]
+    )
+
+
+def quaternion_from_euler(x_deg: float, y_deg: float, z_deg: float, order: str) -> Array:
+    """Unit quaternion xyzw, [4], of turns about a frame's own fixed axes, applied in the order of the letters ("zxy":
+    z first). Degrees; in a left-handed frame left-handed turns, and the quaternion is that frame's.
+
+    Raises
+    ------
+    ValueError : the order is not the letters x, y and z once each.
+    """
+    if sorted(order) != ["x", "y", "z"]:
+        raise ValueError(f"{order!r} is not an order of x, y and z")
+    turns = {"x": x_deg, "y": y_deg, "z": z_deg}
+    out = np.array([0.0, 0.0, 0.0, 1.0])
+    for axis in order:
+        half = np.radians(turns[axis]) / 2.0
+        turn = np.zeros(4)
+        turn["xyz".index(axis)], turn[3] = np.sin(half), np.cos(half)
+        out = quaternion_product(turn, out)
+    return out
+
+
+def quaternion_product(a: ArrayLike, b: ArrayLike) -> Array:
+    """Quaternions xyzw, [..., 4]: the turn `b`, then the turn `a` (as in a product of rotations)."""
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    ax, ay, az, aw = np.moveaxis(first, -1, 0)
+    bx, by, bz, bw = np.moveaxis(second, -1, 0)
+    return np.stack(
+        (
+            aw * bx + ax * bw + ay * bz - az * by,
+            aw * by - ax * bz + ay * bw + az * bx,
+            aw * bz + ax * by - ay * bx + az * bw,
+            aw * bw - ax * bx - ay * by - az * bz,
+        ),
+        axis=-1,
     )
 
 
@@ -200,3 +237,126 @@ def pose_from_unreal(x_cm: float, y_cm: float, z_cm: float, pitch_deg: float, ya
     return pose_from_pan_tilt_roll(
         (y_cm / 100.0, x_cm / 100.0, z_cm / 100.0), pan_deg=-yaw_deg, tilt_deg=pitch_deg, roll_deg=roll_deg
     )
+
+
+def pose_from_unreal_quaternion(position_cm: ArrayLike, quaternion_xyzw: ArrayLike) -> Array:
+    """Pose of an Unreal transform (as `pose_from_unreal`, the rotation an FQuat)."""
+    x, y, z = np.asarray(position_cm, dtype=np.float64)
+    qx, qy, qz, qw = np.asarray(quaternion_xyzw, dtype=np.float64)
+    return pose_from_quaternion((y / 100.0, x / 100.0, z / 100.0), (-qy, -qx, -qz, qw))
+
+
+def pose_from_mosys_f4(
+    pan_deg: float, tilt_deg: float, roll_deg: float, x_mm: float, y_mm: float, height_mm: float
+) -> Array:
+    """Pose of a Mo-Sys F4 packet: the stage's own axes and signs, millimetres (measured on a real take)."""
+    return pose_from_pan_tilt_roll(
+        (x_mm / 1000.0, y_mm / 1000.0, height_mm / 1000.0), pan_deg=pan_deg, tilt_deg=tilt_deg, roll_deg=roll_deg
+    )
+
+
+StypeConvention = Literal["right_hand", "hf_client", "a5_client", "unreal_client"]
+"""How stYpe's angles are read: all three by the right-hand rule about Y up, X right and Z backward (`right_hand`), or
+as the open Unity client reads HF (tilt turned) and A5 (pan turned), or as the open Unreal client does (along +X at
+zero, X forward, Z right, pan + = right, tilt + = up, roll + = clockwise)."""
+_STYPE_SIGNS: Final[dict[StypeConvention, tuple[float, float, float]]] = {
+    "right_hand": (1.0, 1.0, -1.0),
+    "hf_client": (1.0, -1.0, -1.0),
+    "a5_client": (-1.0, 1.0, -1.0),
+    "unreal_client": (-1.0, 1.0, 1.0),
+}
+
+
+def pose_from_stype(
+    pan_deg: float,
+    tilt_deg: float,
+    roll_deg: float,
+    position_m: ArrayLike,
+    *,
+    convention: StypeConvention = "right_hand",
+) -> Array:
+    """Pose of a stYpe packet: Y up, right-handed, metres; its makers publish no signs, hence the conventions."""
+    x, y, z = np.asarray(position_m, dtype=np.float64)
+    pan, tilt, roll = _STYPE_SIGNS[convention]
+    place = (z, x, y) if convention == "unreal_client" else (x, -z, y)
+    return pose_from_pan_tilt_roll(place, pan_deg=pan * pan_deg, tilt_deg=tilt * tilt_deg, roll_deg=roll * roll_deg)
+
+
+def pose_from_psn(position_m: ArrayLike, orientation_rad: ArrayLike, *, right_handed: bool = False) -> Array:
+    """Pose of a PosiStageNet tracker: x right, y up, z depth, metres; the orientation is a rotation vector.
+
+    Depth grows away from the audience (left-handed); `right_handed`: toward it.
+    """
+    x, y, z = np.asarray(position_m, dtype=np.float64)
+    rx, ry, rz = np.asarray(orientation_rad, dtype=np.float64)
+    if right_handed:
+        return pose((x, -z, y), rotation_from_vector((rx, -rz, ry)))
+    return pose((x, z, y), rotation_from_vector((-rx, -rz, -ry)))
+
+
+def pose_from_rttrpm(position_m: ArrayLike, rotation: ArrayLike, *, up: Literal["z", "y"] = "z") -> Array:
+    """Pose of an RTTrPM trackable, right-handed, metres; rotation, [3, 3], in its own axes. `up`: z for X right, Y away
+    from the audience, Z up; y for X right, Y up, Z toward the audience."""
+    own = pose(position_m, rotation)
+    return own if up == "z" else STAGE_FROM_Y_UP @ own @ STAGE_FROM_Y_UP.T
+
+
+def rotation_from_turns(turns: Iterable[tuple[str, float]]) -> Array:
+    """Rotation, [3, 3], of turns (axis x, y or z, radians) one after the other, each about the turned axes."""
+    out = np.eye(3)
+    for axis, angle_rad in turns:
+        vector = np.zeros(3)
+        vector["xyz".index(axis)] = angle_rad
+        out = out @ rotation_from_vector(vector)
+    return out
+
+
+# --- stage -> other frames ----------------------------------------------------------------------------------------
+
+
+def unreal_from_pose(stage_from_camera: ArrayLike) -> tuple[Array, Array]:
+    """Position, [3] centimetres, and quaternion xyzw, [4], in Unreal: `pose_from_unreal_quaternion` undone."""
+    m = np.asarray(stage_from_camera, dtype=np.float64)
+    qx, qy, qz, qw = quaternion_from_rotation(m)
+    return 100.0 * m[[1, 0, 2], 3], np.array([-qy, -qx, -qz, qw])
+
+
+def stype_from_pose(
+    stage_from_camera: ArrayLike, *, convention: StypeConvention = "right_hand"
+) -> tuple[float, float, float, Array]:
+    """Pan, tilt, roll in degrees and position, [3] metres, of a pose in stYpe's frame: `pose_from_stype` undone."""
+    m = np.asarray(stage_from_camera, dtype=np.float64)
+    pan, tilt, roll = (s * a for s, a in zip(_STYPE_SIGNS[convention], pan_tilt_roll_from_rotation(m), strict=True))
+    x, y, z = m[:3, 3]
+    return pan, tilt, roll, np.array((y, z, x) if convention == "unreal_client" else (x, z, -y))
+
+
+def psn_from_pose(stage_from_camera: ArrayLike, *, right_handed: bool = False) -> tuple[Array, Array]:
+    """Position, [3] metres, and rotation vector, [3] radians, of a pose in PosiStageNet: `pose_from_psn` undone."""
+    m = np.asarray(stage_from_camera, dtype=np.float64)
+    x, y, z = m[:3, 3]
+    rx, ry, rz = vector_from_rotation(m)
+    if right_handed:
+        return np.array([x, z, -y]), np.array([rx, rz, -ry])
+    return np.array([x, z, y]), np.array([-rx, -rz, -ry])
+
+
+def rttrpm_from_pose(stage_from_camera: ArrayLike, *, up: Literal["z", "y"] = "z") -> tuple[Array, Array]:
+    """Position, [3] metres, and quaternion xyzw, [4], of a pose in RTTrPM's axes: `pose_from_rttrpm` undone."""
+    m = np.asarray(stage_from_camera, dtype=np.float64)
+    if up == "y":
+        m = STAGE_FROM_Y_UP.T @ m @ STAGE_FROM_Y_UP
+    return m[:3, 3].copy(), quaternion_from_rotation(m)
+
+
+def joints_from_unity(joints: ArrayLike) -> Array:
+    """Poses of a Unity skeleton, [n, 7] (x y z metres, qx qy qz qw), in stage axes: local ones stay local."""
+    m = np.asarray(joints, dtype=np.float64)
+    return np.asarray(m[:, [0, 2, 1, 3, 5, 4, 6]] * np.array([1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 1.0]))
+
+
+def joints_from_y_up(joints: ArrayLike) -> Array:
+    """Poses of a right-handed Y-up skeleton, [n, 7] (x y z metres, qx qy qz qw), in stage axes: local ones stay
+    local."""
+    m = np.asarray(joints, dtype=np.float64)
+    return np.asarray(m[:, [0, 2, 1, 3, 5, 4, 6]] * np.array([1.0, -1.0, 1.0, 1.0, -1.0, 1.0, 1.0]))

@@ -107,6 +107,17 @@ def equivalent_poses(reference: Path) -> list[dict[str, Any]]:
     return cases
 
 
+def unreal_quaternion(pitch: float, yaw: float, roll: float, **_: float) -> list[float]:
+    """Unreal's own conversion of an FRotator, written out."""
+    (sp, sy, sr), (cp, cy, cr) = (f(np.radians((pitch, yaw, roll)) / 2.0) for f in (np.sin, np.cos))
+    return [
+        cr * sp * sy - sr * cp * cy,
+        -cr * sp * cy - sr * cp * sy,
+        cr * cp * sy - sr * sp * cy,
+        cr * cp * cy + sr * sp * sy,
+    ]
+
+
 def test_equivalent_poses_agree(equivalent_poses: list[dict[str, Any]]) -> None:
     for case in equivalent_poses:
         expected = np.array(case["stage_from_camera"])
@@ -125,12 +136,74 @@ def test_equivalent_poses_agree(equivalent_poses: list[dict[str, Any]]) -> None:
             ),
             "unity": frames.pose_from_unity(case["unity_lh_yup"]["p"], case["unity_lh_yup"]["q_xyzw"]),
             "y_up": frames.pose_from_y_up(case["yup_rh"]["p"], case["yup_rh"]["q_xyzw"]),
+            "unreal quaternion": frames.pose_from_unreal_quaternion(
+                (unreal["x"], unreal["y"], unreal["z"]), unreal_quaternion(**unreal)
+            ),
+            "psn": frames.pose_from_psn(case["psn_lh"]["pos"], case["psn_lh"]["ori"]),
+            "psn right-handed": frames.pose_from_psn(
+                case["yup_rh"]["p"], Rotation.from_quat(case["yup_rh"]["q_xyzw"]).as_rotvec(), right_handed=True
+            ),
+            "mosys_f4": frames.pose_from_mosys_f4(
+                *(track["rotation"][name] for name in ("pan", "tilt", "roll")),
+                *(1000.0 * v for v in track["translation"]),
+            ),
+            "rttrpm": frames.pose_from_rttrpm(track["translation"], expected[:3, :3]),
+            "rttrpm y up": frames.pose_from_rttrpm(
+                case["yup_rh"]["p"], Rotation.from_quat(case["yup_rh"]["q_xyzw"]).as_matrix(), up="y"
+            ),
+            # Y up, right-handed, turned about Y, X and Z one after the other: nothing but the right-hand rule.
+            "stype": frames.pose_from_stype(
+                *Rotation.from_quat(case["yup_rh"]["q_xyzw"]).as_euler("YXZ", degrees=True), case["yup_rh"]["p"]
+            ),
         }
         for source, pose in poses.items():
             np.testing.assert_allclose(pose, expected, atol=1e-9, err_msg=source)
         np.testing.assert_allclose(frames.stage_from_gl(expected), np.array(case["stage_from_gl_camera"]), atol=1e-12)
         back = frames.pan_tilt_roll_from_rotation(expected)
         np.testing.assert_allclose(back, [track["rotation"][name] for name in ("pan", "tilt", "roll")], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("convention", "right", "up", "clockwise"),
+    [
+        ("right_hand", -10.0, 10.0, -10.0),
+        ("hf_client", -10.0, -10.0, -10.0),
+        ("a5_client", 10.0, 10.0, -10.0),
+        ("unreal_client", 10.0, 10.0, 10.0),
+    ],
+)
+def test_what_stype_angles_do(convention: Any, right: float, up: float, clockwise: float) -> None:
+    panned = frames.pose_from_stype(right, 0, 0, (0, 0, 0), convention=convention) @ (0, 1, 0, 0)
+    tilted = frames.pose_from_stype(0, up, 0, (0, 0, 0), convention=convention) @ (0, 1, 0, 0)
+    rolled = frames.pose_from_stype(0, 0, clockwise, (0, 0, 0), convention=convention) @ (0, 0, 1, 0)
+    assert panned[0] > 0.1
+    assert tilted[2] > 0.1
+    assert rolled[0] > 0.1
+    at = frames.pose_from_stype(0, 0, 0, (1.0, 2.0, 3.0), convention=convention)[:3, 3]
+    assert at.tolist() == ([3.0, 1.0, 2.0] if convention == "unreal_client" else [1.0, -3.0, 2.0])
+
+
+@given(degrees_of_turn, st.floats(-89.0, 89.0), degrees_of_turn, st.tuples(*[st.floats(-50.0, 50.0)] * 3))
+def test_other_frames_there_and_back(pan_deg: float, tilt_deg: float, roll_deg: float, place: Any) -> None:
+    pose = frames.pose_from_pan_tilt_roll(place, pan_deg=pan_deg, tilt_deg=tilt_deg, roll_deg=roll_deg)
+    back = [frames.pose_from_unreal_quaternion(*frames.unreal_from_pose(pose))]
+    back += [frames.pose_from_psn(*frames.psn_from_pose(pose, right_handed=r), right_handed=r) for r in (True, False)]
+    conventions: Any = ("right_hand", "hf_client", "a5_client", "unreal_client")
+    back += [frames.pose_from_stype(*frames.stype_from_pose(pose, convention=c), convention=c) for c in conventions]
+    for axis in ("z", "y"):
+        up: Any = axis
+        position, quaternion = frames.rttrpm_from_pose(pose, up=up)
+        back.append(frames.pose_from_rttrpm(position, frames.rotation_from_quaternion(quaternion), up=up))
+    for other in back:
+        np.testing.assert_allclose(other, pose, atol=1e-9)
+
+
+@given(st.lists(st.tuples(st.sampled_from("xyz"), st.floats(-6.0, 6.0)), min_size=1, max_size=3))
+def test_turns_one_after_the_other(turns: list[tuple[str, float]]) -> None:
+    expected = np.eye(3)
+    for axis, angle in turns:
+        expected = expected @ Rotation.from_euler(axis.upper(), angle).as_matrix()
+    np.testing.assert_allclose(frames.rotation_from_turns(turns), expected, atol=1e-12)
 
 
 # --- angles -------------------------------------------------------------------------------------------------------
