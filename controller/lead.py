@@ -10,8 +10,9 @@ WINDOW = 512
 """Frames whose drawing times count: long enough for a p99.9, short enough to follow a new scene."""
 GUARD_SHARE = 0.06
 GUARD_LEAST_NS = 1_000_000
-FIRST_SHARE = 0.8
-"""Share of a period the lead begins with, until drawing times are known."""
+FIRST_SHARE = 1.0
+"""Share of a period the lead begins with, until drawing times are known: plans that come early cost age, plans that
+come late cost pictures."""
 FEWEST = 24
 """So many of the first drawings do not count: the house still starts. So many more before what is measured is used."""
 

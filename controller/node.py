@@ -108,6 +108,10 @@ class Painter(Protocol):
     def forget(self, config_version: int) -> None:
         """A prepared version will not be used. Nothing happens to the one that was drawn last."""
 
+    def rehearse(self, plan: FramePlan) -> None:
+        """Draw the first plan for practice: what only the first drawing costs is paid before a slot counts. Raises
+        PainterLost."""
+
     def draw(self, plan: FramePlan) -> None:
         """Draw the plan's pictures and wait until their pixels are there. Raises PainterLost."""
 
@@ -466,13 +470,30 @@ class Node:
             self._rate, self._t0_ns = rate, t0_ns
             self._drawn = None
             self._waiting.clear()
-            self._slot = plan.frame if plan.t_present_ns > now_ns else rate.frame_at(t0_ns, now_ns) + 1
+            if self._slot is None:
+                ready_ns = self._rehearse(plan, now_ns)
+            else:
+                ready_ns = now_ns
+            self._slot = plan.frame if plan.t_present_ns > ready_ns else rate.frame_at(t0_ns, ready_ns) + 1
         self._rate, self._t0_ns = rate, t0_ns
         if plan.frame >= self._slot:
             late = published_ns > self._latest_start_ns(plan.frame)
             self._waiting[plan.frame] = _Arrived(plan, hash_, late)
         if self._last is None or plan.frame > self._last[0].frame:
             self._last = (plan, hash_)
+
+    def _rehearse(self, plan: FramePlan, now_ns: int) -> int:
+        """Practise on the first plan; after when a slot may begin to have time enough for its own drawing."""
+        try:
+            if not self._painter.holds(plan.config_version):
+                return now_ns
+            self._painter.rehearse(plan)
+        except PainterLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in _draw
+            self._failed("node.draw_failed", error)
+        done_ns = self._clock.now_ns()
+        return done_ns + min(done_ns - now_ns, self._rate.period_ns)
 
     # --- versions -----------------------------------------------------------------------------------------------
 

@@ -49,6 +49,8 @@ class _Version:
     shadow_px: int
     actions: dict[str, dict[str, CanvasPicture]]
     """Picture per action, per canvas."""
+    outer_every_frames: int
+    """How often the outer picture is likely drawn, before plans have shown it; 0: every frame."""
 
 
 @dataclass(slots=True)
@@ -121,7 +123,8 @@ class GLPainter:
                 name: "rgb10a2" if canvas.encoding.bits == 10 else "rgba8" for name, canvas in stage.canvases.items()
             }
             actions[action] = {name: CanvasPicture(name, forms[name], array) for name, array in codes.items()}
-        version = _Version(stage, scenes, config.render.shadow_px, actions)
+        every = snapshot.show.outer_every_frames
+        version = _Version(stage, scenes, config.render.shadow_px, actions, every if every > 1 else 0)
         plan = Planner(stage, inner_limits(config.render)).plan(snapshot.show, {}, frame=0, t_present_ns=0)
         # A frame number that never comes: no later plan may take this outer picture for its own.
         plan = msgspec.structs.replace(plan, outer=msgspec.structs.replace(plan.outer, drawn_frame=-1), actions=[])
@@ -139,6 +142,18 @@ class GLPainter:
             self._versions.pop(config_version, None)
             self._renderer.drop_stage(config_version)
             self._drop_scenes()
+
+    def rehearse(self, plan: FramePlan) -> None:
+        """Draw the first plan, outer picture and all, and show nothing of it.
+
+        Raises
+        ------
+        PainterLost : the GPU is gone.
+        """
+        try:
+            self._renderer.submit(plan, world=self._world_of(self._versions[plan.config_version])).collect()
+        except DeviceLostError as error:
+            raise PainterLost(*error.problems) from error
 
     def draw(self, plan: FramePlan) -> None:
         """Draw the plan's canvases and wait for their pixels; Python's lock is free meanwhile.
@@ -161,6 +176,8 @@ class GLPainter:
         if self._last is not None and plan.outer.drawn_frame != self._last.outer.drawn_frame:
             step = plan.outer.drawn_frame - self._last.outer.drawn_frame
             self._outer_step = step if 1 < step <= LONGEST_STEP_FRAMES else 0
+        elif self._last is None:
+            self._outer_step = version.outer_every_frames
         self._last = plan
 
     def ahead(self) -> None:

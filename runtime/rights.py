@@ -37,8 +37,13 @@ class Rights:
 
 
 def fifo_is_wise(*, software_gl: bool, cpus: int | None = None) -> bool:
-    """Whether a drawing process may be SCHED_FIFO: on software GL with 2 cores its raster threads starve the rest."""
-    return not (software_gl and (cpus or os.cpu_count() or 1) <= 2)
+    """Whether a drawing process may be SCHED_FIFO: on software GL with few cores its raster threads starve the rest.
+
+    Without raster threads (`LP_NUM_THREADS=0`) it draws on one core, and leaves the others.
+    """
+    cpus = cpus or os.cpu_count() or 1
+    threads = 1 if os.environ.get("LP_NUM_THREADS") == "0" else 2
+    return not software_gl or cpus > threads
 
 
 def take_fifo(priority: int) -> Rights:

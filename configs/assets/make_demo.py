@@ -21,6 +21,7 @@ from configs.assets.shapes import (
     box,
     column,
     drum,
+    far_column,
     gate,
     globe,
     ground_height,
@@ -94,12 +95,13 @@ def make_glb() -> bytes:
         glb.mesh("stump", column(3.1, broken=7), pale),
         glb.mesh("short stump", column(1.9, broken=19), pale),
     )
+    far = glb.mesh("far column", far_column(), pale)
     # Two rows that lead the eye to the gate; near ones stand just behind the wall, far ones beyond the gate.
     for k, y in enumerate((7.6, 11.6, 16.0, 21.0, 34.0, 42.0, 52.0)):
         for side in (-1, 1):
             broken = (k, side) in {(1, 1), (4, -1)}
             low = (k, side) == (2, -1)
-            glb.node(f"column {k} {side}", short if low else stump if broken else whole,
+            glb.node(f"column {k} {side}", short if low else stump if broken else whole if y < 30 else far,
                      (side * (3.7 + 0.06 * y), y, 0), turn_deg=37.0 * k)  # fmt: skip
     glb.node("gate", glb.mesh("gate", gate(), stone), (0, 27.0, 0))
     for k, (x, y) in enumerate(((-8.6, 5.2), (8.8, 4.6), (-9.8, -2.5), (10.0, -3.4), (-6.0, -8.5), (6.4, -9.0))):
@@ -128,13 +130,15 @@ def make_glb() -> bytes:
         "rock", baseColorTexture=pale_maps[0], baseColorFactor=[0.66, 0.48, 0.38, 1.0], metallicFactor=0.0,
         roughnessFactor=0.95, normalTexture=pale_maps[1],
     )  # fmt: skip
-    rocks = [glb.mesh(f"rock {k}", boulder(400 + 10 * k), rock) for k in range(3)]
+    rocks = [glb.mesh(f"rock {k}", boulder(400 + 10 * k, 16, 24), rock) for k in range(3)]
+    # From afar a rock is a few LEDs wide: fewer triangles than those are all it needs.
+    far_rocks = [glb.mesh(f"far rock {k}", boulder(400 + 10 * k, 8, 12), rock) for k in range(3)]
     for k in range(90):
         angle, r = random.uniform(0, 2 * np.pi), 7.5 + 52 * random.random() ** 1.5
         x, y = r * np.sin(angle), r * np.cos(angle)
         if abs(x) < 3.6:
             continue
-        glb.node(f"rock {k}", rocks[k % 3], (x, y, float(ground_height(np.array(x), np.array(y)))),
+        glb.node(f"rock {k}", (rocks if r < 12 else far_rocks)[k % 3], (x, y, float(ground_height(np.array(x), np.array(y)))),
                  turn_deg=float(random.uniform(0, 360)), scale=float(0.25 + 0.9 * random.random() ** 2))  # fmt: skip
 
     for k, (bearing, far, radius, height) in enumerate(

@@ -114,6 +114,19 @@ FLUTED = 60
 """Facets round a shaft: three a flute."""
 
 
+def far_column(height: float = 5.2) -> Shape:
+    """A column for the distance, where its flutes are finer than an LED."""
+    shaft_top = height - 0.65
+    rings = [(0.60, 0.22), (0.60, 0.34), (0.45, 0.45), (0.37, shaft_top), (0.62, shaft_top + 0.36)]
+    parts = [
+        box((1.25, 1.25, 0.22), (0, 0, 0)),
+        lathe(rings, 20),
+        box((1.30, 1.30, 0.29), (0, 0, shaft_top + 0.36)),
+    ]
+    whole = grounded(joined(parts))
+    return whole.dimmed(1 - 0.35 * np.exp(-(((whole.points[:, 2] - shaft_top) / 0.22) ** 2)))
+
+
 def column(height: float = 5.2, broken: int | None = None) -> Shape:
     """A fluted column with base and capital; a broken one ends in a rough stump."""
     shaft_top = height - 0.65
@@ -178,9 +191,8 @@ def gate() -> Shape:
     return whole.dimmed(1 - 0.45 * np.clip(under, 0, 1))
 
 
-def boulder(seed: int) -> Shape:
+def boulder(seed: int, rows: int, columns: int) -> Shape:
     """A rock broken along planes, about 1 m, sunk a little into the ground."""
-    rows, columns = 22, 32
     theta = np.linspace(0.02, np.pi - 0.02, rows)[:, None]
     phi = np.linspace(0, 2 * np.pi, columns + 1)[None]
     out = np.stack(
@@ -224,7 +236,7 @@ def drum(length_m: float) -> Shape:
 
 def road() -> Shape:
     """A paved way from behind the stage to beyond the gate, 6 m wide, level with the stage's floor."""
-    rows, columns = 130, 9
+    rows, columns = 90, 6
     y, x = np.meshgrid(np.linspace(-22.0, 88.0, rows), np.linspace(-3.05, 3.05, columns), indexing="ij")
     edge = 0.35 * (noise(y / 60.0, np.sign(x) * 0.25, 40, 221) - 0.5)
     x = x + np.where(np.abs(x) > 3.0, edge, 0.0)
@@ -272,7 +284,7 @@ def terrain() -> Shape:
 
 def mesa(radius_m: float, height_m: float, seed: int) -> Shape:
     """A table mountain: steep bands of cliff over a skirt of scree."""
-    columns = 64
+    columns = 44
     profile = [
         (1.75, -0.06),
         (1.35, 0.16),

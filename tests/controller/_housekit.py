@@ -58,6 +58,7 @@ class TimedPainter:
         self.slices = 3
         self.looked_ahead = 0
         self.ahead_ms = 0.0
+        self.rehearsal_ms = 0.0
         self.versions: set[int] = set()
         self.forgotten: list[int] = []
         self.broken: dict[int, Exception] = {}
@@ -77,6 +78,10 @@ class TimedPainter:
 
     def forget(self, config_version: int) -> None:
         self.forgotten.append(config_version)
+
+    def rehearse(self, plan: FramePlan) -> None:
+        assert plan.config_version in self.versions
+        self.clock.sleep_until(self.clock.now_ns() + int(self.rehearsal_ms * NS_PER_MS))
 
     def draw(self, plan: FramePlan) -> None:
         assert plan.config_version in self.versions

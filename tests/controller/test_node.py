@@ -381,3 +381,14 @@ def test_what_the_node_tells_of_itself(make) -> None:
     assert status.canvases == ["left", "right"]
     stage.house.close()
     assert stage.status().state == "stopped"
+
+
+def test_the_first_plan_is_practice_and_the_first_slot_has_time_for_its_own_drawing(make) -> None:
+    stage = make()
+    stage.painter.rehearsal_ms = 60.0
+    for frame in range(12):
+        stage.publish(frame)
+    outcome = stage.outcome()
+    # 60 ms of practice from the first latch, 30 ms before slot 0, and a period more: slots 0 and 1 would be short.
+    assert min(outcome) == 2
+    assert outcome == {frame: (frame, "none") for frame in outcome}

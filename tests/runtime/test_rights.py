@@ -71,10 +71,15 @@ def test_fifo_if_granted_is_for_this_thread_only_and_can_be_given_back() -> None
     assert (answer["thread"], answer["child"], answer["after"]) == (0, 0, 0)
 
 
-def test_a_software_renderer_on_two_cores_gets_no_fifo() -> None:
+def test_a_software_renderer_on_two_cores_gets_no_fifo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LP_NUM_THREADS", raising=False)
     assert not rights.fifo_is_wise(software_gl=True, cpus=2)
     assert rights.fifo_is_wise(software_gl=True, cpus=8)
     assert rights.fifo_is_wise(software_gl=False, cpus=2)
+    # Without raster threads it draws on one core alone.
+    monkeypatch.setenv("LP_NUM_THREADS", "0")
+    assert rights.fifo_is_wise(software_gl=True, cpus=2)
+    assert not rights.fifo_is_wise(software_gl=True, cpus=1)
 
 
 def test_niceness_is_raised_never_lowered() -> None:
