@@ -9,96 +9,83 @@ as presented; how many is told in `made_by_node`.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 
+from controller.ledger_record import (
+    GRACE_SHARE,
+    INTERVALS,
+    CameraStamps,
+    FrameRecord,
+    HostNote,
+    NodeStamps,
+    period_ns,
+)
 from controller.messages import Percentiles
 from runtime.clock import NS_PER_MS
 from runtime.metronome import Spread
 from stage.plan import REASONS, FramePlan, FrameReport, Reason
 from stage.rate import Rate
 
-INTERVALS: Final = (
-    "receive_to_latch", "latch_to_plan", "receive_to_plan", "plan_to_draw", "draw", "receive_to_present", "own_share",
+BOUNDS_MS: Final = (
+    0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0, 120.0, 200.0, 400.0, 1000.0,
 )  # fmt: skip
-"""`receive` is the kernel stamp of the newest datagram a camera's pose was made from, `latch` the moment the
-conductor stopped listening for the frame, `plan` its publication, `draw` the node's drawing, `present` the moment
-the canvas was handed over. `own_share` is the controller's own time: arrival to history plus latch to plan, without
-the wait for the latch."""
-
+"""Upper bounds of the histograms that are told to Prometheus."""
 _LATE_SLOTS: Final = 16
 """A slot without a report is given up when frames this much newer were seen."""
 _SERIOUS: Final[tuple[Reason, ...]] = (
     "fenced", "host_stall", "late_plan", "late_draw", "switching", "held", "no_plan", "none",
 )  # fmt: skip
 """Which reason stands for a slot whose canvases repeated for different ones: the first of these."""
-
-
-class CameraStamps(Struct, frozen=True):
-    """Which packet made one camera's pose in a frame, and when."""
-
-    source: str
-    packet_id: int
-    t_sampled_ns: int
-    t_received_ns: int
-    t_photo_ns: int
-
-
-class NodeStamps(Struct, frozen=True):
-    """When one node drew and presented a frame."""
-
-    t_draw_started_ns: int
-    t_drawn_ns: int
-    t_presented_ns: int
-    plan_hash: int
-    canvases: dict[str, str]
-    """Reason per canvas; `none`: its own frame, on time."""
-
-
-class FrameRecord(Struct):
-    """One frame slot, as far as it is known. Stamps are 0 while unknown."""
-
-    frame: int
-    t_present_ns: int = 0
-    """When it was to leave the node."""
-    t_latched_ns: int = 0
-    t_published_ns: int = 0
-    plan_hash: int = 0
-    show_version: int = 0
-    config_version: int = 0
-    cameras: dict[str, CameraStamps] = msgspec.field(default_factory=dict)
-    nodes: dict[str, NodeStamps] = msgspec.field(default_factory=dict)
-    presented: bool | None = None
-    """None until every canvas has reported, or has been given up."""
-    reason: Reason = "none"
-    counted: bool = False
-    planned: bool = False
+_EXCUSED: Final = frozenset({"late_plan", "late_draw", "none"})
+"""Reasons that a standstill of the host explains."""
+_STALLS: Final = 256
+_STALL_LEAST_NS: Final = 2 * NS_PER_MS
+_BACK_SLOTS: Final = 256
+_AWAY_S: Final = 3600
+"""Plans that number so many slots lower, or so many seconds higher, count from another beginning."""
 
 
 class Series:
-    """The newest `keep` values of something measured, and the greatest there ever was."""
+    """The newest `keep` values of something measured, the greatest there ever was, and how all of them spread.
+
+    Attributes
+    ----------
+    total : sum of every value there ever was
+    """
 
     def __init__(self, keep: int) -> None:
         self._values: deque[float] = deque(maxlen=keep)
         self._greatest = 0.0
+        self._counts = [0] * (len(BOUNDS_MS) + 1)
+        self.total = 0.0
 
     def add(self, value: float) -> None:
         """Note one value."""
         self._values.append(value)
-        self._greatest = max(self._greatest, value)
+        if value > self._greatest:
+            self._greatest = value
+        self._counts[bisect_left(BOUNDS_MS, value)] += 1
+        self.total += value
+
+    def histogram(self) -> list[int]:
+        """How many values there ever were up to each of `BOUNDS_MS`, and in all."""
+        return list(accumulate(self._counts))
 
     def __len__(self) -> int:
         return len(self._values)
 
     def last(self, count: int) -> list[float]:
         """The newest `count` values, oldest first."""
-        start = max(0, len(self._values) - count)
-        return list(islice(self._values, start, None))
+        # From the end: a deque finds its middle by walking there.
+        found = list(islice(reversed(self._values), count))
+        found.reverse()
+        return found
 
     def percentiles(self, last: int | None = None) -> Percentiles:
         """Of the newest `last` values, or of all that are kept; then `max` is the greatest ever."""
@@ -139,6 +126,11 @@ class Ledger:
         self._keep_values = keep_values
         self._next: int | None = None
         self._newest = -1
+        self._began = False
+        self._stalls: deque[tuple[int, int]] = deque(maxlen=_STALLS)
+        self.stalls = 0
+        self.stalled_ns = 0
+        """Standstills of the host that the metronome noticed, and their length together."""
         self._series = {name: Series(keep_values) for name in INTERVALS}
         self._ages: dict[str, Series] = {}
         self._own_share: Percentiles | None = None
@@ -159,6 +151,8 @@ class Ledger:
 
     def add_plan(self, plan: FramePlan, *, t_published_ns: int, plan_hash: int = 0) -> None:
         """A frame plan as it was read from the ring."""
+        if self._newest >= 0 and not -_BACK_SLOTS <= plan.frame - self._newest <= _AWAY_S * self.rate.hz:
+            self._begin_anew()
         record = self._record(plan.frame)
         record.planned = True
         record.t_present_ns = plan.t_present_ns
@@ -167,8 +161,12 @@ class Ledger:
         record.plan_hash = plan_hash
         record.show_version = plan.show_version
         record.config_version = plan.config_version
+        record.rate = plan.rate
+        record.outer_drawn = plan.outer.drawn_frame == plan.frame
         record.cameras = {
-            c.id: CameraStamps(c.source, c.packet_id, c.t_sampled_ns, c.t_received_ns, c.t_photo_ns)
+            c.id: CameraStamps(
+                c.source, c.packet_id, c.t_sampled_ns, c.t_received_ns, c.t_photo_ns, c.quality, c.raster_px
+            )
             for c in plan.cameras
             if c.enabled
         }
@@ -207,10 +205,25 @@ class Ledger:
         if record.planned:
             self._note_node(record, stamps)
         if self._next is None and self._complete(record):
-            self._next = self.first_frame = report.frame
+            self._next, self._began = report.frame, True
+            self.first_frame = report.frame if self.first_frame is None else self.first_frame
         if record.presented is not None:
             self._decide(record)
         self._see(report.frame)
+
+    def add_host(self, note: HostNote) -> None:
+        """What the metronome noticed: slots that repeated meanwhile are the host's, also those decided before."""
+        record = self._records.get(note.frame)
+        if record is not None and note.waited_ns:
+            record.waited_ns = note.waited_ns
+        for stall in note.stalls:
+            self._stalls.append(stall)
+            self.stalls += 1
+            self.stalled_ns += stall[1] - stall[0]
+            for frame in islice(reversed(self._records), 4 * _LATE_SLOTS):
+                touched = self._records[frame]
+                if touched.presented is not None and _overlap_ns(_window_ns(touched, self.rate), stall):
+                    self._decide(touched)
 
     def set_own_share(self, own_share_ms: Percentiles) -> None:
         """The controller's own share as the conductor measures it: only it sees packets join their histories."""
@@ -232,6 +245,17 @@ class Ledger:
                     break
         return sorted(found, key=lambda record: record.frame)
 
+    def after(self, frame: int, *, until: int) -> list[FrameRecord]:
+        """Every slot that is kept with `frame` < number <= `until`, in order; the decided and the undecided."""
+        return sorted(
+            (record for number, record in self._records.items() if frame < number <= until), key=lambda r: r.frame
+        )
+
+    @property
+    def newest(self) -> int:
+        """The newest slot anybody spoke of; -1 before the first."""
+        return self._newest
+
     def record(self, frame: int) -> FrameRecord | None:
         """One slot, while it is kept."""
         return self._records.get(frame)
@@ -246,6 +270,14 @@ class Ledger:
     def age_ms(self, last: int | None = None) -> dict[str, Percentiles]:
         """Per camera: from when its pose was sampled to the photo it was made for, ms."""
         return {name: series.percentiles(last) for name, series in sorted(self._ages.items())}
+
+    def histograms(self) -> dict[str, Series]:
+        """Every interval's series, for their histograms; `own_share` is measured elsewhere."""
+        return {name: series for name, series in self._series.items() if name != "own_share"}
+
+    def age_histograms(self) -> dict[str, Series]:
+        """Every camera's series of ages at the photo."""
+        return dict(sorted(self._ages.items()))
 
     def history_ms(self, interval: str, count: int) -> list[float]:
         """The newest values of one interval, ms, oldest first."""
@@ -281,6 +313,7 @@ class Ledger:
         self.presented, self.repeated = counts["presented"], counts["repeated"]
         self.made_by_node, self.first_frame, self._next = counts["made_by_node"], counts["first_frame"], counts["next"]
         self._repeats = Counter(counts["repeats"])
+        self._began = self._next is not None
 
     def _record(self, frame: int) -> FrameRecord:
         record = self._records.get(frame)
@@ -315,6 +348,12 @@ class Ledger:
             self._decide(record)
             self._next += 1
 
+    def _begin_anew(self) -> None:
+        """The clock counts from another beginning: decide what is open, go on with the first whole slot to come."""
+        self._close(self._newest + 1)
+        self._records.clear()
+        self._next, self._newest, self._began = None, -1, False
+
     def _close(self, end: int) -> None:
         """Decide every slot before `end`, reported or not."""
         while self._next is not None and self._next < end:
@@ -337,7 +376,9 @@ class Ledger:
         record.presented = not repeats
         choices = repeats or set(told.values())
         record.reason = next((reason for reason in _SERIOUS if reason in choices), "none")
-        record.counted = self.first_frame is not None and record.frame >= self.first_frame
+        if self._stalls:
+            self._blame_host(record)
+        record.counted = self._began
         if not record.counted:
             return
         if record.presented:
@@ -346,3 +387,36 @@ class Ledger:
         else:
             self.repeated += 1
             self._repeats[record.reason] += 1
+
+    def _blame_host(self, record: FrameRecord) -> None:
+        """Say how long the host stood still while a frame was made, and that it is the reason when it is."""
+        first_ns, end_ns = _window_ns(record, self.rate)
+        record.stall_ns = sum(_overlap_ns((first_ns, end_ns), stall) for stall in self._stalls)
+        if record.presented or record.reason not in _EXCUSED or record.stall_ns < _STALL_LEAST_NS:
+            return
+        grace_ns = period_ns(record, self.rate) // GRACE_SHARE
+        drawn_ns = max((node.t_drawn_ns for node in record.nodes.values()), default=0)
+        # Without the standstill it would have been in time. What was never drawn is told by a standstill that matters.
+        late_ns = drawn_ns - _slot_ns(record) - grace_ns if drawn_ns else grace_ns
+        if record.stall_ns >= late_ns:
+            record.reason = "host_stall"
+
+
+def _slot_ns(record: FrameRecord) -> int:
+    """When a slot was due, also when its plan was never seen."""
+    return record.t_present_ns or max((node.t_presented_ns for node in record.nodes.values()), default=0)
+
+
+def _window_ns(record: FrameRecord, rate: Rate) -> tuple[int, int]:
+    """The time in which a frame was made: from its latch to its picture, or to the moment it was given up."""
+    slot_ns = _slot_ns(record)
+    length_ns = period_ns(record, rate)
+    drawn_ns = max((node.t_drawn_ns for node in record.nodes.values()), default=0)
+    if drawn_ns:
+        return record.t_latched_ns or slot_ns - length_ns, max(drawn_ns, slot_ns)
+    # Not drawn at all: the frame before it was late already.
+    return slot_ns - 2 * length_ns, slot_ns + length_ns // GRACE_SHARE
+
+
+def _overlap_ns(window: tuple[int, int], stall: tuple[int, int]) -> int:
+    return max(0, min(window[1], stall[1]) - max(window[0], stall[0]))

@@ -32,7 +32,7 @@ from controller.api.views import (
 )
 from controller.commands import ADDRESSES
 from controller.desk import Desk
-from controller.ledger import FrameRecord
+from controller.ledger_record import FrameRecord
 from controller.messages import Alarm, ConductorStatus, NodeStatus, Percentiles, SourceStatus
 from controller.show import Nudge
 from runtime.clock import NS_PER_MS

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.ledger import INTERVALS, Ledger, Series, percentiles_of
+from controller.ledger import Ledger, Series, percentiles_of
+from controller.ledger_record import INTERVALS
 from controller.messages import Percentiles
 from stage.plan import CanvasReport, FramePlan, FrameReport, PlanCamera, PlanLens, PlanOuter, Reason
 from stage.rate import Rate
