@@ -10,6 +10,7 @@ import numpy as np
 
 from stage.frames import Array, pan_tilt_roll_from_rotation, rotation_from_pan_tilt_roll
 from tracking.config import AxisMap, LensTable, Source, Table
+from tracking.protocols.natnet import NatNetMapping
 from tracking.protocols.osc import OscMapping
 from tracking.sample import LensReading, PosePoint, Refusal, Sample, Stamp
 
@@ -44,6 +45,7 @@ class Mapping:
     """Name or number of the tracked body; empty: the one named `camera_name`, or the only one."""
     lens_table: LensTable | None = None
     osc: OscMapping | None = None
+    natnet: NatNetMapping | None = None
 
     def sample(
         self,

@@ -7,13 +7,14 @@ from typing import Literal
 from msgspec import Struct
 
 from stage.frames import Array
+from tracking.skeleton import Skeleton
 
 PosePoint = Literal["body", "sensor", "pupil"]
 
 Reason = Literal[
     "short", "long", "magic", "checksum", "version", "encoding", "schema", "type", "range", "nan", "depth",
     "malformed", "other_message", "segment", "duplicate", "not_allowed", "rate", "second_sender", "not_mine",
-    "late", "speed",
+    "late", "speed", "untracked",
 ]  # fmt: skip
 """Why something that arrived was not used:
 
@@ -23,7 +24,7 @@ that do not fit; range: a value no camera has; nan: not a finite number; depth: 
 anything else that does not decode; other_message: valid, but carries no pose; segment: a part whose rest never
 came; duplicate; not_allowed: sender outside the allow-list; rate: above the rate limit; second_sender: another
 sender claims the same source; not_mine: for another camera; late: older than the history keeps; speed: a jump
-no camera can make.
+no camera can make; untracked: the tracker says that it does not see the body.
 """
 
 
@@ -97,3 +98,5 @@ class Sample(Struct, frozen=True, gc=False, eq=False):
     """The sender's own counter, where the protocol has one."""
     quality: str = "ok"
     """The tracker's own word about this sample: `ok` unless it says otherwise."""
+    skeleton: Skeleton | None = None
+    """Joints and facial weights, when it is a performer."""
