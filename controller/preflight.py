@@ -17,11 +17,11 @@ from typing import Literal
 from controller.config import LoadedConfig, compile_config, load_config
 from renderer.config import asset_path
 from runtime.clock import SystemClock
+from runtime.config import udp_address
 from runtime.rights import Rights, take_fifo
 from runtime.ring import ROOT
 from stage.compiled import CompiledStage
 from stage.errors import OpenVolumeError
-from tracking.config import udp_address
 
 Colour = Literal["green", "amber", "red"]
 

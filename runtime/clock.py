@@ -23,6 +23,9 @@ NS_PER_MS: Final = 1_000_000
 
 ASSUMED_TAI_MINUS_UTC_S: Final = 37
 """TAI - UTC since 2017, used while the kernel has not been told (its own offset is then 0)."""
+LEAST_TAI_MINUS_UTC_S: Final = 10
+"""TAI - UTC has been at least this since leap seconds began: a kernel that says less was not told. (It may say 1 after
+a leap second it counted by itself.)"""
 
 SO_TIMESTAMPNS: Final = 35
 """Linux socket option and control message type; Python's socket module does not name it."""
@@ -50,35 +53,40 @@ def tai_at_ns(clock: Clock, t_ns: int) -> int:
 
 
 class SystemClock:
-    """The machine's own clocks.
+    """The machine's own clocks."""
 
-    Attributes
-    ----------
-    tai_offset_s : seconds TAI is ahead of CLOCK_REALTIME as this clock counts it.
-    tai_assumed : True when the kernel does not know the leap seconds and 37 s are assumed.
-    """
+    @property
+    def tai_assumed(self) -> bool:
+        """Whether the kernel does not know TAI, and 37 s are assumed."""
+        return _kernel_tai_s(time.clock_gettime_ns(time.CLOCK_TAI)) < LEAST_TAI_MINUS_UTC_S
 
-    def __init__(self) -> None:
-        kernel_s = round(
-            (time.clock_gettime_ns(time.CLOCK_TAI) - time.clock_gettime_ns(time.CLOCK_REALTIME)) / NS_PER_S,
-        )
-        self.tai_assumed = kernel_s == 0
-        self.tai_offset_s = ASSUMED_TAI_MINUS_UTC_S if self.tai_assumed else kernel_s
-        self._tai_extra_ns = ASSUMED_TAI_MINUS_UTC_S * NS_PER_S if self.tai_assumed else 0
+    @property
+    def tai_offset_s(self) -> int:
+        """Seconds TAI is ahead of CLOCK_REALTIME as this clock counts it."""
+        kernel_s = _kernel_tai_s(time.clock_gettime_ns(time.CLOCK_TAI))
+        return kernel_s + (ASSUMED_TAI_MINUS_UTC_S if kernel_s < LEAST_TAI_MINUS_UTC_S else 0)
 
     def now_ns(self) -> int:
         """CLOCK_MONOTONIC."""
         return time.monotonic_ns()
 
     def tai_ns(self) -> int:
-        """CLOCK_TAI, or CLOCK_REALTIME + 37 s while the kernel's TAI offset is unset."""
-        return time.clock_gettime_ns(time.CLOCK_TAI) + self._tai_extra_ns
+        """CLOCK_TAI, or CLOCK_REALTIME + 37 s while the kernel's TAI offset is unset: nothing jumps when somebody
+        sets it to 37 while the show runs."""
+        tai_ns = time.clock_gettime_ns(time.CLOCK_TAI)
+        if _kernel_tai_s(tai_ns) < LEAST_TAI_MINUS_UTC_S:
+            tai_ns += ASSUMED_TAI_MINUS_UTC_S * NS_PER_S
+        return tai_ns
 
     def sleep_until(self, deadline_ns: int) -> None:
         """Sleep by `time.sleep`, which waits for an absolute deadline inside; it may wake late, never early."""
         # The loop covers clocks that round: a wake-up must not count as early.
         while (left_ns := deadline_ns - time.monotonic_ns()) > 0:
             time.sleep(left_ns / NS_PER_S)
+
+
+def _kernel_tai_s(tai_ns: int) -> int:
+    return (tai_ns - time.clock_gettime_ns(time.CLOCK_REALTIME) + NS_PER_S // 2) // NS_PER_S
 
 
 @dataclass(order=True, slots=True)

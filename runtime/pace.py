@@ -7,9 +7,13 @@ more than a frame skips whole periods, counts them and is in phase again at once
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from runtime.clock import Clock
 from stage.rate import Rate
+
+WIDEST_NS: Final = 20_000
+"""Two readings of clocks further apart than this were interrupted: together they tell nothing exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,17 @@ def next_frame(rate: Rate, t0_ns: int, now_ns: int, *, lead_ns: int = 0) -> int:
     return frame if rate.deadline_ns(t0_ns, frame) == now_ns + lead_ns else frame + 1
 
 
-def smpte_epoch_ns(clock: Clock) -> int:
-    """Monotonic ns of the SMPTE epoch (1970-01-01 00:00:00 TAI): frame 0 of a disciplined house.
+def smpte_epoch_ns(clock: Clock) -> int | None:
+    """Monotonic ns of the SMPTE epoch (1970-01-01 00:00:00 TAI), frame 0 of a disciplined house: by the tightest of
+    five pairs of readings; None when all were interrupted.
 
-    Negative, and good for as long as the clocks keep their offset: read it once, then keep it.
+    Negative, and the same for as long as nobody steps the clock.
     """
-    return clock.now_ns() - clock.tai_ns()
+    best_width_ns, best_ns = WIDEST_NS + 1, 0
+    for _ in range(5):
+        before_ns = clock.now_ns()
+        tai_ns = clock.tai_ns()
+        width_ns = clock.now_ns() - before_ns
+        if width_ns < best_width_ns:
+            best_width_ns, best_ns = width_ns, before_ns + width_ns // 2 - tai_ns
+    return best_ns if best_width_ns <= WIDEST_NS else None

@@ -16,8 +16,9 @@ import zmq
 from msgspec import Struct
 
 from runtime.clock import ANCILLARY_BYTES, Clock, StampConverter, enable_kernel_stamps, kernel_stamp_ns
+from runtime.config import udp_address
 from stage.errors import Problem
-from tracking.config import Source, udp_address
+from tracking.config import Source
 from tracking.errors import ListenError
 
 MAX_DATAGRAM: Final = 16384

@@ -12,10 +12,10 @@ from typing import Final, Protocol
 import zmq
 
 from runtime.clock import Clock, SystemClock
+from runtime.config import udp_address
 from stage.errors import Problem
 from stage.frames import Array
 from stage.rate import NS_PER_S, Rate, parse_rate
-from tracking.config import udp_address
 from tracking.encoders import Encode, encoder
 from tracking.errors import SendError
 from tracking.moment import Moment

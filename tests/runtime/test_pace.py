@@ -69,7 +69,9 @@ def test_the_next_frame_is_the_first_with_that_lead(rate: Rate, t0_ns: int, afte
 def test_frame_0_of_a_disciplined_house_is_the_smpte_epoch() -> None:
     clock = VirtualClock(10**9, tai_minus_monotonic_ns=1_800_000_000 * 10**9)
     rate = Rate(24)
-    frame = rate.frame_at(smpte_epoch_ns(clock), clock.now_ns())
+    epoch_ns = smpte_epoch_ns(clock)
+    assert epoch_ns is not None
+    frame = rate.frame_at(epoch_ns, clock.now_ns())
     assert frame == 24 * 1_800_000_001
 
 

@@ -1,0 +1,165 @@
+"""Time code jam: which label each frame of the show bears, taken from an outside time code, with a flywheel.
+
+The mapping is one whole number: frame n bears the label of frame `n + offset` of the day. It is taken over when
+several labels in a row agree, and kept when they stop (the flywheel), when single ones are wrong, and while a take
+rolls. Pure: labels and frame numbers in, labels out.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from typing import Final, Literal
+
+from runtime.references.labels import HeardLabel
+from stage.rate import Rate
+from stage.timecode import TimecodeError, frame_of_parts, frames_per_day, frames_per_label, label_rate, timecode_at
+
+AGREE: Final = 4
+"""Labels in a row that must agree before they are believed."""
+SLIP_LABELS: Final = 48
+"""A time code without a moment of its own (MTC, Art-Net) may be one frame off by its jitter; so many in a row are no
+jitter."""
+
+Fault = Literal["", "reverse", "stopped", "jumped", "rate", "drop_frame"]
+Refused = Literal["rate", "drop_frame", "range", "alone"]
+
+
+class JamState(enum.Enum):
+    """Where the labels come from."""
+
+    WAITING = "waiting"
+    """None was ever jammed: labels count from the show's own start."""
+    JAMMED = "jammed"
+    FLYWHEEL = "flywheel"
+    """The time code is gone, or not usable: labels go on by themselves."""
+
+
+class Jam:
+    """The labels of a show at `rate`, as heard from outside.
+
+    labels_per_s : 24, 25 or 30; None: as many as fit the show. drop_frame : what the show's labels are; None: as the
+    time code says. agree : labels in a row that must agree.
+
+    Attributes
+    ----------
+    state : JamState; fault : why the time code is not usable now, "" while it is
+    offset : int | None  whole frames; waiting_offset : the one a jumped time code asks for, not taken over yet
+    heard, jumps, slips : labels heard; how often another place was taken over; how often by one frame
+    refused : labels left aside, by reason
+    """
+
+    def __init__(
+        self, rate: Rate, *, labels_per_s: int | None = None, drop_frame: bool | None = None, agree: int = AGREE
+    ) -> None:
+        self.rate = rate
+        self.labels = label_rate(rate, labels_per_s)
+        self.drop_frame = drop_frame
+        self.state = JamState.WAITING
+        self.fault: Fault = ""
+        self.offset: int | None = None
+        self.waiting_offset: int | None = None
+        self.heard = self.jumps = self.slips = 0
+        self.refused: Counter[Refused] = Counter()
+        self.last_ns = 0
+        self._each = frames_per_label(rate, self.labels)
+        self._agree = agree
+        self._candidate: int | None = None
+        self._times = 0
+        self._number: int | None = None
+        self._day = frames_per_day(rate, drop_frame=drop_frame)
+
+    @property
+    def silent_after_ns(self) -> int:
+        """After so long without a usable label the flywheel takes over: half a second, or six labels."""
+        return max(500_000_000, 6 * self.labels.period_ns)
+
+    def hear(self, label: HeardLabel, frame: int, *, rolling: bool = False) -> None:
+        """Take in a label whose frame began nearest to the start of the show's `frame`."""
+        self.heard += 1
+        number = self._usable(label)
+        if number is None:
+            return
+        before, self._number = self._number, number
+        if number == before:
+            # A machine in pause repeats its label.
+            self.fault = "stopped"
+            self._times = 0
+            return
+        offset = (number * self._each - frame) % self._day
+        self._times = self._times + 1 if offset == self._candidate else 1
+        self._candidate = offset
+        if self.offset is None:
+            if self._times >= self._agree:
+                self._take(offset, label.t_ns)
+            return
+        away = (offset - self.offset + self._day // 2) % self._day - self._day // 2
+        if away == 0:
+            self._fits(label.t_ns)
+        elif abs(away) <= 1 and not label.exact:
+            self._fits(label.t_ns)
+            if self._times >= SLIP_LABELS and not rolling:
+                self.slips += 1
+                self.offset = offset
+        elif self._times < self._agree:
+            self.refused["alone"] += 1
+        elif rolling:
+            self.waiting_offset, self.fault = offset, "jumped"
+            self.state = JamState.FLYWHEEL
+        else:
+            self.jumps += 1
+            self._take(offset, label.t_ns)
+
+    def tick(self, now_ns: int, *, rolling: bool = False) -> None:
+        """Look at the time: without labels the flywheel goes on; a jump that waited for a take's end is made."""
+        if self.state is JamState.JAMMED and now_ns - self.last_ns > self.silent_after_ns:
+            self.state = JamState.FLYWHEEL
+        if self.waiting_offset is not None and not rolling:
+            self.jumps += 1
+            self._take(self.waiting_offset, now_ns)
+
+    def restore(self, offset: int) -> None:
+        """Go on with what another process had jammed; the time code must confirm it."""
+        self.offset = offset % self._day
+        self.state = JamState.FLYWHEEL
+
+    def timecode(self, frame: int) -> str:
+        """The label of a frame; before the first jam counted from frame 0."""
+        return timecode_at(self.rate, frame + (self.offset or 0), drop_frame=self.drop_frame)
+
+    def _take(self, offset: int, t_ns: int) -> None:
+        self.offset = offset
+        self._fits(t_ns)
+
+    def _fits(self, t_ns: int) -> None:
+        self.state = JamState.JAMMED
+        self.fault = ""
+        self.waiting_offset = None
+        self.last_ns = t_ns
+
+    def _usable(self, label: HeardLabel) -> int | None:
+        """The label's number at the time code's own rate, or None (counted) when it means nothing to this show."""
+        if label.reverse:
+            self._refuse("reverse", None)
+        elif label.labels_per_s and label.labels_per_s != -(-self.labels.num // self.labels.den):
+            self._refuse("rate", "rate")
+        elif self.drop_frame is not None and label.drop_frame != self.drop_frame:
+            self._refuse("drop_frame", "drop_frame")
+        else:
+            try:
+                number = frame_of_parts(self.labels, label.parts, drop_frame=label.drop_frame)
+            except TimecodeError:
+                # 29 frames in a second of 25: only seen to be wrong now and then.
+                self._refuse("rate", "range")
+            else:
+                if self.drop_frame is None:
+                    self.drop_frame = label.drop_frame
+                    self._day = frames_per_day(self.rate, drop_frame=label.drop_frame)
+                return number
+        return None
+
+    def _refuse(self, fault: Fault, reason: Refused | None) -> None:
+        self.fault = fault
+        self._times = 0
+        if reason is not None:
+            self.refused[reason] += 1
