@@ -9,9 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from stage.frames import Array, pose_from_pan_tilt_roll
-from tracking.protocols.osc import LENS_FIELDS, PRESETS, OscMapping
-from tracking.protocols.osc import Field as OscField
-from tracking.protocols.osc import Frame as OscFrame
+from tracking.osc_config import OscSection
 from tracking.sample import PosePoint
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
@@ -104,75 +102,6 @@ class LensTable(_Section):
         if any(b[0] <= a[0] for a, b in pairwise(rows)):
             raise ValueError("raw values must rise from row to row")
         return rows
-
-
-class OscSection(_Section):
-    """Which OSC messages carry the pose. A preset, and what differs from it."""
-
-    preset: str = "stage"
-    address: str = ""
-    """Pose address; `{camera}` stands for the camera's name. Empty: the preset's."""
-    lens_address: str | None = None
-    """Lens address; empty text: none. Left out: the preset's."""
-    fields: list[OscField] = []
-    """Meaning of each argument in order; empty: the preset's."""
-    frame: OscFrame | None = None
-
-    @field_validator("preset")
-    @classmethod
-    def _known(cls, preset: str) -> str:
-        if preset not in PRESETS:
-            raise ValueError(f"unknown preset; use one of {', '.join(PRESETS)}")
-        return preset
-
-    @field_validator("address", "lens_address")
-    @classmethod
-    def _address(cls, address: str | None) -> str | None:
-        if address and (not address.startswith("/") or not address.isascii() or any(c in address for c in " #*,?[]")):
-            raise ValueError("an OSC address starts with / and holds no spaces or pattern characters")
-        return address
-
-    @field_validator("fields")
-    @classmethod
-    def _complete(cls, fields: list[OscField]) -> list[OscField]:
-        if not fields:
-            return fields
-        named = [f for f in fields if f != "_"]
-        if len(set(named)) != len(named):
-            raise ValueError("a field is named twice")
-        names = set(named)
-        if not any({f"{a}_{unit}" for a in "xyz"} <= names for unit in ("m", "cm", "mm")):
-            raise ValueError("x, y and z are needed in one unit (x_m y_m z_m, x_cm ..., x_mm ...)")
-        rotations = ({"qx", "qy", "qz", "qw"}, {"pan_deg", "tilt_deg"}, {"yaw_deg", "pitch_deg"})
-        if not any(r <= names for r in rotations):
-            raise ValueError("a rotation is needed: qx qy qz qw, or pan_deg tilt_deg, or yaw_deg pitch_deg")
-        return fields
-
-    @model_validator(mode="after")
-    def _angles_fit_the_frame(self) -> OscSection:
-        frame = self.frame or PRESETS[self.preset].frame
-        names = set(self.fields or PRESETS[self.preset].pose_fields)
-        if frame == "unreal" and "yaw_deg" not in names:
-            raise ValueError("the unreal frame takes pitch_deg yaw_deg roll_deg")
-        if frame in ("unity", "y_up") and "qw" not in names:
-            raise ValueError(f"the {frame} frame takes a quaternion: qx qy qz qw")
-        if frame == "stage" and "yaw_deg" in names:
-            raise ValueError("yaw_deg and pitch_deg belong to the unreal frame")
-        return self
-
-    def mapping(self, camera_name: str) -> OscMapping:
-        """The addresses and fields for one camera."""
-        base = PRESETS[self.preset].mapping(camera_name)
-        fields = tuple(self.fields) or base.pose_fields
-        needed = (i + 1 for i, f in enumerate(fields) if f not in ("_", *LENS_FIELDS))
-        lens = base.lens_address if self.lens_address is None else self.lens_address.replace("{camera}", camera_name)
-        return OscMapping(
-            self.address.replace("{camera}", camera_name) or base.pose_address,
-            fields,
-            self.frame or base.frame,
-            lens,
-            max(needed) if self.fields else base.required,
-        )
 
 
 class ZmqSection(_Section):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tracking.config import Source
-from tracking.protocols import freed, opentrackio, osc, zmq_pose
+from tracking.protocols import freed, opentrackio, osc, osc_mapping, zmq_pose
 from tracking.sample import LensReading, Refusal, Sample, Stamp
 
 if TYPE_CHECKING:
@@ -34,6 +34,13 @@ class Assembler(Protocol):
         """What a datagram completes. Never raises."""
 
 
+class Joiner(Protocol):
+    """State of one source whose packets are parts of a pose. No clock."""
+
+    def feed(self, packet: Any, mapping: Mapping, stamp: Stamp) -> list[Sample | LensReading | Refusal]:
+        """What a packet of the source's own protocol completes."""
+
+
 Parse = Callable[[bytes], Sequence[Packet | Refusal]]
 
 
@@ -46,6 +53,13 @@ def parser_of(source: Source) -> Parse | None:
         return osc.parse
     if source.protocol == "zmq":
         return zmq_pose.parse
+    return None
+
+
+def joiner_of(mapping: Mapping) -> Joiner | None:
+    """A fresh joiner for a source; None: each of its packets is whole by itself."""
+    if mapping.osc is not None and mapping.osc.complete != "message":
+        return osc_mapping.Joiner()
     return None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from stage.frames import Array, pan_tilt_roll_from_rotation, rotation_from_pan_tilt_roll
 from tracking.config import AxisMap, LensTable, Source, Table
 from tracking.protocols.natnet import NatNetMapping
-from tracking.protocols.osc import OscMapping
+from tracking.protocols.osc_mapping import OscMapping
 from tracking.sample import LensReading, PosePoint, Refusal, Sample, Stamp
 
 FOCAL_LENGTH_MM = (1.0, 5000.0)
@@ -145,7 +145,7 @@ def mapping_of(name: str, source: Source, body_from_sensor: Array | None = None)
         source_number=source.source_number,
         body=source.body,
         lens_table=source.lens_table,
-        osc=source.osc.mapping(camera_name) if source.protocol == "osc" else None,
+        osc=source.osc.mapping(source.body or camera_name) if source.protocol == "osc" else None,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tracking.config import Source
-from tracking.decoders import Assembler, Packet, Parse, assembler_of, parser_of
+from tracking.decoders import Assembler, Joiner, Packet, Parse, assembler_of, joiner_of, parser_of
 from tracking.health import Health
 from tracking.history import History
 from tracking.mapping import Mapping
@@ -38,6 +38,8 @@ class SourceStream:
     predictor: Predictor = field(default_factory=Predictor)
     follower: Follower = field(default_factory=Follower)
     lock: SenderLock = field(default_factory=SenderLock)
+    joiner: Joiner | None = None
+    """Joins the source's packets where one is not a whole pose."""
     lens: LensReading | None = None
     lens_said: LensReading | None = None
     refused: Counter[Reason] = field(default_factory=Counter)
@@ -63,7 +65,9 @@ class SourceStream:
             self.schema_faults += 1
         t_sampled_ns = self.clock.local_ns(packet.t_source_ns, t_received_ns) - int(self.source.delay_ms * 1e6)
         taken: list[Sample] = []
-        for item in packet.samples(self.mapping, Stamp(t_sampled_ns, t_received_ns, self.packets)):
+        stamp = Stamp(t_sampled_ns, t_received_ns, self.packets)
+        joiner = self.joiner
+        for item in packet.samples(self.mapping, stamp) if joiner is None else joiner.feed(packet, self.mapping, stamp):
             if type(item) is Sample:
                 sample = self._with_lens(item)
                 reason = self.history.add(sample)
@@ -134,7 +138,10 @@ class Link:
 
 def fresh_stream(name: str, source: Source, mapping: Mapping, now_ns: int) -> SourceStream:
     """A stream that has received nothing."""
-    return SourceStream(name, source, mapping, History(source.gates), Health(now_ns), SourceClock(source.time))
+    return SourceStream(
+        name, source, mapping, History(source.gates), Health(now_ns), SourceClock(source.time),
+        joiner=joiner_of(mapping),
+    )  # fmt: skip
 
 
 def carried_stream(old: SourceStream, source: Source, mapping: Mapping) -> SourceStream:
@@ -154,6 +161,7 @@ def carried_stream(old: SourceStream, source: Source, mapping: Mapping) -> Sourc
     if not same_numbers:
         # The old samples mean something else: they cannot stand beside the new ones.
         old.history.clear()
+        old.joiner = joiner_of(mapping)
         old.predictor.forget_pending()
         old.follower.reset()
     elif was.stage_from_tracker != source.stage_from_tracker or was.body_from_camera != source.body_from_camera:

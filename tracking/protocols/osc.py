@@ -1,31 +1,25 @@
-"""OSC poses over UDP. There is no standard: an `OscMapping` says which address carries what, in which frame.
+"""OSC over UDP: messages and bundles, with the time tags they came under. What a message means, `osc_mapping` says.
 
 Default, one message a pose, big-endian floats:
     /openvolume/camera/<id>/pose  x y z (m)  pan tilt roll (deg, stage signs)  [focal_length_mm [focus_distance_m]]
     /openvolume/camera/<id>/lens  focal_length_mm [focus_distance_m [entrance_pupil_m [f_stop]]]
-Bundles are walked here (python-osc loops for ever on a negative element size and recurses without limit); each
-message goes through python-osc's parser. Its dispatcher is not used: it sleeps on time tags.
+Bundles are walked here (python-osc loops for ever on a negative element size and recurses without limit), and messages
+of numbers and leading texts are read here (three times faster); all others go through python-osc's parser. Its
+dispatcher is not used: it sleeps on time tags.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 from pythonosc.osc_message import OscMessage as PythonOscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from stage.frames import (
-    Array,
-    pose_from_pan_tilt_roll,
-    pose_from_quaternion,
-    pose_from_unity,
-    pose_from_unreal,
-    pose_from_y_up,
-)
+from tracking.protocols.osc_mapping import read_message
 from tracking.sample import LensReading, Refusal, Sample, Stamp
 
 if TYPE_CHECKING:
@@ -47,76 +41,6 @@ _SIZES: Final = dict.fromkeys(b"ifrm", 4) | dict.fromkeys(b"hd", 8) | dict.fromk
 _INT: Final = struct.Struct(">i")
 _TAG: Final = struct.Struct(">Q")
 
-Frame = Literal["stage", "unity", "y_up", "unreal"]
-Field = Literal[
-    "_", "x_m", "y_m", "z_m", "x_mm", "y_mm", "z_mm", "x_cm", "y_cm", "z_cm", "pan_deg", "tilt_deg", "roll_deg",
-    "yaw_deg", "pitch_deg", "qx", "qy", "qz", "qw", "focal_length_mm", "focus_distance_m", "entrance_pupil_m", "f_stop",
-]  # fmt: skip
-"""What one OSC argument means; `_` is skipped."""
-
-_SCALE: Final = {"m": 1.0, "cm": 0.01, "mm": 0.001}
-LENS_FIELDS: Final[tuple[Field, ...]] = ("focal_length_mm", "focus_distance_m", "entrance_pupil_m", "f_stop")
-
-
-@dataclass(frozen=True, slots=True)
-class OscMapping:
-    """Which messages carry a camera's pose and lens, and what their arguments mean."""
-
-    pose_address: str
-    pose_fields: tuple[Field, ...]
-    frame: Frame = "stage"
-    lens_address: str = ""
-    """Empty: no lens message."""
-    required: int = 0
-    """So many leading arguments must be there; the rest may be left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class OscPreset:
-    """A known sender's convention; `{camera}` in an address stands for the camera's name."""
-
-    pose_address: str
-    lens_address: str
-    pose_fields: tuple[Field, ...]
-    frame: Frame
-    required: int
-
-    def mapping(self, camera_name: str) -> OscMapping:
-        """The mapping with the camera's name put into the addresses."""
-        return OscMapping(
-            self.pose_address.replace("{camera}", camera_name),
-            self.pose_fields,
-            self.frame,
-            self.lens_address.replace("{camera}", camera_name),
-            self.required,
-        )
-
-
-_POSE = "/openvolume/camera/{camera}/pose"
-_LENS_ADDRESS = "/openvolume/camera/{camera}/lens"
-_QUATERNION: Final[tuple[Field, ...]] = (
-    "x_m", "y_m", "z_m", "qx", "qy", "qz", "qw", "focal_length_mm", "focus_distance_m",
-)  # fmt: skip
-PRESETS: Final[dict[str, OscPreset]] = {
-    "stage": OscPreset(
-        _POSE, _LENS_ADDRESS,
-        ("x_m", "y_m", "z_m", "pan_deg", "tilt_deg", "roll_deg", "focal_length_mm", "focus_distance_m"), "stage", 6,
-    ),
-    "stage_quaternion": OscPreset(_POSE, _LENS_ADDRESS, _QUATERNION, "stage", 7),
-    "unity": OscPreset(_POSE, _LENS_ADDRESS, _QUATERNION, "unity", 7),
-    "y_up": OscPreset(_POSE, _LENS_ADDRESS, _QUATERNION, "y_up", 7),
-    "unreal": OscPreset(
-        _POSE, _LENS_ADDRESS,
-        ("x_cm", "y_cm", "z_cm", "pitch_deg", "yaw_deg", "roll_deg", "focal_length_mm", "focus_distance_m"),
-        "unreal", 6,
-    ),
-    "vmc": OscPreset(
-        "/VMC/Ext/Cam", "", ("_", "x_m", "y_m", "z_m", "qx", "qy", "qz", "qw"), "unity", 8,
-    ),
-}  # fmt: skip
-"""`stage` is OpenVolume's own; `unity`, `y_up` and `unreal` are the same addresses in those programs' frames; `vmc`
-is the camera message of the VMC protocol."""
-
 
 class OscPacket(Struct, frozen=True, gc=False):
     """One OSC message with the time tag of the bundle it came in."""
@@ -127,6 +51,8 @@ class OscPacket(Struct, frozen=True, gc=False):
     """64 bit NTP time tag; None = it came bare."""
     data: bytes = b""
     """The message's own bytes."""
+    position: int = 0
+    """Which message of its datagram it is."""
 
     @classmethod
     def build(cls, address: str, arguments: tuple[Any, ...], *, time_tag: int | None = None) -> OscPacket:
@@ -156,67 +82,14 @@ class OscPacket(Struct, frozen=True, gc=False):
         return None
 
     def is_for(self, mapping: Mapping) -> bool:
-        """Whether the address is one the source's mapping names."""
+        """Whether the message is one the source's mapping names."""
         osc = mapping.osc
-        return osc is not None and (self.address == osc.pose_address or self.address == osc.lens_address)
+        return osc is not None and osc.part_of(self.address, self.arguments) is not None
 
     def samples(self, mapping: Mapping, stamp: Stamp) -> list[Sample | LensReading | Refusal]:
-        """The pose in stage units; a lens message gives a `LensReading`, which holds until the next one."""
-        osc = mapping.osc
-        if osc is None:
-            return []
-        is_pose = self.address == osc.pose_address
-        if not is_pose and self.address != osc.lens_address:
-            return []
-        fields, required = (osc.pose_fields, osc.required) if is_pose else (LENS_FIELDS, 1)
-        arguments = self.arguments
-        if len(arguments) < required:
-            return [Refusal("type", f"{len(arguments)} arguments, {required} needed")]
-        values: dict[str, float] = {}
-        for name, value in zip(fields, arguments, strict=False):
-            if name == "_":
-                continue
-            if type(value) is not float and type(value) is not int:
-                return [Refusal("type", f"{name} is {type(value).__name__}")]
-            values[name] = float(value)
-        lens = _lens(values)
-        if not is_pose:
-            if lens is None:
-                return []
-            return [mapping.lens_gate(lens) or lens]
-        try:
-            tracker_from_body = _pose(values, osc.frame)
-        except ValueError as error:
-            return [Refusal("range", str(error))]
-        except KeyError as error:
-            return [Refusal("type", f"no argument for {error}")]
-        return [mapping.sample(tracker_from_body, lens, stamp)]
-
-
-def _lens(values: dict[str, float]) -> LensReading | None:
-    if not any(name in values for name in LENS_FIELDS):
-        return None
-    get = values.get
-    return LensReading(get("focal_length_mm"), get("focus_distance_m"), get("entrance_pupil_m"), get("f_stop"))
-
-
-def _pose(values: dict[str, float], frame: Frame) -> Array:
-    get = values.get
-    unit = "m" if "x_m" in values else "cm" if "x_cm" in values else "mm"
-    k = _SCALE[unit]
-    x, y, z = k * values["x_" + unit], k * values["y_" + unit], k * values["z_" + unit]
-    if "qw" in values:
-        q = (values["qx"], values["qy"], values["qz"], values["qw"])
-        if frame == "unity":
-            return pose_from_unity((x, y, z), q)
-        if frame == "y_up":
-            return pose_from_y_up((x, y, z), q)
-        return pose_from_quaternion((x, y, z), q)
-    if frame == "unreal":
-        return pose_from_unreal(100 * x, 100 * y, 100 * z, values["pitch_deg"], values["yaw_deg"], get("roll_deg", 0.0))
-    return pose_from_pan_tilt_roll(
-        (x, y, z), pan_deg=values["pan_deg"], tilt_deg=values["tilt_deg"], roll_deg=get("roll_deg", 0.0)
-    )
+        """The pose in stage units, of a message that holds a whole one (the parts of others go through a `Joiner`);
+        a lens message gives a `LensReading`, which holds until the next one."""
+        return read_message(self.address, self.arguments, mapping, stamp)
 
 
 def parse(datagram: bytes) -> list[OscPacket | Refusal]:
@@ -254,7 +127,7 @@ def parse(datagram: bytes) -> list[OscPacket | Refusal]:
             element = bundle[at : at + length]
             at += length
             if element[0] == 0x2F:
-                out.append(_message(element, time_tag))
+                out.append(_message(element, time_tag, len(out)))
             elif not element.startswith(_BUNDLE):
                 out.append(Refusal("magic", "bundle element is neither a message nor a bundle"))
             elif depth >= MAX_DEPTH:
@@ -265,8 +138,8 @@ def parse(datagram: bytes) -> list[OscPacket | Refusal]:
     return out
 
 
-def _message(data: bytes, time_tag: int | None) -> OscPacket | Refusal:
-    comma, address_end = data.find(b","), data.find(b"\0")
+def _message(data: bytes, time_tag: int | None, position: int = 0) -> OscPacket | Refusal:
+    address_end = data.find(b"\0")
     if address_end < 0:
         return Refusal("malformed", "the address does not end")
     if address_end > MAX_ADDRESS:
@@ -274,7 +147,7 @@ def _message(data: bytes, time_tag: int | None) -> OscPacket | Refusal:
     begin = (address_end & ~3) + 4
     if len(data) > begin:
         tags_end = data.find(b"\0", begin)
-        if comma != begin or tags_end < 0:
+        if data[begin] != 0x2C or tags_end < 0:
             return Refusal("malformed", "no type tags after the address")
         tags = data[begin + 1 : tags_end]
         if not _TAGS.issuperset(tags):
@@ -283,18 +156,64 @@ def _message(data: bytes, time_tag: int | None) -> OscPacket | Refusal:
             return Refusal("long", f"{len(tags)} arguments")
         if tags.count(b"[") > MAX_DEPTH:
             return Refusal("depth", "too many arrays")
-        # python-osc reads a missing number as 0: a message cut off would become a pose at the origin.
-        if len(data) % 4 or not _is_whole(data, begin, tags):
+        if len(data) % 4:
             return Refusal("short", "arguments cut off")
+        found = _numbers(data, (tags_end & ~3) + 4, tags)
+        if found is None:
+            # python-osc reads a missing number as 0: a message cut off would become a pose at the origin.
+            if not _is_whole(data, begin, tags):
+                return Refusal("short", "arguments cut off")
+            found = _others(data)
+    else:
+        found = _others(data)
+    if isinstance(found, Refusal):
+        return found
     try:
-        message = PythonOscMessage(data)
-        address, arguments = message.address, tuple(message)
-    except Exception as error:  # noqa: BLE001 - python-osc raises more than it documents: it is one bad message
-        return Refusal("malformed", type(error).__name__)
-    for value in arguments:
+        address = data[:address_end].decode()
+    except UnicodeDecodeError:
+        return Refusal("malformed", "UnicodeDecodeError")
+    for value in found:
         if type(value) is float and not isfinite(value):
             return Refusal("nan", address)
-    return OscPacket(address, arguments, time_tag, data)
+    return OscPacket(address, found, time_tag, data, position)
+
+
+@lru_cache(maxsize=256)
+def _layout(tags: bytes) -> tuple[int, struct.Struct] | None:
+    """How many texts lead, and the layout of the numbers after them; None: there is something else."""
+    texts = len(tags) - len(tags.lstrip(b"s"))
+    numbers = tags[texts:]
+    if not frozenset(b"ifhd").issuperset(numbers):
+        return None
+    return texts, struct.Struct(">" + numbers.decode().replace("h", "q"))
+
+
+def _numbers(data: bytes, at: int, tags: bytes) -> tuple[Any, ...] | Refusal | None:
+    """The arguments of a message of leading texts and numbers; None: it is not of that kind."""
+    layout = _layout(tags)
+    if layout is None:
+        return None
+    texts: list[str] = []
+    for _ in range(layout[0]):
+        end = data.find(b"\0", at)
+        if end < 0:
+            return Refusal("short", "arguments cut off")
+        try:
+            texts.append(data[at:end].decode())
+        except UnicodeDecodeError:
+            return Refusal("malformed", "UnicodeDecodeError")
+        at = (end & ~3) + 4
+    try:
+        return (*texts, *layout[1].unpack_from(data, at))
+    except struct.error:
+        return Refusal("short", "arguments cut off")
+
+
+def _others(data: bytes) -> tuple[Any, ...] | Refusal:
+    try:
+        return tuple(PythonOscMessage(data))
+    except Exception as error:  # noqa: BLE001 - python-osc raises more than it documents: it is one bad message
+        return Refusal("malformed", type(error).__name__)
 
 
 def _is_whole(data: bytes, comma: int, tags: bytes) -> bool:
