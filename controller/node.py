@@ -45,6 +45,7 @@ from runtime.rights import (
     be_urgent,
     fifo_is_wise,
     freeze_garbage,
+    keep_to_drawing_cpu,
     take_fifo,
     thaw_garbage,
 )
@@ -208,6 +209,8 @@ class Node:
             pass
         if self._fifo and fifo_is_wise(software_gl=self._painter.software):
             self._rights = take_fifo(FIFO_PRIORITY)
+            if self._rights.rt_class and self._painter.software:
+                keep_to_drawing_cpu()
         freeze_garbage()
         take(thaw_garbage)
         self._publish_status(self._clock.now_ns(), "ready")

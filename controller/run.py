@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 from controller.beginning import begin_show, write_first_snapshot
 from controller.config import LoadedConfig, OpenVolumeConfig, compile_config, load_config
@@ -19,7 +20,7 @@ from controller.processes.run_spec import HeartbeatSpec, RestartSpec, RoleSpec, 
 from controller.rundir import RunDir
 from controller.store import Store, state_folder
 from runtime.clock import SystemClock
-from runtime.rights import NICENESS, be_urgent
+from runtime.rights import NICENESS, be_urgent, other_cpus
 from stage.errors import Problem
 from tracking.inputs import TrackingInputs
 
@@ -59,6 +60,19 @@ def run_command(
     ConfigError, PortError, ListenError, ReportError, StoreError
     """
     loaded = load_config(config)
+    return run_loaded(loaded, port=port, simulate=simulate, frames=frames, report=report, fresh=fresh)
+
+
+def run_loaded(
+    loaded: LoadedConfig,
+    *,
+    port: int | None = None,
+    simulate: bool = False,
+    frames: int | None = None,
+    report: Path | None = None,
+    fresh: bool = False,
+) -> NoReturn:
+    """As `run_command`, for a configuration that was read already."""
     stage = compile_config(loaded)
     if report is not None:
         report = _writable(report)
@@ -93,18 +107,19 @@ def run_spec(
     if report is not None:
         conductor += ["--report", str(report)]
     fd = listener.fileno()
+    node_nice = _node_niceness()
+    # What must answer while a real-time node draws keeps off its processor.
+    quick = other_cpus() if node_nice else ()
     roles = [
         _role(run, "conductor", *conductor, ends_run=frames is not None),
         # A counted run that cannot draw would never end: then the node's failure is the run's.
-        _role(
-            run, "node", NODE, beat=f"node-{NODE}", env=SOFTWARE_GL, nice=_node_niceness(), critical=frames is not None
-        ),
-        # Where drawing and requests share two cores, the picture goes first.
-        _role(run, "service", "--fd", str(fd), pass_fds=(fd,), nice=8),
+        _role(run, "node", NODE, beat=f"node-{NODE}", env=SOFTWARE_GL, nice=node_nice, critical=frames is not None),
+        # Where they share few cores the picture goes before requests: by its own rights, or as others stand back.
+        _role(run, "service", "--fd", str(fd), pass_fds=(fd,), cpus=quick, nice=0 if node_nice else 8),
         _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0),
     ]
     if simulate and loaded.config.tracking.sources:
-        roles.append(_role(run, "simulator"))
+        roles.append(_role(run, "simulator", cpus=quick))
     return RunSpec(run.run, str(run.path), tuple(roles))
 
 
@@ -118,6 +133,7 @@ def _role(
     critical: bool = False,
     pass_fds: tuple[int, ...] = (),
     nice: int = 0,
+    cpus: tuple[int, ...] = (),
     hang_s: float = HANG_S,
 ) -> RoleSpec:
     name = beat or module
@@ -132,6 +148,7 @@ def _role(
         critical=critical,
         pass_fds=pass_fds,
         nice=nice,
+        cpus=cpus,
     )
 
 

@@ -11,6 +11,7 @@ import gc
 import os
 import resource
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,8 @@ from runtime.clock import NS_PER_MS
 
 NICENESS: Final = -10
 """Of a node where it may not be real-time, and of its driver's threads: it comes before service and darkroom."""
+
+FEW_CPUS: Final = 4
 
 _THROTTLE: Final = Path("/proc/sys/kernel/sched_rt_runtime_us")
 
@@ -44,6 +47,30 @@ def fifo_is_wise(*, software_gl: bool, cpus: int | None = None) -> bool:
     cpus = cpus or os.cpu_count() or 1
     threads = 1 if os.environ.get("LP_NUM_THREADS") == "0" else 2
     return not software_gl or cpus > threads
+
+
+def drawing_cpu(cpus: Collection[int] | None = None) -> int | None:
+    """The processor that real-time drawing on software GL keeps to, where there are few; None where there are many.
+
+    The kernel wakes a normal process where it ran last, also when a real-time one has that processor for a whole
+    drawing. Where a free one is seldom found, what must answer quickly keeps off the one that draws.
+    """
+    cpus = os.sched_getaffinity(0) if cpus is None else cpus
+    return max(cpus) if 2 <= len(cpus) <= FEW_CPUS else None
+
+
+def other_cpus() -> tuple[int, ...]:
+    """Processors left to those that must not wait for a drawing; () for all."""
+    drawing = drawing_cpu()
+    return () if drawing is None else tuple(sorted(os.sched_getaffinity(0) - {drawing}))
+
+
+def keep_to_drawing_cpu() -> None:
+    """Have the calling thread run on `drawing_cpu` alone, if there is one."""
+    drawing = drawing_cpu()
+    if drawing is not None:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {drawing})
 
 
 def take_fifo(priority: int) -> Rights:

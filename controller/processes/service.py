@@ -60,12 +60,14 @@ async def serve(run: RunDir, listener: socket.socket, *, state: Path | None, end
     )
 
     async def until_asked() -> None:
+        frozen = False
         while not end.asked and not server.should_exit:
             beat.touch(clock.now_ns())
-            if server.started and not gc.get_freeze_count():
+            if server.started and not frozen:
                 # What is there now stays: collections, which hold the loop, need not look at it again.
                 gc.collect()
                 gc.freeze()
+                frozen = True
             await asyncio.sleep(BEAT_NS / NS_PER_S)
         server.should_exit = True
 

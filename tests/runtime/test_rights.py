@@ -82,6 +82,18 @@ def test_a_software_renderer_on_two_cores_gets_no_fifo(monkeypatch: pytest.Monke
     assert not rights.fifo_is_wise(software_gl=True, cpus=1)
 
 
+def test_where_processors_are_few_the_last_is_left_to_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rights.drawing_cpu({0}) is None
+    assert rights.drawing_cpu({2, 5}) == 5
+    assert rights.drawing_cpu(range(16)) is None
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 3})
+    assert rights.other_cpus() == (0, 1)
+    kept: list[set[int]] = []
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, cpus: kept.append(cpus))
+    rights.keep_to_drawing_cpu()
+    assert kept == [{3}]
+
+
 def test_niceness_is_raised_never_lowered() -> None:
     answer = in_a_process("""
         import json, os
