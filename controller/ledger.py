@@ -46,9 +46,8 @@ _EXCUSED: Final = frozenset({"late_plan", "late_draw", "none"})
 """Reasons that a standstill of the host explains."""
 _STALLS: Final = 256
 _STALL_LEAST_NS: Final = 2 * NS_PER_MS
-_BACK_SLOTS: Final = 256
-_AWAY_S: Final = 3600
-"""Plans that number so many slots lower, or so many seconds higher, count from another beginning."""
+_LONGEST_GAP: Final = 1 << 18
+"""More slots than this without a word are not counted one by one: nobody was there."""
 
 
 class Series:
@@ -127,6 +126,7 @@ class Ledger:
         self._next: int | None = None
         self._newest = -1
         self._began = False
+        self._last_plan = (0, 0)
         self._stalls: deque[tuple[int, int]] = deque(maxlen=_STALLS)
         self.stalls = 0
         self.stalled_ns = 0
@@ -151,8 +151,9 @@ class Ledger:
 
     def add_plan(self, plan: FramePlan, *, t_published_ns: int, plan_hash: int = 0) -> None:
         """A frame plan as it was read from the ring."""
-        if self._newest >= 0 and not -_BACK_SLOTS <= plan.frame - self._newest <= _AWAY_S * self.rate.hz:
-            self._begin_anew()
+        if self._renumbered(plan):
+            self._go_on_at(plan.frame)
+        self._last_plan = (plan.frame, plan.t_present_ns)
         record = self._record(plan.frame)
         record.planned = True
         record.t_present_ns = plan.t_present_ns
@@ -231,7 +232,7 @@ class Ledger:
 
     def flush(self) -> None:
         """Decide every slot up to the newest that was reported by anyone: nothing more will come."""
-        reported = max((n for n, r in self._records.items() if r.nodes), default=-1)
+        reported = max((n for n, r in self._records.items() if r.nodes and n <= self._newest), default=-1)
         self._close(reported + 1)
 
     def latest(self, count: int) -> list[FrameRecord]:
@@ -348,14 +349,27 @@ class Ledger:
             self._decide(record)
             self._next += 1
 
-    def _begin_anew(self) -> None:
-        """The clock counts from another beginning: decide what is open, go on with the first whole slot to come."""
+    def _renumbered(self, plan: FramePlan) -> bool:
+        """Whether the frame clock was set: the numbers went further than the time, or back."""
+        frames, passed_ns = plan.frame - self._last_plan[0], plan.t_present_ns - self._last_plan[1]
+        if frames == 1 or not self._last_plan[1]:
+            return False
+        slot_ns = Rate(*plan.rate).period_ns
+        return abs(passed_ns - frames * slot_ns) > slot_ns // 2 + abs(passed_ns) // 1000
+
+    def _go_on_at(self, frame: int) -> None:
+        """The numbers between were never slots: what is open is decided, counting goes on at `frame`."""
         self._close(self._newest + 1)
-        self._records.clear()
-        self._next, self._newest, self._began = None, -1, False
+        for used in [number for number in self._records if number >= frame]:
+            del self._records[used]
+        self._newest = frame
+        if self._next is not None:
+            self._next = frame
 
     def _close(self, end: int) -> None:
         """Decide every slot before `end`, reported or not."""
+        if self._next is not None and end - self._next > _LONGEST_GAP:
+            self._next = end
         while self._next is not None and self._next < end:
             self._decide(self._record(self._next))
             self._next += 1

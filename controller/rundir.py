@@ -16,6 +16,8 @@ canvas-<id>.ring       node        pixels of one canvas
 darkroom.sock          darkroom    messages to the darkroom
 darkroom.ring          darkroom    NodeStatus, as a node
 photo-<camera>.ring    darkroom    8-bit RGB pictures of one camera
+metronome.ring         metronome   HostNote of every slot worth one, and one a second (controller.ledger_record), as JSON
+recorder.ring          recorder    RecorderStatus about once a second (controller.recorder)
 service.sock           service     answers to the service
 show-<version>.msgpack service     one whole version of the show (controller.show), never changed once named
 show.current           service     the number of the version that holds: where a restarted process begins
@@ -80,6 +82,14 @@ class RunDir:
 
     def photo(self, camera: str) -> Path:
         return ring_path(self.path, f"photo-{camera}")
+
+    @property
+    def metronome(self) -> Path:
+        return ring_path(self.path, "metronome")
+
+    @property
+    def recorder_status(self) -> Path:
+        return ring_path(self.path, "recorder")
 
     @property
     def conductor_socket(self) -> Path:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.ledger import Ledger, Series, percentiles_of
-from controller.ledger_record import INTERVALS
+from controller.ledger import BOUNDS_MS, Ledger, Series, percentiles_of
+from controller.ledger_record import INTERVALS, HostNote
 from controller.messages import Percentiles
 from stage.plan import CanvasReport, FramePlan, FrameReport, PlanCamera, PlanLens, PlanOuter, Reason
 from stage.rate import Rate
@@ -255,3 +256,86 @@ def test_a_series_remembers_its_greatest_value_for_ever() -> None:
     assert len(series) == 10
     assert series.percentiles().max == 99.0
     assert series.percentiles(5).max == 19.0
+
+
+def feed_at(ledger: Ledger, frame: int, slot: int, *, shown: int | None = None, reason: Reason = "none") -> None:
+    """Frame number `frame` in the slot-th slot of the run."""
+    plan = msgspec.structs.replace(a_plan(frame), t_present_ns=RATE.deadline_ns(0, slot))
+    ledger.add_plan(plan, t_published_ns=plan.t_present_ns - 20 * MS, plan_hash=frame * 7)
+    ledger.add_report(a_report(frame, shown=shown, reason=reason))
+
+
+@pytest.mark.parametrize("jump", [100_000, 17, -900])
+def test_a_clock_that_is_set_leaves_no_slots_that_never_were(jump: int) -> None:
+    ledger = Ledger(RATE, ["c"])
+    for slot in range(1, 1001):
+        feed_at(ledger, slot, slot)
+    for slot in range(1001, 1101):
+        feed_at(ledger, slot + jump, slot)
+    assert (ledger.frames, ledger.repeated) == (1100, 0)
+    assert ledger.latest(1)[0].frame == 1100 + jump
+
+
+def stalled(frame: int, from_ms: float, to_ms: float) -> HostNote:
+    """The host stood still between two moments, counted from the slot of `frame`."""
+    t_ns = RATE.deadline_ns(0, frame)
+    return HostNote(frame, t_ns, [(t_ns + int(from_ms * MS), t_ns + int(to_ms * MS))], 0, {"node-main": 3 * MS})
+
+
+def test_a_repeat_while_the_host_stood_still_is_the_hosts() -> None:
+    ledger = Ledger(RATE, ["c"])
+    for frame in range(1, 20):
+        feed(ledger, frame)
+    # Drawn 30 ms late after a standstill of 35 ms.
+    late = a_report(20, shown=19, reason="late_draw")
+    late = msgspec.structs.replace(late, t_drawn_ns=late.t_presented_ns + 30 * MS)
+    ledger.add_plan(a_plan(20), t_published_ns=a_plan(20).t_latched_ns + MS, plan_hash=140)
+    ledger.add_report(late)
+    assert ledger.repeats == {"late_draw": 1}
+    ledger.add_host(stalled(20, -15, 20))
+    record = ledger.record(20)
+    assert record is not None
+    assert (record.reason, record.stall_ns) == ("host_stall", 35 * MS)
+    assert record.waited_ns == {"node-main": 3 * MS}
+    assert ledger.repeats == {"host_stall": 1}
+    assert (ledger.frames, ledger.stalls, ledger.stalled_ns) == (20, 1, 35 * MS)
+
+
+def test_a_standstill_told_before_the_repeat_counts_the_same() -> None:
+    ledger = Ledger(RATE, ["c"])
+    feed(ledger, 1)
+    ledger.add_plan(a_plan(2), t_published_ns=a_plan(2).t_latched_ns + MS, plan_hash=14)
+    ledger.add_host(stalled(2, -30, 8))
+    ledger.add_report(msgspec.structs.replace(a_report(2, shown=1, reason="late_plan"), t_drawn_ns=0))
+    assert ledger.repeats == {"host_stall": 1}
+
+
+def test_a_standstill_that_explains_nothing_excuses_nothing() -> None:
+    ledger = Ledger(RATE, ["c"])
+    feed(ledger, 1)
+    # 40 ms late, the host stood still for 3 of them; and a HOLD is a HOLD.
+    late = a_report(2, shown=1, reason="late_draw")
+    ledger.add_plan(a_plan(2), t_published_ns=a_plan(2).t_latched_ns + MS, plan_hash=14)
+    ledger.add_report(msgspec.structs.replace(late, t_drawn_ns=late.t_presented_ns + 40 * MS))
+    feed(ledger, 3)
+    feed(ledger, 4)
+    feed(ledger, 5)
+    ledger.add_plan(a_plan(6), t_published_ns=a_plan(6).t_latched_ns + MS, plan_hash=42)
+    ledger.add_report(a_report(6, shown=5, reason="held"))
+    ledger.add_host(stalled(2, -10, -7))
+    ledger.add_host(stalled(6, -30, 30))
+    assert ledger.repeats == {"late_draw": 1, "held": 1}
+    record = ledger.record(2)
+    assert record is not None
+    assert record.stall_ns == 3 * MS
+    assert ledger.presented == 4
+
+
+def test_histograms_hold_every_value_there_was() -> None:
+    series = Series(4)
+    values = [0.05, 0.06, 3.0, 999.0, 5000.0, 0.0]
+    for value in values:
+        series.add(value)
+    found = series.histogram()
+    assert found == [sum(value <= bound for value in values) for bound in BOUNDS_MS] + [len(values)]
+    assert series.total == pytest.approx(sum(values))
