@@ -12,12 +12,13 @@ from pathlib import Path
 import msgspec
 
 from controller.commands import Command, Surroundings, apply, settle
-from controller.config import LoadedConfig, OpenVolumeConfig, compile_loaded, load_config_text
+from controller.config import LoadedConfig, OpenVolumeConfig, compile_loaded, lens_tables, load_config_text
 from controller.rundir import RunDir
 from controller.show import Show, Snapshot, encode_snapshot, first_show
 from controller.store import Revision, Store, StoredConfig
 from stage.compiled import CompiledStage, encode_stage
 from stage.errors import OpenVolumeError
+from tracking.lens_table import encode_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,13 @@ def fresh_show(config: OpenVolumeConfig, stage: CompiledStage, *, scene: str | N
 
 def snapshot_of(show: Show, loaded: LoadedConfig, stage: bytes) -> Snapshot:
     """One whole version for the run directory. `stage` is `encode_stage` of the compiled stage."""
-    return Snapshot(show=show, config_text=loaded.source, base_dir=str(loaded.base_dir), stage=stage)
+    return Snapshot(
+        show=show,
+        config_text=loaded.source,
+        base_dir=str(loaded.base_dir),
+        stage=stage,
+        lens_tables={name: encode_grid(grid) for name, grid in lens_tables(loaded).items()},
+    )
 
 
 def begin_show(

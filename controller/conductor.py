@@ -145,7 +145,10 @@ class Conductor:
         self._epoch = self._plan_ring.epoch
         self._lead = AdaptiveLead(rate)
         self._inputs = TrackingInputs(
-            nudged(first.config.tracking, first.show.nudges), self._clock, mounts=mounts_of(first.stage)
+            nudged(first.config.tracking, first.show.nudges),
+            self._clock,
+            mounts=mounts_of(first.stage),
+            lens_tables=first.lens_tables,
         )
         take(self._inputs.close)
         self._versions = Versions(first, run=self._run, post=self._post, clock=self._clock, inputs=self._inputs)

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import ip_address
@@ -23,6 +25,7 @@ from stage.documents import MAX_BYTES, Document, join, read_yaml, validate, with
 from stage.errors import ConfigError, Problem
 from stage.walls import unknown
 from tracking.config import TrackingConfig
+from tracking.lens_table import LensGrid, LensTableError, distortion_faults, read_lens_table
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -210,6 +213,44 @@ def compile_loaded(loaded: LoadedConfig) -> Compilation:
     return Compilation(result.stage, with_lines((*result.warnings, *_warnings(config)), loaded.lines))
 
 
+def lens_tables(loaded: LoadedConfig) -> dict[str, LensGrid]:
+    """What every lens table file holds that the configuration names, by the name it gives it; files at fault are left
+    out (`compile_config` tells them)."""
+    found: dict[str, LensGrid] = {}
+    for source in loaded.config.tracking.sources.values():
+        if source.lens_table is not None and source.lens_table.file:
+            with contextlib.suppress(LensTableError):
+                found[source.lens_table.file] = read_lens_table(loaded.base_dir / source.lens_table.file)
+    return found
+
+
+def _lens_table_problems(config: OpenVolumeConfig, base_dir: Path) -> list[Problem]:
+    """Faults of the lens table files, each with the file's own place and line."""
+    problems = []
+    for name, source in config.tracking.sources.items():
+        if source.lens_table is None or not source.lens_table.file:
+            continue
+        file = source.lens_table.file
+        path = join("tracking/sources", name, "lens_table/file")
+        try:
+            grid = read_lens_table(base_dir / file)
+        except LensTableError as error:
+            for fault in error.problems:
+                inside = f"{file}{f':{fault.line}' if fault.line is not None else ''} {fault.path}".strip()
+                detail = f"{inside}: {fault.detail}" if fault.path or fault.line is not None else fault.detail
+                problems.append(Problem(LensTableError.code, path, detail, fault.value, fault.mend))
+            continue
+        camera = config.cameras.get(source.camera)
+        mode = None if camera is None else camera.sensor.modes.get(camera.sensor.mode)
+        if mode is not None:
+            reach_mm = math.hypot(mode.width_mm * mode.squeeze, mode.height_mm) / 2.0
+            problems += [
+                Problem(LensTableError.code, path, f"{file}: {fault}", None, "check the coefficients' units and order")
+                for fault in distortion_faults(grid, reach_mm)[:5]
+            ]
+    return problems
+
+
 def _references(config: OpenVolumeConfig, base_dir: Path) -> list[Problem]:
     """Names in one section that must exist in another, and files that must exist."""
     problems = [
@@ -217,6 +258,7 @@ def _references(config: OpenVolumeConfig, base_dir: Path) -> list[Problem]:
         for name, source in config.tracking.sources.items()
         if source.camera not in config.cameras
     ]
+    problems += _lens_table_problems(config, base_dir)
     for name, scene in config.scenes.items():
         if scene.position is not None and scene.position not in config.positions:
             problems.append(unknown("position", join("scenes", name, "position"), scene.position, config.positions))

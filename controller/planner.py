@@ -52,6 +52,8 @@ class TrackedPose:
     focus_distance_m: float | None = None
     entrance_pupil_m: float | None = None
     radial: list[float] | None = None
+    model: str | None = None
+    """Which way `radial` bends (OpenLensIO)."""
     tangential: list[float] | None = None
     distortion_offset_mm: tuple[float, float] | None = None
     projection_offset_mm: tuple[float, float] | None = None
@@ -308,7 +310,7 @@ def tracked_lens(lens: PlanLens, pose: TrackedPose) -> PlanLens:
     known = {
         name: value
         for name in (
-            "focal_length_mm", "focus_distance_m", "entrance_pupil_m", "radial", "tangential",
+            "focal_length_mm", "focus_distance_m", "entrance_pupil_m", "radial", "model", "tangential",
             "distortion_offset_mm", "projection_offset_mm", "f_stop",
         )
         if (value := getattr(pose, name)) is not None

@@ -70,6 +70,8 @@ class Show(Struct, frozen=True):
     nudges: dict[str, Nudge] = {}
     output_delays: dict[str, int] = {}
     action: Action | None = None
+    take: str = ""
+    """Name of the take that rolls, empty when none does: time does not jump meanwhile."""
     seed: int = 0
 
 
@@ -108,6 +110,8 @@ class Snapshot(Struct, frozen=True):
     """Folder that file names in it are relative to."""
     stage: bytes
     """`stage.compiled.encode_stage` of the compiled stage."""
+    lens_tables: dict[str, bytes] = {}
+    """`tracking.lens_table.encode_grid` of every lens table file, by the name the configuration gives it."""
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:

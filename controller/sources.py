@@ -44,6 +44,7 @@ def tracked_pose(predicted: PredictedPose, camera: Camera) -> TrackedPose:
             "focus_distance_m": lens.focus_distance_m,
             "entrance_pupil_m": lens.entrance_pupil_m,
             "radial": None if lens.radial is None else list(lens.radial),
+            "model": None if lens.radial is None else lens.model,
             "tangential": None if lens.tangential is None else list(lens.tangential),
             "distortion_offset_mm": lens.distortion_offset_mm,
             "projection_offset_mm": lens.projection_offset_mm,

@@ -7,7 +7,7 @@ holds from; `Abort` gives it back. See `controller.messages` for the whole conve
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -24,6 +24,7 @@ from stage.compiled import CompiledStage, decode_stage
 from stage.errors import OpenVolumeError, Problem
 from tracking.inputs import Prepared as PreparedInputs
 from tracking.inputs import TrackingInputs
+from tracking.lens_table import LensGrid, decode_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Version:
     stage: CompiledStage
     config: OpenVolumeConfig
     planner: Planner
+    lens_tables: dict[str, LensGrid] = field(default_factory=dict)
     inputs: PreparedInputs | None = None
     """Tracking sockets opened for it; None: they stay as they are."""
 
@@ -48,7 +50,8 @@ def load_version(run: RunDir, number: int) -> Version:
     snapshot = decode_snapshot(run.snapshot(number).read_bytes())
     config = load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir)).config
     stage = decode_stage(snapshot.stage)
-    return Version(snapshot.show, stage, config, Planner(stage, inner_limits(config.render)))
+    tables = {name: decode_grid(data) for name, data in snapshot.lens_tables.items()}
+    return Version(snapshot.show, stage, config, Planner(stage, inner_limits(config.render)), tables)
 
 
 class Versions:
@@ -101,13 +104,15 @@ class Versions:
         snapshot = decode_snapshot(self._run.snapshot(message.version).read_bytes())
         if snapshot.show.config_version == current.show.config_version:
             # Only the show changes: stage and planner (with its overscan memory) stay.
-            version = Version(snapshot.show, current.stage, current.config, current.planner)
+            version = Version(snapshot.show, current.stage, current.config, current.planner, current.lens_tables)
         else:
             version = load_version(self._run, message.version)
-        if (version.config.tracking, version.show.nudges) == (current.config.tracking, current.show.nudges):
+        same = (version.config.tracking, version.show.nudges) == (current.config.tracking, current.show.nudges)
+        if same and version.lens_tables == current.lens_tables:
             return version
         tracking = nudged(version.config.tracking, version.show.nudges)
-        return replace(version, inputs=self._inputs.prepare(tracking, mounts=mounts_of(version.stage)))
+        inputs = self._inputs.prepare(tracking, mounts=mounts_of(version.stage), lens_tables=version.lens_tables)
+        return replace(version, inputs=inputs)
 
     def apply(self, frame: int, switched: Callable[[Version, Version], None]) -> None:
         """Switch to what was committed for `frame`, in the order it was asked; `switched(before, now)` after each."""

@@ -16,7 +16,7 @@ from stage.config import CameraConfig, CanvasConfig, FixedOverscan, PoseConfig, 
 from stage.documents import join
 from stage.errors import ConfigError, OpenVolumeError, Problem
 from stage.frames import Array, pose_from_pan_tilt_roll
-from stage.lens import lens_cover_deg
+from stage.lens import distortion_fault, lens_cover_deg, reach_mm
 from stage.panels import panels_of
 from stage.plan import PlanLens
 from stage.processors import load_of, processor_library
@@ -364,6 +364,12 @@ def _pose(config: PoseConfig) -> Array:
 def _lens_problems(path: str, lens: PlanLens) -> list[Problem]:
     """A distortion that folds, or that reaches far beyond the frame, is a wrong unit or order."""
     where = join(path, "lens/radial")
+    mend = (
+        "check the coefficients' units and order (OpenLensIO: odd numerator, even denominator, mm^-2, mm^-2, mm^-4 ...)"
+    )
+    fault = distortion_fault(lens.radial, reach_mm(lens))
+    if fault:
+        return [Problem("stage.lens_fold", where, fault, lens.radial, mend)]
     try:
         with np.errstate(all="ignore"):
             cover = lens_cover_deg(lens)
@@ -376,7 +382,7 @@ def _lens_problems(path: str, lens: PlanLens) -> list[Problem]:
                 where,
                 f"the distorted frame reaches {max(cover):.3g} degrees beyond the lens' own",
                 lens.radial,
-                "check the coefficients' units and order (OpenLensIO: mm^-2, mm^-2, mm^-4 ...)",
+                mend,
             )
         ]
     return []

@@ -6,6 +6,9 @@ pinhole focal length. U maps a distorted image point to the undistorted one (SMP
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import isfinite
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -31,6 +34,46 @@ def frame_size_mm(lens: PlanLens) -> tuple[float, float]:
 def has_distortion(lens: PlanLens) -> bool:
     """Whether the lens bends straight lines at all."""
     return any(lens.radial) or any(lens.tangential)
+
+
+def distortion_fault(radial: Sequence[float], reach_mm: float) -> str:
+    """Why radial coefficients cannot be a lens' within `reach_mm` of the distortion's centre, in words; "" if they can.
+
+    A picture folds where the radius stops growing, tears where a denominator passes zero, and no lens of a film camera
+    halves or doubles its picture's edge: then unit or order of the coefficients is another.
+    """
+    k = [*(float(v) for v in radial), *([0.0] * (6 - len(radial)))]
+    if not all(isfinite(v) for v in k):
+        return "a coefficient is not a finite number"
+    before = 0.0
+    for step in range(1, 13):
+        r = reach_mm * step / 12.0
+        r2 = r * r
+        below = 1.0 + r2 * (k[1] + r2 * (k[3] + r2 * k[5]))
+        if below < 0.05:
+            return f"the denominator reaches {below:.3g} at {r:.3g} mm"
+        bent = r * (1.0 + r2 * (k[0] + r2 * (k[2] + r2 * k[4]))) / below
+        if bent <= before:
+            return f"the picture folds within {r:.3g} mm of its centre"
+        before = bent
+    return (
+        "" if 0.5 < before / reach_mm < 2.0 else f"the edge of the picture moves by a factor of {before / reach_mm:.3g}"
+    )
+
+
+def reach_mm(lens: PlanLens) -> float:
+    """From the distortion's centre to the farthest corner of the picture, mm."""
+    w, h = frame_size_mm(lens)
+    x, y = np.abs(np.add(lens.distortion_offset_mm, lens.projection_offset_mm))
+    return float(np.hypot(w / 2 + x, h / 2 + y))
+
+
+def overscan_ratio(lens: PlanLens) -> float:
+    """How much wider a pinhole picture must be, about the sensor's middle, to hold all that the lens sees (OpenLensIO's
+    overscan; below 1 for a pincushion, where a sender writes 1)."""
+    w, h = frame_size_mm(lens)
+    reach = np.abs(undistort(lens, frame_outline_mm(lens)))
+    return float(2.0 * max(reach[:, 0].max(), w / h * reach[:, 1].max()) / w)
 
 
 def _polynomial(lens: PlanLens, points_mm: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -19,6 +19,8 @@ Sign = Literal[1, -1]
 Metres = Annotated[float, Field(ge=-1000.0, le=1000.0)]
 Degrees = Annotated[float, Field(ge=-360.0, le=360.0)]
 Table = list[tuple[float, float]]
+WITH_ENCODERS: Final = ("freed", "opentrackio", "mosys_f4", "stype")
+"""Protocols that carry raw zoom and focus encoders."""
 
 
 class _Section(BaseModel):
@@ -85,8 +87,15 @@ class Gates(_Section):
 
 
 class LensTable(_Section):
-    """Piecewise linear tables from raw encoder values, each a list of [raw, value], raw rising."""
+    """What raw encoders mean for the lens that is mounted: a file, or short tables, each a list of [raw, value] with
+    raw rising. Between rows values follow a monotone curve; beyond them nothing is guessed."""
 
+    file: str = Field("", max_length=1000)
+    """A lens table over zoom and focus (YAML or CSV), relative to the configuration; see the lens page."""
+    zoom_raw: tuple[float, float] | None = None
+    """With a file: what this source's zoom encoder says at the ends the file names (wide, tele)."""
+    focus_raw: tuple[float, float] | None = None
+    """With a file: what this source's focus encoder says at the ends the file names (near, far)."""
     focal_length_mm: Table = []
     """by zoom"""
     focus_distance_m: Table = []
@@ -102,6 +111,19 @@ class LensTable(_Section):
         if any(b[0] <= a[0] for a, b in pairwise(rows)):
             raise ValueError("raw values must rise from row to row")
         return rows
+
+    @model_validator(mode="after")
+    def _a_file_or_tables(self) -> LensTable:
+        tables = self.focal_length_mm or self.focus_distance_m or self.entrance_pupil_m
+        if bool(self.file) == bool(tables):
+            raise ValueError("give a file, or tables from encoders to values, and not both")
+        for name in ("zoom_raw", "focus_raw"):
+            ends = getattr(self, name)
+            if ends is not None and not self.file:
+                raise ValueError(f"{name} belongs to a file; tables hold raw values themselves")
+            if ends is not None and ends[0] == ends[1]:
+                raise ValueError(f"{name}: the two ends of an encoder differ")
+        return self
 
 
 class ZmqSection(_Section):
@@ -163,7 +185,7 @@ class Source(_Section):
     checksum: Literal["strict", "zero", "ignore"] = "strict"
     """FreeD: `zero` also takes messages of senders that leave the checksum 0; `ignore` takes all."""
     lens_table: LensTable | None = None
-    """FreeD: what zoom and focus counts mean for the lens that is mounted."""
+    """What zoom and focus encoders mean for the lens that is mounted (protocols that carry encoders)."""
     gates: Gates = Gates()
     osc: OscSection = OscSection()
     zmq: ZmqSection = ZmqSection()
@@ -198,10 +220,12 @@ class Source(_Section):
                                  "interface only trusted senders reach")  # fmt: skip
         else:
             udp_address(self.listen)
-        only = {"camera_id": "freed", "lens_table": "freed", "source_id": "opentrackio", "source_number": "opentrackio"}
+        only = {"camera_id": "freed", "source_id": "opentrackio", "source_number": "opentrackio"}
         for name, protocol in only.items():
             if getattr(self, name) is not None and self.protocol != protocol:
                 raise ValueError(f"{name} belongs to {protocol} sources, this one is {self.protocol}")
+        if self.lens_table is not None and self.protocol not in WITH_ENCODERS:
+            raise ValueError(f"{self.protocol} carries no lens encoders; lens_table is for {', '.join(WITH_ENCODERS)}")
         return self
 
     @property

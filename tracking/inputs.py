@@ -22,6 +22,7 @@ from tracking.config import TrackingConfig
 from tracking.errors import UnknownSource
 from tracking.health import COAST_NS, State
 from tracking.history import History
+from tracking.lens_table import LensGrid
 from tracking.mapping import Mapping as SourceMapping
 from tracking.mapping import mapping_of
 from tracking.predict import PredictedPose
@@ -50,16 +51,25 @@ class TrackingInputs:
     config : the `tracking` section.
     clock : stamps arrivals and tells the time to health and prediction.
     mounts : body_from_sensor, [4, 4], of each camera that has a mount; used by sources whose `pose_point` is `body`.
+    lens_tables : what the files hold that sources name in `lens_table`, by name; sources whose file is not among them
+        go without.
     """
 
-    def __init__(self, config: TrackingConfig, clock: Clock, *, mounts: Mapping[str, Array] | None = None) -> None:
+    def __init__(
+        self,
+        config: TrackingConfig,
+        clock: Clock,
+        *,
+        mounts: Mapping[str, Array] | None = None,
+        lens_tables: Mapping[str, LensGrid] | None = None,
+    ) -> None:
         self._clock = clock
         self._is_open = False
         self._links: list[Link] = []
         self._sources: dict[str, SourceStream] = {}
         self._cameras: dict[str, list[SourceStream]] = {}
         self._config = config
-        self.commit(self.prepare(config, mounts=mounts))
+        self.commit(self.prepare(config, mounts=mounts, lens_tables=lens_tables))
 
     @property
     def config(self) -> TrackingConfig:
@@ -226,7 +236,13 @@ class TrackingInputs:
 
     # --- change -------------------------------------------------------------------------------------------------
 
-    def prepare(self, config: TrackingConfig, *, mounts: Mapping[str, Array] | None = None) -> Prepared:
+    def prepare(
+        self,
+        config: TrackingConfig,
+        *,
+        mounts: Mapping[str, Array] | None = None,
+        lens_tables: Mapping[str, LensGrid] | None = None,
+    ) -> Prepared:
         """Open what a new configuration needs beside what is open; nothing in force changes.
 
         Raises
@@ -234,8 +250,15 @@ class TrackingInputs:
         ListenError : an address is in use, or not of this machine; nothing stays open.
         """
         mounts = {} if mounts is None else mounts
+        grids = {} if lens_tables is None else lens_tables
         mappings = {
-            name: mapping_of(name, source, mounts.get(source.camera)) for name, source in config.sources.items()
+            name: mapping_of(
+                name,
+                source,
+                mounts.get(source.camera),
+                lens_grid=None if source.lens_table is None else grids.get(source.lens_table.file),
+            )
+            for name, source in config.sources.items()
         }
         have = {link.key: link.receiver for link in self._links if link.receiver is not None}
         receivers: dict[tuple[str, ...], Receiver] = {}
@@ -296,9 +319,15 @@ class TrackingInputs:
         for receiver in prepared.opened:
             receiver.close()
 
-    def apply(self, config: TrackingConfig, *, mounts: Mapping[str, Array] | None = None) -> None:
-        """`commit(prepare(config))`. Raises ListenError, and then nothing has changed."""
-        self.commit(self.prepare(config, mounts=mounts))
+    def apply(
+        self,
+        config: TrackingConfig,
+        *,
+        mounts: Mapping[str, Array] | None = None,
+        lens_tables: Mapping[str, LensGrid] | None = None,
+    ) -> None:
+        """`commit(prepare(...))`. Raises ListenError, and then nothing has changed."""
+        self.commit(self.prepare(config, mounts=mounts, lens_tables=lens_tables))
 
     def _state(self, source: str) -> SourceStream:
         state = self._sources.get(source)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
 from math import isfinite
 
+import msgspec
 import numpy as np
 
 from stage.frames import Array, pan_tilt_roll_from_rotation, rotation_from_pan_tilt_roll
-from tracking.config import AxisMap, LensTable, Source, Table
+from stage.lens import distortion_fault
+from tracking.config import AxisMap, LensTable, Source
+from tracking.lens_table import CurvesReader, GridReader, LensGrid, LensReader
 from tracking.protocols.natnet import NatNetMapping
 from tracking.protocols.osc_mapping import OscMapping
 from tracking.sample import LensReading, PosePoint, Refusal, Sample, Stamp
@@ -17,8 +19,8 @@ from tracking.sample import LensReading, PosePoint, Refusal, Sample, Stamp
 FOCAL_LENGTH_MM = (1.0, 5000.0)
 """Beyond it no lens is believed (a field of view of 0 or 180 degrees)."""
 ENTRANCE_PUPIL_M = (-2.0, 2.0)
-TABLE_SLACK = 0.01
-"""Encoders overrun their table's ends by so much of its span and still count as the end."""
+HALF_DIAGONAL_MM = 14.0
+"""Within it a distortion must make sense: half a Super 35 picture, which every film camera's sensor has."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +45,7 @@ class Mapping:
     source_number: int | None = None
     body: str = ""
     """Name or number of the tracked body; empty: the one named `camera_name`, or the only one."""
-    lens_table: LensTable | None = None
+    lens_table: LensReader | None = None
     osc: OscMapping | None = None
     natnet: NatNetMapping | None = None
 
@@ -58,6 +60,10 @@ class Mapping:
     ) -> Sample | Refusal:
         """A sample of a pose, [4, 4], already in stage axes and metres but in the tracker's own place."""
         if lens is not None:
+            if self.lens_table is not None:
+                lens = self.lens_table.apply(lens)
+            if lens.radial:
+                lens = self.believed(lens)
             refusal = self.lens_gate(lens)
             if refusal is not None:
                 return refusal
@@ -88,16 +94,16 @@ class Mapping:
 
     def lens_from_encoders(self, zoom: int, focus: int) -> LensReading | None:
         """What the lens table makes of raw encoders; None without a table. Beyond a table nothing is guessed."""
-        table = self.lens_table
-        if table is None:
+        if self.lens_table is None:
             return None
-        return LensReading(
-            focal_length_mm=look_up(table.focal_length_mm, zoom),
-            focus_distance_m=look_up(table.focus_distance_m, focus),
-            entrance_pupil_m=look_up(table.entrance_pupil_m, zoom),
-            zoom_raw=float(zoom),
-            focus_raw=float(focus),
-        )
+        return self.lens_table.apply(LensReading(zoom_raw=float(zoom), focus_raw=float(focus)))
+
+    def believed(self, lens: LensReading) -> LensReading:
+        """The reading without a distortion that no lens has: an overscan computed from it would be nonsense."""
+        fault = distortion_fault(lens.radial or (), HALF_DIAGONAL_MM)
+        if not fault:
+            return lens
+        return msgspec.structs.replace(lens, radial=None, tangential=None, model=None, fault=f"distortion: {fault}")
 
     def lens_gate(self, lens: LensReading) -> Refusal | None:
         """A refusal when the lens says what no lens can."""
@@ -120,9 +126,14 @@ class Mapping:
         return out
 
 
-def mapping_of(name: str, source: Source, body_from_sensor: Array | None = None) -> Mapping:
-    """The mapping of a configured source; `body_from_sensor`, [4, 4], is the camera's mount, used when the pose is
-    the body's."""
+def mapping_of(
+    name: str, source: Source, body_from_sensor: Array | None = None, *, lens_grid: LensGrid | None = None
+) -> Mapping:
+    """The mapping of a configured source.
+
+    body_from_sensor : [4, 4], the camera's mount, used when the pose is the body's; lens_grid : what the file of the
+    source's `lens_table` holds; without it such a table is left out.
+    """
     camera_name = source.camera_name or source.camera
     mount = source.body_from_camera.pose()
     if source.pose_point == "body" and body_from_sensor is not None:
@@ -144,9 +155,18 @@ def mapping_of(name: str, source: Source, body_from_sensor: Array | None = None)
         source_id=source.source_id,
         source_number=source.source_number,
         body=source.body,
-        lens_table=source.lens_table,
+        lens_table=lens_reader(source.lens_table, lens_grid),
         osc=source.osc.mapping(source.body or camera_name) if source.protocol == "osc" else None,
     )
+
+
+def lens_reader(table: LensTable | None, grid: LensGrid | None) -> LensReader | None:
+    """What turns a source's encoders into lens values; None without a table."""
+    if table is None or (table.file and grid is None):
+        return None
+    if grid is None:
+        return CurvesReader(table)
+    return GridReader(grid, zoom_raw=table.zoom_raw, focus_raw=table.focus_raw)
 
 
 def tracker_axes(axes: AxisMap) -> Array:
@@ -155,21 +175,6 @@ def tracker_axes(axes: AxisMap) -> Array:
     for row, axis in enumerate((axes.x, axes.y, axes.z)):
         out[row, "xyz".index(axis[-1])] = -1.0 if axis.startswith("-") else 1.0
     return out
-
-
-def look_up(table: Table, raw: float) -> float | None:
-    """Value at `raw` on a rising piecewise linear table; None beyond its ends or without a table."""
-    if not table:
-        return None
-    first, last = table[0], table[-1]
-    slack = TABLE_SLACK * (last[0] - first[0])
-    if raw < first[0]:
-        return first[1] if raw >= first[0] - slack else None
-    if raw >= last[0]:
-        return last[1] if raw <= last[0] + slack else None
-    i = bisect_right(table, raw, key=lambda row: row[0])
-    (x0, y0), (x1, y1) = table[i - 1], table[i]
-    return y0 + (y1 - y0) * (raw - x0) / (x1 - x0)
 
 
 def _unless_identity(transform: Array) -> Array | None:

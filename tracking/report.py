@@ -112,4 +112,13 @@ def alarms_of(state: SourceStream, path: str, now_ns: int) -> list[Problem]:
                 mend="set `time: arrival`, or start the sender's clock",
             )
         )
+    if state.lens is not None and state.lens.fault:
+        out.append(
+            Problem(
+                "tracking.lens",
+                path,
+                f"{state.lens.fault}; the last values that can be hold",
+                mend="home the encoders, or correct the lens table or what the tracker sends",
+            )
+        )
     return out

@@ -70,6 +70,9 @@ class LensReading(Struct, frozen=True, gc=False):
     sensor_width_mm: float | None = None
     sensor_height_mm: float | None = None
     squeeze: float | None = None
+    fault: str = ""
+    """Why some of it is not believed, in words (an encoder beyond its lens table, a distortion that folds); empty
+    while all is."""
 
     def over(self, older: LensReading | None) -> LensReading:
         """This reading with what it does not say filled from `older`."""

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stage.frames import Array, pan_tilt_roll_from_rotation, pose_from_pan_tilt_roll
-from tracking.config import LensTable, Source
-from tracking.mapping import Mapping, look_up, mapping_of
+from tracking.config import Source
+from tracking.mapping import Mapping, mapping_of
 from tracking.sample import LensReading, Refusal, Sample, Stamp
 
 TRACKED = pose_from_pan_tilt_roll((1.0, 2.0, 1.5), pan_deg=20.0, tilt_deg=-5.0, roll_deg=3.0)
@@ -62,14 +62,10 @@ def test_axes_signs_and_offsets() -> None:
 
 
 def test_lens_table() -> None:
-    table = {"focal_length_mm": [[0, 24.0], [1000, 70.0]], "focus_distance_m": [[0, 0.5], [500, 2.0], [1000, 20.0]]}
+    table = {"focal_length_mm": [[0, 24.0], [1000, 70.0]], "focus_distance_m": [[0, 0.5], [1000, 20.5]]}
     lens = mapping(lens_table=table).lens_from_encoders(500, 750)
-    assert lens == LensReading(focal_length_mm=47.0, focus_distance_m=11.0, zoom_raw=500.0, focus_raw=750.0)
+    assert lens == LensReading(focal_length_mm=47.0, focus_distance_m=15.5, zoom_raw=500.0, focus_raw=750.0)
     assert mapping().lens_from_encoders(500, 750) is None
-    rows = LensTable.model_validate(table).focal_length_mm
-    assert [look_up(rows, raw) for raw in (-5, 0, 1000, 1009)] == [24.0, 24.0, 70.0, 70.0]
-    assert [look_up(rows, raw) for raw in (-500, 1100)] == [None, None]
-    assert look_up([], 5) is None
 
 
 @pytest.mark.parametrize(
