@@ -148,7 +148,7 @@ class HouseMetronome:
         moved_ns = abs(slots.t0_ns - before.t0_ns) if before is not None else 0
         if before is None or before.rate != rate or moved_ns > NS_PER_MS:
             # Other slots: wait for the next one, whatever was waited for before.
-            self._frame, self._tick = rate.frame_at(slots.t0_ns, now_ns) + 1, 1
+            self._frame, self._tick = max(0, rate.frame_at(slots.t0_ns, now_ns) + 1), 1
             while slots.tick_ns(self._frame, self._tick) <= now_ns:
                 self._tick += 1
 
