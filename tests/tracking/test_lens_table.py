@@ -306,7 +306,7 @@ def test_tables_that_cannot_be(table: dict[str, Any], words: str) -> None:
 
 def test_protocols_without_encoders_take_none() -> None:
     with pytest.raises(ValueError, match="carries no lens encoders"):
-        source(protocol="osc", lens_table={"file": "a.csv"})
+        source(protocol="zmq", listen="tcp://127.0.0.1:1", lens_table={"file": "a.csv"})
 
 
 def test_a_packet_is_read_through_the_table() -> None:
