@@ -13,6 +13,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -27,22 +28,26 @@ from controller.messages import (
     Alarm,
     Commit,
     ConductorStatus,
+    JamTime,
     Prepare,
     RoleState,
+    TimeJammed,
+    TimeNotJammed,
     encode,
 )
-from controller.planner import TrackedPose, repeat_plan
+from controller.planner import TrackedPose
 from controller.post import Post
 from controller.rundir import RunDir, replace_file
 from controller.sources import mounts_of, nudged, source_alarms, source_status, tracked_pose
 from controller.versions import Version, Versions, load_version
-from runtime.clock import NS_PER_MS, NS_PER_S, Clock, tai_at_ns
-from runtime.pace import next_frame, smpte_epoch_ns
+from runtime.clock import NS_PER_MS, NS_PER_S, Clock
+from runtime.references.system import Discipline
 from runtime.rights import Rights, SlackCollector, freeze_garbage, take_fifo, thaw_garbage
 from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader, RingWriter
+from runtime.timekeeper import Timekeeper
+from stage.errors import OpenVolumeError
 from stage.plan import FramePlan, FrameReport, decode_report, encode_plan, plan_hash
 from stage.rate import Rate
-from stage.timecode import timecode_at
 from tracking.errors import ListenError
 from tracking.inputs import TrackingInputs
 from tracking.sample import Sample
@@ -55,8 +60,6 @@ FIFO_PRIORITY = 25
 STATUS_NS = NS_PER_S // 10
 LEDGER_NS = NS_PER_S
 LISTEN_AGAIN_NS = NS_PER_S
-HEAD_START_NS = NS_PER_S // 4
-"""From the start to the first frame."""
 QUIET_NS = NS_PER_MS // 2
 """Before a deadline the conductor stops listening for this long and sleeps straight to it."""
 REHEARSAL_NS = 5 * NS_PER_MS // 2
@@ -74,8 +77,7 @@ KEEP_VALUES = 1 << 16
 class Conductor:
     """Role. `frames` counted slots end the run; the report is written to `report_path` then.
 
-    smpte : the clock is disciplined: frame 0 is at the SMPTE epoch, so that every host counts the same frames.
-    Without, frame 0 comes a little after the start.
+    discipline : tells how the system clock is kept; None: the kernel and ptp4l do (under a virtual clock nobody).
     """
 
     def __init__(
@@ -88,13 +90,13 @@ class Conductor:
         report_path: Path | None = None,
         fifo: bool = True,
         sockets: bool = True,
-        smpte: bool = False,
+        discipline: Discipline | None = None,
     ) -> None:
         self._run, self._clock, self._nodes = run, clock, list(nodes)
         self._frames, self._report_path, self._fifo, self._sockets = frames, report_path, fifo, sockets
-        self._smpte = smpte
+        self._discipline = discipline
+        self._jam_asked: JamTime | None = None
         self._frame = 0
-        self._t0_ns = 0
         self._epoch = 1
         self._plans = 0
         self._skipped = 0
@@ -119,6 +121,11 @@ class Conductor:
     def inputs(self) -> TrackingInputs:
         """The tracking it listens to: scenarios under a virtual clock put datagrams in here."""
         return self._inputs
+
+    @property
+    def keeper(self) -> Timekeeper:
+        """What keeps the show's time."""
+        return self._keeper
 
     @property
     def ledger(self) -> Ledger:
@@ -155,7 +162,12 @@ class Conductor:
         if self._sockets:
             self._listen(self._clock.now_ns())
         self._ledger = Ledger(rate, first.stage.canvases)
-        self._begin(rate)
+        self._keeper = Timekeeper(
+            first.config.time, rate, self._clock, discipline=self._discipline, sockets=self._sockets
+        )
+        take(self._keeper.close)
+        self._keeper.rolling = bool(first.show.take)
+        self._begin()
         if self._fifo:
             self._rights = take_fifo(FIFO_PRIORITY)
             if self._rights.mend:
@@ -165,9 +177,10 @@ class Conductor:
         take(self._say_last)
 
     def wake_fds(self) -> Sequence[int]:
-        """Tracking sockets, and the letter box while there is time to read letters (an unread one would wake it again
-        and again)."""
-        letters = [self._post.fileno()] if self._next_ns - self._clock.now_ns() > SLACK_NS else []
+        """Tracking sockets; also the letter box and outside time code, while there is time to read them (what is left
+        unread would wake it again and again)."""
+        slack = self._next_ns - self._clock.now_ns() > SLACK_NS
+        letters = [self._post.fileno(), *self._keeper.filenos()] if slack else []
         return [*self._inputs.filenos(), *letters] if self._sockets else letters
 
     def step(self, now_ns: int) -> int | None:
@@ -236,25 +249,20 @@ class Conductor:
     def _rate(self) -> Rate:
         return self._versions.now.stage.rate
 
-    def _begin(self, rate: Rate) -> None:
-        """Slot 0 begins a little after the first start; a successor keeps the clock it finds in the plans."""
-        now_ns = self._clock.now_ns()
-        self._t0_ns, self._frame = now_ns + HEAD_START_NS, 0
-        if self._smpte:
-            self._t0_ns = smpte_epoch_ns(self._clock)
-            self._frame = next_frame(rate, self._t0_ns, now_ns, lead_ns=HEAD_START_NS)
+    def _begin(self) -> None:
+        """The timekeeper says where frames begin; a successor keeps the clock it finds in the plans."""
         before = RingReader.open(self._run.plans, kind=KIND_PLANS)
         slot = before.latest()
         before.close()
-        if slot is not None:
+        if slot is None:
+            self._frame = self._keeper.begin()
+        else:
             plan = msgspec.msgpack.decode(slot.data, type=FramePlan)
-            self._t0_ns = plan.t_present_ns - rate.deadline_ns(0, plan.frame)
-            self._frame = max(plan.frame + 1, rate.frame_at(self._t0_ns, now_ns + rate.period_ns) + 1)
-            self._resume_ledger()
+            self._frame = self._keeper.begin(before=(plan.frame, plan.t_present_ns), kept=self._resume_ledger())
         self._set_latch()
 
     def _set_latch(self) -> None:
-        self._latch_ns = self._rate.deadline_ns(self._t0_ns, self._frame) - self._lead.lead_ns
+        self._latch_ns = self._keeper.frames.deadline_ns(self._frame) - self._lead.lead_ns
         self._rehearsal_ns = self._latch_ns - REHEARSAL_NS
         self._rehearsed = self._last is None or self._rate.period_ns < SLOWEST_REHEARSED_NS
 
@@ -276,12 +284,13 @@ class Conductor:
 
     def _latch(self, started_ns: int) -> None:
         latched_ns = self._clock.now_ns()
-        rate = self._rate
-        late = rate.frame_at(self._t0_ns, latched_ns) + 1
+        late = self._keeper.frames.frame_at(latched_ns) + 1
         if late > self._frame:
             # Their slots have begun: the nodes made their own plans. Go on in phase.
             self._skipped += late - self._frame
+            self._keeper.latched(late - self._frame)
             self._frame = late
+        self._frame = self._keeper.latching(self._frame)
         self._versions.apply(self._frame, self._switched)
         frame = self._frame
         try:
@@ -311,13 +320,14 @@ class Conductor:
         self._published.pop(frame - 256, None)
         self._last = plan
         self._plans += 1
+        self._keeper.latched()
+        self._answer_jam(frame)
         self._frame = frame + 1
         self._set_latch()
 
     def _plan(self, frame: int, latched_ns: int) -> FramePlan:
         version = self._versions.now
-        rate = version.stage.rate
-        t_present_ns = rate.deadline_ns(self._t0_ns, frame)
+        t_present_ns = self._keeper.frames.deadline_ns(frame)
         order = self._action.read()
         show = version.show
         if order.action != (show.action or "none"):
@@ -337,21 +347,23 @@ class Conductor:
             frame=frame,
             t_present_ns=t_present_ns,
             epoch=self._epoch,
-            timecode=timecode_at(rate, frame),
-            tai_ns=tai_at_ns(self._clock, t_present_ns),
+            timecode=self._keeper.timecode(frame),
+            tai_ns=self._keeper.tai_ns(t_present_ns),
             t_latched_ns=latched_ns,
         )
 
     def _repeated(self, plan: FramePlan, frame: int, latched_ns: int) -> FramePlan:
         """The plan before, for this frame: all else unchanged."""
-        while plan.frame < frame:
-            plan = repeat_plan(plan)
+        t_present_ns = self._keeper.frames.deadline_ns(frame)
+        scene_ns = self._rate.deadline_ns(0, frame) - self._rate.deadline_ns(0, plan.frame)
         return msgspec.structs.replace(
             plan,
+            frame=frame,
             epoch=self._epoch,
-            t_present_ns=self._rate.deadline_ns(self._t0_ns, frame),
-            timecode=timecode_at(self._rate, frame),
-            tai_ns=tai_at_ns(self._clock, self._rate.deadline_ns(self._t0_ns, frame)),
+            scene_time_ns=plan.scene_time_ns + scene_ns,
+            t_present_ns=t_present_ns,
+            timecode=self._keeper.timecode(frame),
+            tai_ns=self._keeper.tai_ns(t_present_ns),
             t_latched_ns=latched_ns,
         )
 
@@ -370,12 +382,28 @@ class Conductor:
         for message in self._post.receive():
             if isinstance(message, Prepare | Commit | Abort):
                 self._versions.take(message)
+            elif isinstance(message, JamTime):
+                self._order_jam(message)
+
+    def _order_jam(self, message: JamTime) -> None:
+        try:
+            self._keeper.order_jam(message.frame)
+        except OpenVolumeError as error:
+            answer = TimeNotJammed(message.request, list(error.problems))
+            self._post.send(self._run.path / message.reply_to, answer)
+        else:
+            self._jam_asked = message
+
+    def _answer_jam(self, frame: int) -> None:
+        asked = self._jam_asked
+        if asked is not None and not self._keeper.jam_ordered:
+            self._jam_asked = None
+            self._post.send(self._run.path / asked.reply_to, TimeJammed(asked.request, frame))
 
     def _switched(self, before: Version, now: Version) -> None:
+        self._keeper.rolling = bool(now.show.take)
+        self._keeper.reconfigure(now.config.time, now.stage.rate, self._frame)
         if now.stage.rate != before.stage.rate:
-            # The new rate's frames count on from this one: its slot begins where it would have.
-            due_ns = before.stage.rate.deadline_ns(self._t0_ns, self._frame)
-            self._t0_ns = due_ns - now.stage.rate.deadline_ns(0, self._frame)
             self._lead = AdaptiveLead(now.stage.rate)
             self._ledger.rate = now.stage.rate
         if now.stage.canvases.keys() != before.stage.canvases.keys():
@@ -385,6 +413,7 @@ class Conductor:
 
     def _housekeeping(self, now_ns: int) -> None:
         self._letters()
+        self._keeper.look(now_ns)
         self._read_reports()
         if self._frames is not None and self._ledger.frames >= self._frames:
             self._done = True
@@ -422,16 +451,19 @@ class Conductor:
 
     def _save_ledger(self) -> None:
         """Counts survive a kill: the successor reads on where they end."""
-        state = {"counts": self._ledger.counts(), "reports_n": self._reports_n}
+        state = {"counts": self._ledger.counts(), "reports_n": self._reports_n, "clock": self._keeper.keep()}
         replace_file(self._run.path / "ledger.json", json.dumps(state).encode())
 
-    def _resume_ledger(self) -> None:
+    def _resume_ledger(self) -> dict[str, Any]:
+        """Take over the counts; what the timekeeper kept."""
         try:
             state = json.loads((self._run.path / "ledger.json").read_bytes())
         except (OSError, ValueError):
-            return
+            return {}
         self._ledger.resume(state["counts"])
         self._reports_n.update(state["reports_n"])
+        kept: dict[str, Any] = state.get("clock", {})
+        return kept
 
     def _write_report(self) -> None:
         assert self._report_path is not None
@@ -444,6 +476,7 @@ class Conductor:
     def _publish_status(self, now_ns: int, state: RoleState) -> None:
         version = self._versions.now
         alarms = [*self._alarms.values(), *source_alarms(self._inputs, now_ns)]
+        alarms += [Alarm(p.code, p.path, p.detail, weight, p.mend) for weight, p in self._keeper.alarms()]
         if self._rights.mend:
             alarms.append(Alarm("conductor.no_realtime", "conductor", self._rights.why, "info", self._rights.mend))
         status = ConductorStatus(
@@ -453,7 +486,7 @@ class Conductor:
             frame=max(0, self._frame - 1),
             rate=(self._rate.num, self._rate.den),
             epoch=self._epoch,
-            t0_ns=self._t0_ns,
+            t0_ns=self._keeper.frames.deadline_ns(0),
             show_version=version.show.version,
             config_version=version.show.config_version,
             rt_class=self._rights.rt_class,
@@ -461,6 +494,7 @@ class Conductor:
             plans=self._plans,
             slots_skipped=self._skipped,
             own_share_ms=self._own_ms.percentiles(WINDOW),
+            clock=self._keeper.report(now_ns),
             receive_to_history_ms=self._history_ms.percentiles(WINDOW),
             sources=source_status(self._inputs, now_ns),
             cameras=camera_status(self._last, version.planner),

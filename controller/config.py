@@ -18,6 +18,7 @@ from pydantic import Field
 
 import configs
 from renderer.config import PositionConfig, RenderConfig, SceneConfig
+from runtime.config import TimeConfig, time_problems
 from stage.compile import Compilation, OutputDelay, compile_with_warnings
 from stage.compiled import CompiledStage
 from stage.config import CameraConfig, FrameRate, Id, Label, Section, StageConfig
@@ -76,6 +77,7 @@ class OpenVolumeConfig(Section):
     label: Label = ""
     rate: FrameRate
     """Frames a second: 23.976, 24, 25, 29.97, 30, 47.952, 48, 50, 59.94, 60 or 120."""
+    time: TimeConfig = TimeConfig()
     stage: StageConfig
     cameras: dict[Id, CameraConfig] = {}
     tracking: TrackingConfig = TrackingConfig()
@@ -259,6 +261,7 @@ def _references(config: OpenVolumeConfig, base_dir: Path) -> list[Problem]:
         if source.camera not in config.cameras
     ]
     problems += _lens_table_problems(config, base_dir)
+    problems += time_problems(config.time, config.rate)
     for name, scene in config.scenes.items():
         if scene.position is not None and scene.position not in config.positions:
             problems.append(unknown("position", join("scenes", name, "position"), scene.position, config.positions))

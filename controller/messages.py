@@ -25,6 +25,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
+from runtime.clock_report import ClockReport
 from runtime.ring import fourcc
 from stage.errors import Problem
 from stage.plan import Vec3
@@ -97,6 +98,29 @@ class Abort(Message, frozen=True):
     version: int
 
 
+class JamTime(Message, frozen=True):
+    """Ask the conductor to let time jump to its reference at `frame`, or at the first frame not latched yet."""
+
+    request: int
+    """Number the answer repeats."""
+    reply_to: str
+    frame: int = 0
+
+
+class TimeJammed(Message, frozen=True):
+    """Done; `frame` is the first of the new time."""
+
+    request: int
+    frame: int
+
+
+class TimeNotJammed(Message, frozen=True):
+    """Time does not jump now, and why."""
+
+    request: int
+    problems: list[Problem]
+
+
 class PhotoRequest(Message, frozen=True):
     """Ask the darkroom for a picture of a camera. The newest request of a camera replaces one that still waits."""
 
@@ -131,6 +155,7 @@ class PhotoFailed(Message, frozen=True):
 
 AnyMessage = (
     Prepare | Prepared | Failed | Commit | Committed | Abort | PhotoRequest | PhotoReady | PhotoFailed
+    | JamTime | TimeJammed | TimeNotJammed
 )  # fmt: skip
 
 
@@ -224,6 +249,8 @@ class ConductorStatus(Struct, frozen=True):
     """Slots without a plan of ours because the host stalled."""
     own_share_ms: Percentiles = Percentiles()
     receive_to_history_ms: Percentiles = Percentiles()
+    clock: ClockReport = ClockReport()
+    """What frames get their time from, and how well."""
     sources: dict[str, SourceStatus] = {}
     cameras: dict[str, CameraStatus] = {}
     alarms: list[Alarm] = []

@@ -36,7 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         frames=given.frames,
         report_path=given.report,
         fifo=not given.no_fifo,
-        smpte=not clock.tai_assumed,
     )
     return run_role(role, name="conductor", run_dir=run.path, clock=clock, quiet_ns=QUIET_NS)
 

@@ -18,6 +18,7 @@ from controller.messages import (
     Committed,
     ConductorStatus,
     Failed,
+    JamTime,
     NodeStatus,
     Percentiles,
     PhotoFailed,
@@ -26,6 +27,8 @@ from controller.messages import (
     Prepare,
     Prepared,
     SourceStatus,
+    TimeJammed,
+    TimeNotJammed,
     decode,
     decode_conductor,
     decode_node,
@@ -46,6 +49,9 @@ ALL = [
     PhotoRequest("a", 1, "service.sock", 960, "truth", 5),
     PhotoReady("a", 1, 2, 5, 40.0),
     PhotoFailed("a", 1, [PROBLEM]),
+    JamTime(4, "service.sock", 900),
+    TimeJammed(4, 901),
+    TimeNotJammed(4, [PROBLEM]),
 ]
 
 
