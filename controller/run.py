@@ -100,13 +100,15 @@ def run_spec(
     frames: int | None = None,
     report: Path | None = None,
 ) -> RunSpec:
-    """The processes of a run, in starting order."""
+    """The processes of a run; they end in the opposite order."""
     conductor = ["--nodes", NODE]
     if frames is not None:
         conductor += ["--frames", str(frames)]
     if report is not None:
         conductor += ["--report", str(report)]
     fd = listener.fileno()
+    # Starting is mostly reading Python: the walls begin first, and what serves people a second later.
+    walls = ("conductor", f"node-{NODE}")
     node_nice = _node_niceness()
     # What must answer while a real-time node draws keeps off its processor.
     quick = other_cpus() if node_nice else ()
@@ -115,8 +117,8 @@ def run_spec(
         # A counted run that cannot draw would never end: then the node's failure is the run's.
         _role(run, "node", NODE, beat=f"node-{NODE}", env=SOFTWARE_GL, nice=node_nice, critical=frames is not None),
         # Where they share few cores the picture goes before requests: by its own rights, or as others stand back.
-        _role(run, "service", "--fd", str(fd), pass_fds=(fd,), cpus=quick, nice=0 if node_nice else 8),
-        _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0),
+        _role(run, "service", "--fd", str(fd), pass_fds=(fd,), cpus=quick, nice=0 if node_nice else 8, after=walls),
+        _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0, after=walls),
     ]
     if simulate and loaded.config.tracking.sources:
         roles.append(_role(run, "simulator", cpus=quick))
@@ -135,6 +137,7 @@ def _role(
     nice: int = 0,
     cpus: tuple[int, ...] = (),
     hang_s: float = HANG_S,
+    after: tuple[str, ...] = (),
 ) -> RoleSpec:
     name = beat or module
     argv = (sys.executable, "-P", "-m", f"controller.processes.{module}", str(run.path), *arguments)
@@ -149,6 +152,7 @@ def _role(
         pass_fds=pass_fds,
         nice=nice,
         cpus=cpus,
+        after=after,
     )
 
 

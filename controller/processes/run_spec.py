@@ -1,7 +1,8 @@
 """What the supervisor is told: the processes of one run, as a JSON document of plain fields.
 
 `{"run", "run_dir", "keep_run_dir", "roles": [{"name", "argv", "env", "heartbeat", "restart", "ends_run", "critical",
-"nice", "cpus", "pass_fds", "stop_grace_s"}]}`. Roles start together, and end in the opposite order.
+"nice", "cpus", "pass_fds", "stop_grace_s", "after"}]}`. Roles start together, but for those that come `after` another
+one; they end in the opposite order.
 Standard library only, like the supervisor.
 """
 
@@ -27,6 +28,10 @@ class SupervisorError(OpenVolumeError):
 def supervisor_error(path: str, detail: str, value: Any = None, mend: str = "") -> SupervisorError:
     """One such error."""
     return SupervisorError(Problem(SupervisorError.code, path, detail, value, mend))
+
+
+START_AFTER_S = 4.0
+"""A role waits so long at most for those that come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,8 @@ class RoleSpec:
     """One process.
 
     ends_run : its clean exit ends the run with 0; critical : the run ends when it is given up; pass_fds : inherited
-    descriptors it keeps (a listening socket outlives restarts that way); stop_grace_s : from SIGTERM to SIGKILL.
+    descriptors it keeps (a listening socket outlives restarts that way); stop_grace_s : from SIGTERM to SIGKILL;
+    after : roles that come first: it starts once each of them runs, or has failed, or `START_AFTER_S` have passed.
     """
 
     name: str
@@ -79,6 +85,7 @@ class RoleSpec:
     cpus: tuple[int, ...] = ()
     pass_fds: tuple[int, ...] = ()
     stop_grace_s: float = 3.0
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ class RunSpec:
         for index, entry in enumerate(run.get("roles", ())):
             path = f"spec/roles/{index}"
             given = _fields(RoleSpec, entry, path)
-            for key in ("argv", "cpus", "pass_fds"):
+            for key in ("argv", "cpus", "pass_fds", "after"):
                 if key in given:
                     given[key] = tuple(given[key])
             if given.get("heartbeat") is not None:
@@ -121,6 +128,8 @@ class RunSpec:
         for index, role in enumerate(roles):
             if not role.argv:
                 raise supervisor_error(f"spec/roles/{index}/argv", "is empty", mend="name the program to start")
+            if missing := sorted(set(role.after) - set(names)):
+                raise supervisor_error(f"spec/roles/{index}/after", "no such role", missing)
             if role.restart.when not in {"always", "failure", "never"}:
                 raise supervisor_error(
                     f"spec/roles/{index}/restart/when", "not always, failure or never", role.restart.when

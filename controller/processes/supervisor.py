@@ -33,6 +33,7 @@ from types import FrameType
 from typing import Any, Final
 
 from controller.processes.run_spec import (
+    START_AFTER_S,
     HeartbeatSpec,
     RestartSpec,
     RoleSpec,
@@ -196,8 +197,7 @@ class Supervisor:
         lock_fd = _lock_run(self.run_dir)
         sweep_dead_runs(self.run_dir.parent)
         try:
-            for child in self._children.values():
-                self._start(child)
+            self._start_waiting(self._began_ns)
             self._watch(reader)
             self._summarise()
         finally:
@@ -248,6 +248,7 @@ class Supervisor:
             if self._end_code is None:
                 for child in self._children.values():
                     self._look_after(child, now_ns)
+                self._start_waiting(now_ns)
             else:
                 self._end_next(now_ns)
 
@@ -291,6 +292,15 @@ class Supervisor:
             os.close(fd)
 
     # -- one process -----------------------------------------------------------------------------------------------
+
+    def _start_waiting(self, now_ns: int) -> None:
+        """Start what has not run yet and need wait for nobody any longer."""
+        for child in self._children.values():
+            if child.state is RoleState.WAITING:
+                before = [self._children[name].state for name in child.spec.after]
+                busy = any(state in (RoleState.WAITING, RoleState.STARTING) for state in before)
+                if not busy or now_ns - self._began_ns > START_AFTER_S * NS_PER_S:
+                    self._start(child)
 
     def _start(self, child: _Child) -> None:
         spec = child.spec

@@ -431,3 +431,21 @@ def test_a_bad_specification_exits_2(tmp_path: Path) -> None:
 
 def vars_of(role: RoleSpec) -> dict[str, Any]:
     return {name: getattr(role, name) for name in RoleSpec.__dataclass_fields__}
+
+
+def test_a_role_comes_after_those_it_names_and_waits_no_longer_than_they_take(house: House) -> None:
+    house.start(house.role("late", after=("node_0",)), house.role("node_0"))
+    house.running("late", "node_0")
+    assert house.child("late")["since_ns"] > house.child("node_0")["since_ns"]
+
+
+def test_a_role_that_comes_after_one_that_fails_comes_all_the_same(house: House) -> None:
+    broken = house.role("node_0", "raise SystemExit(3)", restart=RestartSpec(when="never"))
+    house.start(house.role("late", after=("node_0",)), broken)
+    house.running("late")
+
+
+def test_after_names_a_role_of_the_run() -> None:
+    spec = RunSpec("test", "/dev/shm", (RoleSpec("a", ("true",), after=("b",)),))
+    with pytest.raises(SupervisorError, match="after"):
+        RunSpec.from_json(spec.to_json())
