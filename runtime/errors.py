@@ -39,3 +39,9 @@ class VirtualTimeError(HouseError):
     """Virtual time asked to do what real time could not: run backwards, or sleep past its own waker."""
 
     code = "runtime.virtual_time"
+
+
+class ReferenceOpenError(HouseError):
+    """An outside time code that cannot be listened to: its port, FIFO or device is not to be had."""
+
+    code = "runtime.timecode_source"

@@ -182,15 +182,24 @@ class FrameClock:
             return
         self.refused_ns = 0
         before_ns, self._followed_ns = self._followed_ns, now_ns
-        if self.loop.learns and before_ns is not None and self.loop.settle_s:
-            # Critically damped: the speed is learned four times more slowly than the error is worked off.
-            settle_ns = self.loop.settle_s * NS_PER_S
-            learned = error_ns * (now_ns - before_ns) / (4.0 * settle_ns * settle_ns) * _PPB
-            most = MAX_SLEW_PPM * 1000.0
-            self._frequency_ppb = min(most, max(-most, self._frequency_ppb + learned))
+        if before_ns is not None:
+            self._learn(error_ns, now_ns - before_ns)
         within = abs(error_ns) <= self.loop.dead_band_ns
         self._debt = 0 if within and not self.loop.settle_s else error_ns * _PPB
         self.go(ClockState.LOCKED if within else ClockState.SLEWING)
+
+    def _learn(self, error_ns: int, since_ns: int) -> None:
+        """Take in what an error says about the reference's speed."""
+        settle_ns = self.loop.settle_s * NS_PER_S
+        if not self.loop.learns or not settle_ns:
+            return
+        most = MAX_SLEW_PPM * 1000.0
+        if abs(error_ns / settle_ns * _PPB + self._frequency_ppb) > most:
+            # It is worked off as fast as is allowed: it says nothing about the speed yet.
+            return
+        # Critically damped: the speed is learned four times more slowly than the error is worked off.
+        learned = error_ns * since_ns / (4.0 * settle_ns * settle_ns) * _PPB
+        self._frequency_ppb = min(most, max(-most, self._frequency_ppb + learned))
 
     def lose(self) -> None:
         """The reference is gone: what it asked for last is forgotten, its speed is kept."""

@@ -20,6 +20,10 @@ AGREE: Final = 4
 SLIP_LABELS: Final = 48
 """A time code without a moment of its own (MTC, Art-Net) may be one frame off by its jitter; so many in a row are no
 jitter."""
+_SAME: Final = 0.75
+"""Labels within this many frames of each other's mapping agree; more than a half, so that one that begins in the middle
+of a frame is not taken for two."""
+_JITTER: Final = 1.75
 
 Fault = Literal["", "reverse", "stopped", "jumped", "rate", "drop_frame"]
 Refused = Literal["rate", "drop_frame", "range", "alone"]
@@ -67,6 +71,7 @@ class Jam:
         self._candidate: int | None = None
         self._times = 0
         self._number: int | None = None
+        self._since_ns = 0
         self._day = frames_per_day(rate, drop_frame=drop_frame)
 
     @property
@@ -74,41 +79,58 @@ class Jam:
         """After so long without a usable label the flywheel takes over: half a second, or six labels."""
         return max(500_000_000, 6 * self.labels.period_ns)
 
-    def hear(self, label: HeardLabel, frame: int, *, rolling: bool = False) -> None:
-        """Take in a label whose frame began nearest to the start of the show's `frame`."""
+    def hear(self, label: HeardLabel, position: float, *, rolling: bool = False) -> float | None:
+        """Take in a label whose frame began at `position` of the show (frame 7 and a half: 7.5). Returns how many
+        frames after the beginning of the frame that bears it that is; None while the label is not believed.
+        """
         self.heard += 1
         number = self._usable(label)
         if number is None:
-            return
+            return None
         before, self._number = self._number, number
         if number == before:
-            # A machine in pause repeats its label.
-            self.fault = "stopped"
-            self._times = 0
-            return
-        offset = (number * self._each - frame) % self._day
-        self._times = self._times + 1 if offset == self._candidate else 1
-        self._candidate = offset
-        if self.offset is None:
-            if self._times >= self._agree:
-                self._take(offset, label.t_ns)
-            return
-        away = (offset - self.offset + self._day // 2) % self._day - self._day // 2
-        if away == 0:
-            self._fits(label.t_ns)
-        elif abs(away) <= 1 and not label.exact:
-            self._fits(label.t_ns)
-            if self._times >= SLIP_LABELS and not rolling:
-                self.slips += 1
-                self.offset = offset
-        elif self._times < self._agree:
-            self.refused["alone"] += 1
-        elif rolling:
-            self.waiting_offset, self.fault = offset, "jumped"
-            self.state = JamState.FLYWHEEL
+            # Some senders repeat each label; a machine in pause repeats one for long.
+            if label.t_ns - self._since_ns > 3 * self.labels.period_ns:
+                self.fault = "stopped"
+                self._times = 0
+            return None
+        self._since_ns = label.t_ns
+        if before is not None and -4 <= number - before < 0:
+            self._refuse("reverse", None)
+            return None
+        wanted = number * self._each - position
+        if self._candidate is not None and abs(self._away(wanted, self._candidate)) < _SAME:
+            self._times += 1
         else:
-            self.jumps += 1
-            self._take(offset, label.t_ns)
+            self._candidate, self._times = round(wanted), 1
+        if self.offset is None:
+            if self._times < self._agree:
+                return None
+            self._take(self._candidate, label.t_ns)
+            return -self._away(wanted, self._candidate)
+        away = self._away(wanted, self.offset)
+        if abs(away) < (_SAME if label.exact else _JITTER):
+            self._fits(label.t_ns)
+            if abs(away) >= _SAME and self._times >= SLIP_LABELS and not rolling:
+                self.slips += 1
+                self.offset = self._candidate % self._day
+                away = self._away(wanted, self.offset)
+            return -away
+        if self._times < self._agree:
+            self.refused["alone"] += 1
+            return None
+        if rolling:
+            self.waiting_offset, self.fault = self._candidate, "jumped"
+            self.state = JamState.FLYWHEEL
+            return None
+        self.jumps += 1
+        self._take(self._candidate, label.t_ns)
+        return -self._away(wanted, self._candidate)
+
+    def _away(self, wanted: float, offset: int) -> float:
+        """`wanted - offset`, around the day."""
+        half = self._day / 2
+        return (wanted - offset + half) % self._day - half
 
     def tick(self, now_ns: int, *, rolling: bool = False) -> None:
         """Look at the time: without labels the flywheel goes on; a jump that waited for a take's end is made."""
@@ -128,7 +150,7 @@ class Jam:
         return timecode_at(self.rate, frame + (self.offset or 0), drop_frame=self.drop_frame)
 
     def _take(self, offset: int, t_ns: int) -> None:
-        self.offset = offset
+        self.offset = offset % self._day
         self._fits(t_ns)
 
     def _fits(self, t_ns: int) -> None:

@@ -321,9 +321,20 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHouse]:
 @pytest.fixture(scope="session")
 def housekit() -> ModuleType:
     """A whole show under one virtual clock (`_housekit.py`)."""
-    name = "controller_housekit"
+    return kit("housekit")
+
+
+@pytest.fixture(scope="session")
+def clockkit() -> ModuleType:
+    """A system clock that tests keep (`_clockkit.py`)."""
+    return kit("clockkit")
+
+
+def kit(which: str) -> ModuleType:
+    """The helper module `_<which>.py` beside this file, loaded once."""
+    name = f"controller_{which}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("_housekit.py"))
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"_{which}.py"))
         assert spec is not None
         assert spec.loader is not None
         module = sys.modules[name] = importlib.util.module_from_spec(spec)

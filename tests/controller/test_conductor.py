@@ -103,8 +103,8 @@ def test_a_plan_that_cannot_be_made_is_the_one_before(build: Build, monkeypatch:
     assert set(show.outcome().values()) == {(f, "none") for f in show.outcome()}
 
 
-def test_a_disciplined_clock_counts_frames_from_the_smpte_epoch(build: Build) -> None:
-    show = build(smpte=True)
+def test_a_disciplined_clock_counts_frames_from_the_smpte_epoch(build: Build, clockkit: ModuleType) -> None:
+    show = build(discipline=clockkit.KeptClock())
     show.run_for(2.0)
     plans = show.plans
     rate = Rate(24)
