@@ -9,6 +9,7 @@ from math import sqrt
 from stage.coverage import PredictionError
 from stage.errors import Problem
 from tracking.health import State
+from tracking.judge import Misses
 from tracking.sample import Reason
 from tracking.stream import Link, SourceStream
 
@@ -41,9 +42,11 @@ class SourceStatistics:
     """Our clock less the sender's; None while arrivals stamp the samples."""
     clock_jumps: int
     clock_stalled: bool
-    gains: tuple[float, float]
-    """Share of the turning and moving velocity that prediction carries forward."""
     error: PredictionError
+    misses: dict[str, Misses]
+    """Errors at the last photos: of what was `predicted`, had it been `held`, and at constant `velocity`."""
+    learned_s: float
+    """How much movement prediction has been learned from."""
     schema_faults: int
     """OpenTrackIO samples with blocks that did not fit the schema and were left out."""
 
@@ -77,8 +80,9 @@ def statistics_of(state: SourceStream, link: Link, now_ns: int) -> SourceStatist
         clock_offset_ns=state.clock.offset_ns if not state.clock.stalled else None,
         clock_jumps=state.clock.jumps,
         clock_stalled=state.clock.stalled,
-        gains=state.predictor.gains,
         error=state.predictor.error(),
+        misses=state.predictor.misses(),
+        learned_s=state.predictor.learned_s,
         schema_faults=state.schema_faults,
     )
 

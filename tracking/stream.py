@@ -11,10 +11,11 @@ import msgspec
 
 from tracking.config import Source
 from tracking.decoders import Assembler, Joiner, Packet, Parse, assembler_of, joiner_of, parser_of
+from tracking.follower import Follower
 from tracking.health import Health
 from tracking.history import History
 from tracking.mapping import Mapping
-from tracking.predict import Follower, Predictor
+from tracking.predict import Predictor
 from tracking.protocols.opentrackio import OpenTrackIOPacket
 from tracking.receivers import Arrival, Receiver
 from tracking.sample import LensReading, Reason, Refusal, Sample, Stamp

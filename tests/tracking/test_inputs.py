@@ -186,7 +186,9 @@ def test_jitter_loss_doubles_and_disorder() -> None:
 
     clean = float(np.sqrt(np.mean(np.square(errors(None)))))
     impaired = float(np.sqrt(np.mean(np.square(errors(5)))))
-    assert impaired < 1.5 * clean
+    # A hand trembles by 0.23 degrees RMS about constant velocity over these 52 ms, on a clean network too.
+    assert clean < 0.03
+    assert impaired < 0.15
 
 
 @pytest.mark.parametrize("jump_s", [3600, -3600])

@@ -1,0 +1,157 @@
+"""Learns, while a camera moves, which weights on its last steps foretell where it will be.
+
+Prediction is linear: displacement = sum of weights times the camera's last `LAGS` steps, for each axis and for each of
+several times ahead (nodes). Two sets of weights are learned by least squares that forgets slowly - a few steps of
+memory, quickly sure of itself, and many steps, better once it has seen enough - each held towards the line through
+the last steps (constant velocity) for as long as it has seen little. Which of the three is used, and in what shares,
+follows from how wrong each has been lately; movement unlike anything seen before is left to the line. Everything is
+linear algebra on small arrays: learning is done in batches away from the frame's path.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from stage.frames import Array
+
+LAGS: Final = 12
+"""Steps of the past that count."""
+FARTHEST_S: Final = 0.34
+"""How far ahead weights are learned; beyond, the line goes on."""
+NODES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32)
+"""Times ahead at which weights are learned, in steps."""
+SHORT_LAGS: Final = 6
+FORGET_S: Final = 30.0
+"""Memory of the weights."""
+TRUST_S: Final = 0.9
+"""Memory of who was wrong lately."""
+SCALE_S: Final = 3.0
+"""Memory of how wrong the whole is, which says what difference counts."""
+SCALE_PRIOR: Final = 25.0
+"""Predictions that the prior scale weighs as much as."""
+WRONG_AT_292: Final = 0.002
+"""Prior scale of errors 292 ms ahead, rad and m."""
+SHORT_RIDGE: Final = 3e-4
+LONG_RIDGE: Final = 7e-7
+"""How firmly weights are held to the line, in rad/s and m/s: steps much larger than this decide for themselves."""
+LINE_TURN_S: Final = 0.02
+LINE_MOVE_S: Final = 0.04
+"""Weight of a step in the line falls by e over this: trackers know turns better than places."""
+MEMORIES_S: Final = 3 * (LINE_TURN_S,) + 3 * (LINE_MOVE_S,)
+UNLIKE: Final = 1.0
+"""Leverage from which movement counts as unlike anything seen."""
+TEMPERATURE: Final = 0.5
+TINY: Final = 1e-13
+
+
+def line_weights(step_s: float, ahead_s: float, memory_s: float) -> Array:
+    """Weights on the last `LAGS` steps, newest first, [LAGS]: the weighted line through the last positions, `ahead_s`
+    past the newest, less the newest."""
+    t_s = -step_s * np.arange(LAGS + 1)
+    weight = np.exp(t_s / memory_s)
+    weight /= weight.sum()
+    lever = weight * (t_s - weight @ t_s)
+    rate = lever / (lever @ t_s)
+    level = weight - rate * (weight @ t_s)
+    # From weights on positions to weights on the steps between them.
+    return -np.cumsum((level + ahead_s * rate)[::-1])[::-1][1:]
+
+
+class Learner:
+    """Weights for one source whose lattice has steps of `step_s`.
+
+    Attributes
+    ----------
+    steps : the nodes, in steps, ascending.
+    shares : [3, 2, nodes]  share of the line, the short and the long memory in turning and moving.
+    """
+
+    def __init__(self, step_s: float) -> None:
+        self.step_s = step_s
+        self.steps = tuple(n for n in NODES if n * step_s <= FARTHEST_S) or (1,)
+        self.rows = 0
+        ahead_s = step_s * np.array(self.steps)
+        self.ahead_s: Array = ahead_s
+        line = [[line_weights(step_s, a, memory_s) for memory_s in MEMORIES_S] for a in (*ahead_s.tolist(), 0.0, 1.0)]
+        nodes = len(self.steps)
+        self._line = np.array(line[:-2])
+        """[nodes, 6, LAGS]"""
+        self._rate = np.array(line[-1]) - np.array(line[-2])
+        self._gain = np.zeros((2, nodes, 6, LAGS))
+        """Learned weights less the line's."""
+        self._seen = np.zeros((6, LAGS, LAGS))
+        self._met = np.zeros((nodes, 6, LAGS))
+        self._ridges = [(ridge * step_s) ** 2 for ridge in (SHORT_RIDGE, LONG_RIDGE)]
+        self._spread = np.zeros((2, 6, LAGS, LAGS))
+        """Inverse of what was seen: how far a movement lies from it."""
+        for i, (lags, ridge) in enumerate(zip((SHORT_LAGS, LAGS), self._ridges, strict=True)):
+            self._spread[i, :, :lags, :lags] = np.eye(lags) / ridge
+        self._wrong = np.zeros((3, nodes, 2))
+        self._whole = np.zeros((nodes, 2))
+        self._whole_count = 0.0
+        self._prior = SCALE_PRIOR * np.ones((nodes, 1)) * (WRONG_AT_292 * (ahead_s / 0.292) ** 1.5)[:, None] ** 2
+        self._prior_count = SCALE_PRIOR
+        self.shares = np.full((3, nodes, 2), 1.0 / 3.0)
+
+    def displacements(self, steps: Array) -> Array:
+        """Displacement at each node, [..., nodes, 6], after last steps, newest first, [..., 6, LAGS]."""
+        return np.asarray(self._blend(self._by_each(steps)))
+
+    def rates(self, steps: Array) -> Array:
+        """The line's displacement a second, [6], for last steps, [6, LAGS]."""
+        return np.asarray(np.einsum("ak,ak->a", self._rate, steps))
+
+    def learn(self, steps: Array, met: Array) -> None:
+        """Take in rows, oldest first: last steps, [n, 6, LAGS], and the displacement that came of them at each node,
+        [n, nodes, 6]."""
+        count = len(steps)
+        by_each = self._by_each(steps)
+        self._weigh(by_each, met)
+        keep = np.exp(-self.step_s / FORGET_S * np.arange(count - 1, -1, -1))
+        past = np.exp(-self.step_s / FORGET_S * count)
+        weighted = steps * keep[:, None, None]
+        self._seen *= past
+        self._met *= past
+        self._seen += np.einsum("nai,naj->aij", weighted, steps)
+        rest = met - np.einsum("qak,nak->nqa", self._line, steps)
+        self._met += np.einsum("nak,nqa->qak", weighted, rest)
+        self.rows += count
+        self._solve()
+
+    def _solve(self) -> None:
+        for i, (lags, ridge) in enumerate(zip((SHORT_LAGS, LAGS), self._ridges, strict=True)):
+            seen = self._seen[:, :lags, :lags]
+            held = ridge + TINY * np.trace(seen, axis1=1, axis2=2)
+            inverse = np.linalg.inv(seen + held[:, None, None] * np.eye(lags))
+            self._spread[i, :, :lags, :lags] = inverse
+            self._gain[i, :, :, :lags] = np.einsum("aij,qaj->qai", inverse, self._met[:, :, :lags])
+
+    def _by_each(self, steps: Array) -> Array:
+        """What line, short and long memory say, [3, ..., nodes, 6]."""
+        line = np.einsum("qak,...ak->...qa", self._line, steps)
+        gain = np.einsum("mqak,...ak->m...qa", self._gain, steps)
+        leverage = np.einsum("...ai,maij,...aj->m...a", steps, self._spread, steps)
+        gain /= 1.0 + np.maximum(0.0, leverage - UNLIKE)[..., None, :]
+        return np.asarray(np.concatenate([line[None], line + gain]))
+
+    def _blend(self, by_each: Array) -> Array:
+        shares = np.repeat(self.shares, 3, axis=2)
+        return np.asarray(np.einsum("mqa,m...qa->...qa", shares, by_each))
+
+    def _weigh(self, by_each: Array, met: Array) -> None:
+        """Give each its share for what it would have said about rows it has not learned."""
+        groups = (*by_each.shape[:-1], 2, 3)
+        wrong = ((by_each - met) ** 2).reshape(groups).mean(axis=-1)
+        whole = ((self._blend(by_each) - met) ** 2).reshape(groups[1:]).mean(axis=-1)
+        trust, scale = np.exp(-self.step_s / TRUST_S), np.exp(-self.step_s / SCALE_S)
+        for row in range(len(met)):
+            self._wrong = trust * self._wrong + wrong[:, row]
+            self._whole = scale * self._whole + whole[row]
+            self._whole_count = scale * self._whole_count + 1.0
+            self._prior *= scale
+            self._prior_count *= scale
+        counts = (self._whole + self._prior) / (self._whole_count + self._prior_count)
+        likely = np.exp(-(self._wrong - self._wrong.min(axis=0)) / (2.0 * TEMPERATURE * counts))
+        self.shares = likely / likely.sum(axis=0)
