@@ -100,6 +100,7 @@ class Conductor:
         self._epoch = 1
         self._plans = 0
         self._skipped = 0
+        self._adapted_frame = -1
         self._status_due_ns = 0
         self._ledger_due_ns = 0
         self._rights = Rights(0, "not asked for")
@@ -420,6 +421,9 @@ class Conductor:
             return
         if self._sockets and not self._listening and now_ns >= self._listen_due_ns:
             self._listen(now_ns)
+        if self._adapted_frame != self._frame:
+            self._adapted_frame = self._frame
+            self._inputs.adapt(until_ns=self._next_ns - SLACK_NS)
         if now_ns >= self._status_due_ns:
             self._publish_status(now_ns, "running")
             self._status_due_ns = now_ns + STATUS_NS

@@ -65,6 +65,7 @@ class TrackingInputs:
     ) -> None:
         self._clock = clock
         self._is_open = False
+        self._adapted = -1
         self._links: list[Link] = []
         self._sources: dict[str, SourceStream] = {}
         self._cameras: dict[str, list[SourceStream]] = {}
@@ -154,6 +155,16 @@ class TrackingInputs:
         taken: list[Sample] = []
         take(link, Arrival(datagram, sender[0], sender[1], arrived_ns), taken)
         return taken
+
+    def adapt(self, until_ns: int | None = None) -> None:
+        """Let predictions learn from what has come: for the slack between frames. Each source in its turn, none begun at
+        or after `until_ns`."""
+        states = list(self._sources.values())
+        for _ in states:
+            if until_ns is not None and self._clock.now_ns() >= until_ns:
+                return
+            self._adapted = (self._adapted + 1) % len(states)
+            states[self._adapted].predictor.adapt(states[self._adapted].history)
 
     # --- out ----------------------------------------------------------------------------------------------------
 

@@ -215,7 +215,7 @@ def test_dropped_datagrams_cost_no_slot_and_a_silent_tracker_is_held(build: Buil
     assert at(7.0).quality == "lost"
     assert at(9.5).quality == "ok"
     held = [p.cameras[0].stage_from_camera for p in plans.values() if 7.0 < (p.t_latched_ns - start_ns) / second < 7.9]
-    assert np.ptp(np.array(held), axis=0).max() < 1e-9, "a lost camera stands still"
+    assert np.ptp(np.array(held), axis=0).max() < 1e-8, "a lost camera stands still"
     # It comes back without a jump: the way back is walked at 1 m/s (eased: 1.9 at most), on top of the hand's own.
     positions = np.array([transform_of(p.cameras[0].stage_from_camera)[:3, 3] for p in plans.values()])[30:]
     assert np.linalg.norm(np.diff(positions, axis=0), axis=1).max() < 0.1
