@@ -390,6 +390,11 @@ class Ledger:
         record.presented = not repeats
         choices = repeats or set(told.values())
         record.reason = next((reason for reason in _SERIOUS if reason in choices), "none")
+        if not record.t_present_ns and self._last_plan[1]:
+            # No plan told when it was due: it follows from those that came.
+            frame, t_ns = self._last_plan
+            record.t_present_ns = self.rate.deadline_ns(t_ns, record.frame - frame)
+            record.rate = (self.rate.num, self.rate.den)
         if self._stalls:
             self._blame_host(record)
         record.counted = self._began
@@ -404,15 +409,16 @@ class Ledger:
 
     def _blame_host(self, record: FrameRecord) -> None:
         """Say how long the host stood still while a frame was made, and that it is the reason when it is."""
-        first_ns, end_ns = _window_ns(record, self.rate)
-        record.stall_ns = sum(_overlap_ns((first_ns, end_ns), stall) for stall in self._stalls)
-        if record.presented or record.reason not in _EXCUSED or record.stall_ns < _STALL_LEAST_NS:
+        window_ns = _window_ns(record, self.rate)
+        touching = [(stall, ns) for stall in self._stalls if (ns := _overlap_ns(window_ns, stall))]
+        record.stall_ns = max((stall[1] - stall[0] for stall, _ in touching), default=0)
+        if record.presented or record.reason not in _EXCUSED:
             return
         grace_ns = period_ns(record, self.rate) // GRACE_SHARE
         drawn_ns = max((node.t_drawn_ns for node in record.nodes.values()), default=0)
         # Without the standstill it would have been in time. What was never drawn is told by a standstill that matters.
         late_ns = drawn_ns - _slot_ns(record) - grace_ns if drawn_ns else grace_ns
-        if record.stall_ns >= late_ns:
+        if sum(ns for _, ns in touching) >= max(late_ns, min(grace_ns, _STALL_LEAST_NS)):
             record.reason = "host_stall"
 
 

@@ -62,7 +62,7 @@ class FrameRecord(Struct, omit_defaults=True):
 
     frame: int
     t_present_ns: int = 0
-    """When it was to leave the node."""
+    """When it was to leave the node: as planned, or as it follows from other plans."""
     t_latched_ns: int = 0
     t_published_ns: int = 0
     plan_hash: int = 0
@@ -76,11 +76,11 @@ class FrameRecord(Struct, omit_defaults=True):
     counted: bool = False
     planned: bool = False
     rate: tuple[int, int] = (0, 1)
-    """Of the plan; (0, 1) without one."""
+    """Frames a second; (0, 1) while nobody knows."""
     outer_drawn: bool = False
     """Whether the plan asked for the outer picture to be drawn anew."""
     stall_ns: int = 0
-    """How long the host stood still while this frame was made: the metronome's figure."""
+    """The longest standstill of the host that touched the making of this frame, all of it: the metronome's figure."""
     waited_ns: dict[str, int] = msgspec.field(default_factory=dict)
     """How long each process waited for a processor during the slot before it, where that was worth a note."""
 
