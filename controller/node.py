@@ -164,6 +164,8 @@ class Node:
         self._t0_ns = 0
         self._rate = Rate(24)
         self._slot: int | None = None
+        self._jump: tuple[int, Rate, int] | None = None
+        """Frame, rate and origin of a time that begins once the present slot has ended."""
         self._slot_ended = False
         self._drawn: _Drawn | None = None
         self._shown: int = 0
@@ -383,6 +385,9 @@ class Node:
 
     def _next_slot(self, slot: int) -> None:
         self._slot = slot + 1
+        if self._jump is not None:
+            (self._slot, self._rate, self._t0_ns), self._jump = self._jump, None
+            self._last = self._made_up(self._slot)
         self._slot_ended = True
         for frame in [frame for frame in self._waiting if frame <= slot]:
             del self._waiting[frame]
@@ -467,9 +472,17 @@ class Node:
     def _adopt(self, plan: FramePlan, hash_: int, now_ns: int, published_ns: int) -> None:
         rate = Rate(*plan.rate)
         t0_ns = plan.t_present_ns - rate.deadline_ns(0, plan.frame)
-        moved = self._slot is not None and abs(self._due_ns(plan.frame) - plan.t_present_ns) > NS_PER_MS
+        # Time is slewed by microseconds a frame, which is followed. More than half a slot is a jump.
+        slot, last = self._slot, self._last
+        moved = slot is not None and abs(self._due_ns(plan.frame) - plan.t_present_ns) > rate.period_ns // 2
+        if moved and slot is not None and last is not None and slot <= last[0].frame < plan.frame:
+            # The present slot is still the old time's, and its picture is shown first.
+            self._jump = self._jump or (plan.frame, rate, t0_ns)
+            self._waiting[plan.frame] = _Arrived(plan, hash_, late=False)
+            return
         if self._slot is None or moved:
             # The first plan, or a clock that started anew: its slots count from here.
+            self._jump = None
             self._rate, self._t0_ns = rate, t0_ns
             self._drawn = None
             self._waiting.clear()

@@ -90,6 +90,8 @@ class Timekeeper:
         self._ordered: int | None = None
         self._wanted_ns = 0
         self._jams = 0
+        self._promised = False
+        """Frames stand where a process before this one, or a reference, has put them."""
 
     # --- beginning and end --------------------------------------------------------------------------------------
 
@@ -103,6 +105,7 @@ class Timekeeper:
         kept = kept or {}
         self._set_up(now_ns)
         if before is not None:
+            self._promised = True
             frame, t_ns = before
             self.frames.frame_lead = int(kept.get("frame_lead", 0))
             self.frames.resume(frame, t_ns)
@@ -144,6 +147,7 @@ class Timekeeper:
             frames.go(ClockState.FREE)
             self._close_wire()
             self._lost_ns = None
+            self._promised = False
             self._set_up(self._clock.now_ns())
         else:
             self._set_up_labels()
@@ -316,9 +320,9 @@ class Timekeeper:
     def _follow(self, error_ns: int, now_ns: int, *, first: bool) -> None:
         self.frames.follow(error_ns, now_ns)
         if self.frames.state is ClockState.LOCKED:
-            self._ordered = None
+            self._promised, self._ordered = True, None
         # What is believed for the first time may be far off: nothing was promised yet.
-        if first and self.frames.state is ClockState.STEP_REFUSED:
+        if first and not self._promised and self.frames.state is ClockState.STEP_REFUSED:
             self._order(0)
 
     def _look_at_timecode(self, now_ns: int) -> None:
