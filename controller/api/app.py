@@ -12,6 +12,7 @@ from starlette.types import Message, Scope
 
 from controller.api import problems, schema
 from controller.api.control import Control
+from controller.api.direct import Direct
 from controller.api.guard import Guard
 from controller.api.routes import cameras, config, live, page, room, running, show, sources
 
@@ -48,6 +49,8 @@ def create_app(control: Control | None = None, *, version: str = "") -> FastAPI:
     app.include_router(page.routes)
     app.add_api_route("/metrics", running.get_metrics, include_in_schema=False)
     problems.install(app)
+    if control is not None:
+        app.add_middleware(Direct, control=control, routers=[group.routes for group in GROUPS])
     app.add_middleware(Guard)
 
     def document() -> dict[str, Any]:
