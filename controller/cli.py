@@ -121,7 +121,11 @@ def preflight(config: Config, json: Json = False) -> None:
 def simulate(
     move: Annotated[str, typer.Option(help="orbit, dolly, crane, handheld or tripod.")] = "orbit",
     protocol: Annotated[
-        str, typer.Option(help="opentrackio, opentrackio_cbor, freed, osc, osc_bundle, zmq or zmq_msgpack.")
+        str,
+        typer.Option(
+            help="opentrackio, opentrackio_cbor, freed, osc, osc_bundle, zmq, zmq_msgpack, mosys_f4, stype, stype_a5, "
+            "psn, rttrpm or live_link."
+        ),
     ] = "opentrackio",
     target: Annotated[
         str | None, typer.Option(help="HOST:PORT or a ZeroMQ endpoint; default: the protocol's port here.")
@@ -168,6 +172,42 @@ def bench(name: Annotated[str, typer.Argument(metavar="NAME", help="wall or scen
     from controller.bench import bench_command
 
     raise typer.Exit(bench_command(name, json=json) or 0)
+
+
+@app.command()
+def timing(
+    config: Config,
+    report: Annotated[Path, typer.Option(help="Folder for junit.xml, report.json, report.html.")],
+    rate: Annotated[str | None, typer.Option(help="Frames a second; default: the configuration's.")] = None,
+    move: Annotated[str, typer.Option(help="orbit, dolly, crane, handheld or tripod.")] = "handheld",
+    protocol: Annotated[str | None, typer.Option(help="The tracker's protocol; default: as configured.")] = None,
+    samples: Annotated[str, typer.Option(help="The tracker's samples a second.")] = "120",
+    faults: Annotated[
+        list[str] | None, typer.Option(help="Rows of the fault matrix after the show: T1,T2,... or all.")
+    ] = None,
+    load: Annotated[
+        list[str] | None,
+        typer.Option(help="Beside the show: flood, slow_clients, config_storm, scene_reload, cpu_hog, or all."),
+    ] = None,
+    virtual: Annotated[bool, typer.Option("--virtual", help="Under a virtual clock: exact, seeded, fast.")] = False,
+    limits: Annotated[Path | None, typer.Option(help="A YAML file with limits that differ.")] = None,
+    seconds: Annotated[float, typer.Option(help="How long the show is measured.")] = 10.0,
+    seed: Annotated[int, typer.Option(help="Another seed, another variant of everything.")] = 0,
+    draw_ms: Annotated[
+        float | None, typer.Option(help="Virtual: what drawing a frame costs; default: 40 % of a frame.")
+    ] = None,
+    photos: Annotated[int, typer.Option(help="Rendered photos in the report.")] = 3,
+) -> None:
+    """Run a show under a simulated tracker, measure what is late, and write a report. 1: a limit is broken."""
+    from controller.timing.command import timing_command
+    from controller.timing.settings import settings_of
+
+    settings = settings_of(
+        config, rate=rate, move=move, protocol=protocol, samples=samples, faults=",".join(faults or ()),
+        loads=",".join(load or ()), virtual=virtual, seconds_s=seconds, seed=seed, draw_ms=draw_ms,
+        photos=photos,
+    )  # fmt: skip
+    raise typer.Exit(timing_command(settings, report=report, limits=limits))
 
 
 @app.command()

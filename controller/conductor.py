@@ -38,7 +38,7 @@ from controller.messages import (
 from controller.planner import TrackedPose
 from controller.post import Post
 from controller.rundir import RunDir, replace_file
-from controller.sources import mounts_of, nudged, source_alarms, source_status, tracked_pose
+from controller.sources import mounts_of, nudged, pictures_of, source_alarms, source_status, tracked_pose
 from controller.versions import Version, Versions, load_version
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
 from runtime.references.system import Discipline
@@ -156,6 +156,7 @@ class Conductor:
             nudged(first.config.tracking, first.show.nudges),
             self._clock,
             mounts=mounts_of(first.stage),
+            pictures_mm=pictures_of(first.stage),
             lens_tables=first.lens_tables,
         )
         take(self._inputs.close)

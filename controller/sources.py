@@ -13,6 +13,7 @@ from renderer.config import RenderConfig
 from stage.cameras import Camera
 from stage.compiled import CompiledStage
 from stage.frames import Array, pan_tilt_roll_from_rotation
+from stage.lens import frame_size_mm
 from stage.plan import matrix16
 from tracking.config import PoseOffset, TrackingConfig
 from tracking.inputs import TrackingInputs
@@ -29,6 +30,11 @@ def inner_limits(render: RenderConfig) -> InnerLimits:
 def mounts_of(stage: CompiledStage) -> dict[str, Array]:
     """`body_from_sensor`, [4, 4], of every camera."""
     return {camera.id: camera.body_from_sensor for camera in stage.cameras.values()}
+
+
+def pictures_of(stage: CompiledStage) -> dict[str, tuple[float, float]]:
+    """Width and height of every camera's desqueezed picture on its sensor, mm."""
+    return {camera.id: frame_size_mm(camera.lens) for camera in stage.cameras.values()}
 
 
 def tracked_pose(predicted: PredictedPose, camera: Camera) -> TrackedPose:

@@ -18,7 +18,7 @@ from controller.planner import Planner
 from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import Show, decode_snapshot
-from controller.sources import inner_limits, mounts_of, nudged
+from controller.sources import inner_limits, mounts_of, nudged, pictures_of
 from runtime.clock import NS_PER_MS, Clock
 from stage.compiled import CompiledStage, decode_stage
 from stage.errors import OpenVolumeError, Problem
@@ -111,7 +111,12 @@ class Versions:
         if same and version.lens_tables == current.lens_tables:
             return version
         tracking = nudged(version.config.tracking, version.show.nudges)
-        inputs = self._inputs.prepare(tracking, mounts=mounts_of(version.stage), lens_tables=version.lens_tables)
+        inputs = self._inputs.prepare(
+            tracking,
+            mounts=mounts_of(version.stage),
+            lens_tables=version.lens_tables,
+            pictures_mm=pictures_of(version.stage),
+        )
         return replace(version, inputs=inputs)
 
     def apply(self, frame: int, switched: Callable[[Version, Version], None]) -> None:

@@ -9,6 +9,7 @@ R = Rz(pan) Rx(tilt) Ry(roll). Degrees at the border, quaternions xyzw and radia
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import hypot, isfinite
 from typing import Final, Literal
 
 import numpy as np
@@ -88,8 +89,8 @@ def rotation_from_quaternion(quaternion_xyzw: ArrayLike) -> Array:
     ValueError : the quaternion's length is zero or not finite.
     """
     q = np.asarray(quaternion_xyzw, dtype=np.float64)
-    length = float(np.linalg.norm(q))
-    if not np.isfinite(length) or length < 1e-9:
+    length = hypot(*q.tolist())  # no overflow on the way, whatever a sender says
+    if not isfinite(length) or length < 1e-9:
         raise ValueError(f"quaternion {q.tolist()} has no direction")
     x, y, z, w = q / length
     return np.array(
@@ -140,7 +141,7 @@ def quaternion_product(a: ArrayLike, b: ArrayLike) -> Array:
 def rotation_from_vector(vector_rad: ArrayLike) -> Array:
     """Rotation, [3, 3], of a rotation vector (axis times angle in radians), [3]."""
     v = np.asarray(vector_rad, dtype=np.float64)
-    half = float(np.linalg.norm(v)) / 2.0
+    half = hypot(*v.tolist()) / 2.0
     # sinc keeps the small-angle limit exact.
     return rotation_from_quaternion(np.append(v * (0.5 * np.sinc(half / np.pi)), np.cos(half)))
 

@@ -10,10 +10,20 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from stage.frames import Array, pose_from_pan_tilt_roll
 from tracking.osc_config import OscSection
+from tracking.protocol_config import (
+    FreeDSection,
+    LiveLinkSection,
+    MosysF4Section,
+    PsnSection,
+    RttrpmSection,
+    StypeSection,
+)
 from tracking.sample import PosePoint
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
-ProtocolName = Literal["osc", "zmq", "freed", "opentrackio"]
+ProtocolName = Literal[
+    "osc", "zmq", "freed", "opentrackio", "mosys_f4", "stype", "psn", "rttrpm", "live_link",
+]  # fmt: skip
 Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
 Sign = Literal[1, -1]
 Metres = Annotated[float, Field(ge=-1000.0, le=1000.0)]
@@ -154,7 +164,7 @@ class Source(_Section):
     """What the tracker's pose is the pose of: the tracked `body` (the camera's mount then leads to the sensor), the
     `sensor`'s middle, or the entrance `pupil`."""
     camera_id: int | None = Field(None, ge=0, le=255)
-    """FreeD: only messages of this camera id (255 in a message means any)."""
+    """FreeD, Mo-Sys F4: only messages of this camera id (255 in a FreeD message means any)."""
     source_id: str | None = None
     """OpenTrackIO: only samples of this sourceId."""
     source_number: int | None = Field(None, ge=1, le=200)
@@ -183,10 +193,16 @@ class Source(_Section):
     rate_limit_hz: float = Field(1000.0, gt=0.0, le=100_000.0)
     """Datagrams a second taken from one sender; more are dropped unread."""
     checksum: Literal["strict", "zero", "ignore"] = "strict"
-    """FreeD: `zero` also takes messages of senders that leave the checksum 0; `ignore` takes all."""
+    """FreeD, Mo-Sys F4, stYpe: `zero` also takes messages of senders that leave the checksum 0; `ignore` takes all."""
     lens_table: LensTable | None = None
     """What zoom and focus encoders mean for the lens that is mounted (protocols that carry encoders)."""
     gates: Gates = Gates()
+    freed: FreeDSection = FreeDSection()
+    mosys_f4: MosysF4Section = MosysF4Section()
+    stype: StypeSection = StypeSection()
+    psn: PsnSection = PsnSection()
+    rttrpm: RttrpmSection = RttrpmSection()
+    live_link: LiveLinkSection = LiveLinkSection()
     osc: OscSection = OscSection()
     zmq: ZmqSection = ZmqSection()
 
@@ -220,10 +236,12 @@ class Source(_Section):
                                  "interface only trusted senders reach")  # fmt: skip
         else:
             udp_address(self.listen)
-        only = {"camera_id": "freed", "source_id": "opentrackio", "source_number": "opentrackio"}
-        for name, protocol in only.items():
-            if getattr(self, name) is not None and self.protocol != protocol:
-                raise ValueError(f"{name} belongs to {protocol} sources, this one is {self.protocol}")
+        only = {
+            "camera_id": ("freed", "mosys_f4"), "source_id": ("opentrackio",), "source_number": ("opentrackio",),
+        }  # fmt: skip
+        for name, protocols in only.items():
+            if getattr(self, name) is not None and self.protocol not in protocols:
+                raise ValueError(f"{name} belongs to {' and '.join(protocols)} sources, this one is {self.protocol}")
         if self.lens_table is not None and self.protocol not in WITH_ENCODERS:
             raise ValueError(f"{self.protocol} carries no lens encoders; lens_table is for {', '.join(WITH_ENCODERS)}")
         return self
@@ -234,6 +252,16 @@ class Source(_Section):
         if self.protocol == "zmq":
             return ("zmq", self.listen, self.zmq.mode, str(self.zmq.binds), self.zmq.topic)
         return ("udp", self.listen, self.interface)
+
+    @property
+    def sections(self) -> tuple[object, ...]:
+        """What a protocol's numbers mean."""
+        return (self.freed, self.mosys_f4, self.stype, self.psn, self.rttrpm, self.live_link)
+
+    @property
+    def decoding(self) -> tuple[object, ...]:
+        """What must be equal for two sources to share what reads a socket's datagrams."""
+        return (self.protocol, self.checksum, self.freed.stream, self.stype.rate, self.rttrpm.timestamp_hz)
 
 
 class TrackingConfig(_Section):
@@ -253,10 +281,10 @@ class TrackingConfig(_Section):
                     f"sources {other_name} ({other.protocol}) and {name} ({source.protocol}) listen on "
                     f"{source.listen}; one address carries one protocol"
                 )
-            if other.link != source.link or other.checksum != source.checksum:
+            if other.link != source.link or other.decoding != source.decoding:
                 raise ValueError(
-                    f"sources {other_name} and {name} share {source.listen} and must agree on interface, checksum "
-                    "and zmq settings"
+                    f"sources {other_name} and {name} share {source.listen} and must agree on interface, checksum, "
+                    "zmq settings and on what stamps their samples"
                 )
         return self
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tracking.config import Source
-from tracking.protocols import freed, opentrackio, osc, osc_mapping, zmq_pose
+from tracking.protocols import freed, live_link, mosys_f4, opentrackio, osc, osc_mapping, psn, rttrpm, stype, zmq_pose
 from tracking.sample import LensReading, Refusal, Sample, Stamp
 
 if TYPE_CHECKING:
@@ -46,13 +46,15 @@ Parse = Callable[[bytes], Sequence[Packet | Refusal]]
 
 def parser_of(source: Source) -> Parse | None:
     """The decoder of a source's datagrams; None: its senders need an assembler each."""
-    if source.protocol == "freed":
+    if source.protocol == "freed" and not source.freed.stream:
         checksum = source.checksum
         return lambda data: freed.parse(data, checksum=checksum)
     if source.protocol == "osc":
         return osc.parse
     if source.protocol == "zmq":
         return zmq_pose.parse
+    if source.protocol == "live_link":
+        return live_link.parse
     return None
 
 
@@ -74,5 +76,10 @@ def assembler_of(source: Source) -> Assembler:
 
 
 _ASSEMBLERS: dict[str, Callable[[Source], Assembler]] = {
+    "freed": lambda source: freed.StreamReader(checksum=source.checksum),
+    "mosys_f4": lambda source: mosys_f4.Assembler(checksum=source.checksum),
     "opentrackio": lambda _source: opentrackio.Assembler(),
+    "psn": lambda _source: psn.Assembler(),
+    "rttrpm": lambda source: rttrpm.Assembler(timestamp_hz=source.rttrpm.timestamp_hz),
+    "stype": lambda source: stype.Assembler(rate=source.stype.packet_rate, checksum=source.checksum),
 }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 from stage.errors import Problem
 from stage.frames import pan_tilt_roll_from_rotation
 from stage.rate import NS_PER_S, Rate
+from tracking.config import Source
 from tracking.errors import SendError
 from tracking.moment import Moment
+from tracking.protocol_config import MosysF4Section, PsnSection, RttrpmSection, StypeSection
 from tracking.protocols.freed import FreeDPacket
 from tracking.protocols.opentrackio import CBOR, JSON, OpenTrackIOPacket
 from tracking.protocols.opentrackio_sample import (
@@ -28,19 +30,30 @@ from tracking.protocols.opentrackio_sample import Protocol as ProtocolName
 from tracking.protocols.osc import OscPacket, time_tag_from_unix_ns
 from tracking.protocols.zmq_pose import PoseMessage, ZmqPosePacket
 from tracking.sample import LensReading
+from tracking.wire_encoders import live_link_packet, mosys_f4_packet, psn_packets, rttrpm_packet, stype_packet
 
-PROTOCOLS: Final = ("osc", "osc_bundle", "zmq", "zmq_msgpack", "freed", "opentrackio", "opentrackio_cbor")
-"""`osc_bundle` sends each pose in a bundle with a time tag; the others name the format."""
+PROTOCOLS: Final = (
+    "osc", "osc_bundle", "zmq", "zmq_msgpack", "freed", "opentrackio", "opentrackio_cbor", "mosys_f4", "stype",
+    "stype_a5", "psn", "rttrpm", "live_link",
+)  # fmt: skip
+"""`osc_bundle` sends each pose in a bundle with a time tag; the others name the format (`stype` is HF)."""
 
 Encode = Callable[[Moment], list[bytes]]
 
 
 def encoder(
-    protocol: str, *, camera: str = "a", rate: Rate | None = None, camera_id: int = 1, source_number: int = 1
+    protocol: str,
+    *,
+    camera: str = "a",
+    rate: Rate | None = None,
+    camera_id: int = 1,
+    source_number: int = 1,
+    source: Source | None = None,
 ) -> Encode:
     """Turns a `Moment` into datagrams of a protocol, stage units into wire units.
 
-    camera: name on the wire (OSC address, zmq `camera`); camera_id: FreeD; source_number: OpenTrackIO.
+    camera: name on the wire (OSC address, zmq `camera`, names of trackers); camera_id: FreeD, Mo-Sys F4;
+    source_number: OpenTrackIO; source: the one that will read them, whose sections say which axes and ids it expects.
 
     Raises
     ------
@@ -60,9 +73,36 @@ def encoder(
         return lambda moment: opentrackio_packet(
             moment, source_id=source_id, source_number=source_number, rate=rate, encoding=encoding
         ).datagrams()
+    if protocol in _SECTIONED:
+        return _sectioned(protocol, source, camera=camera, rate=rate, camera_id=camera_id)
     raise SendError(
         Problem("tracking.unknown_protocol", "protocol", "no such protocol", protocol, f"use {', '.join(PROTOCOLS)}")
     )
+
+
+_SECTIONED: Final = ("mosys_f4", "stype", "stype_a5", "psn", "rttrpm", "live_link")
+
+
+def _sectioned(protocol: str, source: Source | None, *, camera: str, rate: Rate | None, camera_id: int) -> Encode:
+    """The encoder of a protocol that leaves something open, as a source's section closes it."""
+    body = source.body if source is not None else ""
+    name = body or camera
+    if protocol == "mosys_f4":
+        f4 = source.mosys_f4 if source is not None else MosysF4Section()
+        return lambda moment: [bytes(mosys_f4_packet(moment, f4, camera_id=camera_id, rate=rate))]
+    if protocol in ("stype", "stype_a5"):
+        stype = source.stype if source is not None else StypeSection()
+        kind: Literal["hf", "a5"] = "hf" if protocol == "stype" else "a5"
+        return lambda moment: [bytes(stype_packet(moment, stype, kind=kind))]
+    if protocol == "psn":
+        psn = source.psn if source is not None else PsnSection()
+        tracker_id = int(body) & 0xFFFF if body.isdecimal() else 1
+        return lambda moment: psn_packets(moment, psn, tracker_id=tracker_id, name=name, rate=rate)
+    if protocol == "rttrpm":
+        rttrpm = source.rttrpm if source is not None else RttrpmSection()
+        return lambda moment: [bytes(rttrpm_packet(moment, rttrpm, name=name))]
+    bone = source.live_link.bone if source is not None else ""
+    return lambda moment: [bytes(live_link_packet(moment, name=name, bone=bone))]
 
 
 def freed_packet(moment: Moment, *, camera_id: int = 1) -> FreeDPacket:

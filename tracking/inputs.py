@@ -53,6 +53,8 @@ class TrackingInputs:
     mounts : body_from_sensor, [4, 4], of each camera that has a mount; used by sources whose `pose_point` is `body`.
     lens_tables : what the files hold that sources name in `lens_table`, by name; sources whose file is not among them
         go without.
+    pictures_mm : width and height of each camera's desqueezed picture on its sensor; without it, protocols that tell a
+        field of view or pixels tell no focal length.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class TrackingInputs:
         *,
         mounts: Mapping[str, Array] | None = None,
         lens_tables: Mapping[str, LensGrid] | None = None,
+        pictures_mm: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         self._clock = clock
         self._is_open = False
@@ -70,7 +73,7 @@ class TrackingInputs:
         self._sources: dict[str, SourceStream] = {}
         self._cameras: dict[str, list[SourceStream]] = {}
         self._config = config
-        self.commit(self.prepare(config, mounts=mounts, lens_tables=lens_tables))
+        self.commit(self.prepare(config, mounts=mounts, lens_tables=lens_tables, pictures_mm=pictures_mm))
 
     @property
     def config(self) -> TrackingConfig:
@@ -253,6 +256,7 @@ class TrackingInputs:
         *,
         mounts: Mapping[str, Array] | None = None,
         lens_tables: Mapping[str, LensGrid] | None = None,
+        pictures_mm: Mapping[str, tuple[float, float]] | None = None,
     ) -> Prepared:
         """Open what a new configuration needs beside what is open; nothing in force changes.
 
@@ -262,12 +266,14 @@ class TrackingInputs:
         """
         mounts = {} if mounts is None else mounts
         grids = {} if lens_tables is None else lens_tables
+        pictures = {} if pictures_mm is None else pictures_mm
         mappings = {
             name: mapping_of(
                 name,
                 source,
                 mounts.get(source.camera),
                 lens_grid=None if source.lens_table is None else grids.get(source.lens_table.file),
+                picture_mm=pictures.get(source.camera),
             )
             for name, source in config.sources.items()
         }
@@ -336,9 +342,10 @@ class TrackingInputs:
         *,
         mounts: Mapping[str, Array] | None = None,
         lens_tables: Mapping[str, LensGrid] | None = None,
+        pictures_mm: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         """`commit(prepare(...))`. Raises ListenError, and then nothing has changed."""
-        self.commit(self.prepare(config, mounts=mounts, lens_tables=lens_tables))
+        self.commit(self.prepare(config, mounts=mounts, lens_tables=lens_tables, pictures_mm=pictures_mm))
 
     def _state(self, source: str) -> SourceStream:
         state = self._sources.get(source)

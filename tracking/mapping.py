@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 
 import msgspec
@@ -12,6 +12,14 @@ from stage.frames import Array, pan_tilt_roll_from_rotation, rotation_from_pan_t
 from stage.lens import distortion_fault
 from tracking.config import AxisMap, LensTable, Source
 from tracking.lens_table import CurvesReader, GridReader, LensGrid, LensReader
+from tracking.protocol_config import (
+    FreeDSection,
+    LiveLinkSection,
+    MosysF4Section,
+    PsnSection,
+    RttrpmSection,
+    StypeSection,
+)
 from tracking.protocols.natnet import NatNetMapping
 from tracking.protocols.osc_mapping import OscMapping
 from tracking.sample import LensReading, PosePoint, Refusal, Sample, Stamp
@@ -46,6 +54,14 @@ class Mapping:
     body: str = ""
     """Name or number of the tracked body; empty: the one named `camera_name`, or the only one."""
     lens_table: LensReader | None = None
+    picture_mm: tuple[float, float] | None = None
+    """Width and height of the camera's desqueezed picture on its sensor: makes millimetres of angles and pixels."""
+    freed: FreeDSection = field(default_factory=FreeDSection)
+    mosys_f4: MosysF4Section = field(default_factory=MosysF4Section)
+    stype: StypeSection = field(default_factory=StypeSection)
+    psn: PsnSection = field(default_factory=PsnSection)
+    rttrpm: RttrpmSection = field(default_factory=RttrpmSection)
+    live_link: LiveLinkSection = field(default_factory=LiveLinkSection)
     osc: OscMapping | None = None
     natnet: NatNetMapping | None = None
 
@@ -127,12 +143,18 @@ class Mapping:
 
 
 def mapping_of(
-    name: str, source: Source, body_from_sensor: Array | None = None, *, lens_grid: LensGrid | None = None
+    name: str,
+    source: Source,
+    body_from_sensor: Array | None = None,
+    *,
+    lens_grid: LensGrid | None = None,
+    picture_mm: tuple[float, float] | None = None,
 ) -> Mapping:
     """The mapping of a configured source.
 
     body_from_sensor : [4, 4], the camera's mount, used when the pose is the body's; lens_grid : what the file of the
-    source's `lens_table` holds; without it such a table is left out.
+    source's `lens_table` holds; without it such a table is left out; picture_mm : width and height of the camera's
+    desqueezed picture on its sensor.
     """
     camera_name = source.camera_name or source.camera
     mount = source.body_from_camera.pose()
@@ -155,6 +177,13 @@ def mapping_of(
         source_id=source.source_id,
         source_number=source.source_number,
         body=source.body,
+        picture_mm=picture_mm,
+        freed=source.freed,
+        mosys_f4=source.mosys_f4,
+        stype=source.stype,
+        psn=source.psn,
+        rttrpm=source.rttrpm,
+        live_link=source.live_link,
         lens_table=lens_reader(source.lens_table, lens_grid),
         osc=source.osc.mapping(source.body or camera_name) if source.protocol == "osc" else None,
     )

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from stage.frames import StypeConvention
-from stage.rate import Rate
+from stage.rate import Rate, parse_rate
 from tracking.protocols.freed_makers import Maker
 
 CenterShift = Literal["off", "right_down", "right_up"]
 """Where a positive centre shift moves the picture's centre on the sensor."""
+
+
+def _text(value: object) -> object:
+    """YAML reads 50 and 59.94 as numbers."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 class ProtocolSection(BaseModel):
@@ -46,7 +51,7 @@ class StypeSection(ProtocolSection):
     convention: StypeConvention = "right_hand"
     """Signs of the angles and the direction at zero: `right_hand` (Y up, right-handed, looking along -Z, all angles by
     the right-hand rule), or as one of three open clients reads them."""
-    rate: Annotated[str, Field(max_length=16)] = ""
+    rate: Annotated[str, BeforeValidator(_text), Field(max_length=16)] = ""
     """Packets a second (`50`, `59.94`, `24000/1001`), if they are locked to it: the packet number then stamps the
     samples. Empty: their arrival does."""
     focus: Literal["auto", "normalised", "distance"] = "auto"
@@ -100,8 +105,6 @@ def packet_rate(rate: str) -> Rate:
     ------
     ValueError : neither.
     """
-    from stage.rate import parse_rate
-
     try:
         return parse_rate(rate)
     except ValueError:

@@ -20,10 +20,14 @@ from tracking.encoders import Encode, encoder
 from tracking.errors import SendError
 from tracking.moment import Moment
 from tracking.moves import move as named_move
+from tracking.protocols import live_link, mosys_f4, psn, rttrpm, stype
 from tracking.protocols.opentrackio import PORT
 from tracking.sample import LensReading
 
-DEFAULT_PORTS: Final = {"freed": 40000, "opentrackio": PORT, "osc": 40001, "zmq": 40002}
+DEFAULT_PORTS: Final = {
+    "freed": 40000, "opentrackio": PORT, "osc": 40001, "zmq": 40002, "mosys_f4": mosys_f4.PORT, "stype": stype.PORT,
+    "psn": psn.PORT, "rttrpm": rttrpm.PORT, "live_link": live_link.PORT,
+}  # fmt: skip
 """Ports when a target names none; FreeD's is the generic preset, OpenTrackIO's the specified one."""
 MAX_RATE_HZ: Final = 1000
 
@@ -119,7 +123,7 @@ def open_wire(protocol: str, target: str) -> Wire:
 
 def default_target(protocol: str) -> str:
     """Where a protocol is sent when no target is named: its usual port on this machine."""
-    name = protocol.split("_", maxsplit=1)[0]
+    name = next((name for name in DEFAULT_PORTS if protocol == name or protocol.startswith(f"{name}_")), "")
     if name == "zmq":
         return f"tcp://127.0.0.1:{DEFAULT_PORTS[name]}"
     return f"127.0.0.1:{DEFAULT_PORTS.get(name, 40000)}"

@@ -148,13 +148,14 @@ def fresh_stream(name: str, source: Source, mapping: Mapping, now_ns: int) -> So
 def carried_stream(old: SourceStream, source: Source, mapping: Mapping) -> SourceStream:
     """The state of a source under a new configuration; a fresh one where the stream is another."""
     was = old.source
-    if (was.link, was.protocol, was.camera, was.camera_id, was.source_id, was.source_number) != (
-        source.link, source.protocol, source.camera, source.camera_id, source.source_id, source.source_number,
+    if (was.link, was.decoding, was.camera, was.camera_id, was.source_id, was.source_number, was.body) != (
+        source.link, source.decoding, source.camera, source.camera_id, source.source_id, source.source_number,
+        source.body,
     ):  # fmt: skip
         return fresh_stream(old.name, source, mapping, old.health.since_ns)
     old.history.gates = source.gates
-    same_numbers = (was.axes, was.signs, was.offsets, was.osc, was.pose_point) == (
-        source.axes, source.signs, source.offsets, source.osc, source.pose_point,
+    same_numbers = (was.axes, was.signs, was.offsets, was.osc, was.sections, was.pose_point) == (
+        source.axes, source.signs, source.offsets, source.osc, source.sections, source.pose_point,
     )  # fmt: skip
     if was.delay_ms != source.delay_ms:
         old.history.shift(int(was.delay_ms * 1e6) - int(source.delay_ms * 1e6))
@@ -188,7 +189,9 @@ def link_of(key: tuple[str, ...], states: list[SourceStream], receiver: Receiver
     )
     link.has_allow_lists = any(link.networks.values())
     if old is not None:
-        link.assemblers, link.refused, link.datagrams = old.assemblers, old.refused, old.datagrams
+        link.refused, link.datagrams = old.refused, old.datagrams
+        if old.sources[0].source.decoding == source.decoding:
+            link.assemblers = old.assemblers
     return link
 
 

@@ -36,6 +36,7 @@ def simulated_sender(source: Source, clock: Clock, *, wire: Wire, name: str = MO
         rate=SAMPLE_RATE,
         camera_id=1 if source.camera_id is None else source.camera_id,
         source_number=source.source_number or 1,
+        source=source,
     )
     unix_time = source.protocol != "opentrackio"
     return Sender(move(name, seed).pose, encode, wire, clock, SAMPLE_RATE, unix_time=unix_time)

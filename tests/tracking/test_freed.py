@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from stage.frames import pan_tilt_roll_from_rotation
 from tracking.config import Source
 from tracking.mapping import mapping_of
-from tracking.protocols.freed import SIZE, FreeDPacket, parse
+from tracking.protocols.freed import SIZE, FreeDPacket, StreamReader, parse
+from tracking.protocols.freed_makers import MAKERS, Maker, fraction
 from tracking.sample import Refusal, Sample, Stamp
 
 EXAMPLE = bytes.fromhex("d1010f0000fb0000028000013880fe0c0001b5800012340056780000d5")
@@ -124,6 +125,61 @@ def test_checksum_settings() -> None:
     (careless,) = parse(wrong, checksum="ignore")
     assert isinstance(careless, FreeDPacket)
     assert bytes(careless) == wrong
+
+
+def of_maker(maker: Maker, **fields: int) -> Sample:
+    packet = FreeDPacket(1, 0, 0, 0, 0, 0, 0, **fields)
+    return sample_of(packet, Source(protocol="freed", listen="127.0.0.1:1", camera="a", freed={"maker": maker}))  # type: ignore[arg-type]
+
+
+def test_what_makers_put_beside_the_pose() -> None:
+    lens = of_maker("zcam", zoom=3520, focus=25_000, spare=0x7000 | 280).lens
+    assert lens is not None
+    assert (lens.focal_length_mm, lens.focus_distance_m, lens.f_stop) == (35.2, 2.5, 2.8)
+    sample = of_maker("sony", zoom=0x3D60, focus=0x8000, spare=0x7000 | 560)
+    assert sample.lens is not None
+    assert (sample.sequence, sample.lens.f_stop, sample.lens.focal_length_mm) == (7, 5.6, None)
+    assert (sample.lens.zoom_raw, sample.lens.focus_raw) == (0x3D60, 0x8000)
+    assert fraction(0x3D60, MAKERS["sony"].zoom_ends) == 0.5
+    assert [fraction(v, MAKERS["panasonic"].focus_ends) for v in (0, 0x555, 0xFFF, 0xFFFF)] == [0.0, 0.0, 1.0, 1.0]
+    iris = of_maker("panasonic", spare=0xAAA).lens
+    assert iris is not None
+    assert iris.iris_raw == 0xAAA
+    assert [of_maker("mosys", spare=code).quality for code in (0, 1, 2, 3, 9)] == [
+        "ok", "ok", "caution", "bad", "quality 9",
+    ]  # fmt: skip
+    generic = of_maker("generic", zoom=5, spare=0x0123)
+    assert generic.lens is not None
+    assert (generic.quality, generic.sequence, generic.lens.f_stop, generic.lens.iris_raw) == ("ok", None, None, None)
+
+
+def test_a_stream_cut_anywhere() -> None:
+    messages = [FreeDPacket(1, n, 2 * n, 3, 4, 5, 0xD1D1, 0xD1D1D1, 8, n) for n in range(40)]
+    stream = b"".join(map(bytes, messages))
+    for size in (1, 7, 28, 29, 30, 100):
+        reader = StreamReader()
+        out = [item for at in range(0, len(stream), size) for item in reader.feed(stream[at : at + size])]
+        assert out == messages, size
+    # Joined in the middle of a message, with rubbish and a broken message on the way: found again, and told.
+    reader = StreamReader()
+    broken = bytearray(stream[29:58])
+    broken[12] ^= 0x55
+    noisy = stream[13:29] + b"\xd1\x00\x01" + bytes(broken) + stream[58:]
+    out = [item for at in range(0, len(noisy), 11) for item in reader.feed(noisy[at : at + 11])]
+    assert [item for item in out if isinstance(item, FreeDPacket)] == messages[2:]
+    assert any(isinstance(item, Refusal) for item in out)
+    assert reader.feed(bytes(5000)) == [Refusal("long", "5000 bytes")]
+
+
+@given(st.lists(st.integers(0, 90 * 32768), min_size=1, max_size=6), st.lists(st.integers(1, 60), min_size=1))
+def test_a_stream_cut_at_random(tilts: list[int], cuts: list[int]) -> None:
+    messages = [FreeDPacket(1, 0, tilt, 0, 0, 0, 0) for tilt in tilts]
+    stream, reader, out, at, n = b"".join(map(bytes, messages)), StreamReader(), [], 0, 0
+    while at < len(stream):
+        size = cuts[n % len(cuts)]
+        out += reader.feed(stream[at : at + size])
+        at, n = at + size, n + 1
+    assert out == messages
 
 
 def test_implausible_tilt_is_refused() -> None:

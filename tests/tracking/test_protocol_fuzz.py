@@ -15,7 +15,7 @@ from tracking.config import Source
 from tracking.encoders import encoder
 from tracking.mapping import mapping_of
 from tracking.moves import move
-from tracking.protocols import freed, opentrackio, osc, zmq_pose
+from tracking.protocols import freed, live_link, mosys_f4, opentrackio, osc, psn, rttrpm, stype, zmq_pose
 from tracking.protocols.opentrackio import Assembler, Segment
 from tracking.sample import LensReading, Refusal, Sample, Stamp
 from tracking.sender import capture
@@ -28,15 +28,24 @@ PARSERS: dict[str, Callable[[bytes], Sequence[object]]] = {
     "zmq_msgpack": zmq_pose.parse,
     "opentrackio": opentrackio.parse,
     "opentrackio_cbor": opentrackio.parse,
+    "mosys_f4": mosys_f4.parse,
+    "stype": stype.parse,
+    "stype_a5": stype.parse,
+    "psn": psn.parse,
+    "rttrpm": rttrpm.parse,
+    "live_link": live_link.parse,
 }
 GOOD = {
-    name: capture(move("handheld").pose, encoder(name), Rate(25), 1, t0_ns=1_700_000_000_000_000_000)[0][0]
+    name: capture(move("handheld").pose, encoder(name), Rate(25), 1, t0_ns=1_700_000_000_000_000_000)[0][-1]
     for name in PARSERS
 }
 
 
 def protocol_of(name: str) -> str:
-    return name.split("_", maxsplit=1)[0]
+    for family in ("osc", "zmq", "opentrackio", "stype"):
+        if name.startswith(f"{family}_"):
+            return family
+    return name
 
 
 MAPPINGS = {
@@ -49,6 +58,7 @@ MAPPINGS = {
                 "camera": "a",
             }
         ),
+        picture_mm=(36.0, 20.25),
     )
     for name in PARSERS
 }
@@ -57,7 +67,7 @@ MAPPINGS = {
 def check(name: str, datagram: bytes) -> None:
     """Parse, and make samples of whatever came out: nothing may raise, and bytes give it back."""
     for item in PARSERS[name](datagram):
-        if isinstance(item, Refusal | Segment):
+        if isinstance(item, Refusal | Segment | psn.PsnInfo):
             continue
         assert isinstance(bytes(item), bytes)  # type: ignore[call-overload]
         for sample in item.samples(MAPPINGS[name], Stamp()):  # type: ignore[attr-defined]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from runtime.clock import VirtualClock
 from stage.rate import Rate
-from tracking.config import Source
+from tracking.config import ProtocolName, Source
+from tracking.decoders import assembler_of, parser_of
 from tracking.encoders import PROTOCOLS, encoder
 from tracking.errors import PlayError, SendError
 from tracking.mapping import mapping_of
@@ -18,8 +19,9 @@ from tracking.moment import Moment
 from tracking.moves import MOVES, move
 from tracking.play import play, read_take
 from tracking.protocols import opentrackio
-from tracking.sample import LensReading, Sample, Stamp
+from tracking.sample import LensReading, Refusal, Sample, Stamp
 from tracking.sender import Sender, capture, default_target, sample_rate, simulate
+from tracking.wire_encoders import PICTURE_MM
 
 S = 1_000_000_000
 
@@ -66,23 +68,58 @@ def test_the_lens_travels() -> None:
     lens = LensReading(focal_length_mm=35.0, focus_distance_m=2.5, entrance_pupil_m=0.125)
     moment = Moment(move("orbit").pose(0.0), 5, 7 * S, lens)
     for protocol in PROTOCOLS:
-        name = protocol.split("_")[0]
+        name = next(n for n in get_args(ProtocolName) if protocol == n or protocol.startswith(f"{n}_"))
+        if name in ("psn", "rttrpm", "natnet"):
+            continue  # they carry no lens
         listen = "tcp://127.0.0.1:1" if name == "zmq" else "127.0.0.1:1"
         table = {"focal_length_mm": [[0, 0.0], [10_000, 100.0]], "focus_distance_m": [[0, 0.0], [100_000, 100.0]]}
         extra = {"lens_table": table} if name == "freed" else {}
         source = Source.model_validate({"protocol": name, "listen": listen, "camera": "a", **extra})
         (datagram,) = encoder(protocol)(moment)
-        parsers: dict[str, Any] = {"freed": "freed", "osc": "osc", "zmq": "zmq_pose", "opentrackio": "opentrackio"}
-        module = __import__(f"tracking.protocols.{parsers[name]}", fromlist=["parse"])
+        module = __import__(f"tracking.protocols.{'zmq_pose' if name == 'zmq' else name}", fromlist=["parse"])
         (packet,) = module.parse(datagram)
-        (sample,) = packet.samples(mapping_of("t", source), Stamp())
+        (sample,) = packet.samples(mapping_of("t", source, picture_mm=PICTURE_MM), Stamp())
         assert isinstance(sample, Sample)
         assert sample.lens is not None
-        assert sample.lens.focal_length_mm == 35.0
-        assert sample.lens.focus_distance_m == 2.5
-        if name in ("zmq", "opentrackio"):
+        assert sample.lens.focal_length_mm == pytest.approx(35.0, rel=1e-7)
+        if name not in ("live_link", "vmc"):
+            assert sample.lens.focus_distance_m == pytest.approx(2.5, rel=1e-7)
+        if name in ("zmq", "opentrackio", "mosys_f4"):
             assert sample.lens.entrance_pupil_m == 0.125
             assert sample.sequence == 5
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_every_protocol_carries_the_pose(protocol: str) -> None:
+    """Through the source's own sections and decoder: what comes out is the pose that went in."""
+    name = next(n for n in get_args(ProtocolName) if protocol == n or protocol.startswith(f"{n}_"))
+    listen = "tcp://127.0.0.1:1" if name == "zmq" else "127.0.0.1:1"
+    sections: dict[str, list[dict[str, Any]]] = {
+        "psn": [{}, {"psn": {"handedness": "right"}}, {"body": "7"}, {"body": "hat"}],
+        "rttrpm": [{}, {"rttrpm": {"up": "y", "timestamp_hz": 1000}}, {"rttrpm": {"point": 2}}, {"body": "hat"}],
+        "stype": [{"stype": {"convention": c}} for c in ("right_hand", "hf_client", "a5_client", "unreal_client")],
+        "live_link": [{}, {"live_link": {"bone": "head"}}, {"body": "hat"}],
+        "mosys_f4": [{}, {"camera_id": 1}],
+    }
+    for section in sections.get(name, [{}]):
+        source = Source.model_validate({"protocol": name, "listen": listen, "camera": "a", **section})
+        encode = encoder(protocol, rate=Rate(50), source=source)
+        mapping = mapping_of("t", source, picture_mm=PICTURE_MM)
+        parse = parser_of(source)
+        feed = parse if parse is not None else assembler_of(source).feed
+        for number in range(3):
+            pose = move("handheld", 5).pose(number / 50)
+            items = [
+                item
+                for datagram in encode(Moment(pose, number, 7 * S + number * 20_000_000))
+                for item in feed(datagram)
+            ]
+            packets = [item for item in items if not isinstance(item, Refusal)]
+            assert [p.is_for(mapping) for p in packets] == [True]
+            (sample,) = packets[0].samples(mapping, Stamp())
+            assert isinstance(sample, Sample)
+            # FreeD counts 1/64 mm, F4 1/1000 degree.
+            np.testing.assert_allclose(sample.stage_from_camera, pose, atol=2e-5)
 
 
 def test_opentrackio_fits_one_ethernet_packet() -> None:
@@ -103,7 +140,7 @@ def test_capture_is_the_same_every_time() -> None:
     ("arguments", "words"),
     [
         ({"move": "jump"}, "no such move"),
-        ({"protocol": "psn"}, "no such protocol"),
+        ({"protocol": "vrpn"}, "no such protocol"),
         ({"target": "127.0.0.1"}, "host:port"),
         ({"target": "127.0.0.1:0"}, "port 0 receives nothing"),
         ({"target": "nowhere:5"}, "IPv4"),
@@ -126,7 +163,7 @@ def test_arguments_that_cannot_be_used(arguments: dict[str, Any], words: str) ->
 
 def test_all_faults_are_named_at_once() -> None:
     with pytest.raises(SendError) as caught:
-        simulate("jump", "psn", rate="fast")
+        simulate("jump", "vrpn", rate="fast")
     assert [p.path for p in caught.value.problems] == ["move", "rate", "protocol"]
 
 

@@ -40,6 +40,15 @@ def test_defaults() -> None:
         ({"allow": ["10.0.0.300"]}, "not an address or network"),
         ({"interface": "eth0"}, "IPv4 address of a network interface"),
         ({"source_id": "urn:x"}, "belongs to opentrackio"),
+        ({"protocol": "psn", "camera_id": 1}, "belongs to freed and mosys_f4"),
+        ({"protocol": "psn", "psn": {"handedness": "both"}}, "Input should be 'left' or 'right'"),
+        ({"protocol": "stype", "stype": {"rate": "often"}}, "is no rate"),
+        ({"protocol": "stype", "stype": {"rate": 0}}, "is no rate"),
+        ({"protocol": "stype", "stype": {"convention": "left_hand"}}, "right_hand"),
+        ({"protocol": "mosys_f4", "mosys_f4": {"image_width_px": 0}}, "greater than or equal to 16"),
+        ({"protocol": "rttrpm", "rttrpm": {"timestamp_hz": 0}}, "greater than 0"),
+        ({"freed": {"maker": "acme"}}, "generic"),
+        ({"protocol": "live_link", "lens_table": {"focal_length_mm": [[0, 24], [9, 70]]}}, "carries no lens encoders"),
         ({"camera_id": 256}, "less than or equal to 255"),
         ({"lens_table": {"focal_length_mm": [[0, 24]]}}, "at least two rows"),
         ({"lens_table": {"focal_length_mm": [[9, 24], [9, 70]]}}, "must rise"),
@@ -75,3 +84,18 @@ def test_zmq_binds_by_mode() -> None:
     assert not zmq().zmq.binds
     assert zmq(mode="pull").zmq.binds
     assert zmq(bind=True).zmq.binds
+
+
+def test_what_sources_on_one_socket_must_agree_on() -> None:
+    stype: dict[str, Any] = {"protocol": "stype", "listen": "127.0.0.1:6301", "camera": "a"}
+    config(one=stype, two=stype | {"camera": "b", "stype": {"convention": "a5_client"}})
+    with pytest.raises(ValidationError, match="what stamps their samples"):
+        config(one=stype, two=stype | {"camera": "b", "stype": {"rate": 50}})
+
+
+@pytest.mark.parametrize(("rate", "hz"), [(50, 50.0), ("59.94", 60000 / 1001), (59.94, 60000 / 1001), ("240", 240.0)])
+def test_rates_of_packets(rate: Any, hz: float) -> None:
+    source = config(t={"protocol": "stype", "listen": "127.0.0.1:6301", "camera": "a", "stype": {"rate": rate}})
+    exact = source.sources["t"].stype.packet_rate
+    assert exact is not None
+    assert exact.hz == hz

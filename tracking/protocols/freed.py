@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from stage.frames import pose_from_freed
+from tracking.protocols.freed_makers import MAKERS, QUALITIES, MakerPreset
 from tracking.sample import LensReading, Refusal, Sample, Stamp
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class FreeDPacket(Struct, frozen=True, gc=False):
         return wanted is None or self.camera_id == wanted or self.camera_id == ANY_CAMERA
 
     def samples(self, mapping: Mapping, stamp: Stamp) -> list[Sample | LensReading | Refusal]:
-        """The pose in stage units, with what the source's lens table makes of the encoders."""
+        """The pose in stage units, with the encoders and whatever the maker puts beside them."""
         tracker_from_body = pose_from_freed(
             self.pan_counts / ANGLE_COUNTS_PER_DEG,
             self.tilt_counts / ANGLE_COUNTS_PER_DEG,
@@ -147,7 +148,29 @@ class FreeDPacket(Struct, frozen=True, gc=False):
             self.y_counts / LENGTH_COUNTS_PER_MM,
             self.z_counts / LENGTH_COUNTS_PER_MM,
         )
-        return [mapping.sample(tracker_from_body, mapping.lens_from_encoders(self.zoom, self.focus), stamp)]
+        maker = MAKERS[mapping.freed.maker]
+        quality = "ok"
+        if maker.spare == "quality":
+            code = self.spare & 0xFF
+            quality = QUALITIES[code] if code < len(QUALITIES) else f"quality {code}"
+        return [mapping.sample(tracker_from_body, self.lens(maker), stamp, sequence=self.frame(maker), quality=quality)]
+
+    def lens(self, maker: MakerPreset) -> LensReading:
+        """The encoders as sent, and what they mean where the maker says so."""
+        metric = maker.is_metric
+        f_number = self.spare & 0x0FFF if maker.spare == "f_number_and_frame" else 0
+        return LensReading(
+            focal_length_mm=self.zoom / 100.0 if metric and self.zoom else None,
+            focus_distance_m=self.focus / 10_000.0 if metric and self.focus else None,
+            f_stop=f_number / 100.0 if f_number else None,
+            zoom_raw=float(self.zoom),
+            focus_raw=float(self.focus),
+            iris_raw=float(self.spare) if maker.spare == "iris" else None,
+        )
+
+    def frame(self, maker: MakerPreset) -> int | None:
+        """The maker's frame number, 0..15; None: it sends none."""
+        return self.spare >> 12 if maker.spare == "f_number_and_frame" else None
 
 
 def parse(datagram: bytes, *, checksum: str = "strict") -> list[FreeDPacket | Refusal]:
@@ -217,3 +240,41 @@ def _packet(data: bytes, at: int, checksum: int | None) -> FreeDPacket | Refusal
         camera, ph * 65536 + p, tilt, rh * 65536 + r, xh * 65536 + x, yh * 65536 + y, zh * 65536 + z,
         zoom_h * 65536 + zoom, focus_h * 65536 + focus, spare, checksum,
     )  # fmt: skip
+
+
+class StreamReader:
+    """Reads D1 messages from a stream of bytes that is cut anywhere: one may begin in a piece and end in the next.
+
+    What follows the last whole message waits for the next piece, if it can still become one. No clock.
+    """
+
+    def __init__(self, *, checksum: str = "strict") -> None:
+        self._checksum = checksum
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> list[FreeDPacket | Refusal]:
+        """The messages a piece completes, and a refusal for each stretch of rubbish. Never raises."""
+        if len(piece) > MAX_DATAGRAM:
+            self._rest = b""
+            return [Refusal("long", f"{len(piece)} bytes")]
+        data = self._rest + piece
+        begin = self._begin(data)
+        self._rest = data[begin:]
+        return parse(data[:begin], checksum=self._checksum) if begin else []
+
+    def _begin(self, data: bytes) -> int:
+        """Where a message begins that the data do not end; their length if none does."""
+        at, size = 0, len(data)
+        while at < size:
+            kind = data[at]
+            whole = SIZE if kind == TYPE_D1 else _OTHER_SIZES.get(kind, 0)
+            if whole and at + whole > size:
+                return at
+            at += whole if whole and self._is_message(data[at : at + whole]) else 1
+        return size
+
+    def _is_message(self, data: bytes) -> bool:
+        # A stream begins anywhere: only the checksum tells a message's first byte from the same byte inside one.
+        return sum(data) & 0xFF == 0x40 or (
+            data[0] == TYPE_D1 and (self._checksum == "ignore" or (self._checksum == "zero" and data[-1] == 0))
+        )
