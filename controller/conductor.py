@@ -38,7 +38,15 @@ from controller.messages import (
 from controller.planner import TrackedPose
 from controller.post import Post
 from controller.rundir import RunDir, replace_file
-from controller.sources import mounts_of, nudged, pictures_of, source_alarms, source_status, tracked_pose
+from controller.sources import (
+    mounts_of,
+    nudged,
+    pictures_of,
+    plan_subjects,
+    source_alarms,
+    source_status,
+    tracked_pose,
+)
 from controller.versions import Version, Versions, load_version
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
 from runtime.references.system import Discipline
@@ -352,6 +360,7 @@ class Conductor:
             timecode=self._keeper.timecode(frame),
             tai_ns=self._keeper.tai_ns(t_present_ns),
             t_latched_ns=latched_ns,
+            subjects=plan_subjects(self._inputs, version.planner.subject_time_ns(show, t_present_ns), latched_ns),
         )
 
     def _repeated(self, plan: FramePlan, frame: int, latched_ns: int) -> FramePlan:

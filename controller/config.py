@@ -258,7 +258,7 @@ def _references(config: OpenVolumeConfig, base_dir: Path) -> list[Problem]:
     problems = [
         unknown("camera", join("tracking/sources", name, "camera"), source.camera, config.cameras)
         for name, source in config.tracking.sources.items()
-        if source.camera not in config.cameras
+        if source.camera and source.camera not in config.cameras
     ]
     problems += _lens_table_problems(config, base_dir)
     problems += time_problems(config.time, config.rate)
@@ -302,7 +302,7 @@ def _warnings(config: OpenVolumeConfig) -> list[Problem]:
     first: dict[str, str] = {}
     for name, source in config.tracking.sources.items():
         other = first.setdefault(source.camera, name)
-        if other != name:
+        if source.camera and other != name:
             detail = f"camera `{source.camera}` follows source `{other}`; this one is heard but does not move it"
             warnings.append(
                 Problem("controller.second_source", join("tracking/sources", name), detail, None, "remove one of them")

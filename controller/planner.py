@@ -6,7 +6,7 @@ shrinks slowly), its texel density step, and the frame the outer picture was las
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import ceil, log2
@@ -19,7 +19,7 @@ from stage.cameras import Camera, pupil_m
 from stage.compiled import CompiledStage
 from stage.coverage import Overscan, PredictionError, WallSamples, required_overscan, wall_view
 from stage.frames import Array, vector_from_rotation
-from stage.plan import FramePlan, PlanCamera, PlanLens, PlanOuter, PlanScene, matrix16
+from stage.plan import FramePlan, PlanCamera, PlanLens, PlanOuter, PlanScene, PlanSubject, matrix16
 from stage.projection import overscan_tangents
 from stage.rate import NS_PER_S, Rate
 
@@ -101,6 +101,15 @@ class Planner:
         """t_photo: the middle of the camera's exposure of the frame presented at `t_present_ns`."""
         return photo_time_ns(self.stage, self.stage.cameras[camera_id], settings.delay_ms, t_present_ns)
 
+    def subject_time_ns(self, show: Show, t_present_ns: int) -> int:
+        """t_photo of what is beside the cameras: the uppermost camera's on air, else when the walls show the frame."""
+        on_air = [(s.rank, name) for name, s in show.cameras.items() if s.on_air and name in self.stage.cameras]
+        if on_air:
+            name = max(on_air)[1]
+            return self.photo_time_ns(name, show.cameras[name], t_present_ns)
+        rate = self.stage.rate
+        return t_present_ns + round(self.wall_delay_frames * rate.den * NS_PER_S / rate.num)
+
     def overscan(self, camera_id: str) -> Overscan | None:
         """The latest overscan of a camera with its causes, for display."""
         memory = self._memory.get(camera_id)
@@ -141,6 +150,7 @@ class Planner:
         timecode: str = "",
         tai_ns: int = 0,
         t_latched_ns: int = 0,
+        subjects: Sequence[PlanSubject] = (),
     ) -> FramePlan:
         """The plan of `frame`. `poses` are the predictions for each camera's own photo time; a camera without one
         stands at its configured pose with quality "untracked"."""
@@ -167,6 +177,7 @@ class Planner:
             outer=self._outer(show, frame),
             scenes=[PlanScene(s.id, s.version, s.weight, show.stage_from_scene) for s in show.scenes],
             patterns=show.patterns,
+            subjects=list(subjects),
             output_delays=padded_delays(self.stage, show.output_delays),
             actions=[show.action] if show.action else [],
             t_latched_ns=t_latched_ns,

@@ -14,7 +14,7 @@ from stage.cameras import Camera
 from stage.compiled import CompiledStage
 from stage.frames import Array, pan_tilt_roll_from_rotation
 from stage.lens import frame_size_mm
-from stage.plan import matrix16
+from stage.plan import PlanJoint, PlanSubject, matrix16
 from tracking.config import PoseOffset, TrackingConfig
 from tracking.inputs import TrackingInputs
 from tracking.predict import PredictedPose
@@ -111,12 +111,48 @@ def source_status(inputs: TrackingInputs, now_ns: int) -> dict[str, SourceStatus
     return out
 
 
+def plan_subjects(inputs: TrackingInputs, t_photo_ns: int, now_ns: int) -> list[PlanSubject]:
+    """Every subject that was ever seen, at the photo."""
+    out: list[PlanSubject] = []
+    for name in inputs.config.subjects:
+        found = inputs.predict_subject(name, t_photo_ns, now_ns)
+        if found is None:
+            continue
+        sample, skeleton = found.pose.sample, found.skeleton
+        joints: list[PlanJoint] = []
+        if skeleton is not None:
+            joints = [
+                PlanJoint(joint, parent, (x, y, z), (qx, qy, qz, qw))
+                for joint, parent, (x, y, z, qx, qy, qz, qw) in zip(
+                    skeleton.names, skeleton.parents, found.joints().tolist(), strict=True
+                )
+            ]
+        out.append(
+            PlanSubject(
+                id=name,
+                kind=found.kind,
+                t_photo_ns=t_photo_ns,
+                stage_from_subject=matrix16(found.stage_from_subject),
+                joints=joints,
+                blend_shapes=dict(skeleton.blend_shapes) if skeleton is not None else {},
+                source=sample.source,
+                packet_id=sample.packet_id,
+                t_sampled_ns=sample.t_sampled_ns,
+                t_received_ns=sample.t_received_ns,
+                quality=found.pose.quality,
+            )
+        )
+    return out
+
+
 def source_alarms(inputs: TrackingInputs, now_ns: int) -> list[Alarm]:
     """What a person should know about the inputs."""
     alarms: list[Alarm] = []
     for problem in inputs.alarms(now_ns):
-        severity: Severity = "critical" if problem.code in _CRITICAL else "warning"
         path = problem.path.removeprefix("tracking/")
+        # A prop that is out of sight leaves the walls right.
+        is_critical = problem.code in _CRITICAL and not path.startswith("subjects/")
+        severity: Severity = "critical" if is_critical else "warning"
         alarms.append(Alarm(problem.code, path, problem.detail, severity, problem.mend, now_ns))
     return alarms
 

@@ -322,6 +322,23 @@ def unreal_from_pose(stage_from_camera: ArrayLike) -> tuple[Array, Array]:
     return 100.0 * m[[1, 0, 2], 3], np.array([-qy, -qx, -qz, qw])
 
 
+def unity_from_pose(stage_from_camera: ArrayLike) -> tuple[Array, Array]:
+    """Position, [3] metres, and quaternion xyzw, [4], of a pose, [4, 4], for a left-handed Y-up program."""
+    m = np.asarray(stage_from_camera, dtype=np.float64)
+    x, y, z = m[:3, 3]
+    qx, qy, qz, qw = quaternion_from_rotation(m)
+    return np.array((x, z, y)), np.array((-qx, -qz, -qy, qw))
+
+
+def y_up_from_pose(stage_from_camera: ArrayLike) -> tuple[Array, Array]:
+    """Position, [3] metres, and quaternion xyzw, [4], of a pose, [4, 4], for a right-handed Y-up program whose camera
+    looks along -Z."""
+    m = np.asarray(stage_from_camera, dtype=np.float64)
+    x, y, z = m[:3, 3]
+    qx, qy, qz, qw = quaternion_from_rotation(m)
+    return np.array((x, z, -y)), np.array((qx, qz, -qy, qw))
+
+
 def stype_from_pose(
     stage_from_camera: ArrayLike, *, convention: StypeConvention = "right_hand"
 ) -> tuple[float, float, float, Array]:

@@ -112,6 +112,35 @@ class PlanPattern(Struct, frozen=True, forbid_unknown_fields=True):
     targets: list[str] = []
 
 
+class PlanJoint(Struct, frozen=True, forbid_unknown_fields=True):
+    """One joint of a performer in the stage frame."""
+
+    name: str
+    parent: int
+    """Index among the performer's joints; -1 = none."""
+    position_m: Vec3
+    rotation: tuple[float, float, float, float]
+    """Quaternion x y z w."""
+
+
+class PlanSubject(Struct, frozen=True, forbid_unknown_fields=True):
+    """A tracked prop, light or performer at the photo time of the cameras on air."""
+
+    id: str
+    kind: Literal["prop", "light", "performer"]
+    t_photo_ns: int
+    stage_from_subject: Matrix16
+    """Axes X right, Y forward, Z up; a performer's is the hips'."""
+    joints: list[PlanJoint] = []
+    blend_shapes: dict[str, float] = {}
+    """Weight of each facial shape, VRM 0 names where the sender's are known."""
+    source: str = ""
+    packet_id: int = 0
+    t_sampled_ns: int = 0
+    t_received_ns: int = 0
+    quality: str = "ok"
+
+
 class FramePlan(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything a renderer needs for one frame. Written by the conductor, read by every node."""
 
@@ -132,7 +161,7 @@ class FramePlan(Struct, frozen=True, forbid_unknown_fields=True):
     exposure_ev: float = 0.0
     looks: list[PlanLook] = []
     plates: list[PlanPlate] = []
-    subjects: list[dict[str, Any]] = []
+    subjects: list[PlanSubject] = []
     cards: list[dict[str, Any]] = []
     key: dict[str, Any] | None = None
     patterns: list[PlanPattern] = []

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from stage.frames import Array, pose_from_pan_tilt_roll
+from tracking.mocap_config import NatNetSection, SubjectKind
 from tracking.osc_config import OscSection
 from tracking.protocol_config import (
     FreeDSection,
@@ -22,15 +23,21 @@ from tracking.sample import PosePoint
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 ProtocolName = Literal[
-    "osc", "zmq", "freed", "opentrackio", "mosys_f4", "stype", "psn", "rttrpm", "live_link",
+    "osc", "zmq", "freed", "opentrackio", "mosys_f4", "stype", "psn", "rttrpm", "live_link", "natnet", "vmc",
 ]  # fmt: skip
 Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
 Sign = Literal[1, -1]
 Metres = Annotated[float, Field(ge=-1000.0, le=1000.0)]
 Degrees = Annotated[float, Field(ge=-360.0, le=360.0)]
 Table = list[tuple[float, float]]
-WITH_ENCODERS: Final = ("freed", "opentrackio", "mosys_f4", "stype")
+WITH_ENCODERS: Final = ("freed", "opentrackio", "mosys_f4", "stype", "osc")
 """Protocols that carry raw zoom and focus encoders."""
+
+
+WITH_SKELETONS: Final = ("natnet", "vmc")
+"""Protocols that carry performers."""
+NUMBERED: Final = ("freed", "mosys_f4")
+"""Protocols whose messages carry a camera id and no names."""
 
 
 class _Section(BaseModel):
@@ -151,13 +158,13 @@ class ZmqSection(_Section):
 
 
 class Source(_Section):
-    """One stream of poses for one camera."""
+    """One stream of poses: of a camera, of subjects, or of both."""
 
     protocol: ProtocolName
     listen: str
     """`host:port` to receive on (a multicast group joins it); for zmq an endpoint such as `tcp://127.0.0.1:5556`."""
-    camera: Identifier
-    """The camera it moves."""
+    camera: Identifier | Literal[""] = ""
+    """The camera it moves; empty: none, it carries subjects only."""
     interface: str = ""
     """Address of the network interface to join a multicast group on; empty: the system's choice."""
     pose_point: PosePoint = "body"
@@ -203,6 +210,7 @@ class Source(_Section):
     psn: PsnSection = PsnSection()
     rttrpm: RttrpmSection = RttrpmSection()
     live_link: LiveLinkSection = LiveLinkSection()
+    natnet: NatNetSection = NatNetSection()
     osc: OscSection = OscSection()
     zmq: ZmqSection = ZmqSection()
 
@@ -242,6 +250,8 @@ class Source(_Section):
         for name, protocols in only.items():
             if getattr(self, name) is not None and self.protocol not in protocols:
                 raise ValueError(f"{name} belongs to {' and '.join(protocols)} sources, this one is {self.protocol}")
+        if self.natnet.server and self.protocol != "natnet":
+            raise ValueError(f"natnet belongs to natnet sources, this one is {self.protocol}")
         if self.lens_table is not None and self.protocol not in WITH_ENCODERS:
             raise ValueError(f"{self.protocol} carries no lens encoders; lens_table is for {', '.join(WITH_ENCODERS)}")
         return self
@@ -251,12 +261,12 @@ class Source(_Section):
         """What must be equal for two sources to share one socket."""
         if self.protocol == "zmq":
             return ("zmq", self.listen, self.zmq.mode, str(self.zmq.binds), self.zmq.topic)
-        return ("udp", self.listen, self.interface)
+        return ("udp", self.listen, self.interface, self.natnet.server)
 
     @property
     def sections(self) -> tuple[object, ...]:
         """What a protocol's numbers mean."""
-        return (self.freed, self.mosys_f4, self.stype, self.psn, self.rttrpm, self.live_link)
+        return (self.freed, self.mosys_f4, self.stype, self.psn, self.rttrpm, self.live_link, self.natnet)
 
     @property
     def decoding(self) -> tuple[object, ...]:
@@ -264,10 +274,44 @@ class Source(_Section):
         return (self.protocol, self.checksum, self.freed.stream, self.stype.rate, self.rttrpm.timestamp_hz)
 
 
+class Subject(_Section):
+    """A prop, light or performer that a source's tracker follows beside the cameras."""
+
+    source: Identifier
+    """The source whose stream carries it: its socket, protocol, alignment, delay and gates hold."""
+    kind: SubjectKind = "prop"
+    """performer: a skeleton and facial weights come with the pose, where the protocol carries them."""
+    body: str = Field("", max_length=256)
+    """Its name or number in the stream; empty: the one named like it, or the only one."""
+    body_from_subject: PoseOffset = PoseOffset()
+    """Where its own origin sits on the tracked body."""
+
+
 class TrackingConfig(_Section):
     """The `tracking` section."""
 
     sources: dict[Identifier, Source] = {}
+    subjects: dict[Identifier, Subject] = {}
+    """Props, lights and performers beside the cameras."""
+
+    @model_validator(mode="after")
+    def _subjects_have_sources(self) -> TrackingConfig:
+        for name, subject in self.subjects.items():
+            if subject.source not in self.sources:
+                known = ", ".join(self.sources) or "none is configured"
+                raise ValueError(f"subject {name}: there is no source {subject.source} ({known})")
+            protocol = self.sources[subject.source].protocol
+            if subject.kind == "performer" and protocol not in WITH_SKELETONS:
+                raise ValueError(
+                    f"subject {name}: {protocol} carries no skeletons; a performer needs {' or '.join(WITH_SKELETONS)}"
+                )
+            if protocol in NUMBERED and subject.body and not subject.body.isdecimal():
+                raise ValueError(f"subject {name}: {protocol} tells bodies apart by number: body must be one")
+        used = {subject.source for subject in self.subjects.values()}
+        for name, source in self.sources.items():
+            if not source.camera and name not in used:
+                raise ValueError(f"source {name} moves nothing: name its camera, or a subject that follows it")
+        return self
 
     @model_validator(mode="after")
     def _sockets_are_shared_by_equals(self) -> TrackingConfig:

@@ -6,7 +6,20 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tracking.config import Source
-from tracking.protocols import freed, live_link, mosys_f4, opentrackio, osc, osc_mapping, psn, rttrpm, stype, zmq_pose
+from tracking.protocols import (
+    freed,
+    live_link,
+    mosys_f4,
+    natnet,
+    opentrackio,
+    osc,
+    osc_mapping,
+    psn,
+    rttrpm,
+    stype,
+    vmc,
+    zmq_pose,
+)  # fmt: skip
 from tracking.sample import LensReading, Refusal, Sample, Stamp
 
 if TYPE_CHECKING:
@@ -78,8 +91,10 @@ def assembler_of(source: Source) -> Assembler:
 _ASSEMBLERS: dict[str, Callable[[Source], Assembler]] = {
     "freed": lambda source: freed.StreamReader(checksum=source.checksum),
     "mosys_f4": lambda source: mosys_f4.Assembler(checksum=source.checksum),
+    "natnet": lambda _source: natnet.Assembler(),
     "opentrackio": lambda _source: opentrackio.Assembler(),
     "psn": lambda _source: psn.Assembler(),
     "rttrpm": lambda source: rttrpm.Assembler(timestamp_hz=source.rttrpm.timestamp_hz),
     "stype": lambda source: stype.Assembler(rate=source.stype.packet_rate, checksum=source.checksum),
+    "vmc": lambda _source: vmc.Assembler(),
 }

@@ -11,6 +11,8 @@ from stage.frames import pan_tilt_roll_from_rotation
 from stage.rate import NS_PER_S, Rate
 from tracking.config import Source
 from tracking.errors import SendError
+from tracking.mocap_config import NatNetSection
+from tracking.mocap_encoders import natnet_datagrams, vmc_camera
 from tracking.moment import Moment
 from tracking.protocol_config import MosysF4Section, PsnSection, RttrpmSection, StypeSection
 from tracking.protocols.freed import FreeDPacket
@@ -34,7 +36,7 @@ from tracking.wire_encoders import live_link_packet, mosys_f4_packet, psn_packet
 
 PROTOCOLS: Final = (
     "osc", "osc_bundle", "zmq", "zmq_msgpack", "freed", "opentrackio", "opentrackio_cbor", "mosys_f4", "stype",
-    "stype_a5", "psn", "rttrpm", "live_link",
+    "stype_a5", "psn", "rttrpm", "live_link", "natnet", "vmc",
 )  # fmt: skip
 """`osc_bundle` sends each pose in a bundle with a time tag; the others name the format (`stype` is HF)."""
 
@@ -80,7 +82,7 @@ def encoder(
     )
 
 
-_SECTIONED: Final = ("mosys_f4", "stype", "stype_a5", "psn", "rttrpm", "live_link")
+_SECTIONED: Final = ("mosys_f4", "stype", "stype_a5", "psn", "rttrpm", "live_link", "natnet", "vmc")
 
 
 def _sectioned(protocol: str, source: Source | None, *, camera: str, rate: Rate | None, camera_id: int) -> Encode:
@@ -101,6 +103,12 @@ def _sectioned(protocol: str, source: Source | None, *, camera: str, rate: Rate 
     if protocol == "rttrpm":
         rttrpm = source.rttrpm if source is not None else RttrpmSection()
         return lambda moment: [bytes(rttrpm_packet(moment, rttrpm, name=name))]
+    if protocol == "natnet":
+        natnet = source.natnet if source is not None else NatNetSection()
+        number = int(body) & 0xFFFF if body.isdecimal() else 1
+        return lambda moment: natnet_datagrams(moment, natnet, body_id=number, name=name, rate=rate)
+    if protocol == "vmc":
+        return lambda moment: [bytes(vmc_camera(moment, name=body or "Camera"))]
     bone = source.live_link.bone if source is not None else ""
     return lambda moment: [bytes(live_link_packet(moment, name=name, bone=bone))]
 

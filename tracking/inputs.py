@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from runtime.clock import Clock
 from stage.errors import Problem
 from stage.frames import Array
-from tracking.config import TrackingConfig
+from tracking.config import Source, TrackingConfig
 from tracking.errors import UnknownSource
 from tracking.health import COAST_NS, State
 from tracking.history import History
@@ -30,6 +30,7 @@ from tracking.receivers import Arrival, Receiver, open_receiver
 from tracking.report import SourceStatistics, alarms_of, statistics_of
 from tracking.sample import Sample
 from tracking.stream import Link, SourceStream, carried_stream, fresh_stream, link_of, take
+from tracking.subjects import PredictedSubject, predicted_subject, stream_name, subject_mapping, subject_source
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ class Prepared:
     config: TrackingConfig
     mounts: Mapping[str, Array]
     mappings: dict[str, SourceMapping]
+    subjects: dict[str, tuple[Source, SourceMapping]]
     receivers: dict[tuple[str, ...], Receiver]
     opened: list[Receiver]
 
@@ -72,6 +74,7 @@ class TrackingInputs:
         self._links: list[Link] = []
         self._sources: dict[str, SourceStream] = {}
         self._cameras: dict[str, list[SourceStream]] = {}
+        self._subjects: dict[str, SourceStream] = {}
         self._config = config
         self.commit(self.prepare(config, mounts=mounts, lens_tables=lens_tables, pictures_mm=pictures_mm))
 
@@ -137,7 +140,7 @@ class TrackingInputs:
                 for arrival in link.receiver.receive():
                     take(link, arrival, taken)
         if now_ns is not None:
-            for state in self._sources.values():
+            for state in (*self._sources.values(), *self._subjects.values()):
                 state.health.step(now_ns)
         return taken
 
@@ -160,8 +163,8 @@ class TrackingInputs:
         return taken
 
     def adapt(self, until_ns: int | None = None) -> None:
-        """Let predictions learn from what has come: for the slack between frames. Each source in its turn, none begun at
-        or after `until_ns`."""
+        """Let predictions learn from what has come, for the slack between frames. Each source in its turn, none begun
+        at or after `until_ns`."""
         states = list(self._sources.values())
         for _ in states:
             if until_ns is not None and self._clock.now_ns() >= until_ns:
@@ -182,27 +185,27 @@ class TrackingInputs:
         With `prediction: off` the newest sample exactly.
         """
         state = self._active(camera)
-        if state is None or state.history.newest is None:
-            return None
-        now = self._clock.now_ns() if now_ns is None else now_ns
-        sample = state.history.newest
-        quality = state.health.step(now)
-        overdue_ns = state.health.overdue_ns(now)
-        if state.source.prediction == "off":
-            stage_from_camera = state.predictor.hold(state.history, t_photo_ns, overdue_ns)
-        else:
-            predicted = state.predictor.predict(state.history, t_photo_ns, overdue_ns)
-            stage_from_camera = state.follower.follow(predicted, t_photo_ns, holding=overdue_ns > COAST_NS)
-        return PredictedPose(
-            camera,
-            t_photo_ns,
-            stage_from_camera,
-            sample.pose_point,
-            sample,
-            quality.value,
-            t_photo_ns - sample.t_sampled_ns,
-            state.predictor.error(),
-        )
+        return None if state is None else _predicted(state, camera, t_photo_ns, self._now(now_ns))
+
+    def predict_subject(self, subject: str, t_photo_ns: int, now_ns: int | None = None) -> PredictedSubject | None:
+        """Where a subject will be at `t_photo_ns`, as `predict` says it of a camera; None before its first sample.
+
+        Raises
+        ------
+        UnknownSource : no such subject.
+        """
+        state = self._subject(subject)
+        pose = _predicted(state, subject, t_photo_ns, self._now(now_ns))
+        return None if pose is None else predicted_subject(subject, state, pose)
+
+    def latest_subject(self, subject: str) -> Sample | None:
+        """The newest sample of a subject; None when nothing ever came. Raises UnknownSource."""
+        return self._subject(subject).history.newest
+
+    def subject_states(self, now_ns: int | None = None) -> dict[str, State]:
+        """Health of every subject, by id."""
+        now = self._now(now_ns)
+        return {name: state.health.step(now) for name, state in self._subjects.items()}
 
     def state(self, source: str, now_ns: int | None = None) -> State:
         """Health of a source. Raises UnknownSource."""
@@ -235,6 +238,8 @@ class TrackingInputs:
         for state in self._sources.values():
             path = f"tracking/sources/{state.name}"
             out.extend(alarms_of(state, path, now))
+        for name, state in self._subjects.items():
+            out.extend(alarms_of(state, f"tracking/subjects/{name}", now))
         for camera, states in self._cameras.items():
             speaking = [s.name for s in states if s.health.state in (State.OK, State.COASTING)]
             if len(states) > 1 and len(speaking) > 1:
@@ -277,6 +282,10 @@ class TrackingInputs:
             )
             for name, source in config.sources.items()
         }
+        subjects: dict[str, tuple[Source, SourceMapping]] = {}
+        for name in config.subjects:
+            source = subject_source(config, name)
+            subjects[name] = (source, subject_mapping(config, name, source))
         have = {link.key: link.receiver for link in self._links if link.receiver is not None}
         receivers: dict[tuple[str, ...], Receiver] = {}
         opened: list[Receiver] = []
@@ -294,7 +303,7 @@ class TrackingInputs:
                 for receiver in opened:
                     receiver.close()
                 raise
-        return Prepared(config, mounts, mappings, receivers, opened)
+        return Prepared(config, mounts, mappings, subjects, receivers, opened)
 
     def commit(self, prepared: Prepared) -> None:
         """Put a prepared configuration in force, whole. A source that stays the same stream keeps its history, moved
@@ -316,20 +325,32 @@ class TrackingInputs:
             sources[name] = (
                 carried_stream(old, source, mapping) if old is not None else fresh_stream(name, source, mapping, now_ns)
             )
+        subjects: dict[str, SourceStream] = {}
+        followed: dict[tuple[str, ...], list[SourceStream]] = {}
+        for name, (source, mapping) in prepared.subjects.items():
+            old = self._subjects.get(name)
+            subjects[name] = (
+                carried_stream(old, source, mapping)
+                if old is not None
+                else fresh_stream(stream_name(name), source, mapping, now_ns)
+            )
+            followed.setdefault(source.link, []).append(subjects[name])
         grouped: dict[tuple[str, ...], list[SourceStream]] = {}
         for state in sources.values():
             grouped.setdefault(state.source.link, []).append(state)
         old_links = {link.key: link for link in self._links}
         links = [
-            link_of(key, states, prepared.receivers.get(key), old_links.get(key)) for key, states in grouped.items()
+            link_of(key, states, prepared.receivers.get(key), old_links.get(key), followed.get(key, ()))
+            for key, states in grouped.items()
         ]
         for link in self._links:
             if link.receiver is not None and link.receiver not in prepared.receivers.values():
                 link.receiver.close()
-        self._links, self._sources, self._config = links, sources, prepared.config
+        self._links, self._sources, self._subjects, self._config = links, sources, subjects, prepared.config
         self._cameras = {}
         for state in sources.values():
-            self._cameras.setdefault(state.source.camera, []).append(state)
+            if state.source.camera:
+                self._cameras.setdefault(state.source.camera, []).append(state)
 
     def give_up(self, prepared: Prepared) -> None:
         """Close what was opened for a configuration that will not be committed."""
@@ -356,6 +377,42 @@ class TrackingInputs:
             )
         return state
 
+    def _subject(self, subject: str) -> SourceStream:
+        state = self._subjects.get(subject)
+        if state is None:
+            known = ", ".join(self._subjects) or "none is configured"
+            raise UnknownSource(
+                Problem(UnknownSource.code, "tracking/subjects", "no such subject", subject, f"use one of: {known}")
+            )
+        return state
+
+    def _now(self, now_ns: int | None) -> int:
+        return self._clock.now_ns() if now_ns is None else now_ns
+
     def _active(self, camera: str) -> SourceStream | None:
         states = self._cameras.get(camera)
         return states[0] if states else None
+
+
+def _predicted(state: SourceStream, name: str, t_photo_ns: int, now_ns: int) -> PredictedPose | None:
+    """Where what a stream follows will be at the photo; None before its first sample."""
+    sample = state.history.newest
+    if sample is None:
+        return None
+    quality = state.health.step(now_ns)
+    overdue_ns = state.health.overdue_ns(now_ns)
+    if state.source.prediction == "off":
+        stage_from_camera = state.predictor.hold(state.history, t_photo_ns, overdue_ns)
+    else:
+        predicted = state.predictor.predict(state.history, t_photo_ns, overdue_ns)
+        stage_from_camera = state.follower.follow(predicted, t_photo_ns, holding=overdue_ns > COAST_NS)
+    return PredictedPose(
+        name,
+        t_photo_ns,
+        stage_from_camera,
+        sample.pose_point,
+        sample,
+        quality.value,
+        t_photo_ns - sample.t_sampled_ns,
+        state.predictor.error(),
+    )

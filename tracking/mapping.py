@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -12,6 +13,7 @@ from stage.frames import Array, pan_tilt_roll_from_rotation, rotation_from_pan_t
 from stage.lens import distortion_fault
 from tracking.config import AxisMap, LensTable, Source
 from tracking.lens_table import CurvesReader, GridReader, LensGrid, LensReader
+from tracking.mocap_config import NatNetSection
 from tracking.protocol_config import (
     FreeDSection,
     LiveLinkSection,
@@ -20,7 +22,6 @@ from tracking.protocol_config import (
     RttrpmSection,
     StypeSection,
 )
-from tracking.protocols.natnet import NatNetMapping
 from tracking.protocols.osc_mapping import OscMapping
 from tracking.sample import LensReading, PosePoint, Refusal, Sample, Stamp
 
@@ -63,7 +64,9 @@ class Mapping:
     rttrpm: RttrpmSection = field(default_factory=RttrpmSection)
     live_link: LiveLinkSection = field(default_factory=LiveLinkSection)
     osc: OscMapping | None = None
-    natnet: NatNetMapping | None = None
+    natnet: NatNetSection = field(default_factory=NatNetSection)
+    kind: Literal["camera", "prop", "light", "performer"] = "camera"
+    """What follows it."""
 
     def sample(
         self,
@@ -184,6 +187,7 @@ def mapping_of(
         psn=source.psn,
         rttrpm=source.rttrpm,
         live_link=source.live_link,
+        natnet=source.natnet,
         lens_table=lens_reader(source.lens_table, lens_grid),
         osc=source.osc.mapping(source.body or camera_name) if source.protocol == "osc" else None,
     )

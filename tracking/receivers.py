@@ -69,14 +69,21 @@ def open_receiver(name: str, source: Source, clock: Clock) -> Receiver:
     """
     if source.protocol == "zmq":
         return ZmqReceiver(name, source, clock)
+    if source.protocol == "natnet":
+        from tracking.natnet_receiver import NatNetReceiver
+
+        return NatNetReceiver(name, source, clock)
     return UdpReceiver(name, source.listen, clock, interface=source.interface)
 
 
 class UdpReceiver:
     """A bound, non-blocking UDP socket."""
 
-    def __init__(self, name: str, listen: str, clock: Clock, *, interface: str = "") -> None:
+    def __init__(
+        self, name: str, listen: str, clock: Clock, *, interface: str = "", longest: int = MAX_DATAGRAM
+    ) -> None:
         host, port = udp_address(listen)
+        self._longest = longest
         self._stamps = StampConverter.of(clock)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
@@ -111,7 +118,7 @@ class UdpReceiver:
         receive, stamp = self._socket.recvmsg, self._stamps.monotonic_ns
         for _ in range(MAX_READ):
             try:
-                data, ancillary, flags, sender = receive(MAX_DATAGRAM, ANCILLARY_BYTES)
+                data, ancillary, flags, sender = receive(self._longest, ANCILLARY_BYTES)
             except ConnectionRefusedError:
                 continue  # an ICMP answer to something else: nothing was received by it
             except OSError:
@@ -119,6 +126,14 @@ class UdpReceiver:
             t_received_ns = stamp(kernel_stamp_ns(ancillary))
             out.append(Arrival(data, sender[0], sender[1], t_received_ns, bool(flags & socket.MSG_TRUNC)))
         return out
+
+    def send(self, data: bytes, address: tuple[str, int]) -> bool:
+        """Send a datagram from the port it listens on; whether it could be. Never blocks, never raises."""
+        try:
+            self._socket.sendto(data, address)
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         """Close the socket."""

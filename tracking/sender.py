@@ -20,13 +20,13 @@ from tracking.encoders import Encode, encoder
 from tracking.errors import SendError
 from tracking.moment import Moment
 from tracking.moves import move as named_move
-from tracking.protocols import live_link, mosys_f4, psn, rttrpm, stype
+from tracking.protocols import live_link, mosys_f4, natnet, psn, rttrpm, stype, vmc
 from tracking.protocols.opentrackio import PORT
 from tracking.sample import LensReading
 
 DEFAULT_PORTS: Final = {
     "freed": 40000, "opentrackio": PORT, "osc": 40001, "zmq": 40002, "mosys_f4": mosys_f4.PORT, "stype": stype.PORT,
-    "psn": psn.PORT, "rttrpm": rttrpm.PORT, "live_link": live_link.PORT,
+    "psn": psn.PORT, "rttrpm": rttrpm.PORT, "live_link": live_link.PORT, "natnet": natnet.DATA_PORT, "vmc": vmc.PORT,
 }  # fmt: skip
 """Ports when a target names none; FreeD's is the generic preset, OpenTrackIO's the specified one."""
 MAX_RATE_HZ: Final = 1000
@@ -48,17 +48,20 @@ class Wire(Protocol):
 
 
 class UdpWire:
-    """UDP to one address; a multicast group too.
+    """UDP to one address; a multicast group too, through the interface with the address `interface` (empty: the
+    system's choice).
 
     Raises
     ------
     SendError : not host:port.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, *, interface: str = "") -> None:
         self._target = udp_target(target)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
+        if interface:
+            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(interface))
 
     def send(self, data: bytes) -> None:
         """Send one datagram. A closed port at the other end is no fault of the sender."""
@@ -112,13 +115,13 @@ class ZmqWire:
         self._context.term()
 
 
-def open_wire(protocol: str, target: str) -> Wire:
-    """The wire a protocol travels on. Raises SendError."""
+def open_wire(protocol: str, target: str, *, interface: str = "") -> Wire:
+    """The wire a protocol travels on; interface: of multicast. Raises SendError."""
     if protocol.startswith("zmq"):
         if not target.removeprefix("push+").startswith(("tcp://", "ipc://")):
             raise _target_error(target, "zmq sends to an endpoint", "tcp://127.0.0.1:40002, or push+tcp://... for PULL")
         return ZmqWire(target)
-    return UdpWire(target)
+    return UdpWire(target, interface=interface)
 
 
 def default_target(protocol: str) -> str:

@@ -16,6 +16,7 @@ from tracking.health import Health
 from tracking.history import History
 from tracking.mapping import Mapping
 from tracking.predict import Predictor
+from tracking.protocols import natnet
 from tracking.protocols.opentrackio import OpenTrackIOPacket
 from tracking.receivers import Arrival, Receiver
 from tracking.sample import LensReading, Reason, Refusal, Sample, Stamp
@@ -48,6 +49,16 @@ class SourceStream:
     packets: int = 0
     samples: int = 0
     schema_faults: int = 0
+
+    def hear(self, arrival: Arrival) -> None:
+        """Note a packet of a source that moves no camera itself: subjects follow what it carries."""
+        t_received_ns = arrival.t_received_ns
+        if arrival.host and not self.lock.lets_in((arrival.host, arrival.port), t_received_ns):
+            self.refused["second_sender"] += 1
+            return
+        self.packets += 1
+        self.arrivals.append(t_received_ns)
+        self.health.accepted(t_received_ns, None)
 
     def refuse(self, refusal: Refusal, t_received_ns: int) -> None:
         """Count a refusal, and let the health know."""
@@ -105,6 +116,8 @@ class Link:
     cap: RateCap
     parse: Parse | None
     """None: by an assembler for each sender."""
+    subjects: list[SourceStream] = field(default_factory=list)
+    """Streams of the subjects that the sources' packets carry."""
     assemblers: dict[str, Assembler] = field(default_factory=dict)
     networks: dict[str, list[ipaddress.IPv4Network | ipaddress.IPv6Network]] = field(default_factory=dict)
     allowed: dict[tuple[str, str], bool] = field(default_factory=dict)
@@ -123,6 +136,9 @@ class Link:
             if len(self.assemblers) >= MAX_SENDERS:
                 self.assemblers.pop(next(iter(self.assemblers)))
             assembler = self.assemblers[arrival.host] = assembler_of(self.sources[0].source)
+        if type(assembler) is natnet.Assembler:
+            # Its echoes measure the way of the datagrams.
+            return assembler.feed(arrival.data, arrival.t_received_ns)
         return assembler.feed(arrival.data)
 
     def lets_in(self, name: str, host: str) -> bool:
@@ -176,8 +192,14 @@ def carried_stream(old: SourceStream, source: Source, mapping: Mapping) -> Sourc
     return old
 
 
-def link_of(key: tuple[str, ...], states: list[SourceStream], receiver: Receiver | None, old: Link | None) -> Link:
-    """The link of sources that share a socket, with the counts and assemblers of the one it replaces."""
+def link_of(
+    key: tuple[str, ...],
+    states: list[SourceStream],
+    receiver: Receiver | None,
+    old: Link | None,
+    subjects: Sequence[SourceStream] = (),
+) -> Link:
+    """The link of sources and subjects that share a socket, with the counts and assemblers of the one it replaces."""
     source = states[0].source
     link = Link(
         key,
@@ -185,8 +207,12 @@ def link_of(key: tuple[str, ...], states: list[SourceStream], receiver: Receiver
         receiver,
         RateCap(max(s.source.rate_limit_hz for s in states)),
         parser_of(source),
-        networks={s.name: [ipaddress.ip_network(entry, strict=False) for entry in s.source.allow] for s in states},
+        networks={
+            s.name: [ipaddress.ip_network(entry, strict=False) for entry in s.source.allow]
+            for s in (*states, *subjects)
+        },
     )
+    link.subjects = list(subjects)
     link.has_allow_lists = any(link.networks.values())
     if old is not None:
         link.refused, link.datagrams = old.refused, old.datagrams
@@ -196,12 +222,13 @@ def link_of(key: tuple[str, ...], states: list[SourceStream], receiver: Receiver
 
 
 def take(link: Link, arrival: Arrival, taken: list[Sample]) -> None:
-    """Decode a datagram into the histories it is for; `taken` grows by the samples. Never raises."""
+    """Decode a datagram into the histories it is for; `taken` grows by the cameras' samples. Never raises."""
     link.datagrams += 1
     t_received_ns = arrival.t_received_ns
-    sources = link.sources
+    sources, subjects = link.sources, link.subjects
     if link.has_allow_lists:
         sources = [s for s in sources if link.lets_in(s.name, arrival.host)]
+        subjects = [s for s in subjects if link.lets_in(s.name, arrival.host)]
         if not sources:
             link.refused["not_allowed"] += 1
             return
@@ -218,8 +245,15 @@ def take(link: Link, arrival: Arrival, taken: list[Sample]) -> None:
             continue
         mine = False
         for state in sources:
-            if item.is_for(state.mapping):
+            if not state.source.camera:
+                state.hear(arrival)
+                mine = True
+            elif item.is_for(state.mapping):
                 mine = True
                 taken.extend(state.take(item, arrival))
+        for state in subjects:
+            if item.is_for(state.mapping):
+                mine = True
+                state.take(item, arrival)
         if not mine:
             link.refused["not_mine"] += 1

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from stage.frames import joints_from_y_up, pose_from_quaternion
 from tracking.mapping import Mapping
+from tracking.mocap_config import NatNetSection
 from tracking.protocols.natnet import (
     MODELS_CHANGED,
     Assembler,
@@ -22,7 +23,6 @@ from tracking.protocols.natnet import (
     Frame,
     Message,
     ModelDefinitions,
-    NatNetMapping,
     Section,
     ServerInfo,
     parse,
@@ -45,7 +45,7 @@ MODELS = Models(
 
 
 def mapping(body: str = "", **setup: Any) -> Mapping:
-    return Mapping("t", "a", "a", body=body, natnet=NatNetMapping(**setup))
+    return Mapping("t", "a", "a", body=body, natnet=NatNetSection(**setup))
 
 
 def body(number: int, position: Any, rotation: Any = (0.0, 0.0, 0.0, 1.0), flags: int = 1) -> bytes:

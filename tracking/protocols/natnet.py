@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -34,6 +33,7 @@ from tracking.skeleton import Skeleton, chained, relative_joints
 
 if TYPE_CHECKING:
     from tracking.mapping import Mapping
+    from tracking.mocap_config import NatNetSection
 
 NAME: Final = "natnet"
 GROUP: Final = "239.255.42.99"
@@ -74,16 +74,6 @@ Record = tuple[int, float, float, float, float, float, float, float, float, int]
 
 class _BadFrame(ValueError):
     pass
-
-
-@dataclass(frozen=True, slots=True)
-class NatNetMapping:
-    """How a server is set up."""
-
-    up: Literal["y", "z"] = "y"
-    """Which axis Motive streams as up."""
-    bones: Literal["global", "local"] = "global"
-    """Whether bones are given in the tracker's place or in their parents' axes."""
 
 
 class RigidBody(NamedTuple):
@@ -319,7 +309,7 @@ class Frame(Struct, frozen=True):
         if self.clock_hz:
             early_ns = self.latency_ns + self.way_ns
             stamp = Stamp(stamp.t_sampled_ns - early_ns, stamp.t_received_ns, stamp.packet_id)
-        setup = mapping.natnet or NatNetMapping()
+        setup = mapping.natnet
         record = self._record(mapping)
         try:
             if record is not None:
@@ -370,7 +360,7 @@ class Frame(Struct, frozen=True):
         return None
 
     def _performer(
-        self, bones: list[Record], model: SkeletonModel | None, mapping: Mapping, setup: NatNetMapping,
+        self, bones: list[Record], model: SkeletonModel | None, mapping: Mapping, setup: NatNetSection,
         stamp: Stamp,
     ) -> Sample | Refusal:  # fmt: skip
         if not bones[0][9] & TRACKED:
@@ -394,10 +384,15 @@ class Frame(Struct, frozen=True):
 Packet = Frame | ServerInfo | ModelDefinitions | Echo | Message
 
 
-def _pose(numbers: tuple[float, ...], setup: NatNetMapping) -> Array:
+def _pose(numbers: tuple[float, ...], setup: NatNetSection) -> Array:
     if setup.up == "y":
         return pose_from_y_up(numbers[:3], numbers[3:7])
     return pose_from_quaternion(numbers[:3], numbers[3:7])
+
+
+def connect_request(bitstream: tuple[int, int, int, int] = (4, 1, 0, 0)) -> Message:
+    """What a client says first, with the bitstream it would like to get (servers before 4.0 send their own)."""
+    return Message(CONNECT, b"Ping".ljust(265, b"\0") + bytes(bitstream) + b"\0\0")
 
 
 def _message(number: int, body: bytes) -> bytes:
