@@ -55,7 +55,7 @@ class Simulator:
         snapshot = decode_snapshot(self._run.snapshot(self._run.current_version()).read_bytes())
         config: OpenVolumeConfig = load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir)).config
         for seed, source in enumerate(config.tracking.sources.values()):
-            wire = open_wire(source.protocol, _target(source))
+            wire = open_wire(source.protocol, _target(source), interface=source.interface)
             self._wires.append(wire)
             self._senders.append(simulated_sender(source, self._clock, wire=wire, seed=seed))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 from runtime.clock import SystemClock
+from stage.rate import Rate
 from tracking.config import TrackingConfig
 from tracking.encoders import encoder
 from tracking.errors import ListenError
@@ -54,10 +54,12 @@ def drained(inputs: TrackingInputs, count: int, prod: Callable[[], None] | None 
     return out
 
 
-@pytest.mark.parametrize("protocol", ["freed", "osc", "opentrackio"])
+@pytest.mark.parametrize(
+    "protocol", ["freed", "osc", "opentrackio", "mosys_f4", "stype", "stype_a5", "psn", "rttrpm", "live_link"]
+)
 def test_udp_loopback(protocol: str) -> None:
-    pose_at, encode = move("orbit").pose, encoder(protocol)
-    with opened(t=udp(protocol, time="arrival")) as inputs:
+    pose_at, encode = move("orbit").pose, encoder(protocol, rate=Rate(50))
+    with opened(t=udp(protocol.removesuffix("_a5"), time="arrival")) as inputs:
         wire = UdpWire(inputs.addresses()["t"])
         before_ns = time.monotonic_ns()
         for n in range(20):
@@ -102,11 +104,18 @@ def test_inside_asyncio() -> None:
     assert len(asyncio.run(receive())) == 3
 
 
-def test_multicast_on_loopback() -> None:
-    with opened(t=udp(listen="239.135.1.7:0", interface="127.0.0.1")) as inputs:
-        wire = UdpWire(inputs.addresses()["t"])
-        wire._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
-        assert len(drained(inputs, 1, lambda: wire.send(PACKET))) >= 1
+@pytest.mark.parametrize(("protocol", "group"), [("freed", "239.135.1.7"), ("psn", "236.10.10.10")])
+def test_multicast_on_loopback(protocol: str, group: str) -> None:
+    with opened(t=udp(protocol, listen=f"{group}:0", interface="127.0.0.1")) as inputs:
+        wire = UdpWire(inputs.addresses()["t"], interface="127.0.0.1")
+        pose, numbers = move("orbit").pose(0.0), iter(range(100_000))
+
+        def send() -> None:
+            n = next(numbers)
+            for datagram in encoder(protocol)(Moment(pose, n, n * 20_000_000)):
+                wire.send(datagram)
+
+        assert len(drained(inputs, 1, send)) >= 1
         wire.close()
 
 
