@@ -72,6 +72,7 @@ class Jam:
         self._times = 0
         self._number: int | None = None
         self._since_ns = 0
+        self._slipping = 0
         self._day = frames_per_day(rate, drop_frame=drop_frame)
 
     @property
@@ -111,9 +112,11 @@ class Jam:
         away = self._away(wanted, self.offset)
         if abs(away) < (_SAME if label.exact else _JITTER):
             self._fits(label.t_ns)
-            if abs(away) >= _SAME and self._times >= SLIP_LABELS and not rolling:
+            self._slipping = self._slipping + 1 if abs(away) >= _SAME else 0
+            if self._slipping >= SLIP_LABELS and not rolling:
                 self.slips += 1
-                self.offset = self._candidate % self._day
+                self._slipping = 0
+                self.offset = (self.offset + round(away)) % self._day
                 away = self._away(wanted, self.offset)
             return -away
         if self._times < self._agree:

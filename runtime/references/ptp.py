@@ -58,13 +58,13 @@ Refusal = Literal["short", "header", "action", "error", "value"]
 class PtpState:
     """ptp4l as it told last.
 
-    heard_ns : when; follows : it follows a grandmaster that is there; offset_ns : this clock minus the master's;
+    heard_ns : when; elsewhere : the grandmaster it knows of is another clock; offset_ns : this clock minus that one;
     ingress_ns : the newest Sync's stamp in ptp4l's own time; utc_offset_s : TAI - UTC by the grandmaster;
     port_state : of its best port; timestamping : SOFTWARE stamps are the system clock's, others a network card's.
     """
 
     heard_ns: int
-    follows: bool = False
+    elsewhere: bool = False
     identity: str = ""
     offset_ns: int = 0
     ingress_ns: int = 0
@@ -74,6 +74,11 @@ class PtpState:
     utc_offset_s: int = 0
     utc_offset_valid: bool = False
     ptp_timescale: bool = False
+
+    @property
+    def follows(self) -> bool:
+        """It hears a grandmaster and follows it. (Of one that is lost it keeps the name.)"""
+        return self.elsewhere and self.port_state in ("UNCALIBRATED", "SLAVE")
 
     @property
     def locked(self) -> bool:
@@ -178,7 +183,7 @@ class PtpMonitor:
                 self.refused["value"] += 1
         state = self._state
         if state is not None and now_ns - state.heard_ns > STALE_NS:
-            return replace(state, follows=False, port_state="silent")
+            return replace(state, elsewhere=False, port_state="silent")
         return state
 
     def close(self) -> None:
@@ -212,7 +217,9 @@ class PtpMonitor:
                 offset_ns, ingress_ns, *_, present, identity = _TIME_STATUS.unpack_from(data)
                 told = identity.hex()
                 name = f"{told[:6]}.{told[6:10]}.{told[10:]}"
-                state = replace(state, offset_ns=offset_ns, ingress_ns=ingress_ns, follows=bool(present), identity=name)
+                state = replace(
+                    state, offset_ns=offset_ns, ingress_ns=ingress_ns, elsewhere=bool(present), identity=name
+                )
             elif what == PORT_DATA_SET:
                 identity, number, *_ = _PORT_DATA_SET.unpack_from(data)
                 port = int.from_bytes(identity[8:], "big")
