@@ -70,6 +70,8 @@ class LensReading(Struct, frozen=True, gc=False):
     sensor_width_mm: float | None = None
     sensor_height_mm: float | None = None
     squeeze: float | None = None
+    exposure_falloff: tuple[float, float, float] | None = None
+    """a1 a2 a3 of OpenLensIO's vignetting, mm^-2, mm^-4, mm^-6."""
     fault: str = ""
     """Why some of it is not believed, in words (an encoder beyond its lens table, a distortion that folds); empty
     while all is."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cbor2
+import jsonschema
 import msgspec
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from tracking.protocols.opentrackio import (
     OpenTrackIOPacket,
     Segment,
     decode,
+    epoch_of,
     parse,
 )
 from tracking.protocols.opentrackio_sample import TrackSample
@@ -187,6 +189,7 @@ def test_lens_fields(reference: Path) -> None:
         focal_length_mm=24.305, focus_distance_m=10.0, entrance_pupil_m=0.123, f_stop=4.0, t_stop=4.1,
         zoom_raw=0.3, focus_raw=0.1, iris_raw=0.2, radial=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0), tangential=(1.0, 2.0),
         model="Brown-Conrady U-D", overscan_ratio=3.0, distortion_offset_mm=(1.0, 2.0), projection_offset_mm=(0.1, 0.2),
+        exposure_falloff=(1.0, 2.0, 3.0),
     )  # fmt: skip
 
 
@@ -300,3 +303,114 @@ def test_take_equals_the_freed_take(reference: Path) -> None:
         assert np.abs(a.stage_from_camera - b.stage_from_camera).max() < 2e-5
         compared += 1
     assert compared == 125
+
+
+EXAMPLES = [
+    "example_1.0.0_complete_static",
+    "example_1.0.0_recommended_dynamic",
+    "example_1.0.1_complete_dynamic",
+    "example_1.0.1_recommended_static",
+]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("encoding", [JSON, CBOR])
+def test_every_field_of_the_examples_is_kept_and_sent_again(reference: Path, name: str, encoding: int) -> None:
+    folder = reference / "tracking/opentrackio"
+    tree = json.loads((folder / f"{name}.json").read_text())
+    payload = json.dumps(tree).encode() if encoding == JSON else cbor2.dumps(tree)
+    packet = decode(Segment(encoding, 0, 0, True, payload))
+    assert isinstance(packet, OpenTrackIOPacket)
+    assert msgspec.to_builtins(packet.sample, order="sorted") == _as_tuples(tree)
+    again = OpenTrackIOPacket.build(packet.sample, encoding=encoding)
+    (back,) = parse(bytes(again))
+    assert isinstance(back, OpenTrackIOPacket)
+    assert back.sample == packet.sample
+    sent = json.loads(again.payload) if encoding == JSON else cbor2.loads(again.payload)
+    schema = json.loads((folder / "schema_1.0.1.json").read_text())
+    jsonschema.validate(sent, schema)
+
+
+def _as_tuples(tree: Any) -> Any:
+    """The tree as msgspec gives it back: arrays of typed fields are tuples, those of free ones stay lists."""
+    out = json.loads(json.dumps(tree))
+    for path in (("transforms",), ("relatedSampleIds",), ("protocol", "version"), ("lens", "distortion"),
+                 ("static", "lens", "calibrationHistory")):  # fmt: skip
+        node = out
+        for key in path[:-1]:
+            node = node.get(key, {})
+        if path[-1] in node:
+            node[path[-1]] = tuple(node[path[-1]])
+    for entry in out.get("lens", {}).get("distortion", ()):
+        for key in ("radial", "tangential"):
+            if key in entry:
+                entry[key] = tuple(entry[key])
+    return out
+
+
+def test_every_property_of_the_schema_has_a_field(reference: Path) -> None:
+    schema = json.loads((reference / "tracking/opentrackio/schema_1.0.1.json").read_text())
+
+    def missing(node: dict[str, Any], kind: Any, path: str) -> list[str]:
+        if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+            return []
+        fields = {f.encode_name: f.type for f in msgspec.structs.fields(kind)}
+        out = [f"{path}/{key}" for key in node.get("properties", {}) if key not in fields]
+        for key, child in node.get("properties", {}).items():
+            inner = [t for t in get_args(fields.get(key)) or (fields.get(key),) if t is not type(None)]
+            inner = [a for t in inner for a in (get_args(t) or (t,))]
+            for each in inner:
+                out += missing(child.get("items", child), each, f"{path}/{key}")
+        return out
+
+    assert missing(schema, TrackSample, "") == []
+
+
+def test_time_code_is_the_clock_of_samples_without_a_time_stamp() -> None:
+    def t_source(**timing: Any) -> int | None:
+        (packet,) = parse(otrk({"timing": timing}))
+        assert isinstance(packet, OpenTrackIOPacket)
+        return packet.t_source_ns
+
+    def label(h: int, m: int, s: int, f: int, num: int = 25, denom: int = 1, **more: Any) -> dict[str, Any]:
+        rate = {"num": num, "denom": denom}
+        return {"hours": h, "minutes": m, "seconds": s, "frames": f, "frameRate": rate, **more}
+
+    assert t_source(timecode=label(1, 2, 3, 5)) == (3723 * 25 + 5) * 40_000_000
+    drop = t_source(timecode=label(0, 1, 0, 2, 30000, 1001, dropFrame=True))
+    assert drop == 1800 * 1001 * 10**9 // 30000
+    assert t_source(timecode=label(0, 1, 0, 0, 30000, 1001, dropFrame=True)) is None  # this label is left out
+    assert t_source(timecode=label(0, 1, 0, 0, 30000, 1001)) == 1800 * 1001 * 10**9 // 30000
+    rate = {"num": 50, "denom": 1}
+    assert t_source(timecode=label(0, 0, 0, 1, subFrame=1), sampleRate=rate) == 60_000_000
+    stamp = {"seconds": 7, "nanoseconds": 5}
+    assert t_source(timecode=label(1, 2, 3, 5), sampleTimestamp=stamp) == 7_000_000_005
+    assert t_source(timecode=label(1, 2, 3, 5, 0)) is None
+    assert t_source(timecode=label(1, 2, 3, 25)) is None
+    assert t_source() is None
+
+
+def test_the_epoch_of_time_stamps_is_told() -> None:
+    tai_ns = 1_795_238_304_000_000_000
+    assert epoch_of(tai_ns - 3 * 10**9, tai_ns) == "tai"
+    assert epoch_of(tai_ns - 37 * 10**9, tai_ns) == "unix"
+    assert epoch_of(123, tai_ns) == "other"
+
+
+def test_reserved_source_numbers_are_discarded() -> None:
+    for number, good in ((1, True), (200, True), (0, False), (201, False)):
+        (item,) = parse(otrk({"sourceNumber": number, "transforms": [link(0, 0, 0, 0)]}))
+        assert isinstance(item, OpenTrackIOPacket) is good
+        if isinstance(item, Refusal):
+            assert item.reason == "range"
+
+
+def test_encoders_and_overscan_come_from_wherever_they_are() -> None:
+    lens = {"encoders": {"focus": 0.5}, "rawEncoders": {"focus": 9, "zoom": 4000}, "distortion": [{"radial": [0.0]}]}
+    static = {"lens": {"distortionOverscanMax": 1.25}}
+    (packet,) = parse(otrk({"lens": lens, "static": static}))
+    assert isinstance(packet, OpenTrackIOPacket)
+    (reading,) = packet.samples(MAPPING, Stamp())
+    assert isinstance(reading, LensReading)
+    assert (reading.focus_raw, reading.zoom_raw, reading.iris_raw) == (0.5, 4000, None)
+    assert reading.overscan_ratio == 1.25

@@ -19,7 +19,18 @@ import numpy as np
 from msgspec import Struct
 
 from stage.frames import Array, pose_from_pan_tilt_roll
-from tracking.protocols.opentrackio_sample import Protocol, Static, TrackSample, Transform, lenient
+from stage.rate import NS_PER_S, Rate
+from stage.timecode import LabelParts, TimecodeError, drops, frame_of_parts
+from tracking.protocols.opentrackio_sample import (
+    Encoders,
+    Protocol,
+    Ratio,
+    Static,
+    Timecode,
+    TrackSample,
+    Transform,
+    lenient,
+)
 from tracking.sample import LensReading, Refusal, Sample, Stamp
 
 if TYPE_CHECKING:
@@ -38,8 +49,14 @@ SAFE_PAYLOAD: Final = 1456
 """Longest payload that keeps an Ethernet packet whole."""
 MAX_SEGMENTS: Final = 64
 MAX_TRANSFORMS: Final = 16
+MAX_SOURCE_NUMBER: Final = 200
+EPOCH_SLACK_NS: Final = 15 * NS_PER_S
+TAI_MINUS_UTC_NS: Final = 37 * NS_PER_S
 PORT: Final = 55555
 """The specified port; the group is 239.135.1.<sourceNumber>."""
+GOOD_STATES: Final = frozenset({"optical good", "good", "ok", "tracking", "tracked", "valid"})
+"""Words of trackers for poses that can be trusted; all others are told on as the sample's quality."""
+_NO_ENCODERS: Final = Encoders()
 _HEADER: Final = struct.Struct(">4sBBHIHH")
 _JSON: Final = msgspec.json.Decoder(TrackSample)
 _ANY_JSON: Final = msgspec.json.Decoder()
@@ -124,11 +141,13 @@ class OpenTrackIOPacket(Struct, frozen=True):
 
     @property
     def t_source_ns(self) -> int | None:
-        """`sampleTimestamp`, ns of the sender's epoch (TAI or Unix)."""
+        """`sampleTimestamp`, ns of the sender's epoch (TAI or Unix); else its time code, ns of the day."""
         timing = self.sample.timing
-        if timing is None or timing.sample_timestamp is None:
+        if timing is None:
             return None
-        return timing.sample_timestamp.ns
+        if timing.sample_timestamp is not None:
+            return timing.sample_timestamp.ns
+        return None if timing.timecode is None else time_of_day_ns(timing.timecode, timing.sample_rate)
 
     @property
     def sequence(self) -> int | None:
@@ -164,8 +183,9 @@ class OpenTrackIOPacket(Struct, frozen=True):
                 return []
             return [mapping.lens_gate(lens) or lens]
         quality = "ok"
-        if sample.tracker is not None and sample.tracker.status and sample.tracker.status != "Optical Good":
-            quality = sample.tracker.status
+        status = None if sample.tracker is None else sample.tracker.status
+        if status and status.lower() not in GOOD_STATES:
+            quality = status
         return [mapping.sample(self.tracker_from_body(), lens, stamp, sequence=self.sequence, quality=quality)]
 
 
@@ -174,10 +194,38 @@ def _link(transform: Transform) -> Array:
     return pose_from_pan_tilt_roll((t.x, t.y, t.z), pan_deg=r.pan_deg, tilt_deg=r.tilt_deg, roll_deg=r.roll_deg)
 
 
+def time_of_day_ns(label: Timecode, sample_rate: Ratio | None) -> int | None:
+    """When a time code's frame began, ns since midnight; None: no label of its rate. Sub-frames count the samples of a
+    frame, where the sample rate is a multiple of the label's."""
+    ratio = label.frame_rate
+    if ratio is None or ratio.num <= 0 or ratio.denom <= 0 or ratio.num > 1000 * ratio.denom:
+        return None
+    rate = Rate(ratio.num, ratio.denom)
+    parts = LabelParts(label.hours, label.minutes, label.seconds, label.frames)
+    try:
+        frame = frame_of_parts(rate, parts, drop_frame=bool(label.drop_frame) and drops(rate) > 0)
+    except TimecodeError:
+        return None
+    t_ns = rate.deadline_ns(0, frame)
+    if label.sub_frame and sample_rate is not None and sample_rate.num > 0 and sample_rate.denom > 0:
+        period_ns = sample_rate.denom * NS_PER_S // sample_rate.num
+        t_ns += min(label.sub_frame * period_ns, rate.period_ns)
+    return t_ns
+
+
+def epoch_of(t_source_ns: int, tai_ns: int) -> Literal["tai", "unix", "other"]:
+    """Which epoch a sender's time stamp counts from, seen at `tai_ns`: the document says TAI, the reference tools send
+    Unix time, 37 s less."""
+    if abs(t_source_ns - tai_ns) < EPOCH_SLACK_NS:
+        return "tai"
+    return "unix" if abs(t_source_ns + TAI_MINUS_UTC_NS - tai_ns) < EPOCH_SLACK_NS else "other"
+
+
 def lens_reading(sample: TrackSample, static: Static | None) -> LensReading | None:
     """What a sample and the static block in force say about the lens; only the first distortion entry counts."""
     lens = sample.lens
     camera = None if static is None else static.camera
+    fixed = None if static is None else static.lens
     if lens is None and camera is None:
         return None
     size = None if camera is None else camera.active_sensor_physical_dimensions
@@ -188,20 +236,23 @@ def lens_reading(sample: TrackSample, static: Static | None) -> LensReading | No
     if lens is None:
         return LensReading(sensor_width_mm=width, sensor_height_mm=height, squeeze=ratio)
     first = lens.distortion[0] if lens.distortion else None
-    encoders = lens.encoders or lens.raw_encoders
+    encoders, raw, falloff = lens.encoders or _NO_ENCODERS, lens.raw_encoders or _NO_ENCODERS, lens.exposure_falloff
+    overscan = None if first is None else first.overscan_ratio
+    if overscan is None and fixed is not None:
+        overscan = fixed.distortion_overscan_max
     return LensReading(
         focal_length_mm=lens.focal_length_mm,
         focus_distance_m=lens.focus_distance_m,
         entrance_pupil_m=lens.entrance_pupil_m,
         f_stop=lens.f_stop,
         t_stop=lens.t_stop,
-        zoom_raw=None if encoders is None else encoders.zoom,
-        focus_raw=None if encoders is None else encoders.focus,
-        iris_raw=None if encoders is None else encoders.iris,
+        zoom_raw=raw.zoom if encoders.zoom is None else encoders.zoom,
+        focus_raw=raw.focus if encoders.focus is None else encoders.focus,
+        iris_raw=raw.iris if encoders.iris is None else encoders.iris,
         radial=None if first is None else first.radial,
         tangential=None if first is None else first.tangential,
         model=None if first is None else (first.model or "Brown-Conrady D-U"),
-        overscan_ratio=None if first is None else first.overscan_ratio,
+        overscan_ratio=overscan,
         distortion_offset_mm=None
         if lens.distortion_offset is None
         else (lens.distortion_offset.x, lens.distortion_offset.y),
@@ -211,6 +262,7 @@ def lens_reading(sample: TrackSample, static: Static | None) -> LensReading | No
         sensor_width_mm=width,
         sensor_height_mm=height,
         squeeze=ratio,
+        exposure_falloff=None if falloff is None else (falloff.a1, falloff.a2, falloff.a3),
     )
 
 
@@ -298,6 +350,8 @@ def decode(segment: Segment, segments: int = 1) -> OpenTrackIOPacket | Refusal:
 def _check(sample: TrackSample, faults: tuple[str, ...]) -> Refusal | None:
     if "transforms" in faults:
         return Refusal("schema", "transforms do not fit the schema")
+    if sample.source_number is not None and not 1 <= sample.source_number <= MAX_SOURCE_NUMBER:
+        return Refusal("range", f"source number {sample.source_number}")
     protocol = sample.protocol or Protocol()
     if protocol.name is not None and protocol.name != "OpenTrackIO":
         return Refusal("magic", "the payload is not OpenTrackIO")

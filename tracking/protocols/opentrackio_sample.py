@@ -71,6 +71,14 @@ class Timecode(Struct, frozen=True, rename="camel", omit_defaults=True):
     drop_frame: bool | None = None
 
 
+class SyncOffsets(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """How late each kind of data is against the synchronisation, seconds."""
+
+    translation: float | None = None
+    rotation: float | None = None
+    lens_encoders: float | None = None
+
+
 class Synchronization(Struct, frozen=True, rename="camel", omit_defaults=True):
     """What the tracker is locked to."""
 
@@ -78,8 +86,7 @@ class Synchronization(Struct, frozen=True, rename="camel", omit_defaults=True):
     source: str | None = None
     frequency: Ratio | None = None
     present: bool | None = None
-    offsets: dict[str, float] | None = None
-    """seconds: translation, rotation, lensEncoders"""
+    offsets: SyncOffsets | None = None
     ptp: dict[str, Any] | None = None
 
 
@@ -114,6 +121,14 @@ class Encoders(Struct, frozen=True, omit_defaults=True):
     zoom: float | None = None
 
 
+class ExposureFalloff(Struct, frozen=True, gc=False):
+    """Vignetting: 1 - (a1 r^2 + a2 r^4 + a3 r^6)."""
+
+    a1: float = 0.0
+    a2: float = 0.0
+    a3: float = 0.0
+
+
 class Lens(Struct, frozen=True, rename="camel", omit_defaults=True):
     """The lens at the sample."""
 
@@ -123,7 +138,7 @@ class Lens(Struct, frozen=True, rename="camel", omit_defaults=True):
     encoders: Encoders | None = None
     entrance_pupil_m: float | None = field(name="entrancePupilOffset", default=None)
     """In front of the sensor plane."""
-    exposure_falloff: dict[str, float] | None = None
+    exposure_falloff: ExposureFalloff | None = None
     f_stop: float | None = None
     focus_distance_m: float | None = field(name="focusDistance", default=None)
     focal_length_mm: float | None = field(name="pinholeFocalLength", default=None)
@@ -156,14 +171,41 @@ class StaticCamera(Struct, frozen=True, rename="camel", omit_defaults=True):
     make: str | None = None
     model: str | None = None
     serial_number: str | None = None
+    firmware_version: str | None = None
+    fdl_link: str | None = None
+    """URN of the ASC framing decision list."""
+
+
+class StaticLens(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What of the lens does not change within a take."""
+
+    distortion_overscan_max: float | None = None
+    """>= 1, over the whole range of zoom and focus."""
+    undistortion_overscan_max: float | None = None
+    nominal_focal_length_mm: float | None = field(name="nominalFocalLength", default=None)
+    """The number printed on a prime lens."""
+    calibration_history: tuple[str, ...] | None = None
+    make: str | None = None
+    model: str | None = None
+    serial_number: str | None = None
+    firmware_version: str | None = None
+
+
+class StaticTracker(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Which device tracks."""
+
+    make: str | None = None
+    model: str | None = None
+    serial_number: str | None = None
+    firmware_version: str | None = None
 
 
 class Static(Struct, frozen=True, omit_defaults=True):
     """The block that is sent about every two seconds."""
 
     camera: StaticCamera | None = None
-    lens: dict[str, Any] | None = None
-    tracker: dict[str, Any] | None = None
+    lens: StaticLens | None = None
+    tracker: StaticTracker | None = None
     duration: Ratio | None = None
 
 
@@ -196,6 +238,10 @@ class TrackSample(Struct, frozen=True, rename="camel", omit_defaults=True):
     transforms: tuple[Transform, ...] | None = None
     static: Static | None = None
     global_stage: dict[str, float] | None = field(name="globalStage", default=None)
+    """E, N, U (metres), lat0, lon0 (degrees), h0 (metres)."""
+    related_sample_ids: tuple[str, ...] | None = None
+    custom: Any = None
+    """Whatever the sender likes."""
 
 
 BLOCKS: dict[str, tuple[str, Any]] = {
@@ -211,6 +257,8 @@ BLOCKS: dict[str, tuple[str, Any]] = {
         ("transforms", "transforms", tuple[Transform, ...]),
         ("static", "static", Static),
         ("global_stage", "globalStage", dict[str, float]),
+        ("related_sample_ids", "relatedSampleIds", tuple[str, ...]),
+        ("custom", "custom", Any),
     )
 }
 """Field, wire name and type of each top-level block, for reading a sample block by block."""
