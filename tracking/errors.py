@@ -29,6 +29,12 @@ class PlayError(TrackingError):
     code = "tracking.play"
 
 
+class CaptureError(TrackingError):
+    """A recording that cannot be read or written."""
+
+    code = "tracking.capture"
+
+
 class UnknownSource(TrackingError):
     """A source or camera id that the configuration does not name."""
 

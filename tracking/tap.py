@@ -1,0 +1,104 @@
+"""What every tracking socket received, handed on in batches while the show runs: datagrams with their kernel stamps.
+
+The conductor writes the batches into a ring when it has time; the recorder reads them. Nothing here waits for anybody:
+a batch that nobody takes is overwritten, and counted by its reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from tracking.receivers import Arrival
+
+BATCH_BYTES: Final = 48_000
+"""A batch is handed on when it has grown to so much; the largest datagram still fits beside it."""
+BATCH_NS: Final = 20_000_000
+"""... or has waited for so long."""
+OVERHEAD: Final = 64
+"""Bytes a datagram's stamps take in a batch, at most."""
+
+
+class LinkInfo(Struct, frozen=True, array_like=True):
+    """One socket that tracking comes through."""
+
+    listen: str
+    """Address as configured."""
+    protocol: str
+    sources: tuple[str, ...]
+    """Sources that share it."""
+
+
+class Datagram(Struct, frozen=True, array_like=True, gc=False):
+    """One datagram as it came."""
+
+    link: int
+    """Which of the batch's (or the recording's) links."""
+    t_received_ns: int
+    host: str
+    port: int
+    data: bytes
+
+
+class Batch(Struct, frozen=True, array_like=True):
+    """What came within a few milliseconds, in the order it was read."""
+
+    links: tuple[LinkInfo, ...]
+    datagrams: tuple[Datagram, ...]
+
+
+def encode_batch(batch: Batch) -> bytes:
+    """The batch as msgpack."""
+    return msgspec.msgpack.encode(batch)
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(Batch)
+
+
+def decode_batch(data: bytes | memoryview) -> Batch:
+    """The batch of `encode_batch`'s bytes. Raises msgspec.MsgspecError when they are none."""
+    return _DECODER.decode(data)
+
+
+class Tap:
+    """Collects what sockets receive until it is handed on.
+
+    publish : called with each batch's bytes, at most about BATCH_BYTES plus one datagram.
+    """
+
+    def __init__(self, publish: Callable[[bytes], object]) -> None:
+        self._publish = publish
+        self._links: dict[LinkInfo, int] = {}
+        self._datagrams: list[Datagram] = []
+        self._bytes = 0
+        self._since_ns = 0
+
+    def take(self, link: LinkInfo, arrivals: Sequence[Arrival]) -> None:
+        """What one socket received."""
+        number = self._links.get(link)
+        if number is None:
+            number = self._links[link] = len(self._links)
+        add = self._datagrams.append
+        for arrival in arrivals:
+            if self._bytes >= BATCH_BYTES:
+                self.flush()
+                number = self._links[link] = 0
+                add = self._datagrams.append
+            add(Datagram(number, arrival.t_received_ns, arrival.host, arrival.port, arrival.data))
+            self._bytes += len(arrival.data) + OVERHEAD
+
+    def flush(self, now_ns: int | None = None) -> None:
+        """Hand on what has come; with `now_ns` only when it has waited long enough."""
+        if not self._datagrams:
+            return
+        if now_ns is not None:
+            if not self._since_ns:
+                self._since_ns = now_ns
+            if now_ns - self._since_ns < BATCH_NS:
+                return
+        batch = Batch(tuple(self._links), tuple(self._datagrams))
+        self._links, self._datagrams, self._bytes, self._since_ns = {}, [], 0, 0
+        self._publish(encode_batch(batch))
