@@ -7,6 +7,7 @@ pinhole focal length. U maps a distorted image point to the undistorted one (SMP
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import isfinite
 
 import numpy as np
@@ -175,9 +176,46 @@ def lens_cover_deg(lens: PlanLens) -> tuple[float, float, float, float]:
 
     The wall is drawn undistorted; it must hold everything the real lens sees.
     """
-    left, right, bottom, top = pinhole_tangents(lens)
     if not has_distortion(lens):
         return 0.0, 0.0, 0.0, 0.0
+    return _cover_deg(
+        lens.focal_length_mm,
+        lens.sensor_width_mm,
+        lens.sensor_height_mm,
+        lens.squeeze,
+        tuple(lens.radial),
+        tuple(lens.tangential),
+        lens.model,
+        tuple(lens.distortion_offset_mm),
+        tuple(lens.projection_offset_mm),
+    )
+
+
+@lru_cache(maxsize=64)
+def _cover_deg(
+    focal_length_mm: float,
+    sensor_width_mm: float,
+    sensor_height_mm: float,
+    squeeze: float,
+    radial: tuple[float, ...],
+    tangential: tuple[float, ...],
+    model: str,
+    distortion_offset_mm: tuple[float, float],
+    projection_offset_mm: tuple[float, float],
+) -> tuple[float, float, float, float]:
+    # Asked for in every frame, and the same until somebody zooms: a third of what a plan costs.
+    lens = PlanLens(
+        focal_length_mm=focal_length_mm,
+        sensor_width_mm=sensor_width_mm,
+        sensor_height_mm=sensor_height_mm,
+        squeeze=squeeze,
+        radial=list(radial),
+        tangential=list(tangential),
+        model=model,
+        distortion_offset_mm=distortion_offset_mm,
+        projection_offset_mm=projection_offset_mm,
+    )
+    left, right, bottom, top = pinhole_tangents(lens)
     seen = tangents_of_image(lens, frame_outline_mm(lens))
     lo, hi = seen.min(axis=0), seen.max(axis=0)
 
