@@ -321,8 +321,8 @@ class Timekeeper:
         self.frames.follow(error_ns, now_ns)
         if self.frames.state is ClockState.LOCKED:
             self._promised, self._ordered = True, None
-        # What is believed for the first time may be far off: nothing was promised yet.
-        if first and not self._promised and self.frames.state is ClockState.STEP_REFUSED:
+        elif first and not self._promised:
+            # What is believed for the first time may be anywhere: nothing was promised yet.
             self._order(0)
 
     def _look_at_timecode(self, now_ns: int) -> None:
