@@ -167,11 +167,16 @@ def play(
 
 
 @app.command()
-def bench(name: Annotated[str, typer.Argument(metavar="NAME", help="wall or scene.")], json: Json = False) -> None:
+def bench(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="wall, scene or predict.")],
+    json: Json = False,
+    take: Annotated[list[Path] | None, typer.Option(help="predict: a recorded take (FreeD lines or .f4).")] = None,
+    plot: Annotated[Path | None, typer.Option(help="predict: write a picture.")] = None,
+) -> None:
     """Measure this machine."""
     from controller.bench import bench_command
 
-    raise typer.Exit(bench_command(name, json=json) or 0)
+    raise typer.Exit(bench_command(name, json=json, takes=take or [], plot=plot) or 0)
 
 
 @app.command()

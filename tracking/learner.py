@@ -25,7 +25,7 @@ NODES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32)
 SHORT_LAGS: Final = 6
 FORGET_S: Final = 30.0
 """Memory of the weights."""
-TRUST_S: Final = 0.9
+TRUST_S: Final = 0.7
 """Memory of who was wrong lately."""
 SCALE_S: Final = 3.0
 """Memory of how wrong the whole is, which says what difference counts."""
@@ -36,13 +36,13 @@ WRONG_AT_292: Final = 0.002
 SHORT_RIDGE: Final = 3e-4
 LONG_RIDGE: Final = 7e-7
 """How firmly weights are held to the line, in rad/s and m/s: steps much larger than this decide for themselves."""
-LINE_TURN_S: Final = 0.02
+LINE_TURN_S: Final = 0.014
 LINE_MOVE_S: Final = 0.04
 """Weight of a step in the line falls by e over this: trackers know turns better than places."""
 MEMORIES_S: Final = 3 * (LINE_TURN_S,) + 3 * (LINE_MOVE_S,)
-UNLIKE: Final = 1.0
+UNLIKE: Final = 0.3
 """Leverage from which movement counts as unlike anything seen."""
-TEMPERATURE: Final = 0.5
+TEMPERATURE: Final = 1.0
 TINY: Final = 1e-13
 
 

@@ -1,16 +1,20 @@
-"""Benchmarks: `openvolume bench NAME`. Each module has `run(rounds) -> dict` of medians and ratios."""
+"""Benchmarks: `openvolume bench NAME`. Each module has `run(...) -> dict` of figures."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-NAMES = ("scene", "wall")
+NAMES = ("scene", "wall", "predict")
 """What can be measured; each is a module of this package."""
 
 
-def bench_command(name: str, *, json: bool = False) -> int:
-    """Run one benchmark and print its figures. Returns the exit code (2: unknown name, 3: no GL)."""
+def bench_command(name: str, *, json: bool = False, takes: Sequence[Path] = (), plot: Path | None = None) -> int:
+    """Run one benchmark and print its figures. `takes` and `plot` are for those that read recordings or draw a picture.
+    Returns the exit code (2: unknown name, or an option it does not have; 3: no GL)."""
     import importlib
+    import inspect
     import json as json_module
     import sys
 
@@ -21,12 +25,20 @@ def bench_command(name: str, *, json: bool = False) -> int:
             f"controller.bench NAME: there is no such benchmark ({name!r}) -> use one of {', '.join(NAMES)}\n"
         )
         return 2
+    run = importlib.import_module(f"controller.bench.{name}").run
+    options: dict[str, Any] = {"takes": list(takes)} if takes else {}
+    if plot is not None:
+        options["plot"] = plot
+    unknown = [option for option in options if option not in inspect.signature(run).parameters]
+    if unknown:
+        sys.stderr.write(f"controller.bench {name}: it has no {unknown[0]} -> leave the option out\n")
+        return 2
     try:
-        figures: dict[str, Any] = importlib.import_module(f"controller.bench.{name}").run()
+        figures: dict[str, Any] = run(**options)
     except OpenVolumeError as error:
         sys.stderr.write(f"{error}\n")
         return 3
-    except RuntimeError as error:
+    except (OSError, RuntimeError, ValueError) as error:
         sys.stderr.write(f"controller.bench {name}: {error}\n")
         return 1
     if json:
