@@ -55,7 +55,7 @@ class Simulator:
         snapshot = decode_snapshot(self._run.snapshot(self._run.current_version()).read_bytes())
         config: OpenVolumeConfig = load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir)).config
         for seed, source in enumerate(config.tracking.sources.values()):
-            wire = open_wire(source.protocol, _target(source), interface=source.interface)
+            wire = open_wire(source.protocol, target_of(source), interface=source.interface)
             self._wires.append(wire)
             self._senders.append(simulated_sender(source, self._clock, wire=wire, seed=seed))
 
@@ -70,7 +70,8 @@ class Simulator:
                 wire.close()
 
 
-def _target(source: Source) -> str:
+def target_of(source: Source) -> str:
+    """Where a program on this machine sends so that a source receives it."""
     if source.protocol != "zmq":
         return source.listen.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
     endpoint = source.listen.replace("*", "127.0.0.1")

@@ -1,0 +1,137 @@
+"""The limits of a timing run: a YAML file, typed, with units in the names; a file of one's own names what differs."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from controller.timing.settings import TimingError
+from stage.documents import MAX_BYTES, read_yaml, validate, with_lines
+from stage.errors import Problem
+
+Most = Annotated[float, Field(ge=0.0, le=1e9)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Place = Literal["virtual", "software_gl", "gpu"]
+
+
+class Limits(BaseModel):
+    """Each figure is the most that is allowed (`covered_share`: the least); None is shown and never judged."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, use_attribute_docstrings=True)
+
+    slots_unreported: Most | None = None
+    """Frame slots about which a node said nothing."""
+    slots_mixed: Most | None = None
+    """Slots in which canvases showed different frames or versions."""
+    repeats_without_reason: Most | None = None
+    """Repeated pictures without a reason."""
+    repeats_beyond_metronome_share: Share | None = None
+    """Repeated slots beyond those a process lost that did nothing but sleep, as a share of all."""
+    slots_without_plan_share: Share | None = None
+    """Slots whose plan the node had to make itself."""
+    own_share_p50_ms: Most | None = None
+    """The controller's own time in a frame: datagram to history, plus latch to plan."""
+    own_share_p99_ms: Most | None = None
+    age_p99_ms: Most | None = None
+    """From the tracker's sample to the photo it is used for."""
+    age_beyond_wall_p99_frames: Most | None = None
+    """The same, without what LED processors, exposure and read-out take by themselves."""
+    error_p99_mm: Most | None = None
+    """Between the pupil the picture was drawn for and the true one."""
+    error_p99_deg: Most | None = None
+    """Between the direction the picture was drawn for and the true one."""
+    slip_p99_px: Most | None = None
+    """How far beside its place far content stands in the photo, px of a 3840-wide sensor."""
+    covered_share: Share | None = None
+    """Photos that lie wholly on the inner picture, as a share of all: at least this."""
+    changes_refused: Most | None = None
+    """Changes of the show that were refused though they were good."""
+    change_p99_ms: Most | None = None
+    """From asking for a change to the first frame that carries it."""
+    processes_restarted: Most | None = None
+    """Processes of the show that died or hung."""
+    lost_told_ms: Most | None = None
+    """From a tracker's last sample to its source being told as lost."""
+    return_m_s: Most | None = None
+    """Fastest the picture's camera moves while a lost source comes back."""
+    return_deg_s: Most | None = None
+    impaired_error_ratio: Most | None = None
+    """Pose error (p95) under jitter and loss over that of the same move undisturbed."""
+    stalled_age_ms: Most | None = None
+    """Age of the newest datagram at the first latch after the reader stood still."""
+    clock_settled_ms: Most | None = None
+    """From a jump of the tracker's clock until the pose error is what it was."""
+    bad_datagram_ms: Most | None = None
+    """Longest a broken datagram takes to be refused."""
+    flooded_age_extra_ms: Most | None = None
+    """How much older (p99) poses are while another sender floods the source."""
+    second_source_told_ms: Most | None = None
+    """From a second source's first pose to the alarm."""
+    pace_ppm: Most | None = None
+    """Most a frame's length differs from the rate's, whatever the clocks do."""
+    websocket_gap_ms: Most | None = None
+    """Longest silence a reading client sees while others never read."""
+    websocket_memory_mb: Most | None = None
+    """What clients that never read cost the service."""
+    websocket_closed_s: Most | None = None
+    """Until clients that never read are let go."""
+
+
+class LimitsFile(BaseModel):
+    """The file in the package: what holds everywhere, and what differs where."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+    everywhere: Limits
+    virtual: Limits = Limits()
+    software_gl: Limits = Limits()
+    gpu: Limits = Limits()
+
+
+NAMES: Final = tuple(Limits.model_fields)
+LEAST: Final = frozenset({"covered_share"})
+"""Limits that are kept from below."""
+
+
+def about(name: str) -> str:
+    """The sentence under a limit; figures of one thing share the one under the first."""
+    found = ""
+    for field in NAMES:
+        found = Limits.model_fields[field].description or found
+        if field == name:
+            break
+    return found
+
+
+def load_limits(path: Path | None, place: Place) -> Limits:
+    """The default limits of a place, with what a file of one's own says in their stead.
+
+    Raises
+    ------
+    TimingError : the file cannot be used; every fault is told with its line.
+    """
+    text = resources.files("controller.timing").joinpath("limits.yaml").read_bytes()
+    defaults, problems = validate(LimitsFile, read_yaml(text))
+    assert defaults is not None, problems
+    said: dict[str, Any] = defaults.everywhere.model_dump()
+    said.update(getattr(defaults, place).model_dump(exclude_unset=True))
+    if path is not None:
+        said.update(_read(path).model_dump(exclude_unset=True))
+    return Limits(**said)
+
+
+def _read(path: Path) -> Limits:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        detail = f"cannot be read: {error.strerror}"
+        raise TimingError(Problem("controller.timing_limits", "--limits", detail, str(path), "name a file")) from error
+    document = read_yaml(data)
+    limits, problems = validate(Limits, document)
+    if limits is None:
+        raise TimingError(*with_lines(problems, document.lines))
+    return limits
