@@ -12,7 +12,14 @@ from pathlib import Path
 import msgspec
 
 from controller.commands import Command, Surroundings, apply, settle
-from controller.config import LoadedConfig, OpenVolumeConfig, compile_loaded, lens_tables, load_config_text
+from controller.config import (
+    LoadedConfig,
+    OpenVolumeConfig,
+    compile_loaded,
+    lens_tables,
+    load_config_text,
+    osc_maps,
+)
 from controller.rundir import RunDir
 from controller.show import Show, Snapshot, encode_snapshot, first_show
 from controller.store import Revision, Store, StoredConfig
@@ -73,6 +80,7 @@ def snapshot_of(show: Show, loaded: LoadedConfig, stage: bytes) -> Snapshot:
         base_dir=str(loaded.base_dir),
         stage=stage,
         lens_tables={name: encode_grid(grid) for name, grid in lens_tables(loaded).items()},
+        osc_maps={name: found.model_dump_json() for name, found in osc_maps(loaded).items()},
     )
 
 
@@ -128,6 +136,6 @@ def _resume(loaded: LoadedConfig, stage: CompiledStage, store: Store, revision: 
     if config is not None and config.text != loaded.source:
         loaded, stage = load_stored(config)
     show = settle(show, surroundings(loaded.config, stage), wanted=show)
-    show = msgspec.structs.replace(show, action=None)
+    show = msgspec.structs.replace(show, action=None, take="")
     said = f"{loaded.name}: goes on with revision {revision.rev}"
     return Beginning(snapshot_of(show, loaded, encode_stage(stage)), loaded, stage, resumed=True, said=said)

@@ -27,6 +27,7 @@ from stage.errors import ConfigError, Problem
 from stage.walls import unknown
 from tracking.config import TrackingConfig
 from tracking.lens_table import LensGrid, LensTableError, distortion_faults, read_lens_table
+from tracking.osc_config import OscMap, read_mapping_file
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -226,6 +227,35 @@ def lens_tables(loaded: LoadedConfig) -> dict[str, LensGrid]:
     return found
 
 
+def osc_maps(loaded: LoadedConfig) -> dict[str, OscMap]:
+    """What every OSC mapping file says that the configuration names, by the name it gives it; files at fault are left
+    out (`compile_config` tells them)."""
+    found: dict[str, OscMap] = {}
+    for source in loaded.config.tracking.sources.values():
+        if source.osc.file:
+            with contextlib.suppress(ConfigError):
+                found[source.osc.file] = read_mapping_file(loaded.base_dir / source.osc.file)
+    return found
+
+
+def _osc_file_problems(config: OpenVolumeConfig, base_dir: Path) -> list[Problem]:
+    """Faults of the OSC mapping files, each with the file's own place and line."""
+    problems = []
+    for name, source in config.tracking.sources.items():
+        if not source.osc.file:
+            continue
+        file, path = base_dir / source.osc.file, join("tracking/sources", name, "osc/file")
+        try:
+            read_mapping_file(file)
+        except ConfigError as error:
+            for fault in error.problems:
+                line = "" if fault.line is None else f":{fault.line}"
+                inside = fault.path.removeprefix(str(file)).lstrip(":")
+                detail = f"{source.osc.file}{line} {inside}".rstrip() + f": {fault.detail}"
+                problems.append(Problem("tracking.osc_file", path, detail, fault.value, fault.mend))
+    return problems
+
+
 def _lens_table_problems(config: OpenVolumeConfig, base_dir: Path) -> list[Problem]:
     """Faults of the lens table files, each with the file's own place and line."""
     problems = []
@@ -261,6 +291,7 @@ def _references(config: OpenVolumeConfig, base_dir: Path) -> list[Problem]:
         if source.camera and source.camera not in config.cameras
     ]
     problems += _lens_table_problems(config, base_dir)
+    problems += _osc_file_problems(config, base_dir)
     problems += time_problems(config.time, config.rate)
     for name, scene in config.scenes.items():
         if scene.position is not None and scene.position not in config.positions:

@@ -112,6 +112,8 @@ class Snapshot(Struct, frozen=True):
     """`stage.compiled.encode_stage` of the compiled stage."""
     lens_tables: dict[str, bytes] = {}
     """`tracking.lens_table.encode_grid` of every lens table file, by the name the configuration gives it."""
+    osc_maps: dict[str, str] = {}
+    """Every OSC mapping file as JSON, by the name the configuration gives it."""
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import msgspec
 
-from controller.config import OpenVolumeConfig, load_config_text
+from controller.config import OpenVolumeConfig
 from controller.messages import Abort, Commit, Committed, Failed, Prepare, Prepared
 from controller.planner import Planner
 from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import Show, decode_snapshot
+from controller.snapshots import running_config
 from controller.sources import inner_limits, mounts_of, nudged, pictures_of
 from runtime.clock import NS_PER_MS, Clock
 from stage.compiled import CompiledStage, decode_stage
@@ -48,7 +48,7 @@ def load_version(run: RunDir, number: int) -> Version:
     OpenVolumeError, OSError, msgspec.MsgspecError : no such snapshot, or not one of ours.
     """
     snapshot = decode_snapshot(run.snapshot(number).read_bytes())
-    config = load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir)).config
+    config = running_config(snapshot)
     stage = decode_stage(snapshot.stage)
     tables = {name: decode_grid(data) for name, data in snapshot.lens_tables.items()}
     return Version(snapshot.show, stage, config, Planner(stage, inner_limits(config.render)), tables)

@@ -122,6 +122,29 @@ def quaternion_from_euler(x_deg: float, y_deg: float, z_deg: float, order: str) 
     return out
 
 
+def euler_from_quaternion(quaternion_xyzw: ArrayLike, order: str) -> tuple[float, float, float]:
+    """Turns about x, y and z in degrees of a quaternion xyzw, [4]: `quaternion_from_euler` undone. Where the second
+    turn is 90 degrees the first and the third are one, and are put into the third.
+
+    Raises
+    ------
+    ValueError : the order is not the letters x, y and z once each, or the quaternion has no direction.
+    """
+    if sorted(order) != ["x", "y", "z"]:
+        raise ValueError(f"{order!r} is not an order of x, y and z")
+    m = rotation_from_quaternion(quaternion_xyzw)
+    i, j, k = ("xyz".index(axis) for axis in order)
+    s = 1.0 if (j - i) % 3 == 1 else -1.0
+    second = np.arcsin(np.clip(-s * m[k, i], -1.0, 1.0))
+    if abs(m[k, i]) > 1.0 - 1e-12:
+        first, third = 0.0, np.arctan2(-s * m[i, j], m[j, j])
+    else:
+        first, third = np.arctan2(s * m[k, j], m[k, k]), np.arctan2(s * m[j, i], m[i, i])
+    out = [0.0, 0.0, 0.0]
+    out[i], out[j], out[k] = (float(np.degrees(turn)) for turn in (first, second, third))
+    return out[0], out[1], out[2]
+
+
 def quaternion_product(a: ArrayLike, b: ArrayLike) -> Array:
     """Quaternions xyzw, [..., 4]: the turn `b`, then the turn `a` (as in a product of rotations)."""
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)

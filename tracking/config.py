@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Final, Literal
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from stage.frames import Array, pose_from_pan_tilt_roll
 from tracking.mocap_config import NatNetSection, SubjectKind
-from tracking.osc_config import OscSection
+from tracking.osc_config import OscMap, OscSection
 from tracking.protocol_config import (
     FreeDSection,
     LiveLinkSection,
@@ -293,6 +294,16 @@ class TrackingConfig(_Section):
     sources: dict[Identifier, Source] = {}
     subjects: dict[Identifier, Subject] = {}
     """Props, lights and performers beside the cameras."""
+
+    def with_osc_files(self, found: Mapping[str, OscMap]) -> TrackingConfig:
+        """The section with what the OSC mapping files hold put in their sources; `found`: by the name a source gives."""
+        sources = {
+            name: source.model_copy(update={"osc": OscSection(map=found[source.osc.file])})
+            if source.osc.file in found
+            else source
+            for name, source in self.sources.items()
+        }
+        return self.model_copy(update={"sources": sources})
 
     @model_validator(mode="after")
     def _subjects_have_sources(self) -> TrackingConfig:

@@ -29,7 +29,8 @@ from tracking.protocols.opentrackio_sample import (
     Transform,
 )
 from tracking.protocols.opentrackio_sample import Protocol as ProtocolName
-from tracking.protocols.osc import OscPacket, time_tag_from_unix_ns
+from tracking.protocols.osc import IMMEDIATELY, OscPacket, bundle, time_tag_from_unix_ns
+from tracking.protocols.osc_mapping import OscMapping
 from tracking.protocols.zmq_pose import PoseMessage, ZmqPosePacket
 from tracking.sample import LensReading
 from tracking.wire_encoders import live_link_packet, mosys_f4_packet, psn_packets, rttrpm_packet, stype_packet
@@ -65,6 +66,9 @@ def encoder(
         return lambda moment: [bytes(freed_packet(moment, camera_id=camera_id))]
     if protocol in ("osc", "osc_bundle"):
         tagged = protocol == "osc_bundle"
+        if source is not None and source.protocol == "osc":
+            told = source.osc.mapping(source.body or camera)
+            return lambda moment: osc_datagrams(moment, told, tagged=tagged)
         return lambda moment: [bytes(osc_packet(moment, camera=camera, tagged=tagged))]
     if protocol in ("zmq", "zmq_msgpack"):
         msgpack = protocol == "zmq_msgpack"
@@ -141,6 +145,18 @@ def osc_packet(moment: Moment, *, camera: str = "a", tagged: bool = False) -> Os
             arguments.append(moment.lens.focus_distance_m)
     time_tag = time_tag_from_unix_ns(moment.t_ns) if tagged else None
     return OscPacket.build(f"/openvolume/camera/{camera}/pose", tuple(arguments), time_tag=time_tag)
+
+
+def osc_datagrams(moment: Moment, mapping: OscMapping, *, tagged: bool = False) -> list[bytes]:
+    """A pose as the sender of a mapping says it: one datagram a message, or one bundle where a pose is one (`tagged`:
+    always, with the moment as its time tag)."""
+    messages = [
+        OscPacket.build(address, arguments)
+        for address, arguments in mapping.messages(moment.stage_from_camera, moment.lens)
+    ]
+    if not tagged and mapping.complete != "bundle":
+        return [bytes(message) for message in messages]
+    return [bundle(messages, time_tag_from_unix_ns(moment.t_ns) if tagged else IMMEDIATELY)]
 
 
 def zmq_packet(moment: Moment, *, camera: str = "a", msgpack: bool = False) -> ZmqPosePacket:

@@ -223,12 +223,20 @@ class OscSection(_Section):
         return self
 
     def mapping(self, name: str) -> OscMapping:
-        """The mapping for a source with that name on the wire. A file must have been read into `map` before."""
+        """The mapping for a source with that name on the wire.
+
+        Raises
+        ------
+        ConfigError : its file has not been read (`with_osc_files`).
+        """
         return self._mapping().mapping(name)
 
     def _mapping(self) -> OscMap:
         if self.map is not None:
             return self.map
+        if self.file:
+            problem = Problem("tracking.osc_file", "osc/file", "has not been read", self.file, "read it first")
+            raise ConfigError(problem)
         base = preset(self.preset)
         if not (self.address or self.fields or self.frame is not None or self.lens_address is not None):
             return base

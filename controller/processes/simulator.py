@@ -11,14 +11,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from controller.config import OpenVolumeConfig, load_config_text
 from controller.rundir import RunDir
 from controller.show import decode_snapshot
+from controller.snapshots import running_config
 from runtime.clock import NS_PER_S, Clock, SystemClock
 from runtime.log import set_up_logging
 from runtime.role import run_role
 from stage.rate import Rate
-from tracking.config import Source
+from tracking.config import Source, TrackingConfig
 from tracking.encoders import encoder
 from tracking.moves import move
 from tracking.sender import Sender, Wire, open_wire
@@ -53,8 +53,9 @@ class Simulator:
     def start(self) -> None:
         """Open a wire to every source."""
         snapshot = decode_snapshot(self._run.snapshot(self._run.current_version()).read_bytes())
-        config: OpenVolumeConfig = load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir)).config
-        for seed, source in enumerate(config.tracking.sources.values()):
+        config = running_config(snapshot)
+        for seed, name in enumerate(config.tracking.sources):
+            source = simulated_source(config.tracking, name)
             wire = open_wire(source.protocol, target_of(source), interface=source.interface)
             self._wires.append(wire)
             self._senders.append(simulated_sender(source, self._clock, wire=wire, seed=seed))
@@ -68,6 +69,15 @@ class Simulator:
         for wire in self._wires:
             with contextlib.suppress(OSError):
                 wire.close()
+
+
+def simulated_source(tracking: TrackingConfig, name: str) -> Source:
+    """A source as its simulated tracker sees it: one that moves no camera moves the first subject that follows it."""
+    source = tracking.sources[name]
+    if source.camera:
+        return source
+    subject, told = next((s, told) for s, told in tracking.subjects.items() if told.source == name)
+    return source.model_copy(update={"camera_name": told.body or subject, "body": told.body})
 
 
 def target_of(source: Source) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import cbor2
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import msgspec
 import numpy as np
 import pytest

@@ -14,10 +14,18 @@ from pythonosc.osc_message import OscMessage
 
 from runtime.clock import VirtualClock
 from stage.errors import ConfigError
-from stage.frames import Array, pan_tilt_roll_from_rotation, pose_from_unity, quaternion_from_euler
+from stage.frames import (
+    Array,
+    euler_from_quaternion,
+    pan_tilt_roll_from_rotation,
+    pose_from_unity,
+    quaternion_from_euler,
+)
 from tracking.config import Source, TrackingConfig
+from tracking.encoders import encoder
 from tracking.inputs import TrackingInputs
 from tracking.mapping import mapping_of
+from tracking.moment import Moment
 from tracking.osc_config import OscMap, preset, presets, read_mapping_file
 from tracking.protocols.osc import OscPacket, parse
 from tracking.protocols.osc_mapping import Joiner
@@ -300,3 +308,38 @@ def _rotation(q: Array) -> Array:
 def test_an_order_must_be_one() -> None:
     with pytest.raises(ValueError, match="order"):
         quaternion_from_euler(0, 0, 0, "xyx")
+
+
+@pytest.mark.parametrize("name", presets())
+def test_what_a_preset_says_it_reads_again(reference: Path, name: str) -> None:
+    told = source("3" if name.startswith("vm") and name != "vmc" else "", preset=name)
+    encode = encoder("osc", source=told)
+    lens = LensReading(focal_length_mm=35.0, focus_distance_m=2.5, zoom_raw=0.25, focus_raw=0.5, iris_raw=0.75)
+    for number, case in enumerate(cases(reference)):
+        pose = np.array(case["stage_from_camera"])
+        for spoken in (encode, encoder("osc_bundle", source=told)):
+            datagrams = spoken(Moment(pose, number, 1_700_000_000_000_000_000, lens))
+            packets = [p for d in datagrams for p in parse(d) if isinstance(p, OscPacket)]
+            found = [item for item in joined(packets, told) if isinstance(item, Sample)]
+            assert np.allclose(found[-1].stage_from_camera, pose, atol=3e-6)
+    if name == "zigsim":
+        assert len(datagrams) == 1
+        assert len(encode(Moment(pose, 0, 0))) == 2
+
+
+@given(st.tuples(*[st.floats(-179, 179)] * 3), st.permutations("xyz"))
+def test_euler_angles_there_and_back(angles: tuple[float, ...], order: list[str]) -> None:
+    x_deg, y_deg, z_deg = angles
+    q = quaternion_from_euler(x_deg, y_deg, z_deg, "".join(order))
+    back = quaternion_from_euler(*euler_from_quaternion(q, "".join(order)), "".join(order))
+    assert abs(float(q @ back)) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_euler_angles_where_two_turns_are_one() -> None:
+    for order in ("xyz", "zxy", "yzx", "xzy", "yxz", "zyx"):
+        turns = {order[0]: 30.0, order[1]: 90.0, order[2]: 20.0}
+        q = quaternion_from_euler(turns["x"], turns["y"], turns["z"], order)
+        back = quaternion_from_euler(*euler_from_quaternion(q, order), order)
+        assert abs(float(q @ back)) == pytest.approx(1.0, abs=1e-9)
+    with pytest.raises(ValueError, match="order"):
+        euler_from_quaternion((0, 0, 0, 1), "xyy")

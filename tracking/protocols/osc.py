@@ -11,6 +11,7 @@ dispatcher is not used: it sleeps on time tags.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
@@ -235,6 +236,12 @@ def _is_whole(data: bytes, comma: int, tags: bytes) -> bool:
         else:
             at += _SIZES[tag]
     return at <= len(data)
+
+
+def bundle(packets: Sequence[OscPacket], time_tag: int = IMMEDIATELY) -> bytes:
+    """One bundle of messages; the tags they came under are left out."""
+    elements = (part for packet in packets for part in (_INT.pack(len(packet.data)), packet.data))
+    return b"".join((_BUNDLE, _TAG.pack(time_tag), *elements))
 
 
 def time_tag_from_unix_ns(t_unix_ns: int) -> int:

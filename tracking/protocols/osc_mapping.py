@@ -14,6 +14,8 @@ import msgspec
 
 from stage.frames import (
     Array,
+    euler_from_quaternion,
+    pan_tilt_roll_from_rotation,
     pose_from_pan_tilt_roll,
     pose_from_quaternion,
     pose_from_unity,
@@ -21,6 +23,10 @@ from stage.frames import (
     pose_from_unreal_quaternion,
     pose_from_y_up,
     quaternion_from_euler,
+    quaternion_from_rotation,
+    unity_from_pose,
+    unreal_from_pose,
+    y_up_from_pose,
 )
 from tracking.sample import LensReading, Refusal, Sample, Stamp
 
@@ -148,6 +154,46 @@ class OscMapping:
         if frame == "unreal":
             return pose_from_unreal_quaternion((100 * x, 100 * y, 100 * z), q)
         return pose_from_quaternion((x, y, z), q)
+
+    def values(self, stage_from_camera: Array, lens: LensReading | None = None) -> dict[str, float]:
+        """Every field that the frame has of a pose, [4, 4], and of a lens: `pose` undone."""
+        pan_deg, tilt_deg, roll_deg = pan_tilt_roll_from_rotation(stage_from_camera)
+        if self.frame == "unity":
+            position, q = unity_from_pose(stage_from_camera)
+        elif self.frame == "y_up":
+            position, q = y_up_from_pose(stage_from_camera)
+        elif self.frame == "unreal":
+            position, q = unreal_from_pose(stage_from_camera)
+            position = position / 100.0
+        else:
+            position, q = stage_from_camera[:3, 3], quaternion_from_rotation(stage_from_camera)
+        out = {f"{a}_{unit}": float(v) / k for unit, k in SCALES.items() for a, v in zip("xyz", position, strict=True)}
+        out |= dict(zip(("qx", "qy", "qz", "qw"), map(float, q), strict=True))
+        out |= dict(zip(("rx_deg", "ry_deg", "rz_deg"), euler_from_quaternion(q, self.euler), strict=True))
+        out |= {"pan_deg": pan_deg, "tilt_deg": tilt_deg, "roll_deg": roll_deg}
+        out |= {"yaw_deg": -pan_deg, "pitch_deg": tilt_deg}
+        if lens is not None:
+            out |= {name: value for name in LENS_FIELDS if (value := getattr(lens, name)) is not None}
+        return out
+
+    def messages(self, stage_from_camera: Array, lens: LensReading | None = None) -> list[tuple[str, tuple[Any, ...]]]:
+        """Address and arguments of the messages that say a pose, [4, 4], and a lens; a part that carries the lens alone
+        is left out where nothing is known of it."""
+        values = self.values(stage_from_camera, lens)
+        out: list[tuple[str, tuple[Any, ...]]] = []
+        said: set[tuple[Field, ...]] = set()
+        for part in self.parts:
+            arguments: list[Any] = []
+            for at, name in enumerate(part.fields):
+                if name not in values and name not in ("_", "name"):
+                    break
+                whole = int(self.name) if self.name.isdecimal() else self.name
+                arguments.append(whole if name == "name" else 1 if name == "_" and at == 1 else values.get(name, 0.0))
+            # Two addresses with the same fields are two ways to say the same.
+            if len(arguments) >= part.required and part.fields not in said:
+                said.add(part.fields)
+                out.append((part.address.replace("{camera}", self.name).replace("*", "openvolume"), tuple(arguments)))
+        return out
 
 
 def values_of(part: OscPart, arguments: tuple[Any, ...]) -> dict[str, float] | Refusal:
