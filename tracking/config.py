@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from runtime.config import udp_address
 from stage.frames import Array, pose_from_pan_tilt_roll
 from tracking.mocap_config import NatNetSection, SubjectKind
 from tracking.osc_config import OscMap, OscSection
@@ -342,22 +343,3 @@ class TrackingConfig(_Section):
                     "zmq settings and on what stamps their samples"
                 )
         return self
-
-
-def udp_address(listen: str) -> tuple[str, int]:
-    """Host and port of `host:port`.
-
-    Raises
-    ------
-    ValueError : not an IPv4 address (or `localhost`) and a port 0..65535.
-    """
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"{listen!r} is not host:port (127.0.0.1:40000; 0.0.0.0:40000 for all interfaces)")
-    if host == "localhost":
-        host = "127.0.0.1"
-    try:
-        ipaddress.IPv4Address(host)
-    except ValueError as error:
-        raise ValueError(f"{host!r} is not an IPv4 address (127.0.0.1; 0.0.0.0 for all interfaces)") from error
-    return host, int(port)
