@@ -33,6 +33,7 @@ from controller.api.views import (
     ConfigView,
     FramesView,
     HealthView,
+    JamView,
     NodesView,
     OutcomeView,
     RecordView,
@@ -162,6 +163,12 @@ class Client:
     async def undo(self, prefix: str = "") -> OutcomeView:
         """Take back the newest change, anywhere or under an address."""
         return await self._change("POST", "undo", {"prefix": prefix})
+
+    async def jam(self, frame: int = 0) -> int:
+        """Let time jump to its reference at a frame, or at the next that can be; the first frame of the new time."""
+        content = json.dumps({"frame": frame}).encode()
+        answer = await self._send("POST", "frames/jam", content=content, headers={"content-type": "application/json"})
+        return msgspec.json.decode(answer.content, type=JamView).frame
 
     async def order(self, action: ActionName) -> ActionView:
         """BLACK, HOLD, SAFE, WORK or none."""

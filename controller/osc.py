@@ -9,6 +9,7 @@
     /patterns/inner_grid i               or the names of walls and cameras
     /actions/black                       hold, safe, work, none; 0 does nothing
     /undo [prefix]
+    /frames/jam                          time jumps to its reference; 0 does nothing
     /exposure_ev f  /outer/mode s  ...   whatever GET /api/v1/addresses lists
 
 There is no answer: what is refused is counted and logged by reason. Bundles are taken apart and done at once; their
@@ -57,8 +58,9 @@ class Hands:
         undo: Callable[[str, str], Awaitable[object]],
         zero: Callable[[str, str], Awaitable[object]],
         order: Callable[[ActionName], object],
+        jam: Callable[[], Awaitable[object]],
     ) -> None:
-        self.submit, self.undo, self.zero, self.order = submit, undo, zero, order
+        self.submit, self.undo, self.zero, self.order, self.jam = submit, undo, zero, order, jam
 
 
 def command_of(address: str, arguments: tuple[Any, ...], who: str) -> Command | None:
@@ -138,6 +140,9 @@ class OscControl(asyncio.DatagramProtocol):
             prefix = packet.arguments[0] if packet.arguments and isinstance(packet.arguments[0], str) else ""
             if pressed:
                 await self._hands.undo(prefix, who)
+        elif parts == ["frames", "jam"]:
+            if pressed:
+                await self._hands.jam()
         elif parts[0] == "sources" and len(parts) == 3 and parts[2] == "zero":
             if pressed:
                 await self._hands.zero(parts[1], who)

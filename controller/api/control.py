@@ -15,6 +15,7 @@ import msgspec
 from controller.action import ActionName
 from controller.api import present
 from controller.api.backend import RunBackend
+from controller.api.clock import ClockHand
 from controller.api.events import Hub
 from controller.api.pictures import Pictures
 from controller.api.problems import problem
@@ -60,6 +61,7 @@ class Control:
         self.desk = Desk(snapshot, loaded, run=run, store=store, links=self.backend, clock=clock, reply_to=REPLY_TO)
         self.backend.expect(self.desk.stage.rate, self.desk.stage.canvases)
         self.pictures = Pictures(self.backend, reply_to=REPLY_TO)
+        self.clock_hand = ClockHand(self.backend, reply_to=REPLY_TO)
         self.hub = Hub(clock.now_ns, self._snapshot)
         self.osc = OscStatistics()
         self.version = importlib.metadata.version("openvolume")
@@ -240,7 +242,8 @@ class Control:
         self.desk.seen(plan.frame, plan.show_version)
 
     def _message(self, message: AnyMessage) -> None:
-        if not self.desk.on_message(message) and not self.pictures.on_message(message):
+        takers = (self.desk.on_message, self.pictures.on_message, self.clock_hand.on_message)
+        if not any(take(message) for take in takers):
             log.warning("a letter that was not expected: %s", type(message).__name__)
 
     async def _every(self, period_s: float, call: Callable[[], None]) -> None:

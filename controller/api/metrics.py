@@ -57,6 +57,7 @@ class _Reading:
         yield _quantiles("latency_seconds", "Latencies of the newest frames", "interval", frames.latency_ms)
         yield _quantiles("pose_age_seconds", "From sample to photo", "camera", frames.age_ms)
         yield from self._processes()
+        yield from self._clock()
         yield from self._sources()
         yield _gauge("show_revision", "The running revision", control.desk.rev)
         yield _gauge("alarms", "Alarms that stand", len(control.alarms))
@@ -92,6 +93,26 @@ class _Reading:
             for name, child in sorted(backend.supervisor.children.items()):
                 restarts.add_metric([name], child.restarts)
         yield restarts
+
+    def _clock(self) -> Iterator[Metric]:
+        clock = present.clock(self._control.backend)
+        state = GaugeMetricFamily(
+            "openvolume_clock_state", "1 for how the frame clock stands to its reference", labels=["reference", "state"]
+        )
+        state.add_metric([clock.reference, clock.state], 1)
+        yield state
+        yield _gauge("clock_error_seconds", "Reference minus frame clock, not worked off yet", clock.error_us * 1e-6)
+        yield _gauge("clock_slew_ppm", "By how much slots are lengthened to follow the reference", clock.slew_ppm)
+        yield _gauge("clock_holdover_seconds", "Since the reference was lost; 0 while it is there", clock.holdover_s)
+        if clock.synchronised is not None:
+            yield _gauge("clock_synchronised", "1 while the system clock is kept by PTP or NTP", clock.synchronised)
+        if clock.ptp_offset_ns is not None:
+            yield _gauge("clock_ptp_offset_seconds", "System clock minus grandmaster", clock.ptp_offset_ns * 1e-9)
+        yield _counter("timecode_labels", "Outside time code labels heard", clock.heard)
+        refused = CounterMetricFamily("openvolume_timecode_refused", "Time code left aside", labels=["reason"])
+        for reason, count in clock.refused.items():
+            refused.add_metric([reason], count)
+        yield refused
 
     def _sources(self) -> Iterator[Metric]:
         conductor = self._control.backend.conductor

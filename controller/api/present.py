@@ -36,6 +36,7 @@ from controller.ledger_record import FrameRecord
 from controller.messages import Alarm, ConductorStatus, NodeStatus, Percentiles, SourceStatus
 from controller.show import Nudge
 from runtime.clock import NS_PER_MS
+from runtime.clock_report import ClockReport
 from stage.compiled import CompiledStage
 from stage.frames import pan_tilt_roll_from_rotation
 from stage.plan import FramePlan, PlanCamera, matrix16, transform_of
@@ -260,6 +261,7 @@ def show(desk: Desk, backend: Backend) -> ShowView:
         outer_every_frames=now.outer_every_frames,
         eye_m=now.eye_m,
         action=backend.action().action,
+        take=now.take,
     )
 
 
@@ -335,7 +337,13 @@ def frames(backend: Backend, *, window: int = WINDOW, course: int = COURSE) -> F
         latency_ms={name: _rounded(value) for name, value in ledger.latency_ms(window).items()},
         age_ms={name: _rounded(value) for name, value in ledger.age_ms(window).items()},
         course_ms={name: [round(v, 3) for v in ledger.history_ms(name, course)] for name in COURSES},
+        clock=clock(backend),
     )
+
+
+def clock(backend: Backend) -> ClockReport:
+    """How the show's time stands, as the conductor said last."""
+    return backend.conductor.clock if backend.conductor is not None else ClockReport()
 
 
 def record(found: FrameRecord) -> RecordView:
@@ -448,6 +456,8 @@ def health(desk: Desk, backend: Backend, *, uptime_s: float, version: str, own: 
         uptime_s=round(uptime_s, 3),
         frame=plan.frame if plan is not None else 0,
         timecode=plan.timecode if plan is not None else "",
+        reference=clock(backend).reference,
+        clock=clock(backend).state,
         action=backend.action().action,
         conductor=conductor,
         nodes=drawing,

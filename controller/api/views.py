@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from controller.messages import Alarm, ChildStatus, Percentiles, Severity, SourceState
 from controller.store import Change, Kind
+from runtime.clock_report import ClockReport, ReferenceName
 from stage.plan import PlanLens, Vec3
 
 Sides = tuple[float, float, float, float]
@@ -38,6 +39,10 @@ class HealthView(View, frozen=True):
     uptime_s: float
     frame: int
     timecode: str
+    reference: ReferenceName
+    """What frames get their time from."""
+    clock: str
+    """How the frame clock stands to it: free, locking, locked, slewing, holdover, step_refused."""
     action: str
     conductor: NodeState
     nodes: dict[str, NodeState]
@@ -229,6 +234,8 @@ class ShowView(View, frozen=True):
     outer_every_frames: int
     eye_m: Vec3
     action: str
+    take: str
+    """Name of the take that rolls; empty: none."""
 
 
 class NodeView(View, frozen=True):
@@ -292,6 +299,15 @@ class FramesView(View, frozen=True):
     age_ms: dict[str, Percentiles]
     course_ms: dict[str, list[float]]
     """The newest values of some intervals, oldest first."""
+    clock: ClockReport
+    """What frames get their time from, and how well."""
+
+
+class JamView(View, frozen=True):
+    """Time has jumped to its reference."""
+
+    frame: int
+    """The first of the new time."""
 
 
 class RecordView(View, frozen=True):

@@ -95,6 +95,7 @@ async def osc_control(control: Control, config: OscConfig | None) -> AsyncIterat
         undo=lambda prefix, who: control.desk.undo(prefix, who=who),
         zero=lambda source, who: control.zero(source, {}, who=who),
         order=control.order,
+        jam=control.clock_hand.jam,
     )
     try:
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(

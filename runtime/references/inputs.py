@@ -35,8 +35,9 @@ from stage.errors import Problem
 
 MAX_DATAGRAM: Final = 65536
 MAX_READS: Final = 64
-"""Portions read in one go: a flood may not hold the caller."""
-READ_BYTES: Final = 1 << 14
+MOST_BYTES: Final = 1 << 15
+"""Portions and bytes read in one go: a flood may not hold the caller. (16,384 samples of noise take 1.5 ms.)"""
+READ_BYTES: Final = 1 << 13
 WINDOW_NS: Final = NS_PER_S // 2
 LATE_PORTIONS: Final = 8
 """So many portions in a row that come this late are samples that were lost, not a delay."""
@@ -202,12 +203,16 @@ class UdpWire:
     def read(self) -> list[tuple[bytes, int, str]]:
         """Datagrams that wait."""
         found: list[tuple[bytes, int, str]] = []
+        left = MOST_BYTES
         for _ in range(MAX_READS):
             try:
                 data, ancillary, _, sender = self._socket.recvmsg(MAX_DATAGRAM, ANCILLARY_BYTES)
             except OSError:
                 break
             found.append((data, self._stamps.monotonic_ns(kernel_stamp_ns(ancillary)), sender[0]))
+            left -= len(data)
+            if left <= 0:
+                break
         return found
 
     def close(self) -> None:
@@ -235,6 +240,7 @@ class FileWire:
     def read(self) -> list[tuple[bytes, int, str]]:
         """Bytes that wait."""
         found: list[tuple[bytes, int, str]] = []
+        left = MOST_BYTES
         for _ in range(MAX_READS):
             try:
                 data = os.read(self._fd, READ_BYTES)
@@ -249,6 +255,9 @@ class FileWire:
                 break
             self._quiet = False
             found.append((data, self._clock.now_ns(), ""))
+            left -= len(data)
+            if left <= 0:
+                break
         return found
 
     def close(self) -> None:

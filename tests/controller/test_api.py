@@ -378,6 +378,24 @@ def test_zero_needs_a_camera_that_is_tracked(house: RunningHouse) -> None:
     problem_of(house.client.post("/api/v1/sources/tracker/zero", json={"what": "everything"}), 422)
 
 
+def test_time_is_told_and_jumps_only_to_a_reference(house: RunningHouse) -> None:
+    clock = house.get("frames")["clock"]
+    health = house.get("health")
+    assert (health["reference"], health["clock"]) == (clock["reference"], clock["state"])
+    assert clock["state"] in ("free", "locking", "locked")
+    if clock["state"] == "free":
+        document = problem_of(house.client.post("/api/v1/frames/jam"), 409)
+        assert (document["code"], document["mend"]) == ("runtime.clock_state", "bring the reference back first")
+    patch(house, "show", {"take": "s12_t3"})
+    house.eventually(lambda: house.get("frames")["clock"]["rolling"])
+    assert house.get("show")["take"] == "s12_t3"
+    assert "take rolls" in problem_of(house.client.post("/api/v1/frames/jam", json={"frame": 5}), 409)["detail"]
+    patch(house, "show", {"take": ""})
+    house.eventually(lambda: not house.get("frames")["clock"]["rolling"])
+    problem_of(house.client.post("/api/v1/frames/jam", json={"frame": -1}), 422)
+    problem_of(house.client.post("/api/v1/frames/jam", json={"when": 1}), 422)
+
+
 def test_undo_takes_back_the_newest_change(house: RunningHouse) -> None:
     patch(house, "show", {"exposure_ev": 2})
     patch(house, "canvases/main", {"delay_frames": 3})
@@ -548,6 +566,8 @@ def test_metrics_are_prometheus_text(house: RunningHouse) -> None:
     assert {s.labels["interval"] for s in families["openvolume_latency_seconds"].samples} >= {"draw", "own_share"}
     assert {s.labels["process"]: s.value for s in families["openvolume_up"].samples} == {"conductor": 1.0, "n0": 1.0}
     assert families["openvolume_rt_class"].type == "gauge"
+    assert families["openvolume_clock_state"].samples[0].value == 1
+    assert families["openvolume_clock_slew_ppm"].samples[0].value == 0
     assert families["openvolume_frames_presented"].type == "counter"
 
 

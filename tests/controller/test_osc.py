@@ -37,6 +37,7 @@ class Heard:
         self.undone: list[str] = []
         self.zeroed: list[str] = []
         self.ordered: list[ActionName] = []
+        self.jams = 0
         self.refuse: Exception | None = None
         self.hold: asyncio.Event | None = None
         self.statistics = OscStatistics()
@@ -56,6 +57,9 @@ class Heard:
     async def zero(self, source: str, _: str) -> None:
         self.zeroed.append(source)
 
+    async def jam(self) -> None:
+        self.jams += 1
+
     async def send(self, *datagrams: bytes) -> None:
         before = self.statistics.datagrams
         for datagram in datagrams:
@@ -69,7 +73,7 @@ class Heard:
 @pytest.fixture
 async def heard() -> AsyncIterator[Heard]:
     heard = Heard()
-    hands = Hands(submit=heard.submit, undo=heard.undo, zero=heard.zero, order=heard.ordered.append)
+    hands = Hands(submit=heard.submit, undo=heard.undo, zero=heard.zero, order=heard.ordered.append, jam=heard.jam)
     control = OscControl(hands, heard.statistics, clock=SystemClock())
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: control, ("127.0.0.1", 0))
     heard.address = transport.get_extra_info("sockname")
@@ -132,6 +136,8 @@ async def test_actions_undo_and_zero(heard: Heard) -> None:
     assert heard.ordered == ["black", "none"]
     assert heard.undone == ["", "cameras/a"]
     assert heard.zeroed == ["fiz"]
+    await heard.send(message("/frames/jam"), message("/frames/jam", 0), message("/frames/jam", 1))
+    assert heard.jams == 2, "a button that was let go does nothing"
 
 
 async def test_a_bundle_is_done_at_once_in_order(heard: Heard) -> None:

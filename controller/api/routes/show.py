@@ -68,12 +68,12 @@ async def get_show(control: Here) -> Response:
 
 @routes.patch("/show", responses=answers(OutcomeView), openapi_extra=takes(show_schema()), tags=["show"])
 async def patch_show(request: Request, control: Here) -> Response:
-    """Change exposure, the outer picture, the scene or the position."""
+    """Change exposure, the outer picture, the scene, the position, or name the take that rolls."""
     checked_rev(request, control.desk.rev, "show")
     names = {"outer_mode": "outer/mode", "outer_every_frames": "outer/every_frames", "eye_m": "outer/eye_m",
              "scene": "scenes/active"}  # fmt: skip
     body = await read_object(request)
-    only(body, "scene", "position", "exposure_ev", "outer_mode", "outer_every_frames", "eye_m")
+    only(body, "scene", "position", "exposure_ev", "outer_mode", "outer_every_frames", "eye_m", "take")
     changes = {names.get(name, name): value for name, value in body.items()}
     # A scene brings its own position: one that is named with it comes after.
     ordered = dict(sorted(changes.items(), key=lambda item: item[0] == "position"))
