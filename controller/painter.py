@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.config import load_config_text
+from controller.config import OpenVolumeConfig, load_config_text
 from controller.node import PainterLost
 from controller.planner import Planner
 from controller.rundir import RunDir
@@ -30,7 +30,7 @@ from renderer.scene_world import SceneWorld
 from renderer.sinks.ring import canvas_ring
 from runtime.clock import Clock
 from runtime.ring import RingWriter, fourcc
-from stage.compiled import CompiledStage, decode_stage
+from stage.compiled import CompiledStage, decode_stage, encode_stage
 from stage.plan import FramePlan
 from stage.rate import Rate
 
@@ -44,6 +44,8 @@ SceneKey = tuple[str, str, str]
 
 @dataclass(slots=True)
 class _Version:
+    drawn: bytes
+    """Everything of the version that is drawn: two of equal ones share what is on the GPU."""
     stage: CompiledStage
     scenes: dict[str, Scene]
     shadow_px: int
@@ -111,7 +113,16 @@ class GLPainter:
         stage = decode_stage(snapshot.stage)
         folder = Path(snapshot.base_dir)
         config = load_config_text(snapshot.config_text, base_dir=folder).config
+        drawn = _drawn_of(stage, config, folder)
+        every = snapshot.show.outer_every_frames if snapshot.show.outer_every_frames > 1 else 0
         yield
+        for other, held in self._versions.items():
+            if held.drawn == drawn:
+                # Tracking, cameras, processors may differ: nothing that has to be made ready here.
+                self._renderer.share_stage(number, of=other)
+                self._versions[number] = replace(held, stage=stage, outer_every_frames=every)
+                self._drop_old()
+                return
         scenes: dict[str, Scene] = {}
         for name, scene in config.scenes.items():
             scenes[name] = self._scene(name, scene, folder)
@@ -123,8 +134,7 @@ class GLPainter:
                 name: "rgb10a2" if canvas.encoding.bits == 10 else "rgba8" for name, canvas in stage.canvases.items()
             }
             actions[action] = {name: CanvasPicture(name, forms[name], array) for name, array in codes.items()}
-        every = snapshot.show.outer_every_frames
-        version = _Version(stage, scenes, config.render.shadow_px, actions, every if every > 1 else 0)
+        version = _Version(drawn, stage, scenes, config.render.shadow_px, actions, every)
         plan = Planner(stage, inner_limits(config.render)).plan(snapshot.show, {}, frame=0, t_present_ns=0)
         # A frame number that never comes: no later plan may take this outer picture for its own.
         plan = msgspec.structs.replace(plan, outer=msgspec.structs.replace(plan.outer, drawn_frame=-1), actions=[])
@@ -299,6 +309,15 @@ class GLPainter:
             if output.ring.n == 0:
                 codes = self._versions[number].actions["safe"][name].array
                 output.ring.publish(codes.data.cast("B"), frame=0, t_ns=self._clock.now_ns(), config_version=number)
+
+
+def _drawn_of(stage: CompiledStage, config: OpenVolumeConfig, folder: Path) -> bytes:
+    """What of a version is drawn, as bytes to compare: walls, canvases, scenes, settings of the renderer."""
+    walls = replace(stage, name="", rate=Rate(24), eye_m=(0.0, 0.0, 0.0), processors={}, cameras={})
+    scenes = {name: scene.model_dump_json() for name, scene in config.scenes.items()}
+    return msgspec.msgpack.encode(
+        [encode_stage(walls), len(stage.cameras), config.render.model_dump_json(), scenes, str(folder)]
+    )
 
 
 def _coming(plan: FramePlan, frame: int) -> FramePlan:

@@ -254,8 +254,19 @@ class Renderer:
     def drop_stage(self, version: int) -> None:
         """Free a version of the stage; harmless when it is not there."""
         rig = self._rigs.pop(version, None)
-        if rig is not None:
+        if rig is not None and not any(rig is other for other in self._rigs.values()):
             rig.release()
+
+    def share_stage(self, version: int, *, of: int) -> None:
+        """Draw plans of `version` as those of the version `of`: nothing that is drawn differs between the two.
+
+        Raises
+        ------
+        NoStageError : `of` is not loaded.
+        """
+        rig = self._rig(of)
+        self.drop_stage(version)
+        self._rigs[version] = rig
 
     def action_pictures(self, version: int) -> dict[ActionPicture, dict[str, NDArray[Any]]]:
         """Codes of every canvas for BLACK, WORK LIGHT and SAFE PICTURE, as `collect` gives them; do not write to them.

@@ -254,3 +254,21 @@ def test_a_successor_keeps_the_last_good_picture(shm: Path, housekit: ModuleType
     assert after[:2] == before[:2] == (5, 55)
     assert np.array_equal(after[2], before[2])
     second.painter.close()
+
+
+def test_a_version_that_draws_the_same_is_there_at_once_and_goes_on_drawing(desk: Desk) -> None:
+    first = desk.version(1)
+    whole = desk.prepare(first)
+    desk.painter.draw(desk.plan(1, outer=PlanOuter("every", 1, (0.0, 0.0, 1.7))))
+    outer = desk.painter._renderer._rigs[1].outer
+    drawn = outer.generation
+    second = desk.version(2, ("      listen: 127.0.0.1:0", "      listen: 127.0.0.1:1"))
+    assert desk.prepare(second) < 3 < whole
+    assert desk.painter.holds(2)
+    desk.painter.draw(desk.plan(2, config_version=2, outer=PlanOuter("every", 1, (0.0, 0.0, 1.7))))
+    assert outer.generation == drawn, "the outer picture stays"
+    desk.painter.forget(1)
+    desk.painter.present(desk.plan(3, config_version=2), 5, "none")
+    desk.painter.draw(desk.plan(3, config_version=2))
+    # Another size is another version in everything.
+    assert desk.prepare(desk.version(3, ("scale: 16", "scale: 8"))) > 5
