@@ -211,6 +211,8 @@ class Node:
             pass
         if self._fifo and fifo_is_wise(software_gl=self._painter.software):
             self._rights = take_fifo(FIFO_PRIORITY)
+            if self._rights.mend:
+                log.warning("no real-time rights: %s -> %s", self._rights.why, self._rights.mend)
             if self._rights.rt_class and self._painter.software:
                 keep_to_drawing_cpu()
         freeze_garbage()
@@ -601,6 +603,10 @@ class Node:
 
     def _publish_status(self, now_ns: int, state: RoleState) -> None:
         held = self._action.read()
+        alarms = list(self._alarms.values())
+        if self._rights.mend:
+            path = f"nodes/{self._name}"
+            alarms.append(Alarm("node.no_realtime", path, self._rights.why, "info", self._rights.mend))
         status = NodeStatus(
             t_ns=now_ns,
             pid=self._status.writer_pid,
@@ -618,7 +624,7 @@ class Node:
             draw_ms=percentiles_of([ns / NS_PER_MS for ns in self._draw_ns]),
             action=held.action,
             action_stamp_ns=held.stamp_ns,
-            alarms=list(self._alarms.values()),
+            alarms=alarms,
         )
         self._status.publish(encode(status), frame=self._shown, t_ns=now_ns)
         self._status.heartbeat(now_ns)

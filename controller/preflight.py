@@ -16,8 +16,12 @@ from typing import Literal
 
 from controller.config import LoadedConfig, compile_config, load_config
 from renderer.config import asset_path
-from runtime.clock import SystemClock
-from runtime.config import udp_address
+from runtime.clock import NS_PER_MS, SystemClock
+from runtime.config import TimeConfig, udp_address
+from runtime.errors import ReferenceOpenError
+from runtime.references.inputs import address_of, open_wire
+from runtime.references.ptp import PtpMonitor
+from runtime.references.system import SystemDiscipline
 from runtime.rights import Rights, take_fifo
 from runtime.ring import ROOT
 from stage.compiled import CompiledStage
@@ -27,6 +31,7 @@ Colour = Literal["green", "amber", "red"]
 
 SHM_SLOTS = 8
 EXIT_LACKS_PART = 3
+PTP_PATIENCE_NS = 200 * NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,10 @@ def preflight(loaded: LoadedConfig) -> list[Finding]:
     findings: list[Finding] = []
     stage = compile_config(loaded)
     findings.append(Finding("configuration", "green", f"{loaded.name}: {len(stage.cabinets)} cabinets in order"))
-    for look in (_graphics, _rights, _clock, _cores):
+    for look in (_graphics, _rights, _cores):
         findings.extend(look())
+    findings.extend(_clock(loaded.config.time))
+    findings.extend(_timecode(loaded.config.time))
     findings.extend(_shared_memory(stage))
     findings.extend(_processors(stage))
     findings.extend(_files(loaded))
@@ -105,17 +112,51 @@ def _rights() -> Iterator[Finding]:
         yield Finding("real-time rights", "amber", rights.why, rights.mend)
 
 
-def _clock() -> Iterator[Finding]:
+def _clock(config: TimeConfig) -> Iterator[Finding]:
+    """Whether somebody keeps the system clock, whether TAI can be right, and how ptp4l stands, if it is there."""
     clock = SystemClock()
-    if clock.tai_assumed:
-        yield Finding(
-            "clock",
-            "amber",
-            "the kernel does not know TAI; 37 s ahead of UTC is assumed",
-            "run ptp4l and phc2sys (linuxptp), or chrony with a leap second file",
-        )
+    monitor = PtpMonitor(Path(config.ptp.socket) if config.ptp.socket else None, domain=config.ptp.domain)
+    discipline = SystemDiscipline(clock, monitor)
+    try:
+        asked = monitor.ask()
+        if asked:
+            # Over a socket of this machine the answers are there in milliseconds.
+            clock.sleep_until(clock.now_ns() + PTP_PATIENCE_NS)
+        sync = discipline.read(clock.now_ns())
+    finally:
+        discipline.close()
+    followed = config.reference in ("auto", "system")
+    for weight, problem in sync.alarms:
+        if not followed or weight == "info":
+            yield Finding(
+                "clock", "green", f"{problem.detail}; the show does not need it" if not followed else problem.detail
+            )
+        else:
+            yield Finding("clock", "red" if weight == "critical" else "amber", problem.detail, problem.mend)
+    if not sync.alarms:
+        error_ms = sync.kernel.max_error_ns / NS_PER_MS
+        detail = f"kept, to {error_ms:.3g} ms at worst; TAI is {clock.tai_offset_s} s ahead of UTC"
+        yield Finding("clock", "green", detail)
+    ptp = sync.ptp
+    if ptp is not None and ptp.locked:
+        yield Finding("PTP", "green", f"{ptp.interface} follows {ptp.identity}, {ptp.offset_ns} ns off")
+    elif asked and ptp is None:
+        detail = f"ptp4l is there, but says nothing in domain {config.ptp.domain}"
+        yield Finding("PTP", "amber", detail, "set time/ptp/domain to ptp4l's domainNumber")
+
+
+def _timecode(config: TimeConfig) -> Iterator[Finding]:
+    """Whether the outside time code can be listened to."""
+    if config.timecode is None:
+        return
+    where = f"{config.timecode.type} {address_of(config.timecode)}"
+    try:
+        open_wire(config.timecode, SystemClock()).close()
+    except ReferenceOpenError as error:
+        problem = error.problems[0]
+        yield Finding("time code", "red", f"{where}: {problem.detail}", problem.mend)
     else:
-        yield Finding("clock", "green", f"TAI is {clock.tai_offset_s} s ahead of UTC")
+        yield Finding("time code", "green", f"{where} can be listened to")
 
 
 def _cores() -> Iterator[Finding]:
