@@ -165,7 +165,7 @@ class TrackingInputs:
     def adapt(self, until_ns: int | None = None) -> None:
         """Let predictions learn from what has come, for the slack between frames. Each source in its turn, none begun
         at or after `until_ns`."""
-        states = list(self._sources.values())
+        states = [*self._sources.values(), *self._subjects.values()]
         for _ in states:
             if until_ns is not None and self._clock.now_ns() >= until_ns:
                 return

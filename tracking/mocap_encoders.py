@@ -11,8 +11,9 @@ from stage.frames import quaternion_from_rotation, unity_from_pose, y_up_from_po
 from stage.rate import Rate
 from tracking.mocap_config import NatNetSection
 from tracking.moment import Moment
-from tracking.protocols.natnet import Frame, ModelDefinitions, Section, ServerInfo
+from tracking.protocols.natnet import Frame, ModelDefinitions, ServerInfo
 from tracking.protocols.natnet_models import BodyModel, Models
+from tracking.protocols.natnet_sections import Section
 from tracking.protocols.osc import OscPacket, time_tag_from_unix_ns
 from tracking.protocols.pinhole import fov_from_focal_length
 

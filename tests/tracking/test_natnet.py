@@ -23,11 +23,11 @@ from tracking.protocols.natnet import (
     Frame,
     Message,
     ModelDefinitions,
-    Section,
     ServerInfo,
     parse,
 )
 from tracking.protocols.natnet_models import LAYOUTS, BadModels, BodyModel, Models, SkeletonModel, read_models
+from tracking.protocols.natnet_sections import Section
 from tracking.sample import Refusal, Sample, Stamp
 
 HZ = 3_312_787
@@ -44,8 +44,8 @@ MODELS = Models(
 )
 
 
-def mapping(body: str = "", **setup: Any) -> Mapping:
-    return Mapping("t", "a", "a", body=body, natnet=NatNetSection(**setup))
+def mapping(body: str = "", kind: Any = "camera", **setup: Any) -> Mapping:
+    return Mapping("t", "a", "a", body=body, kind=kind, natnet=NatNetSection(**setup))
 
 
 def body(number: int, position: Any, rotation: Any = (0.0, 0.0, 0.0, 1.0), flags: int = 1) -> bytes:
@@ -75,8 +75,8 @@ def take(reference: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def pose_of(found: Frame, body: str = "", **setup: Any) -> Sample:
-    (sample,) = found.samples(mapping(body, **setup), Stamp(10**9, 10**9, 1))
+def pose_of(found: Frame, body: str = "", kind: Any = "camera", **setup: Any) -> Sample:
+    (sample,) = found.samples(mapping(body, kind, **setup), Stamp(10**9, 10**9, 1))
     assert isinstance(sample, Sample)
     return sample
 
@@ -332,7 +332,7 @@ def test_skeletons_become_joints(bones: str) -> None:
         records = (body(0x30001, hip, quarter), body(0x30002, spine, quarter), body(0x30003, head, quarter))
     found = assembled(skeleton_section=Section(1, struct.pack("<ii", 3, 3) + b"".join(records)))
     for name in ("Actor", "3", ""):
-        sample = pose_of(found, name, bones=bones)
+        sample = pose_of(found, name, "performer", bones=bones)
         skeleton = sample.skeleton
         assert skeleton is not None
         assert (skeleton.names, skeleton.parents) == (("Hip", "Spine", "Head"), (-1, 0, 1))
@@ -340,10 +340,10 @@ def test_skeletons_become_joints(bones: str) -> None:
         placed = skeleton.placed(sample.stage_from_camera)
         wanted = joints_from_y_up([[*p, *quarter] for p in (hip, spine, head)])
         assert np.allclose(placed, wanted, atol=1e-6)
-    assert not found.is_for(mapping("Actress"))
+    assert not found.is_for(mapping("Actress", "performer"))
     unseen = body(0x30001, hip, quarter, flags=0)
     found = assembled(skeleton_section=Section(1, struct.pack("<ii", 3, 1) + unseen))
-    (refusal,) = found.samples(mapping("Actor"), Stamp())
+    (refusal,) = found.samples(mapping("Actor", "performer"), Stamp())
     assert isinstance(refusal, Refusal)
     assert refusal.reason == "untracked"
 

@@ -22,11 +22,11 @@ from tracking.protocols.natnet import (
     Frame,
     Message,
     ModelDefinitions,
-    Section,
     ServerInfo,
     parse,
 )
 from tracking.protocols.natnet_models import BodyModel, Models
+from tracking.protocols.natnet_sections import Section
 from tracking.sample import Refusal
 
 HZ = 10_000_000

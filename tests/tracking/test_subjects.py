@@ -16,8 +16,9 @@ from tracking.errors import UnknownSource
 from tracking.health import State
 from tracking.inputs import TrackingInputs
 from tracking.protocols.freed import FreeDPacket
-from tracking.protocols.natnet import Frame, ModelDefinitions, Section, ServerInfo
+from tracking.protocols.natnet import Frame, ModelDefinitions, ServerInfo
 from tracking.protocols.natnet_models import BodyModel, Models, SkeletonModel
+from tracking.protocols.natnet_sections import Section
 from tracking.protocols.osc import OscPacket
 from tracking.skeleton import Skeleton, chained, moved_on, relative_joints
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -28,6 +28,21 @@ from tracking.protocols.natnet_models import (
     read_models,
     write_models,
 )
+from tracking.protocols.natnet_sections import (
+    INT,
+    MARKER,
+    SIZED,
+    TRACKED,
+    BadFrame,
+    Marker,
+    Record,
+    RigidBody,
+    Section,
+    bodies_of,
+    groups_of,
+    read_sections,
+    rigid_body,
+)
 from tracking.sample import LensReading, Refusal, Sample, Stamp
 from tracking.skeleton import Skeleton, chained, relative_joints
 
@@ -42,78 +57,21 @@ DATA_PORT: Final = 1511
 MAX_DATAGRAM: Final = 65507
 CONNECT, SERVER_INFO, REQUEST, RESPONSE, MODELS_REQUEST, MODELS, FRAME_REQUEST, FRAME, TEXT = range(9)
 DISCONNECT, KEEP_ALIVE, ECHO_REQUEST, ECHO_RESPONSE, DISCOVERY, UNRECOGNISED = 9, 10, 12, 13, 14, 100
-NO_BODY: Final = frozenset(
+NOBODY: Final = frozenset(
     {CONNECT, REQUEST, RESPONSE, MODELS_REQUEST, FRAME_REQUEST, TEXT, DISCONNECT, KEEP_ALIVE, DISCOVERY, UNRECOGNISED}
 )
 """Messages that are kept as they are: requests, answers in words, and news."""
-MAX_BODIES: Final = 1024
-MAX_MARKERS: Final = 4096
-MAX_CHANNELS: Final = 512
-TRACKED: Final = 1
 MODELS_CHANGED: Final = 2
 LONGEST_LATENCY_NS: Final = 1_000_000_000
 """Ticks that say more (a recording played back) say nothing."""
 ECHOES: Final = 16
 
 _HEAD: Final = struct.Struct("<HH")
-_INT: Final = struct.Struct("<i")
-_SIZED: Final = struct.Struct("<ii")
-_BODY: Final = struct.Struct("<i7ffH")
-_MARKER: Final = struct.Struct("<i3ffHf")
-_POINT: Final = struct.Struct("<3f")
 _SUFFIX: Final = struct.Struct("<IIdQQQH")
 _SUFFIX_41: Final = struct.Struct("<IIdQQQIIH")
 _INFO: Final = struct.Struct("<256s4B4BQH?4s")
 _ECHO: Final = struct.Struct("<Q")
 _ECHO_BACK: Final = struct.Struct("<QQ")
-
-
-Record = tuple[int, float, float, float, float, float, float, float, float, int]
-"""A body as unpacked: number, position, quaternion, error, flags."""
-
-
-class _BadFrame(ValueError):
-    pass
-
-
-class RigidBody(NamedTuple):
-    """One rigid body (or bone) as sent: metres, quaternion xyzw, in the server's axes."""
-
-    id: int
-    position_m: tuple[float, float, float]
-    rotation: tuple[float, float, float, float]
-    mean_error_m: float
-    flags: int
-
-    @property
-    def is_tracked(self) -> bool:
-        return bool(self.flags & TRACKED)
-
-
-class Marker(NamedTuple):
-    """One labelled marker as sent: metres."""
-
-    id: int
-    position_m: tuple[float, float, float]
-    size_m: float
-    flags: int
-    """1 occluded, 2 point cloud solved, 4 model solved, 8 has a model, 16 unlabelled, 32 active."""
-    residual_m: float
-
-    @property
-    def model_id(self) -> int:
-        return self.id >> 16
-
-    @property
-    def marker_id(self) -> int:
-        return self.id & 0xFFFF
-
-
-class Section(Struct, frozen=True, gc=False):
-    """One section of a frame: how many, and their bytes."""
-
-    count: int = 0
-    data: bytes = b""
 
 
 class ServerInfo(Struct, frozen=True, gc=False):
@@ -227,28 +185,28 @@ class Frame(Struct, frozen=True):
 
     @property
     def rigid_bodies(self) -> tuple[RigidBody, ...]:
-        return tuple(map(_rigid_body, _bodies(self.rigid_body_section)))
+        return tuple(map(rigid_body, bodies_of(self.rigid_body_section)))
 
     @property
     def skeletons(self) -> dict[int, tuple[RigidBody, ...]]:
         """Bones of each skeleton, by its number."""
-        return {n: tuple(map(_rigid_body, bones)) for n, bones in _groups(self.skeleton_section, markers=False)}
+        return {n: tuple(map(rigid_body, bones)) for n, bones in groups_of(self.skeleton_section, markers=False)}
 
     @property
     def assets(self) -> dict[int, tuple[RigidBody, ...]]:
         """Bodies of each trained marker set, by its number."""
         section = self.asset_section or Section()
-        return {n: tuple(map(_rigid_body, bones)) for n, bones in _groups(section, markers=True)}
+        return {n: tuple(map(rigid_body, bones)) for n, bones in groups_of(section, markers=True)}
 
     @property
     def markers(self) -> tuple[Marker, ...]:
         """The labelled markers."""
         section = self.labelled_markers
-        if len(section.data) != section.count * _MARKER.size:
+        if len(section.data) != section.count * MARKER.size:
             return ()
         return tuple(
             Marker(number, (x, y, z), size, flags, residual)
-            for number, x, y, z, size, flags, residual in _MARKER.iter_unpack(section.data)
+            for number, x, y, z, size, flags, residual in MARKER.iter_unpack(section.data)
         )
 
     @property
@@ -281,13 +239,13 @@ class Frame(Struct, frozen=True):
 
     def __bytes__(self) -> bytes:
         sized = self.is_sized
-        parts = [_INT.pack(self.frame_number)]
+        parts = [INT.pack(self.frame_number)]
         for section in (
             self.marker_sets, self.other_markers, self.rigid_body_section, self.skeleton_section, self.asset_section,
             self.labelled_markers, self.force_plates, self.devices,
         ):  # fmt: skip
             if section is not None:
-                head = _SIZED.pack(section.count, len(section.data)) if sized else _INT.pack(section.count)
+                head = SIZED.pack(section.count, len(section.data)) if sized else INT.pack(section.count)
                 parts += (head, section.data)
         stamps = (
             self.timecode, self.timecode_sub, self.timestamp_s, self.mid_exposure_ticks, self.received_ticks,
@@ -310,16 +268,16 @@ class Frame(Struct, frozen=True):
             early_ns = self.latency_ns + self.way_ns
             stamp = Stamp(stamp.t_sampled_ns - early_ns, stamp.t_received_ns, stamp.packet_id)
         setup = mapping.natnet
-        record = self._record(mapping)
+        found = self._skeleton(mapping)
+        record = self._record(mapping) if found is None else None
         try:
-            if record is not None:
-                if not record[9] & TRACKED:
-                    return [Refusal("untracked", f"body {record[0]} is not seen")]
-                return [mapping.sample(_pose(record[1:8], setup), None, stamp, sequence=self.frame_number)]
-            found = self._skeleton(mapping)
-            if found is None:
+            if found is not None:
+                return [self._performer(*found, mapping, setup, stamp)]
+            if record is None:
                 return [Refusal("not_mine", mapping.body)]
-            return [self._performer(*found, mapping, setup, stamp)]
+            if not record[9] & TRACKED:
+                return [Refusal("untracked", f"body {record[0]} is not seen")]
+            return [mapping.sample(_pose(record[1:8], setup), None, stamp, sequence=self.frame_number)]
         except ValueError as error:
             return [Refusal("range", str(error))]
 
@@ -335,16 +293,18 @@ class Frame(Struct, frozen=True):
             wanted = int(mapping.body)
         if wanted is None and section.count > 1:
             return None
-        for record in _bodies(section):
+        for record in bodies_of(section):
             if wanted is None or record[0] == wanted:
                 return record
         return None
 
     def _skeleton(self, mapping: Mapping) -> tuple[list[Record], SkeletonModel | None] | None:
-        """The bones of the skeleton (or trained marker set) that is meant, and its model if the server told it."""
-        groups = list(_groups(self.skeleton_section, markers=False))
+        """The bones of the skeleton (or trained marker set) a performer is, and its model if the server told it."""
+        if mapping.kind != "performer":
+            return None
+        groups = list(groups_of(self.skeleton_section, markers=False))
         if self.asset_section is not None:
-            groups += _groups(self.asset_section, markers=True)
+            groups += groups_of(self.asset_section, markers=True)
         model = self.directory.skeletons.get(mapping.body or mapping.camera_name)
         wanted = None if model is None else model.id
         if wanted is None and mapping.body:
@@ -399,42 +359,6 @@ def _message(number: int, body: bytes) -> bytes:
     return _HEAD.pack(number, len(body)) + body
 
 
-def _rigid_body(record: Record) -> RigidBody:
-    number, x, y, z, qx, qy, qz, qw, error, flags = record
-    return RigidBody(number, (x, y, z), (qx, qy, qz, qw), error, flags)
-
-
-def _bodies(section: Section) -> list[Record]:
-    """Records of a section of rigid bodies. A later bitstream may have grown them: what is known leads each."""
-    if len(section.data) == section.count * _BODY.size:
-        return list(_BODY.iter_unpack(section.data))
-    if not section.count or len(section.data) % section.count or len(section.data) // section.count < _BODY.size:
-        return []
-    stride = len(section.data) // section.count
-    return [_BODY.unpack_from(section.data, i * stride) for i in range(section.count)]
-
-
-def _groups(section: Section, *, markers: bool) -> list[tuple[int, list[Record]]]:
-    """Number and bones of each skeleton or trained marker set, as far as the bytes make sense."""
-    data, out, at = section.data, [], 0
-    for _ in range(section.count):
-        if at + 8 > len(data):
-            break
-        number, count = _SIZED.unpack_from(data, at)
-        end = at + 8 + count * _BODY.size
-        if not 0 <= count <= MAX_BODIES or end > len(data):
-            break
-        out.append((number, list(_BODY.iter_unpack(data[at + 8 : end]))))
-        at = end
-        if markers:
-            if at + 4 > len(data):
-                break
-            at += 4 + _INT.unpack_from(data, at)[0] * _MARKER.size
-            if not end < at <= len(data):
-                break
-    return out
-
-
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
@@ -449,7 +373,7 @@ def parse(datagram: bytes, *, sized: bool | None = None) -> list[Packet | Refusa
     number, length = _HEAD.unpack_from(datagram)
     body = datagram[_HEAD.size :]
     if length != len(body):
-        if number not in (FRAME, SERVER_INFO, MODELS, ECHO_REQUEST, ECHO_RESPONSE) and number not in NO_BODY:
+        if number not in (FRAME, SERVER_INFO, MODELS, ECHO_REQUEST, ECHO_RESPONSE) and number not in NOBODY:
             return [Refusal("magic", f"message {number}")]
         return [Refusal("short" if len(body) < length else "long", f"{len(body)} of {length} bytes")]
     try:
@@ -464,9 +388,9 @@ def parse(datagram: bytes, *, sized: bool | None = None) -> list[Packet | Refusa
             return [Echo(*_ECHO.unpack(body))]
         if number == ECHO_RESPONSE:
             return [Echo(*_ECHO_BACK.unpack(body))]
-    except (struct.error, _BadFrame, BadModels) as error:
+    except (struct.error, BadFrame, BadModels) as error:
         return [Refusal("malformed", str(error))]
-    if number in NO_BODY:
+    if number in NOBODY:
         return [Message(number, body)]
     return [Refusal("magic", f"message {number}")]
 
@@ -476,91 +400,22 @@ def _frame(body: bytes, sized: bool | None) -> Frame:
     for layout in (first, not first):
         try:
             return _read(body, layout)
-        except (_BadFrame, struct.error):
+        except (BadFrame, struct.error):
             continue
-    raise _BadFrame("no known layout of a frame uses up every byte")
+    raise BadFrame("no known layout of a frame uses up every byte")
 
 
 def _read(body: bytes, sized: bool) -> Frame:
-    walks = (_marker_sets, _points, _flat_bodies, _skeletons, _assets, _markers, _channels, _channels)
-    at = 4
-    sections: list[Section | None] = []
-    for walk in walks:
-        if walk is _assets and not sized:
-            sections.append(None)
-            continue
-        if sized:
-            count, size = _SIZED.unpack_from(body, at)
-            at += 8
-            end = at + size
-            if size < 0 or count < 0 or (count > 0 and size == 0):
-                raise _BadFrame(f"a section of {count} in {size} bytes")
-        else:
-            (count,) = _INT.unpack_from(body, at)
-            at += 4
-            end = walk(body, at, count)
-        if end > len(body):
-            raise _BadFrame("a section is cut off")
-        sections.append(Section(count, body[at:end]))
-        at = end
+    sections, at = read_sections(body, sized)
     layout = _SUFFIX_41 if sized else _SUFFIX
     values = layout.unpack_from(body, at)
     tail = body[at + layout.size :]
     if len(tail) > 8 or any(tail):
-        raise _BadFrame(f"{len(tail)} bytes are left over")
+        raise BadFrame(f"{len(tail)} bytes are left over")
     if not sized:
         values = (*values[:6], 0, 0, values[6])
-    (number,) = _INT.unpack_from(body)
+    (number,) = INT.unpack_from(body)
     return Frame(number, *sections, *values, tail)  # type: ignore[arg-type, call-arg]  # 8 sections, 9 numbers
-
-
-def _limited(count: int, most: int) -> int:
-    if not 0 <= count <= most:
-        raise _BadFrame(f"{count} of something")
-    return count
-
-
-def _marker_sets(data: bytes, at: int, count: int) -> int:
-    for _ in range(_limited(count, MAX_BODIES)):
-        end = data.find(b"\0", at)
-        if end < 0:
-            raise _BadFrame("a name does not end")
-        at = end + 5 + _limited(_INT.unpack_from(data, end + 1)[0], MAX_MARKERS) * _POINT.size
-    return at
-
-
-def _points(_data: bytes, at: int, count: int) -> int:
-    return at + _limited(count, MAX_MARKERS) * _POINT.size
-
-
-def _flat_bodies(_data: bytes, at: int, count: int) -> int:
-    return at + _limited(count, MAX_BODIES) * _BODY.size
-
-
-def _skeletons(data: bytes, at: int, count: int) -> int:
-    for _ in range(_limited(count, MAX_BODIES)):
-        at += 8 + _limited(_INT.unpack_from(data, at + 4)[0], MAX_BODIES) * _BODY.size
-    return at
-
-
-def _assets(_data: bytes, _at: int, _count: int) -> int:
-    raise _BadFrame("assets always tell their size")
-
-
-def _markers(_data: bytes, at: int, count: int) -> int:
-    return at + _limited(count, MAX_MARKERS) * _MARKER.size
-
-
-def _channels(data: bytes, at: int, count: int) -> int:
-    """Force plates and devices: each with channels, each of them with samples."""
-    left = MAX_CHANNELS
-    for _ in range(_limited(count, MAX_CHANNELS)):
-        channels = _limited(_INT.unpack_from(data, at + 4)[0], left)
-        left -= channels
-        at += 8
-        for _ in range(channels):
-            at += 4 + 4 * _limited(_INT.unpack_from(data, at)[0], MAX_MARKERS)
-    return at
 
 
 # --- one server ---------------------------------------------------------------------------------------------------
