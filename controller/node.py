@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -24,19 +24,15 @@ from controller.ledger import percentiles_of
 from controller.messages import (
     KIND_STATUS,
     STATUS_CAPACITY,
-    Abort,
     Alarm,
-    Failed,
     NodeStatus,
-    Prepare,
-    Prepared,
     RoleState,
     encode,
 )
 from controller.planner import repeat_plan
 from controller.post import Post
+from controller.preparing import Preparations, Preparer
 from controller.rundir import RunDir
-from controller.show import Snapshot, decode_snapshot
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
 from runtime.rights import (
     NICENESS,
@@ -50,7 +46,7 @@ from runtime.rights import (
     thaw_garbage,
 )
 from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader, RingWriter
-from stage.errors import OpenVolumeError, Problem
+from stage.errors import OpenVolumeError
 from stage.plan import (
     CanvasReport,
     FramePlan,
@@ -71,7 +67,6 @@ FIFO_PRIORITY = 20
 STATUS_NS = NS_PER_S // 10
 IDLE_NS = NS_PER_S // 20
 GUARD_NS = 1_000_000
-SLICE_AT_LEAST_NS = NS_PER_S // 4
 DRAW_WINDOW = 256
 EXPECTED_FROM = 32
 GRACE_SHARE = 8
@@ -85,7 +80,7 @@ class PainterLost(ControllerError):
     exit_code = 1
 
 
-class Painter(Protocol):
+class Painter(Preparer, Protocol):
     """What draws and shows pictures: the real one holds a GL context and rings, a test's holds a virtual cost."""
 
     @property
@@ -99,15 +94,6 @@ class Painter(Protocol):
     @property
     def software(self) -> bool:
         """Whether it draws on the CPU."""
-
-    def holds(self, config_version: int) -> bool:
-        """Whether plans of this version can be drawn at once."""
-
-    def prepare(self, snapshot: Snapshot) -> Generator[None]:
-        """Get a version ready in slices; change nothing shown. Raises OpenVolumeError."""
-
-    def forget(self, config_version: int) -> None:
-        """A prepared version will not be used. Nothing happens to the one that was drawn last."""
 
     def rehearse(self, plan: FramePlan) -> None:
         """Draw the first plan for practice: what only the first drawing costs is paid before a slot counts. Raises
@@ -173,8 +159,6 @@ class Node:
         self._stalled = False
         self._switched = False
         self._draw_ns: deque[int] = deque(maxlen=DRAW_WINDOW)
-        self._jobs: deque[tuple[Prepare, Generator[None], int]] = deque()
-        self._sliced_ns = 0
         self._presented = self._repeated = 0
         self._repeats: dict[str, int] = {}
         self._status_due_ns = 0
@@ -206,9 +190,10 @@ class Node:
             be_urgent(NICENESS)
         self._painter = self._make_painter()
         take(self._painter.close)
-        snapshot = decode_snapshot(self._run.snapshot(self._run.current_version()).read_bytes())
-        for _ in self._painter.prepare(snapshot):
-            pass
+        self._preparations = Preparations(
+            run=self._run, name=self._name, clock=self._clock, post=self._post, painter=self._painter
+        )
+        self._preparations.fetch(self._run.current_version())
         if self._fifo and fifo_is_wise(software_gl=self._painter.software):
             self._rights = take_fifo(FIFO_PRIORITY)
             if self._rights.mend:
@@ -228,7 +213,8 @@ class Node:
         """Do what the present instant asks for; when to be called again."""
         asked = self._asked_ns
         self._stalled = asked is not None and now_ns - asked > self._grace_ns
-        self._letters()
+        for message in self._post.receive():
+            self._preparations.letter(message)
         self._read_plans(now_ns)
         self._asked_ns = self._advance(now_ns)
         return self._asked_ns
@@ -289,7 +275,9 @@ class Node:
         self._last = (plan, hash_)
         try:
             if not self._painter.holds(plan.config_version):
-                self._fetch(plan)
+                # The last picture stays up meanwhile.
+                self._switched = True
+                self._preparations.fetch(plan.show_version)
             # Actions are obeyed by the word, at presentation: giving the walls back needs a picture that is ready.
             self._painter.draw(msgspec.structs.replace(plan, actions=[]) if plan.actions else plan)
         except PainterLost:
@@ -513,82 +501,13 @@ class Node:
         done_ns = self._clock.now_ns()
         return done_ns + min(done_ns - now_ns, self._rate.period_ns)
 
-    # --- versions -----------------------------------------------------------------------------------------------
-
-    def _letters(self) -> None:
-        for message in self._post.receive():
-            if isinstance(message, Prepare):
-                self._accept(message)
-            elif isinstance(message, Abort):
-                dropped = [job for job in self._jobs if job[0].version == message.version]
-                self._jobs = deque(job for job in self._jobs if job[0].version != message.version)
-                for prepare, slices, _ in dropped:
-                    slices.close()
-                    self._painter.forget(prepare.config_version)
-
-    def _accept(self, message: Prepare) -> None:
-        if self._painter.holds(message.config_version) and not message.scenes_changed:
-            self._answer(message, Prepared(message.version, self._name))
-            return
-        try:
-            snapshot = decode_snapshot(self._run.snapshot(message.version).read_bytes())
-        except (OSError, msgspec.MsgspecError) as error:
-            problem = Problem("node.snapshot", str(self._run.snapshot(message.version)), str(error))
-            self._answer(message, Failed(message.version, self._name, [problem]))
-            return
-        self._jobs.append((message, self._painter.prepare(snapshot), self._clock.now_ns()))
-
-    def _fetch(self, plan: FramePlan) -> None:
-        """A plan of a version never announced (this node was away): get it ready now, the last picture stays up."""
-        self._switched = True
-        snapshot = decode_snapshot(self._run.snapshot(plan.show_version).read_bytes())
-        for _ in self._painter.prepare(snapshot):
-            pass
-
-    def _prepare_some(self, now_ns: int, until_ns: int) -> None:
-        """Spend the slack on the oldest preparation, slice by slice; a plan that comes goes first.
-
-        A show that has no slack must still be able to change to a lighter one: now and then a slice is taken all
-        the same.
-        """
-        while self._jobs:
-            slack = now_ns < until_ns and not self._plan_waits
-            if not slack and now_ns - self._sliced_ns < SLICE_AT_LEAST_NS:
-                return
-            self._sliced_ns = now_ns
-            self._slice()
-            now_ns = self._clock.now_ns()
-
-    def _slice(self) -> None:
-        message, slices, began_ns = self._jobs[0]
-        answer: Prepared | Failed
-        try:
-            next(slices)
-        except StopIteration:
-            answer = Prepared(message.version, self._name, (self._clock.now_ns() - began_ns) / NS_PER_MS)
-        except OpenVolumeError as error:
-            answer = Failed(message.version, self._name, list(error.problems))
-        except Exception as error:  # the show goes on with the version that runs
-            log.exception("version %d cannot be prepared", message.version)
-            problem = Problem("node.prepare_failed", f"nodes/{self._name}", f"{type(error).__name__}: {error}")
-            answer = Failed(message.version, self._name, [problem])
-        else:
-            return
-        if isinstance(answer, Failed):
-            self._painter.forget(message.config_version)
-        self._jobs.popleft()
-        self._answer(message, answer)
-
-    def _answer(self, message: Prepare, answer: Prepared | Failed) -> None:
-        self._post.send(self._run.path / message.reply_to, answer)
-
     # --- the rest -----------------------------------------------------------------------------------------------
 
     def _housekeeping(self, now_ns: int, until_ns: int) -> None:
         if now_ns >= self._status_due_ns:
             self._publish_status(now_ns, "running" if self._slot is not None else "ready")
             self._status_due_ns = now_ns + STATUS_NS
-        self._prepare_some(now_ns, until_ns)
+        self._preparations.spend(now_ns, until_ns, wanted=lambda: self._plan_waits)
         self._garbage.collect(until_ns - self._clock.now_ns())
 
     def _failed(self, code: str, error: Exception) -> None:
