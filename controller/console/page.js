@@ -211,7 +211,8 @@ function renderHead() {
     $("state").className = `pill ${tone}`;
     text($("name"), health.name);
     text($("timecode"), health.timecode || "--:--:--:--");
-    text($("rate"), `${Number(ratio(health.rate)).toFixed(3).replace(/\.?0+$/, "")} fps`);
+    const time = health.reference === "free" ? "" : ` · ${health.reference} ${health.clock.replace("_", " ")}`;
+    text($("rate"), `${Number(ratio(health.rate)).toFixed(3).replace(/\.?0+$/, "")} fps${time}`);
     document.title = `${health.name} · OpenVolume`;
   }
   if (action) {
@@ -222,6 +223,14 @@ function renderHead() {
   }
 }
 
+const TIME = { free: "running", locked: "running", slewing: "running", step_refused: "failed" };
+const clockLine = (clock) => [
+  { free: "free running", system: "follows the system clock", timecode: "follows time code" }[clock.reference],
+  clock.state === "free" ? "" : `${number(clock.error_us, 1)} µs off`,
+  clock.slew_ppm ? `${number(clock.slew_ppm, 1)} ppm` : "",
+  clock.holdover_s ? `alone for ${number(clock.holdover_s, 0)} s` : "",
+  clock.ptp ? `PTP ${clock.ptp.toLowerCase()}` : "", clock.fault,
+].filter(Boolean).join(" · ");
 const ratio = (rate) => { const [num, den] = String(rate).split("/"); return num / (den ?? 1); };
 
 function renderAlarms() {
@@ -337,6 +346,8 @@ function renderProcesses() {
   const alive = (state) => state === "running" || state === "ready" ? "ok" : state === "gone" || state === "stale" || state === "failed" ? "bad" : "ask";
   const rights = (one) => one.rt_class ? `real time ${one.rt_class}` : "normal priority";
   if (nodes.conductor) rows.push(["conductor", nodes.conductor.state, `${rights(nodes.conductor)} · lead ${number(nodes.conductor.lead_ms, 1)} ms`]);
+  const clock = objects.get("frames")?.clock;
+  if (clock) rows.push(["time", TIME[clock.state] ?? clock.state, clockLine(clock)]);
   for (const node of nodes.nodes) rows.push([`node ${node.id}`, node.state, `${rights(node)} · ${node.renderer}`]);
   if (nodes.darkroom) rows.push(["darkroom", nodes.darkroom.state, `${number(nodes.darkroom.draw_ms.p50, 0)} ms a photo`]);
   const restarts = Object.entries(nodes.processes).filter(([, child]) => child.restarts).map(([name, child]) => `${name} ${child.restarts}×`).join(", ");
