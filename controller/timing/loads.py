@@ -37,7 +37,8 @@ class Stopper(threading.Thread):
 
     def run(self) -> None:
         """Until the parent closes it."""
-        while sys.stdin.buffer.read(1024):
+        # Past Python's own buffer: a thread that waits in it cannot be left behind at the end.
+        while os.read(0, 1024):
             pass
         self.stopped.set()
 

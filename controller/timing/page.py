@@ -219,7 +219,7 @@ def _place(where: str) -> str:
 
 
 def _row(check: Check) -> str:
-    title = TITLES.get(check.name, check.name.replace("_", " "))
+    title = TITLES.get(check.name) or check.name.replace("_", " ").capitalize()
     measured = "" if check.measured is None else number(check.name, check.measured)
     limit = ""
     if check.limit is not None:
@@ -296,7 +296,9 @@ def _photos(result: Result) -> str:
             shown_px, told_px = geometry["mean_px"], photo["slip_px"]
             said.append(f"slip of what is shown: mean {shown_px:.1f} px (far content, worked out: {told_px:.1f} px)")
         if picture and picture.get("mean_px") is not None:
-            said.append(f"photo beside the truth: {picture['mean_px']:.1f} px, PSNR {picture['psnr_db']:.0f} dB")
+            exact = photo.get("exact")
+            exact_px = "" if not exact else f" ({exact['mean_px']:.1f} px had the pose been exact)"
+            said.append(f"photo beside the truth: {picture['mean_px']:.1f} px{exact_px}")
         image = photo.get("image", "")
         shown = f'<img alt="photo" src="{image}">' if image else ""
         figures.append(f"<figure>{shown}<figcaption>{html.escape('; '.join(said))}</figcaption></figure>")

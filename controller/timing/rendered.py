@@ -90,13 +90,12 @@ def photograph(
         world = SceneWorld(device, scenes, shadow_px=render.shadow_px)
         positions = SceneWorld(device, scenes, shadow_px=16, output="position") if scenes else None
         twin = VirtualCamera(device, stage)
-        for row, why in chosen:
-            lens = result.recording.lenses[int(found.photos.lens[row])]
-            true, drawn = plans_of(loaded, stage, camera, found, row, lens)
-            evidence = gather(
+
+        def prove(seen: FramePlan, drawn: FramePlan) -> Evidence:
+            return gather(
                 renderer,
                 twin,
-                true,
+                seen,
                 scene=world,
                 positions=positions,
                 fringes=False,
@@ -104,6 +103,13 @@ def photograph(
                 scale=render.scale,
                 drawn_plan=drawn,
             )
+
+        for row, why in chosen:
+            lens = result.recording.lenses[int(found.photos.lens[row])]
+            true, drawn = plans_of(loaded, stage, camera, found, row, lens)
+            evidence = prove(true, drawn)
+            # What the drawing's own size leaves, were the camera exactly known: no prediction is better than that.
+            exact = prove(true, true)
             report = evidence.report()
             out.append(
                 {
@@ -114,6 +120,7 @@ def photograph(
                     "slip_px": _number(found.measured.slip_px[row]),
                     "geometry": report.get("geometry"),
                     "picture": report.get("picture"),
+                    "exact": _told_picture(exact),
                     "inner_coverage": report.get("inner_coverage"),
                     "image": _jpeg(evidence),
                 }
@@ -156,6 +163,11 @@ def plans_of(
         msgspec.structs.replace(true, cameras=[seen, *true.cameras[1:]]),
         msgspec.structs.replace(drawn, cameras=[cover, *drawn.cameras[1:]]),
     )
+
+
+def _told_picture(evidence: Evidence) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = evidence.report().get("picture")
+    return found if found is not None and found.get("mean_px") is not None else None
 
 
 def _number(value: float) -> float | None:

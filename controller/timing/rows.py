@@ -33,6 +33,8 @@ from tracking.moment import Moment
 AT_S: Final = 1.0
 """A fault begins so long after its own stretch of the show does."""
 APART_MM: Final = 2.0
+FAR_MM: Final = 10.0
+"""Real trackers scatter, and no second of a move is like another: only a pose this far off was disturbed."""
 LEAST_MM: Final = 0.5
 LEAST_DEG: Final = 0.1
 """Below such errors a ratio says nothing: noise beside noise."""
@@ -314,7 +316,7 @@ def _t5(_: Stage) -> list[Script]:
                 off = played.apart_mm(stage.clean(total_s)) > APART_MM
                 words = f"{name}: until poses are within {APART_MM:g} mm of the undisturbed ones"
             else:
-                off = played.measured.error_mm > max(APART_MM, 1.5 * stage.usual(0.0, 0.0, 100)[0])
+                off = played.measured.error_mm > max(FAR_MM, 2.0 * stage.usual(0.0, 0.0, 100)[0])
                 words = f"{name}: until poses are as right as before"
             off_s = played.t_s[played.between(jump_s, end_s) & off]
             settled_ms = (float(off_s[-1]) - jump_s) * 1000.0 if len(off_s) else 0.0
