@@ -12,7 +12,7 @@ from stage.rate import NS_PER_S, Rate
 from tracking.config import Source
 from tracking.errors import SendError
 from tracking.mocap_config import NatNetSection
-from tracking.mocap_encoders import natnet_datagrams, vmc_camera
+from tracking.mocap_encoders import natnet_datagrams, vmc_camera, vmc_figure
 from tracking.moment import Moment
 from tracking.protocol_config import MosysF4Section, PsnSection, RttrpmSection, StypeSection
 from tracking.protocols.freed import FreeDPacket
@@ -37,9 +37,10 @@ from tracking.wire_encoders import live_link_packet, mosys_f4_packet, psn_packet
 
 PROTOCOLS: Final = (
     "osc", "osc_bundle", "zmq", "zmq_msgpack", "freed", "opentrackio", "opentrackio_cbor", "mosys_f4", "stype",
-    "stype_a5", "psn", "rttrpm", "live_link", "natnet", "vmc",
+    "stype_a5", "psn", "rttrpm", "live_link", "natnet", "vmc", "vmc_performer",
 )  # fmt: skip
-"""`osc_bundle` sends each pose in a bundle with a time tag; the others name the format (`stype` is HF)."""
+"""`osc_bundle` sends each pose in a bundle with a time tag; the others name the format (`stype` is HF;
+`vmc_performer` sends a walking figure beside the camera, as `natnet` always does)."""
 
 Encode = Callable[[Moment], list[bytes]]
 
@@ -86,7 +87,7 @@ def encoder(
     )
 
 
-_SECTIONED: Final = ("mosys_f4", "stype", "stype_a5", "psn", "rttrpm", "live_link", "natnet", "vmc")
+_SECTIONED: Final = ("mosys_f4", "stype", "stype_a5", "psn", "rttrpm", "live_link", "natnet", "vmc", "vmc_performer")
 
 
 def _sectioned(protocol: str, source: Source | None, *, camera: str, rate: Rate | None, camera_id: int) -> Encode:
@@ -113,6 +114,8 @@ def _sectioned(protocol: str, source: Source | None, *, camera: str, rate: Rate 
         return lambda moment: natnet_datagrams(moment, natnet, body_id=number, name=name, rate=rate)
     if protocol == "vmc":
         return lambda moment: [bytes(vmc_camera(moment, name=body or "Camera"))]
+    if protocol == "vmc_performer":
+        return lambda moment: [bytes(vmc_camera(moment, name=body or "Camera")), vmc_figure(moment)]
     bone = source.live_link.bone if source is not None else ""
     return lambda moment: [bytes(live_link_packet(moment, name=name, bone=bone))]
 

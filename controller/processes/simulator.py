@@ -31,7 +31,7 @@ _LOOK_AGAIN_NS = NS_PER_S
 def simulated_sender(source: Source, clock: Clock, *, wire: Wire, name: str = MOVE, seed: int = 0) -> Sender:
     """A sender that speaks what `source` listens to."""
     encode = encoder(
-        source.protocol,
+        "vmc_performer" if source.protocol == "vmc" else source.protocol,
         camera=source.camera_name or source.camera,
         rate=SAMPLE_RATE,
         camera_id=1 if source.camera_id is None else source.camera_id,
