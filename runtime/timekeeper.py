@@ -27,7 +27,7 @@ from runtime.references.ptp import PtpMonitor
 from runtime.references.system import SLIP_MEND, Discipline, KernelClock, Severity, Sync, SystemDiscipline
 from stage.errors import Problem
 from stage.rate import Rate
-from stage.timecode import timecode_at
+from stage.timecode import frames_per_day, timecode_at
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ STEER_NS: Final = NS_PER_S // 2
 SYSTEM_LOOP: Final = Loop(settle_s=0.0, learns=False, dead_band_ns=1_000)
 TIMECODE_LOOP: Final = Loop(settle_s=8.0, learns=True, dead_band_ns=NS_PER_MS)
 LABELS_LOOP: Final = Loop()
+JAM_MEND: Final = "when no camera records: POST /api/v1/frames/jam (or OSC /frames/jam) jumps there"
 SLIP_NS: Final = (36 * NS_PER_S, 38 * NS_PER_S)
 """A step of 37 s, give or take: TAI taken for UTC."""
 
@@ -88,6 +89,7 @@ class Timekeeper:
         self._phases: deque[int] = deque(maxlen=64)
         self._lost_ns: int | None = None
         self._ordered: int | None = None
+        self._automatic = False
         self._wanted_ns = 0
         self._jams = 0
         self._promised = False
@@ -226,6 +228,13 @@ class Timekeeper:
             return self._jam.timecode(frame)
         return timecode_at(self.frames.rate, frame, drop_frame=self.config.drop_frame)
 
+    def day_ns(self, t_ns: int) -> int:
+        """The time of day by the show's time code, ns since its midnight, at a monotonic instant."""
+        frame, rate = self.frames.frame_at(t_ns), self.frames.rate
+        label = frame + self.config.label_offset_frames + (0 if self._jam is None else self._jam.offset or 0)
+        label %= frames_per_day(rate, drop_frame=self.config.drop_frame)
+        return rate.deadline_ns(0, label) + t_ns - self.frames.deadline_ns(frame)
+
     def tai_ns(self, t_ns: int) -> int:
         """TAI of a monotonic instant. Frames locked to TAI bear exactly their own."""
         if self.reference == "system" and self.frames.state is ClockState.LOCKED:
@@ -254,9 +263,9 @@ class Timekeeper:
             raise ClockStateError(Problem(ClockStateError.code, "clock", why, mend=mend))
         self._order(frame)
 
-    def _order(self, frame: int) -> None:
+    def _order(self, frame: int, *, automatic: bool = False) -> None:
         self._wanted_ns = self.frames.error_ns
-        self._ordered = frame
+        self._ordered, self._automatic = frame, automatic
 
     # --- the reference ------------------------------------------------------------------------------------------
 
@@ -320,10 +329,12 @@ class Timekeeper:
     def _follow(self, error_ns: int, now_ns: int, *, first: bool) -> None:
         self.frames.follow(error_ns, now_ns)
         if self.frames.state is ClockState.LOCKED:
-            self._promised, self._ordered = True, None
+            self._promised = True
+            if self._automatic:
+                self._ordered = None
         elif first and not self._promised:
             # What is believed for the first time may be anywhere: nothing was promised yet.
-            self._order(0)
+            self._order(0, automatic=True)
 
     def _look_at_timecode(self, now_ns: int) -> None:
         if self._wire is None and self._sockets and now_ns >= self._open_ns:
@@ -426,9 +437,21 @@ class Timekeeper:
             mend = "bring it back; frames return to it by 50 ppm, without a jump"
             found.append(("warning", Problem("clock.holdover", "clock", detail, mend=mend)))
         if frames.frame_lead and self.reference == "system":
-            detail = f"frame numbers are {frames.frame_lead} ahead of TAI's: other hosts count differently"
-            mend = "start the show again when no take rolls"
-            found.append(("warning", Problem("clock.numbers_ahead", "clock", detail, frames.frame_lead, mend)))
+            ahead = frames.frame_lead > 0
+            detail = f"frame numbers are {abs(frames.frame_lead)} {'ahead of' if ahead else 'behind'} TAI's"
+            mend = "start the show again when no take rolls" if ahead else JAM_MEND
+            found.append(
+                (
+                    "warning",
+                    Problem(
+                        f"clock.numbers_{'ahead' if ahead else 'behind'}",
+                        "clock",
+                        f"{detail}: other hosts count differently",
+                        frames.frame_lead,
+                        mend,
+                    ),
+                )
+            )
         if self._jam is not None:
             found += self._label_alarms(self._jam)
         return found
@@ -442,8 +465,7 @@ class Timekeeper:
 
     def _step_alarm(self) -> tuple[Severity, Problem]:
         step_ns = self.frames.refused_ns
-        wait = "after the take" if self.rolling else "when no camera records"
-        mend = f"{wait}: POST /api/v1/frames/jam (or OSC /frames/jam) jumps there at a frame boundary"
+        mend = f"after the take: {JAM_MEND}" if self.rolling else JAM_MEND
         if SLIP_NS[0] <= abs(step_ns) <= SLIP_NS[1]:
             detail = f"the system clock jumped by {-step_ns / NS_PER_S:+.3f} s: TAI was taken for UTC. Frames go on"
             return "critical", Problem("clock.tai_slip", "clock", detail, round(-step_ns / NS_PER_S), SLIP_MEND)

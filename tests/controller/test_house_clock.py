@@ -346,3 +346,142 @@ def test_labels_begin_where_they_are_told(build: Build) -> None:
     other.run_to(10)
     assert other.plans[7].timecode == "00:00:00:07"
     assert frame_of(RATES["29.97"], "01:00:00;00") == 107892
+
+
+def change(show: Any, housekit: ModuleType, version: int, text: str, *, frame: int = 0) -> None:
+    """Another configuration, committed at a frame."""
+    loaded = housekit.loaded_of(text)
+    changed = msgspec.structs.replace(show.first, version=version, config_version=version)
+    show.write(changed, loaded)
+    show.prepare(changed)
+    show.prepare(changed, to="main")
+    show.run_for(0.5)
+    show.answers()
+    show.commit(version, frame)
+
+
+def test_a_free_show_may_begin_to_follow_tai_while_it_runs(
+    build: Build, housekit: ModuleType, clockkit: ModuleType
+) -> None:
+    """Its numbers jump from hundreds to the count since 1970, at one frame, and nothing is lost or counted twice."""
+    show = build("24", "  reference: free", discipline=clockkit.KeptClock(), tracker=False)
+    show.run_to(60)
+    change(show, housekit, 2, housekit.minimal_text(rate="24") + "\ntime: {reference: system}\n")
+    show.run_for(2.0)
+    plans = show.plans
+    rate = RATES["24"]
+    old, new = [f for f in plans if f < 10**6], [f for f in plans if f > 10**9]
+    assert old == list(range(len(old)))
+    assert sorted(new) == list(range(min(new), max(new) + 1))
+    assert len(new) > 40
+    assert all(plans[f].tai_ns == rate.deadline_ns(0, f) for f in new)
+    starts = sorted(plan.t_present_ns for plan in plans.values())
+    steps_ns = np.diff(starts)
+    assert rate.period_ns <= steps_ns.min() <= steps_ns.max() < 2 * rate.period_ns
+    assert clock_of(show).state == "locked"
+    shown = [f for f, _, _ in show.painter.shown]
+    assert shown == sorted(set(shown))
+    assert set(shown) >= {*old, *sorted(new)[:-2]}, "every slot has its picture"
+    ledger = show.conductor.ledger
+    assert ledger.repeats == {}
+    assert ledger.presented == pytest.approx(len(plans), abs=20)
+
+
+@pytest.mark.parametrize(("old", "new"), [("24", "50"), ("59.94", "25")])
+def test_another_rate_on_the_same_tai_goes_on_counting(
+    build: Build, housekit: ModuleType, clockkit: ModuleType, old: str, new: str
+) -> None:
+    show = build(old, discipline=clockkit.KeptClock(), tracker=False)
+    show.run_for(1.0)
+    change(show, housekit, 2, housekit.minimal_text(rate=new))
+    show.run_for(1.5)
+    plans = show.plans
+    frames = sorted(plans)
+    assert frames == list(range(frames[0], frames[-1] + 1))
+    rate = RATES[new]
+    lead = clock_of(show).frame_lead
+    later = [f for f in frames if plans[f].rate == (rate.num, rate.den)]
+    assert len(later) > 20
+    assert all(plans[f].tai_ns == rate.deadline_ns(0, f - lead) for f in later), "on the new rate's grid since 1970"
+    assert show.conductor.ledger.repeats == {}
+    assert codes(show) == {"clock.numbers_ahead" if lead > 0 else "clock.numbers_behind"}
+    show.desk.send(show.run.conductor_socket, JamTime(1, show.run.service_socket.name))
+    show.run_for(0.5)
+    assert clock_of(show).frame_lead == max(0, lead), "numbers only rise"
+
+
+def test_ltc_names_frames_and_steers_the_whole_house(build: Build) -> None:
+    """A tape 15 ppm slow: plans bear its labels, walls change with it, and every slot has its picture."""
+    from runtime.references.ltc import LtcEncoder, write_word
+    from stage.timecode import parts_at
+
+    listen = "  reference: timecode\n  timecode: {type: ltc, listen: '127.0.0.1:0'}"
+    show = build("25", listen, tracker=False)
+    rate, slow = RATES["25"], 1 + 15e-6
+    encoder = LtcEncoder(rate, 48000)
+    start_ns = show.clock.now_ns()
+    words = (write_word(parts_at(rate, 90_000 + i), labels_per_s=25) for i in range(10_000))
+    samples = np.zeros(0, dtype=np.float32)
+    sent = 0
+
+    class Tape:
+        def start(self) -> None: ...
+        def stop(self) -> None: ...
+
+        def step(self, now_ns: int) -> int:
+            nonlocal samples, sent
+            wanted = int((now_ns - start_ns) * 48e-6 / slow)
+            while sent + len(samples) < wanted:
+                samples = np.concatenate([samples, encoder.frame(next(words))])
+            data = (samples[: wanted - sent] * 20000).astype("<i2").tobytes()
+            samples, sent = samples[wanted - sent :], wanted
+            if data:
+                show.conductor.keeper.take(data, now_ns)
+            return now_ns + 10 * NS_PER_MS
+
+    show.house.add("tape", Tape())
+    show.run_for(60.0)
+    now = clock_of(show)
+    assert (now.labels, now.state, now.fault) == ("jammed", "locked", "")
+    assert codes(show) == set()
+    plans = show.plans
+    last = max(plans)
+    for frame in range(last - 20, last):
+        label = frame_of(rate, plans[frame].timecode)
+        begins_ns = start_ns + (label - 90_000) * 40e6 * slow
+        assert plans[frame].t_present_ns == pytest.approx(begins_ns, abs=300_000)
+    settled = [f for f in plans if f > 100]
+    steps_ns = np.diff([plans[f].t_present_ns for f in sorted(settled)])
+    assert np.abs(steps_ns - 40 * NS_PER_MS).max() <= 2001
+    assert show.conductor.ledger.repeats == {}
+
+
+def test_a_wild_reference_never_costs_a_slot(build: Build, clockkit: ModuleType) -> None:
+    """Seeded: steps of all sizes, losses, returns and jams; each slot has one picture, numbers rise."""
+    random = np.random.default_rng(7)
+    kept = clockkit.KeptClock()
+    show = build("30", discipline=kept, tracker=False)
+    for _ in range(40):
+        show.run_for(float(random.uniform(0.2, 0.8)))
+        what = random.integers(5)
+        if what == 0:
+            kept.step(show, int(random.normal(0, 3e5)))
+        elif what == 1:
+            kept.step(show, int(random.normal(0, 5e9)))
+        elif what == 2:
+            kept.lose()
+        elif what == 3:
+            kept.keep()
+        else:
+            show.desk.send(show.run.conductor_socket, JamTime(1, show.run.service_socket.name))
+    plans = show.plans
+    assert list(plans) == sorted(plans)
+    starts = [plan.t_present_ns for plan in plans.values()]
+    steps_ns = np.diff(starts)
+    period_ns = show.stage.rate.period_ns
+    assert steps_ns.min() >= period_ns * (1 - SLOWEST) - 1
+    assert steps_ns.max() <= 2 * period_ns
+    shown = [f for f, _, _ in show.painter.shown]
+    assert shown == sorted(set(shown))
+    assert set(plans) - set(shown) <= set(sorted(plans)[-2:])
+    assert show.conductor.ledger.repeats == {}
