@@ -22,6 +22,7 @@ from controller.config import (
 )
 from controller.rundir import RunDir
 from controller.show import Show, Snapshot, encode_snapshot, first_show
+from controller.sources import configured_delays
 from controller.store import Revision, Store, StoredConfig
 from stage.compiled import CompiledStage, encode_stage
 from stage.errors import OpenVolumeError
@@ -47,6 +48,10 @@ def surroundings(config: OpenVolumeConfig, stage: CompiledStage) -> Surroundings
     return Surroundings(
         cameras=frozenset(stage.cameras),
         sources=frozenset(config.tracking.sources),
+        trackers={
+            camera: tuple(name for name, source in config.tracking.sources.items() if source.camera == camera)
+            for camera in stage.cameras
+        },
         scenes=tuple(config.scenes),
         scene_positions={name: scene.position or "" for name, scene in config.scenes.items()},
         walls=frozenset(stage.walls),
@@ -62,7 +67,7 @@ def fresh_show(config: OpenVolumeConfig, stage: CompiledStage, *, scene: str | N
     ------
     BadValue : the configuration has no such scene.
     """
-    show = first_show(stage, scenes=[])
+    show = msgspec.structs.replace(first_show(stage, scenes=[]), delays=configured_delays(config.tracking))
     if config.render.outer_every_frames > 1:
         every = config.render.outer_every_frames
         show = msgspec.structs.replace(show, outer_mode="every", outer_every_frames=every)
@@ -136,6 +141,7 @@ def _resume(loaded: LoadedConfig, stage: CompiledStage, store: Store, revision: 
     if config is not None and config.text != loaded.source:
         loaded, stage = load_stored(config)
     show = settle(show, surroundings(loaded.config, stage), wanted=show)
-    show = msgspec.structs.replace(show, action=None, take="")
+    delays = {**configured_delays(loaded.config.tracking), **show.delays}
+    show = msgspec.structs.replace(show, action=None, take="", delays=delays)
     said = f"{loaded.name}: goes on with revision {revision.rev}"
     return Beginning(snapshot_of(show, loaded, encode_stage(stage)), loaded, stage, resumed=True, said=said)

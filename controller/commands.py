@@ -18,7 +18,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from controller.errors import BadValue, UnknownAddress
-from controller.show import ActiveScene, CameraSettings, Nudge, Show
+from controller.show import ActiveScene, CameraSettings, Nudge, Show, SourceDelays
 from controller.store import Change
 from stage.errors import Problem
 from stage.frames import Array, inverse_pose
@@ -27,6 +27,8 @@ from stage.plan import OuterMode, PlanPattern, matrix16
 Sides = tuple[float, float, float, float]
 _Angle = Annotated[float, Meta(ge=0.0, le=80.0)]
 _Metres = Annotated[float, Meta(ge=-1000.0, le=1000.0)]
+_Milliseconds = Annotated[float, Meta(ge=-1000.0, le=1000.0)]
+_Frames = Annotated[float, Meta(ge=-60.0, le=60.0)]
 
 PATTERNS: Final = ("inner_grid", "eye_card", "tile_outlines", "alignment_grid", "ramp")
 """Line-up pictures of renderer.patterns that can be switched while the show runs."""
@@ -51,6 +53,8 @@ class Surroundings:
 
     cameras: frozenset[str] = frozenset()
     sources: frozenset[str] = frozenset()
+    trackers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The sources of each camera."""
     scenes: tuple[str, ...] = ()
     walls: frozenset[str] = frozenset()
     canvases: frozenset[str] = frozenset()
@@ -108,6 +112,31 @@ def _nudge(name: str, kind: Any, about: str) -> Address:
         return msgspec.structs.replace(show, nudges={**show.nudges, source: nudge})
 
     return Address(f"sources/{{}}/nudge/{name}", "sources", kind, about, read, write)
+
+
+def _delay(name: str, kind: Any, about: str) -> Address:
+    def read(show: Show, source: str) -> Any:
+        return getattr(show.delays.get(source, SourceDelays()), name)
+
+    def write(show: Show, source: str, value: Any, _: Surroundings) -> Show:
+        delays = msgspec.structs.replace(show.delays.get(source, SourceDelays()), **{name: value})
+        return msgspec.structs.replace(show, delays={**show.delays, source: delays})
+
+    path = name if name == "delay_ms" else f"delays/{name}"
+    return Address(f"sources/{{}}/{path}", "sources", kind, about, read, write)
+
+
+def _read_preferred(show: Show, camera: str) -> str:
+    return show.cameras[camera].preferred_source
+
+
+def _write_preferred(show: Show, camera: str, source: str, around: Surroundings) -> Show:
+    known = around.trackers.get(camera, ())
+    if source and source not in known:
+        mend = f"use one of {', '.join(known) or '(none)'}, or nothing: their priorities tell then"
+        raise _bad(f"cameras/{camera}/preferred_source", "no source of this camera", source, mend)
+    settings = msgspec.structs.replace(show.cameras[camera], preferred_source=source)
+    return msgspec.structs.replace(show, cameras={**show.cameras, camera: settings})
 
 
 def _plain(path: str, name: str, kind: Any, about: str) -> Address:
@@ -176,9 +205,20 @@ ADDRESSES: Final[tuple[Address, ...]] = (
     _camera("overscan_deg", tuple[_Angle, _Angle, _Angle, _Angle],
             "Left, right, top, bottom, or one number for all; sets the mode to fixed."),
     _camera("overscan_margin_deg", Annotated[float, Meta(ge=0.0, le=30.0)], "Added to the computed overscan."),
+    _camera("overscan_min_deg", _Angle, "The computed overscan never falls below it."),
     _camera("overscan_max_deg", _Angle, "The computed overscan never exceeds it."),
     _camera("soft_edge_deg", Annotated[float, Meta(ge=0.0, le=20.0)], "Width of the feather, inside the overscan."),
     _camera("delay_ms", Annotated[float, Meta(ge=-1000.0, le=1000.0)], "Added to the photo time the pose is for."),
+    Address("cameras/{}/preferred_source", "cameras", str,
+            "Which of its sources moves it, from now on; empty: the one whose priority is highest.",
+            _read_preferred, _write_preferred),
+    _delay("delay_ms", _Milliseconds, "How much older its samples are than their time says; negative: younger."),
+    _delay("position_ms", _Milliseconds, "The same for the position alone, on top."),
+    _delay("position_frames", _Frames, "The same in frames of the show; parts of one too."),
+    _delay("rotation_ms", _Milliseconds, "The same for the rotation alone."),
+    _delay("rotation_frames", _Frames, "The same in frames of the show."),
+    _delay("lens_ms", _Milliseconds, "The same for the lens alone."),
+    _delay("lens_frames", _Frames, "The same in frames of the show."),
     _nudge("x_m", Annotated[float, Meta(ge=-100.0, le=100.0)], "To the right, metres."),
     _nudge("y_m", Annotated[float, Meta(ge=-100.0, le=100.0)], "Toward the wall, metres."),
     _nudge("z_m", Annotated[float, Meta(ge=-100.0, le=100.0)], "Up, metres."),
@@ -318,6 +358,10 @@ def carry_over(old_first: Show, old: Show, new_first: Show) -> Show:
             }
             settings = msgspec.structs.replace(settings, **fields)
         cameras[camera] = settings
+    sources = {
+        name: old.delays[name] if name in old.delays and old_first.delays.get(name) == configured else configured
+        for name, configured in new_first.delays.items()
+    }
     delays = {
         canvas: old.output_delays[canvas]
         if canvas in old.output_delays and old_first.output_delays.get(canvas) == frames
@@ -329,6 +373,7 @@ def carry_over(old_first: Show, old: Show, new_first: Show) -> Show:
         cameras=cameras,
         output_delays=delays,
         nudges=old.nudges,
+        delays=sources,
         patterns=old.patterns,
         take=old.take,
         exposure_ev=kept("exposure_ev"),
@@ -351,7 +396,14 @@ def settle(show: Show, around: Surroundings, *, wanted: Show) -> Show:
     targets = around.walls | around.cameras
     patterns = [p for p in show.patterns if p.kind in around.patterns and set(p.targets) <= targets]
     nudges = {source: nudge for source, nudge in show.nudges.items() if source in around.sources}
-    return msgspec.structs.replace(show, patterns=patterns, nudges=nudges)
+    delays = {source: delays for source, delays in show.delays.items() if source in around.sources}
+    cameras = {
+        name: msgspec.structs.replace(settings, preferred_source="")
+        if settings.preferred_source not in around.trackers.get(name, ())
+        else settings
+        for name, settings in show.cameras.items()
+    }
+    return msgspec.structs.replace(show, patterns=patterns, nudges=nudges, delays=delays, cameras=cameras)
 
 
 def _bad(path: str, detail: str, value: Any, mend: str) -> BadValue:

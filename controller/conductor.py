@@ -21,6 +21,7 @@ from controller.action import ActionWord
 from controller.camera_status import camera_status
 from controller.lead import AdaptiveLead
 from controller.ledger import Ledger, Series
+from controller.ledger_feed import RingQueue, decode_note
 from controller.messages import (
     KIND_STATUS,
     STATUS_CAPACITY,
@@ -35,18 +36,21 @@ from controller.messages import (
     TimeNotJammed,
     encode,
 )
+from controller.metronome import KIND_NOTES
 from controller.planner import TrackedPose
 from controller.post import Post
 from controller.rundir import RunDir, replace_file
 from controller.sources import (
     mounts_of,
-    nudged,
     pictures_of,
     plan_subjects,
+    preferences,
     source_alarms,
     source_status,
+    steered,
     tracked_pose,
 )
+from controller.tracking_recorder import DATAGRAM_CAPACITY, DATAGRAM_SLOTS, KIND_DATAGRAMS
 from controller.versions import Version, Versions, load_version
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
 from runtime.references.system import Discipline
@@ -59,6 +63,7 @@ from stage.rate import Rate
 from tracking.errors import ListenError
 from tracking.inputs import TrackingInputs
 from tracking.sample import Sample
+from tracking.tap import Tap
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +72,8 @@ PLAN_CAPACITY = (1 << 16) - 64
 FIFO_PRIORITY = 25
 STATUS_NS = NS_PER_S // 10
 LEDGER_NS = NS_PER_S
+TELLING_NS = 4 * NS_PER_MS
+"""Status and counts are told only when so much time is left until the next latch: they take a tenth of it."""
 LISTEN_AGAIN_NS = NS_PER_S
 QUIET_NS = NS_PER_MS // 2
 """Before a deadline the conductor stops listening for this long and sleeps straight to it."""
@@ -118,6 +125,7 @@ class Conductor:
         self._published: dict[int, int] = {}
         self._reports: dict[str, RingReader] = {}
         self._reports_n: dict[str, int] = dict.fromkeys(nodes, 0)
+        self._notes = RingQueue(run.metronome, KIND_NOTES)
         self._last: FramePlan | None = None
         self._alarms: dict[str, Alarm] = {}
         self._garbage = SlackCollector()
@@ -158,16 +166,25 @@ class Conductor:
             self._run.conductor_status, kind=KIND_STATUS, slots=4, capacity=STATUS_CAPACITY
         )
         take(self._status.close)
+        self._datagrams = RingWriter.create(
+            self._run.datagrams, kind=KIND_DATAGRAMS, slots=DATAGRAM_SLOTS, capacity=DATAGRAM_CAPACITY
+        )
+        take(self._datagrams.close)
+        self._tap = Tap(self._hand_on)
         self._epoch = self._plan_ring.epoch
         self._lead = AdaptiveLead(rate)
         self._inputs = TrackingInputs(
-            nudged(first.config.tracking, first.show.nudges),
+            steered(first.config.tracking, first.show),
             self._clock,
+            rate=rate,
+            day_at=self._day_at,
             mounts=mounts_of(first.stage),
             pictures_mm=pictures_of(first.stage),
             lens_tables=first.lens_tables,
         )
         take(self._inputs.close)
+        self._inputs.tap = self._tap
+        self._inputs.prefer(preferences(first.show))
         self._versions = Versions(first, run=self._run, post=self._post, clock=self._clock, inputs=self._inputs)
         if self._sockets:
             self._listen(self._clock.now_ns())
@@ -213,6 +230,9 @@ class Conductor:
         self._taken.close()
 
     def _say_last(self) -> None:
+        self._tap.flush()
+        self._read_notes(look=True)
+        self._notes.close()
         self._read_reports()
         self._save_ledger()
         if self._report_path is not None:
@@ -258,6 +278,14 @@ class Conductor:
     @property
     def _rate(self) -> Rate:
         return self._versions.now.stage.rate
+
+    def _day_at(self, t_ns: int) -> int | None:
+        """The show's time of day, ns since midnight by its time code, at a time of ours."""
+        keeper = getattr(self, "_keeper", None)
+        if keeper is None:
+            return None
+        day_ns: int | None = keeper.day_ns(t_ns)
+        return day_ns
 
     def _begin(self) -> None:
         """The timekeeper says where frames begin; a successor keeps the clock it finds in the plans."""
@@ -328,6 +356,9 @@ class Conductor:
         self._ledger.add_plan(plan, t_published_ns=published_ns, plan_hash=hash_)
         self._published[frame] = published_ns
         self._published.pop(frame - 256, None)
+        if self._last is not None and [c.quality for c in plan.cameras] != [c.quality for c in self._last.cameras]:
+            # That a source is lost, or back, is told at once.
+            self._status_due_ns = min(self._status_due_ns, latched_ns)
         self._last = plan
         self._plans += 1
         self._keeper.latched()
@@ -412,6 +443,9 @@ class Conductor:
             self._post.send(self._run.path / asked.reply_to, TimeJammed(asked.request, frame))
 
     def _switched(self, before: Version, now: Version) -> None:
+        if now.planner is not before.planner and self._last is not None:
+            now.planner.remember(self._last)
+        self._inputs.prefer(preferences(now.show))
         self._keeper.rolling = bool(now.show.take)
         self._keeper.reconfigure(now.config.time, now.stage.rate, self._frame)
         if now.stage.rate != before.stage.rate:
@@ -422,25 +456,46 @@ class Conductor:
 
     # --- the rest -----------------------------------------------------------------------------------------------
 
+    def _hand_on(self, datagrams: bytes) -> None:
+        """Put what was received where the recorder finds it."""
+        self._datagrams.publish(datagrams, frame=self._frame, t_ns=self._clock.now_ns())
+
     def _housekeeping(self, now_ns: int) -> None:
         self._letters()
+        self._tap.flush(now_ns)
         self._keeper.look(now_ns)
+        self._read_notes(look=now_ns >= self._ledger_due_ns)
         self._read_reports()
         if self._frames is not None and self._ledger.frames >= self._frames:
             self._done = True
             return
+        # What has come meanwhile need not wait for the longer pieces of work below.
+        self._join(self._inputs.drain(), latch=False)
         if self._sockets and not self._listening and now_ns >= self._listen_due_ns:
             self._listen(now_ns)
         if self._adapted_frame != self._frame:
             self._adapted_frame = self._frame
             self._inputs.adapt(until_ns=self._next_ns - SLACK_NS)
+            self._join(self._inputs.drain(), latch=False)
+        # What has waited for too long is told all the same: a show of 120 frames may never have the time.
+        if self._next_ns - self._clock.now_ns() >= TELLING_NS or now_ns >= self._status_due_ns + LEDGER_NS:
+            self._tell(now_ns)
+            self._join(self._inputs.drain(), latch=False)
+        self._garbage.collect(self._next_ns - self._clock.now_ns())
+
+    def _tell(self, now_ns: int) -> None:
+        """Status or counts, whichever is due: one of them at a time."""
         if now_ns >= self._status_due_ns:
             self._publish_status(now_ns, "running")
             self._status_due_ns = now_ns + STATUS_NS
-        if now_ns >= self._ledger_due_ns:
+        elif now_ns >= self._ledger_due_ns:
             self._save_ledger()
             self._ledger_due_ns = now_ns + LEDGER_NS
-        self._garbage.collect(self._next_ns - self._clock.now_ns())
+
+    def _read_notes(self, *, look: bool) -> None:
+        """What the metronome noticed of the host: repeats that it explains are counted as the host's."""
+        for slot in self._notes.take(look=look):
+            self._ledger.add_host(decode_note(slot.data))
 
     def _read_reports(self) -> None:
         for node in self._nodes:

@@ -190,14 +190,24 @@ class SourceStatus(Struct, frozen=True):
     address: str
     """Where it listens (or connects), `host:port`."""
     camera: str = ""
+    reason: str = ""
+    """Why the state is what it is, in words."""
+    moves: bool = False
+    """Whether it is the source that moves its camera now."""
     datagrams: int = 0
     samples: int = 0
     refused: dict[str, int] = {}
     """Count per reason (tracking.sample.Reason)."""
+    lost: int = 0
+    """Numbers of the sender's own counter that never came."""
     rate_hz: float = 0.0
     age_ms: float | None = None
     """Since its newest sample was received; None before the first."""
     jitter_ms: float = 0.0
+    clock_drift_ppm: float = 0.0
+    """By how much our clock runs faster than the sender's."""
+    clock_jumps: int = 0
+    """How often the sender's clock was set."""
     last_packet_id: int = 0
     sender: str = ""
     stage_from_tracker: list[float] = []

@@ -22,9 +22,12 @@ class CameraSettings(Struct, frozen=True):
     overscan_deg: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     """Left, right, top, bottom; used when the mode is fixed."""
     overscan_margin_deg: float = 1.0
+    overscan_min_deg: float = 0.0
     overscan_max_deg: float = 20.0
     soft_edge_deg: float = 1.0
     delay_ms: float = 0.0
+    preferred_source: str = ""
+    """Who moves it of its sources; empty: priorities tell."""
 
 
 class ActiveScene(Struct, frozen=True):
@@ -52,6 +55,18 @@ class Nudge(Struct, frozen=True):
         )
 
 
+class SourceDelays(Struct, frozen=True):
+    """How much older a source's samples are than their time says, signed; see `tracking.config.Delays`."""
+
+    delay_ms: float = 0.0
+    position_ms: float = 0.0
+    position_frames: float = 0.0
+    rotation_ms: float = 0.0
+    rotation_frames: float = 0.0
+    lens_ms: float = 0.0
+    lens_frames: float = 0.0
+
+
 class Show(Struct, frozen=True):
     """The whole state a plan is made from, apart from poses and time."""
 
@@ -68,6 +83,8 @@ class Show(Struct, frozen=True):
     eye_m: tuple[float, float, float] = (0.0, 0.0, 1.7)
     patterns: list[PlanPattern] = []
     nudges: dict[str, Nudge] = {}
+    delays: dict[str, SourceDelays] = {}
+    """Of every source, as configured or as changed since."""
     output_delays: dict[str, int] = {}
     action: Action | None = None
     take: str = ""
@@ -85,6 +102,7 @@ def first_show(stage: CompiledStage, *, scenes: list[str], config_version: int =
             overscan_mode="auto" if camera.overscan_deg is None else "fixed",
             overscan_deg=camera.overscan_deg or (0.0, 0.0, 0.0, 0.0),
             overscan_margin_deg=camera.overscan_margin_deg,
+            overscan_min_deg=camera.overscan_min_deg,
             overscan_max_deg=camera.overscan_max_deg,
             soft_edge_deg=camera.soft_edge_deg,
             delay_ms=camera.delay_ms,

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 import numpy as np
 
 from controller.messages import Alarm, Percentiles, Severity, SourceStatus
 from controller.planner import InnerLimits, TrackedPose
-from controller.show import Nudge
+from controller.show import Nudge, Show, SourceDelays
 from renderer.config import RenderConfig
 from stage.cameras import Camera
 from stage.compiled import CompiledStage
 from stage.frames import Array, pan_tilt_roll_from_rotation
 from stage.lens import frame_size_mm
 from stage.plan import PlanJoint, PlanSubject, matrix16
-from tracking.config import PoseOffset, TrackingConfig
+from tracking.config import Delays, PoseOffset, TrackingConfig
 from tracking.inputs import TrackingInputs
 from tracking.predict import PredictedPose
 
@@ -63,7 +64,7 @@ def tracked_pose(predicted: PredictedPose, camera: Camera) -> TrackedPose:
         t_sampled_ns=predicted.sample.t_sampled_ns,
         t_received_ns=predicted.sample.t_received_ns,
         quality=predicted.quality,
-        error=predicted.error,
+        errors=predicted.errors,
         **known,  # type: ignore[arg-type]  # names and kinds as TrackedPose has them, above
     )
 
@@ -85,6 +86,36 @@ def nudged(tracking: TrackingConfig, nudges: Mapping[str, Nudge]) -> TrackingCon
     return tracking.model_copy(update={"sources": sources})
 
 
+def configured_delays(tracking: TrackingConfig) -> dict[str, SourceDelays]:
+    """Every source's delays as the file has them."""
+    return {
+        name: SourceDelays(delay_ms=source.delay_ms, **source.delays.model_dump())
+        for name, source in tracking.sources.items()
+    }
+
+
+def steered(tracking: TrackingConfig, show: Show) -> TrackingConfig:
+    """The tracking section as the show changes it: nudges and delays."""
+    tracking = nudged(tracking, show.nudges)
+    changed = {}
+    for name, delays in show.delays.items():
+        source = tracking.sources.get(name)
+        if source is None:
+            continue
+        told = msgspec.structs.asdict(delays)
+        delay_ms = told.pop("delay_ms")
+        if (delay_ms, told) != (source.delay_ms, source.delays.model_dump()):
+            changed[name] = source.model_copy(update={"delay_ms": delay_ms, "delays": Delays(**told)})
+    if not changed:
+        return tracking
+    return tracking.model_copy(update={"sources": {**tracking.sources, **changed}})
+
+
+def preferences(show: Show) -> dict[str, str]:
+    """Which source should move each camera; "" leaves it to their priorities."""
+    return {name: settings.preferred_source for name, settings in show.cameras.items()}
+
+
 def source_status(inputs: TrackingInputs, now_ns: int) -> dict[str, SourceStatus]:
     """Every source's state and counts."""
     out: dict[str, SourceStatus] = {}
@@ -97,11 +128,16 @@ def source_status(inputs: TrackingInputs, now_ns: int) -> dict[str, SourceStatus
             address=found.address,
             camera=found.camera,
             datagrams=found.datagrams,
+            reason=found.reason,
             samples=found.samples,
+            lost=found.lost,
             refused={str(reason): count for reason, count in found.refused.items()},
             rate_hz=found.rate_hz,
             age_ms=found.age_ms,
             jitter_ms=found.jitter_ms,
+            clock_drift_ppm=found.clock_drift_ppm,
+            clock_jumps=found.clock_jumps,
+            moves=inputs.moving(found.camera) == name,
             last_packet_id=found.last_packet_id,
             sender=found.sender,
             stage_from_tracker=matrix16(inputs.config.sources[name].stage_from_tracker.pose()),

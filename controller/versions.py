@@ -18,7 +18,7 @@ from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import Show, decode_snapshot
 from controller.snapshots import running_config
-from controller.sources import inner_limits, mounts_of, nudged, pictures_of
+from controller.sources import inner_limits, mounts_of, pictures_of, steered
 from runtime.clock import NS_PER_MS, Clock
 from stage.compiled import CompiledStage, decode_stage
 from stage.errors import OpenVolumeError, Problem
@@ -107,15 +107,17 @@ class Versions:
             version = Version(snapshot.show, current.stage, current.config, current.planner, current.lens_tables)
         else:
             version = load_version(self._run, message.version)
-        same = (version.config.tracking, version.show.nudges) == (current.config.tracking, current.show.nudges)
+        tracking = steered(version.config.tracking, version.show)
+        # A nudge back at zero, or a delay as configured, is no change.
+        same = tracking == self._inputs.config and version.stage.rate == current.stage.rate
         if same and version.lens_tables == current.lens_tables:
             return version
-        tracking = nudged(version.config.tracking, version.show.nudges)
         inputs = self._inputs.prepare(
             tracking,
             mounts=mounts_of(version.stage),
             lens_tables=version.lens_tables,
             pictures_mm=pictures_of(version.stage),
+            rate=version.stage.rate,
         )
         return replace(version, inputs=inputs)
 

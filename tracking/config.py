@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from runtime.config import udp_address
 from stage.frames import Array, pose_from_pan_tilt_roll
+from tracking.follower import STEP_DEG, STEP_MM
 from tracking.mocap_config import NatNetSection, SubjectKind
 from tracking.osc_config import OscMap, OscSection
 from tracking.protocol_config import (
@@ -22,6 +23,7 @@ from tracking.protocol_config import (
     StypeSection,
 )
 from tracking.sample import PosePoint
+from tracking.source_clock import Match
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 ProtocolName = Literal[
@@ -31,11 +33,15 @@ Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
 Sign = Literal[1, -1]
 Metres = Annotated[float, Field(ge=-1000.0, le=1000.0)]
 Degrees = Annotated[float, Field(ge=-360.0, le=360.0)]
+Milliseconds = Annotated[float, Field(ge=-1000.0, le=1000.0)]
+Frames = Annotated[float, Field(ge=-60.0, le=60.0)]
 Table = list[tuple[float, float]]
 WITH_ENCODERS: Final = ("freed", "opentrackio", "mosys_f4", "stype", "osc")
 """Protocols that carry raw zoom and focus encoders."""
 
 
+WITH_TIMECODE: Final = ("opentrackio", "mosys_f4")
+"""Protocols that carry time code."""
 WITH_SKELETONS: Final = ("natnet", "vmc")
 """Protocols that carry performers."""
 NUMBERED: Final = ("freed", "mosys_f4")
@@ -101,8 +107,30 @@ class Gates(_Section):
     """Farthest from the stage's origin, metres."""
     speed_m_s: float = Field(10.0, gt=0.0, le=1000.0)
     turn_deg_s: float = Field(720.0, gt=0.0, le=100_000.0)
+    tilt_deg: float = Field(90.0, gt=0.0, le=90.0)
+    """Farthest that it looks up or down."""
     settle_ms: float = Field(150.0, ge=0.0, le=10_000.0)
     """A jump beyond the speed gates is believed once the samples have stayed at the new place for so long."""
+
+
+class Delays(_Section):
+    """How much older one part of a sample is than its time says; negative: younger. Milliseconds and frames of the show
+    (parts of one too) add up, and `delay_ms` comes on top."""
+
+    position_ms: Milliseconds = 0.0
+    position_frames: Frames = 0.0
+    rotation_ms: Milliseconds = 0.0
+    rotation_frames: Frames = 0.0
+    lens_ms: Milliseconds = 0.0
+    lens_frames: Frames = 0.0
+
+
+class ReturnLimit(_Section):
+    """The most that a camera is moved in one frame, beyond its own movement, when a source that was lost comes back or
+    another one takes over."""
+
+    step_mm: float = Field(STEP_MM, gt=0.0, le=100_000.0)
+    step_deg: float = Field(STEP_DEG, gt=0.0, le=180.0)
 
 
 class LensTable(_Section):
@@ -190,11 +218,19 @@ class Source(_Section):
     axes: AxisMap = AxisMap()
     signs: AngleSigns = AngleSigns()
     offsets: AngleOffsets = AngleOffsets()
-    delay_ms: float = Field(0.0, ge=-1000.0, le=1000.0)
+    delay_ms: Milliseconds = 0.0
     """How much older a pose is than its time stamp (or its arrival) says; negative: younger."""
-    time: Literal["auto", "arrival", "sample"] = "auto"
-    """Which clock stamps a sample: the sender's, mapped to ours (`sample`), the kernel's at arrival, or the sender's
-    where the protocol carries one that runs (`auto`)."""
+    delays: Delays = Delays()
+    """The same for position, rotation and lens apart."""
+    match: Match = "auto"
+    """What tells when a sample was taken: the kernel's stamp at its `arrival`; its own `timecode`, met with the show's;
+    the sender's clock, mapped to ours (`sample_time`); or that where the protocol carries one that runs (`auto`)."""
+    priority: int = Field(0, ge=-100, le=100)
+    """Of the sources of one camera the highest moves it; of equals the one that came first."""
+    reclaim_s: float | None = Field(None, ge=0.0, le=3600.0)
+    """It takes its camera back from a source of lower priority once it has been ok for so long; left out: only when an
+    operator says so."""
+    returning: ReturnLimit = ReturnLimit()
     prediction: Literal["auto", "off"] = "auto"
     """`auto`: predicted to the photo; `off`: the newest sample exactly."""
     allow: list[str] = []
@@ -226,6 +262,15 @@ class Source(_Section):
                 raise ValueError(f"{entry!r} is not an address or network (10.0.0.7, 10.0.0.0/24)") from error
         return allow
 
+    @model_validator(mode="before")
+    @classmethod
+    def _time_is_match(cls, data: Any) -> Any:
+        # Stored shows of before know `match` as `time`.
+        if isinstance(data, dict) and "time" in data and "match" not in data:
+            data = {**data, "match": "sample_time" if data["time"] == "sample" else data["time"]}
+            del data["time"]
+        return data
+
     @field_validator("interface")
     @classmethod
     def _interface(cls, interface: str) -> str:
@@ -252,6 +297,8 @@ class Source(_Section):
         for name, protocols in only.items():
             if getattr(self, name) is not None and self.protocol not in protocols:
                 raise ValueError(f"{name} belongs to {' and '.join(protocols)} sources, this one is {self.protocol}")
+        if self.match == "timecode" and self.protocol not in WITH_TIMECODE:
+            raise ValueError(f"{self.protocol} carries no time code; match: timecode is for {', '.join(WITH_TIMECODE)}")
         if self.natnet.server and self.protocol != "natnet":
             raise ValueError(f"natnet belongs to natnet sources, this one is {self.protocol}")
         if self.lens_table is not None and self.protocol not in WITH_ENCODERS:

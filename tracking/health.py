@@ -17,6 +17,8 @@ LOST_NS: Final = 150_000_000
 DEFAULT_PERIOD_NS: Final = 40_000_000
 LONGEST_PERIOD_NS: Final = 100_000_000
 OVERDUE_PERIODS: Final = 1.5
+MISSED_PERIODS: Final = 3.25
+"""A source without a sample for so long coasts: one or two lost on the way are nobody's concern."""
 BAD_WINDOW: Final = 20
 BAD_IN_A_ROW: Final = 3
 HARMLESS: Final = frozenset(
@@ -100,8 +102,9 @@ class Health:
     def step(self, now_ns: int) -> State:
         """Let time pass."""
         overdue_ns = self.overdue_ns(now_ns)
-        if self.state is State.OK and overdue_ns > 0:
-            self._enter(State.COASTING, "a sample is overdue", now_ns)
+        missed_ns = min(int((MISSED_PERIODS - OVERDUE_PERIODS) * self._period_ns), COAST_NS)
+        if self.state is State.OK and overdue_ns > missed_ns:
+            self._enter(State.COASTING, f"no sample for {MISSED_PERIODS:g} periods", now_ns)
         if self.state is State.COASTING and overdue_ns > LOST_NS:
             self._enter(State.LOST, "nothing received", now_ns)
         if self.state is State.BAD and self._last_any_ns is not None and now_ns - self._last_any_ns > LOST_NS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import pairwise
-from math import cos, isfinite, pi, radians
+from math import cos, isfinite, pi, radians, sin
 from typing import Final, NamedTuple
 
 import msgspec
@@ -48,6 +48,17 @@ class History:
         return len(self._samples)
 
     @property
+    def gates(self) -> Gates:
+        """What no camera does."""
+        return self._gates
+
+    @gates.setter
+    def gates(self, gates: Gates) -> None:
+        self._gates = gates
+        # At 90 degrees everything passes, rounding errors of the axis included.
+        self._steepest = sin(radians(gates.tilt_deg)) if gates.tilt_deg < 90.0 else 2.0
+
+    @property
     def newest(self) -> Sample | None:
         """The sample with the latest time."""
         return self._samples[-1] if self._samples else None
@@ -63,6 +74,9 @@ class History:
         if not isfinite(sum(flat)):
             return "nan"
         if flat[3] * flat[3] + flat[7] * flat[7] + flat[11] * flat[11] > self.gates.range_m**2:
+            return "range"
+        # The optical axis' height tells the tilt.
+        if not -self._steepest <= flat[9] <= self._steepest:
             return "range"
         t_ns = sample.t_sampled_ns
         times = self._times

@@ -24,7 +24,7 @@ from tracking.protocols.natnet import (
     Message,
     connect_request,
 )
-from tracking.receivers import Arrival, UdpReceiver
+from tracking.receivers import MAX_READ, Arrival, UdpReceiver
 
 EVERY_NS: Final = NS_PER_S // 2
 """Keep-alive and echo, and whatever is missing still."""
@@ -73,14 +73,14 @@ class NatNetReceiver:
         """Descriptor that is readable when a datagram waits on either socket."""
         return self._both.fileno()
 
-    def receive(self) -> list[Arrival]:
-        """Everything that waits, oldest first; the server is told what it has to hear."""
-        out = self._data.receive()
+    def receive(self, most: int = MAX_READ) -> list[Arrival]:
+        """What waits, oldest first, `most` datagrams of each socket at most; the server is told what it has to hear."""
+        out = self._data.receive(most)
         if self._command is None or self._server is None:
             return out
         host = self._server[0]
         # Whoever else finds the command port has nothing to say here.
-        out += [arrival for arrival in self._command.receive() if arrival.host == host]
+        out += [arrival for arrival in self._command.receive(most) if arrival.host == host]
         out.sort(key=lambda arrival: arrival.t_received_ns)
         for arrival in out:
             if arrival.host == host:

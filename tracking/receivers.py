@@ -53,8 +53,8 @@ class Receiver(Protocol):
     def fileno(self) -> int:
         """Becomes readable when something waits."""
 
-    def receive(self) -> list[Arrival]:
-        """Everything that waits, oldest first."""
+    def receive(self, most: int = MAX_READ) -> list[Arrival]:
+        """What waits, oldest first, `most` datagrams at most."""
 
     def close(self) -> None:
         """Let the address go."""
@@ -112,11 +112,11 @@ class UdpReceiver:
         """File descriptor of the socket."""
         return self._socket.fileno()
 
-    def receive(self) -> list[Arrival]:
-        """Everything that waits, oldest first."""
+    def receive(self, most: int = MAX_READ) -> list[Arrival]:
+        """What waits, oldest first, `most` datagrams at most."""
         out: list[Arrival] = []
         receive, stamp = self._socket.recvmsg, self._stamps.monotonic_ns
-        for _ in range(MAX_READ):
+        for _ in range(most):
             try:
                 data, ancillary, flags, sender = receive(self._longest, ANCILLARY_BYTES)
             except ConnectionRefusedError:
@@ -173,10 +173,10 @@ class ZmqReceiver:
         """ZeroMQ's wake-up descriptor."""
         return int(self._socket.getsockopt(zmq.FD))
 
-    def receive(self) -> list[Arrival]:
-        """Everything that waits, oldest first; of a message of several frames the last."""
+    def receive(self, most: int = MAX_READ) -> list[Arrival]:
+        """What waits, oldest first, `most` messages at most; of a message of several frames the last."""
         out: list[Arrival] = []
-        for _ in range(MAX_READ):
+        for _ in range(most):
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.ZMQError:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
+from typing import Final
 
-from stage.coverage import PredictionError
 from stage.errors import Problem
 from tracking.health import State
-from tracking.judge import Misses
+from tracking.judge import Misses, PredictionError
 from tracking.sample import Reason
 from tracking.stream import Link, SourceStream
 
@@ -31,6 +31,8 @@ class SourceStatistics:
     samples: int
     refused: dict[Reason, int]
     """By reason; what could not be told apart on a shared socket counts for each source on it."""
+    lost: int
+    """Numbers of the sender's own counter that never came; 0 where it has none."""
     rate_hz: float
     jitter_ms: float
     """Standard deviation of the time between arrivals."""
@@ -40,6 +42,8 @@ class SourceStatistics:
     sender: str
     clock_offset_ns: int | None
     """Our clock less the sender's; None while arrivals stamp the samples."""
+    clock_drift_ppm: float
+    """By how much our clock runs faster than the sender's."""
     clock_jumps: int
     clock_stalled: bool
     error: PredictionError
@@ -49,6 +53,10 @@ class SourceStatistics:
     """How much movement prediction has been learned from."""
     schema_faults: int
     """OpenTrackIO samples with blocks that did not fit the schema and were left out."""
+
+
+TOLD_NS: Final = 10_000_000_000
+"""That a sender's clock was set is told for so long."""
 
 
 def statistics_of(state: SourceStream, link: Link, now_ns: int) -> SourceStatistics:
@@ -72,12 +80,14 @@ def statistics_of(state: SourceStream, link: Link, now_ns: int) -> SourceStatist
         packets=state.packets,
         samples=state.samples,
         refused=dict(state.refused + link.refused),
+        lost=0 if state.counter is None else state.counter.lost,
         rate_hz=1e9 / mean_ns if mean_ns > 0.0 and health.state in (State.OK, State.COASTING) else 0.0,
         jitter_ms=sqrt(sum((s - mean_ns) ** 2 for s in steps) / len(steps)) / 1e6 if steps else 0.0,
         age_ms=None if newest is None else (now_ns - newest.t_received_ns) / 1e6,
         last_packet_id=state.packets,
         sender="" if holder is None else f"{holder[0]}:{holder[1]}",
         clock_offset_ns=state.clock.offset_ns if not state.clock.stalled else None,
+        clock_drift_ppm=state.clock.drift_ppm,
         clock_jumps=state.clock.jumps,
         clock_stalled=state.clock.stalled,
         error=state.predictor.error(),
@@ -107,13 +117,33 @@ def alarms_of(state: SourceStream, path: str, now_ns: int) -> list[Problem]:
                 mend="stop one of them",
             )
         )
+    jumped_ns = state.clock.jumped_ns
+    if jumped_ns is not None and now_ns - jumped_ns < TOLD_NS:
+        out.append(
+            Problem(
+                "tracking.clock_set",
+                path,
+                f"the sender's clock was set (for the {state.clock.jumps}. time); its poses were matched anew",
+                mend="nothing, unless it goes on: then lock the sender's clock (PTP, NTP), or set `match: arrival`",
+            )
+        )
+    apart_ns = state.timecode.apart_ns
+    if apart_ns is not None:
+        out.append(
+            Problem(
+                "tracking.timecode_apart",
+                path,
+                f"its time code is {apart_ns / 1e9:.3f} s behind the show's; it is matched as a clock of its own",
+                mend="jam both from one source, or set `match: sample_time` or `match: arrival`",
+            )
+        )
     if state.clock.stalled:
         out.append(
             Problem(
                 "tracking.clock_stalled",
                 path,
                 "the sender's time stamps stand still; arrivals are used",
-                mend="set `time: arrival`, or start the sender's clock",
+                mend="set `match: arrival`, or start the sender's clock",
             )
         )
     if state.lens is not None and state.lens.fault:

@@ -11,10 +11,11 @@ import msgspec
 
 from tracking.config import Source
 from tracking.decoders import Assembler, Joiner, Packet, Parse, assembler_of, joiner_of, parser_of
-from tracking.follower import Follower
+from tracking.follower import PERIOD_NS, Follower
 from tracking.health import Health
 from tracking.history import History
 from tracking.mapping import Mapping
+from tracking.packet_counter import MODULI, PacketCounter
 from tracking.predict import Predictor
 from tracking.protocols import natnet
 from tracking.protocols.opentrackio import OpenTrackIOPacket
@@ -22,9 +23,38 @@ from tracking.receivers import Arrival, Receiver
 from tracking.sample import LensReading, Reason, Refusal, Sample, Stamp
 from tracking.senders_seen import MAX_SENDERS, RateCap, SenderLock
 from tracking.source_clock import SourceClock
+from tracking.timecode_match import DayAt, TimecodeMatch
 
 ARRIVALS = 128
 """So many arrivals are kept for rate and jitter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lags:
+    """How much older the parts of a source's samples are than their stamps say, ns. Histories are stamped by the older
+    of position and rotation, so that what has to be predicted furthest is what is judged."""
+
+    pose_ns: int = 0
+    position_ns: int = 0
+    """By how much younger the position is than the pose's stamp."""
+    rotation_ns: int = 0
+    lens_ns: int = 0
+    """The same; negative when the lens is older still."""
+
+    @classmethod
+    def of(cls, source: Source, frame_ns: int) -> Lags:
+        """A source's configured delays; frame_ns: a frame of the show."""
+        delays = source.delays
+        position_ns, rotation_ns, lens_ns = (
+            int((source.delay_ms + by_ms) * 1e6 + by_frames * frame_ns)
+            for by_ms, by_frames in (
+                (delays.position_ms, delays.position_frames),
+                (delays.rotation_ms, delays.rotation_frames),
+                (delays.lens_ms, delays.lens_frames),
+            )
+        )
+        pose_ns = max(position_ns, rotation_ns)
+        return cls(pose_ns, pose_ns - position_ns, pose_ns - rotation_ns, pose_ns - lens_ns)
 
 
 @dataclass(slots=True)
@@ -45,6 +75,12 @@ class SourceStream:
     lens: LensReading | None = None
     lens_said: LensReading | None = None
     refused: Counter[Reason] = field(default_factory=Counter)
+    lags: Lags = Lags()
+    day_at: DayAt | None = None
+    """The show's time code, for sources that are matched by theirs."""
+    timecode: TimecodeMatch = field(default_factory=TimecodeMatch)
+    counter: PacketCounter | None = None
+    """The sender's own numbers."""
     arrivals: deque[int] = field(default_factory=lambda: deque(maxlen=ARRIVALS))
     packets: int = 0
     samples: int = 0
@@ -75,14 +111,15 @@ class SourceStream:
         self.arrivals.append(t_received_ns)
         if type(packet) is OpenTrackIOPacket and packet.faults:
             self.schema_faults += 1
-        t_sampled_ns = self.clock.local_ns(packet.t_source_ns, t_received_ns) - int(self.source.delay_ms * 1e6)
+        t_sampled_ns, by_arrival = self._sampled_ns(packet, t_received_ns)
+        t_sampled_ns -= self.lags.pose_ns
         taken: list[Sample] = []
         stamp = Stamp(t_sampled_ns, t_received_ns, self.packets)
         joiner = self.joiner
         for item in packet.samples(self.mapping, stamp) if joiner is None else joiner.feed(packet, self.mapping, stamp):
             if type(item) is Sample:
                 sample = self._with_lens(item)
-                reason = self.history.add(sample)
+                reason = self._misplaced(sample, by_arrival) or self.history.add(sample)
                 if reason is None:
                     self.samples += 1
                     self.health.accepted(t_received_ns, self.history.period_ns())
@@ -95,6 +132,28 @@ class SourceStream:
             elif type(item) is Refusal:
                 self.refuse(item, t_received_ns)
         return taken
+
+    def _sampled_ns(self, packet: Packet, t_received_ns: int) -> tuple[int, bool]:
+        """When a packet's pose was taken, on our clock, and whether only its arrival tells."""
+        clock = self.clock
+        if clock.match != "timecode":
+            t_source_ns = packet.t_source_ns
+        else:
+            t_source_ns = getattr(packet, "timecode_ns", None)
+            if t_source_ns is not None and self.day_at is not None:
+                found_ns = self.timecode.local_ns(t_source_ns, t_received_ns, self.day_at)
+                if found_ns is not None:
+                    return found_ns, False
+        t_sampled_ns = clock.local_ns(t_source_ns, t_received_ns)
+        return t_sampled_ns, t_source_ns is None or clock.match == "arrival" or clock.stalled
+
+    def _misplaced(self, sample: Sample, by_arrival: bool) -> Reason | None:
+        """Whether the sender's counter says that a sample came before or was overtaken. Only its arrival would place it
+        then, and wrongly; where the sender tells the time, the history knows better."""
+        if sample.sequence is None or self.counter is None:
+            return None
+        verdict = self.counter.take(sample.sequence)
+        return verdict if by_arrival and verdict != "next" else None
 
     def _with_lens(self, sample: Sample) -> Sample:
         said = sample.lens
@@ -124,6 +183,8 @@ class Link:
     refused: Counter[Reason] = field(default_factory=Counter)
     has_allow_lists: bool = False
     datagrams: int = 0
+    unread: int = 0
+    """Of them, those not decoded: from senders that are not let in, or above the rate."""
 
     def items(self, arrival: Arrival) -> Sequence[Packet | Refusal]:
         """What a datagram decodes to."""
@@ -153,29 +214,44 @@ class Link:
         return known
 
 
-def fresh_stream(name: str, source: Source, mapping: Mapping, now_ns: int) -> SourceStream:
-    """A stream that has received nothing."""
+def fresh_stream(
+    name: str, source: Source, mapping: Mapping, now_ns: int, *, frame_ns: int = PERIOD_NS, day_at: DayAt | None = None
+) -> SourceStream:
+    """A stream that has received nothing. frame_ns: a frame of the show; day_at: its time code."""
+    modulus = MODULI.get(source.protocol)
     return SourceStream(
-        name, source, mapping, History(source.gates), Health(now_ns), SourceClock(source.time),
+        name,
+        source,
+        mapping,
+        History(source.gates),
+        Health(now_ns),
+        SourceClock(source.match),
+        follower=Follower(source.returning.step_mm, source.returning.step_deg, frame_ns),
         joiner=joiner_of(mapping),
-    )  # fmt: skip
+        lags=Lags.of(source, frame_ns),
+        day_at=day_at,
+        counter=None if modulus is None else PacketCounter(modulus),
+    )
 
 
-def carried_stream(old: SourceStream, source: Source, mapping: Mapping) -> SourceStream:
+def carried_stream(old: SourceStream, source: Source, mapping: Mapping, *, frame_ns: int = PERIOD_NS) -> SourceStream:
     """The state of a source under a new configuration; a fresh one where the stream is another."""
     was = old.source
     if (was.link, was.decoding, was.camera, was.camera_id, was.source_id, was.source_number, was.body) != (
         source.link, source.decoding, source.camera, source.camera_id, source.source_id, source.source_number,
         source.body,
     ):  # fmt: skip
-        return fresh_stream(old.name, source, mapping, old.health.since_ns)
+        return fresh_stream(old.name, source, mapping, old.health.since_ns, frame_ns=frame_ns, day_at=old.day_at)
     old.history.gates = source.gates
     same_numbers = (was.axes, was.signs, was.offsets, was.osc, was.sections, was.pose_point) == (
         source.axes, source.signs, source.offsets, source.osc, source.sections, source.pose_point,
     )  # fmt: skip
-    if was.delay_ms != source.delay_ms:
-        old.history.shift(int(was.delay_ms * 1e6) - int(source.delay_ms * 1e6))
+    lags = Lags.of(source, frame_ns)
+    if lags != old.lags:
+        old.history.shift(old.lags.pose_ns - lags.pose_ns)
         old.predictor.forget_pending()
+        old.lags = lags
+    old.follower.limit(source.returning.step_mm, source.returning.step_deg, frame_ns)
     if not same_numbers:
         # The old samples mean something else: they cannot stand beside the new ones.
         old.history.clear()
@@ -186,8 +262,8 @@ def carried_stream(old: SourceStream, source: Source, mapping: Mapping) -> Sourc
         old.history.remap(mapping)
         old.predictor.forget_pending()
         old.follower.reset()
-    if was.time != source.time:
-        old.clock = SourceClock(source.time)
+    if was.match != source.match:
+        old.clock, old.timecode = SourceClock(source.match), TimecodeMatch()
     old.source, old.mapping = source, mapping
     return old
 
@@ -231,9 +307,11 @@ def take(link: Link, arrival: Arrival, taken: list[Sample]) -> None:
         subjects = [s for s in subjects if link.lets_in(s.name, arrival.host)]
         if not sources:
             link.refused["not_allowed"] += 1
+            link.unread += 1
             return
     if not link.cap.lets_in(arrival.host, t_received_ns):
         link.refused["rate"] += 1
+        link.unread += 1
         return
     for item in link.items(arrival):
         if isinstance(item, Refusal):

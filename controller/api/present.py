@@ -14,6 +14,7 @@ from controller.api.views import (
     CameraView,
     CanvasView,
     ConductorView,
+    DelaysView,
     EncodingView,
     FramesView,
     HealthView,
@@ -34,7 +35,7 @@ from controller.commands import ADDRESSES
 from controller.desk import Desk
 from controller.ledger_record import FrameRecord
 from controller.messages import Alarm, ConductorStatus, NodeStatus, Percentiles, SourceStatus
-from controller.show import Nudge
+from controller.show import Nudge, SourceDelays
 from runtime.clock import NS_PER_MS
 from runtime.clock_report import ClockReport
 from stage.compiled import CompiledStage
@@ -181,6 +182,7 @@ def source(desk: Desk, backend: Backend, name: str) -> SourceView:
     """One tracking source."""
     told = desk.loaded.config.tracking.sources[name]
     nudge = desk.show.nudges.get(name, Nudge())
+    delays = desk.show.delays.get(name, SourceDelays())
     status = backend.conductor.sources.get(name) if backend.conductor is not None else None
     if status is None:
         status = SourceStatus("waiting", told.protocol, told.listen)
@@ -193,16 +195,25 @@ def source(desk: Desk, backend: Backend, name: str) -> SourceView:
         camera=told.camera,
         pose_point=told.pose_point,
         prediction=told.prediction,
+        match=told.match,
+        priority=told.priority,
+        moves=status.moves,
+        delay_ms=delays.delay_ms,
+        delays=msgspec.convert(delays, DelaysView, from_attributes=True),
         nudge=msgspec.convert(nudge, NudgeView, from_attributes=True),
         stage_from_tracker=alignment,
         state=status.state,
+        reason=status.reason,
         sender=status.sender,
         datagrams=status.datagrams,
         samples=status.samples,
         refused=status.refused,
+        lost=status.lost,
         rate_hz=status.rate_hz,
         age_ms=status.age_ms,
         jitter_ms=status.jitter_ms,
+        clock_drift_ppm=status.clock_drift_ppm,
+        clock_jumps=status.clock_jumps,
         prediction_error_deg=status.prediction_error_deg,
         prediction_error_mm=status.prediction_error_mm,
     )

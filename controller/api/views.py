@@ -127,9 +127,12 @@ class CameraView(View, frozen=True):
     overscan_deg: Sides
     """Left, right, top, bottom, used when the mode is fixed."""
     overscan_margin_deg: float
+    overscan_min_deg: float
     overscan_max_deg: float
     soft_edge_deg: float
     delay_ms: float
+    preferred_source: str
+    """Which of its sources should move it; empty: their priorities tell. `source` is the one that does."""
     walls: list[str]
     resolution_px: tuple[int, int]
     shutter_deg: float
@@ -163,6 +166,17 @@ class NudgeView(View, frozen=True):
     roll_deg: float = 0.0
 
 
+class DelaysView(View, frozen=True):
+    """How much older the parts of a sample are than its time says; milliseconds and frames add up."""
+
+    position_ms: float = 0.0
+    position_frames: float = 0.0
+    rotation_ms: float = 0.0
+    rotation_frames: float = 0.0
+    lens_ms: float = 0.0
+    lens_frames: float = 0.0
+
+
 class SourceView(View, frozen=True):
     """One tracking source."""
 
@@ -173,17 +187,33 @@ class SourceView(View, frozen=True):
     camera: str
     pose_point: str
     prediction: str
+    match: str
+    """What tells when a sample was taken."""
+    priority: int
+    """Of its camera's sources the highest moves it."""
+    moves: bool
+    """Whether it is the one that does."""
+    delay_ms: float
+    delays: DelaysView
     nudge: NudgeView
     stage_from_tracker: list[float]
     """The alignment in use, nudge included, 16 numbers row by row."""
     state: SourceState
+    reason: str
+    """Why, in words."""
     sender: str
     datagrams: int
     samples: int
     refused: dict[str, int]
+    lost: int
+    """Numbers of the sender's own counter that never came."""
     rate_hz: float
     age_ms: float | None
     jitter_ms: float
+    clock_drift_ppm: float
+    """By how much our clock runs faster than the sender's."""
+    clock_jumps: int
+    """How often the sender's clock was set."""
     prediction_error_deg: Percentiles
     prediction_error_mm: Percentiles
 

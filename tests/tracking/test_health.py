@@ -23,7 +23,9 @@ def test_from_waiting_to_lost_and_back() -> None:
     assert health.step(10**12) is State.WAITING
     health = running()
     assert health.step(455 * MS) is State.OK
-    assert health.step(465 * MS) is State.COASTING
+    # One or two samples lost on the way are nobody's concern.
+    assert health.step(525 * MS) is State.OK
+    assert health.step(535 * MS) is State.COASTING
     assert health.overdue_ns(500 * MS) == 40 * MS
     assert health.step(600 * MS) is State.COASTING
     assert health.step(645 * MS) is State.LOST  # within 250 ms of the last sample

@@ -59,7 +59,7 @@ def drained(inputs: TrackingInputs, count: int, prod: Callable[[], None] | None 
 )
 def test_udp_loopback(protocol: str) -> None:
     pose_at, encode = move("orbit").pose, encoder(protocol, rate=Rate(50))
-    with opened(t=udp(protocol.removesuffix("_a5"), time="arrival")) as inputs:
+    with opened(t=udp(protocol.removesuffix("_a5"), match="arrival")) as inputs:
         wire = UdpWire(inputs.addresses()["t"])
         before_ns = time.monotonic_ns()
         for n in range(20):

@@ -46,7 +46,53 @@ def test_a_jump_is_followed_within_a_second(jump_s: int) -> None:
         local = clock.local_ns(EPOCH + jump_s * S + n * 40 * MS, n * 40 * MS)
         wrong += abs(local - n * 40 * MS) > 5 * MS
     assert wrong <= 3
-    assert clock.jumps == 1
+    # A day on, or back, is midnight: the clock ran on.
+    assert (clock.jumps, clock.wraps) == ((0, 1) if jump_s == 86_400 else (1, 0))
+
+
+@pytest.mark.parametrize("ppm", [-200, -20, 0, 20, 200])
+def test_the_drift_is_told(ppm: int) -> None:
+    random = Random(3)
+    clock = SourceClock()
+    errors = []
+    for n in range(240 * 40):
+        t = n * S // 240
+        delay = 1 * MS + int(random.random() * 4 * MS)
+        errors.append(clock.local_ns(EPOCH + t + t * ppm // 1_000_000, t + delay) - t)
+    assert clock.drift_ppm == pytest.approx(-ppm, abs=10)
+    # A clock that runs off by 0.2 ms a second costs nothing once that is known.
+    late = errors[len(errors) // 2 :]
+    assert max(late) - min(late) < 0.3 * MS
+    assert (clock.jumps, clock.wraps) == (0, 0)
+
+
+@pytest.mark.parametrize("step_ms", [-60, -20, 20, 60])
+@pytest.mark.parametrize("hz", [25, 240])
+def test_small_steps_are_followed_within_a_second_too(step_ms: int, hz: int) -> None:
+    random = Random(4)
+    clock = SourceClock()
+    for n in range(5 * hz):
+        clock.local_ns(EPOCH + n * S // hz, n * S // hz + int(random.random() * 2 * MS))
+    wrong_ns = []
+    for n in range(5 * hz, 9 * hz):
+        t = n * S // hz
+        local = clock.local_ns(EPOCH + step_ms * MS + t, t + int(random.random() * 2 * MS))
+        if abs(local - t) > 3 * MS:
+            wrong_ns.append(t - 5 * S)
+    assert max(wrong_ns, default=0) < 1 * S
+
+
+def test_midnight_is_unwrapped_however_often() -> None:
+    clock = SourceClock()
+    day = 86_400 * S
+    for n in range(300):
+        t = n * 40 * MS
+        assert clock.local_ns((day - 4 * S + t) % day, t) == t
+    for days in (1, 2):
+        for n in range(300):
+            t = days * day - 4 * S + n * 40 * MS
+            assert abs(clock.local_ns((day - 4 * S + t) % day, t) - t) < 1 * MS
+    assert (clock.jumps, clock.wraps) == (0, 3)
 
 
 def test_one_delayed_datagram_is_no_jump() -> None:
@@ -67,7 +113,7 @@ def test_a_clock_that_stands_still_is_not_believed() -> None:
         clock.local_ns(EPOCH + n * 40 * MS, n * 40 * MS)
     stalled.append(clock.stalled)
     assert stalled == [True, False]
-    assert SourceClock("sample").local_ns(EPOCH, 7) == 7
+    assert SourceClock("sample_time").local_ns(EPOCH, 7) == 7
 
 
 def test_modes() -> None:

@@ -155,6 +155,11 @@ class F4Packet(Struct, frozen=True, gc=False):
         at = self.index.get(TRACKING)
         return None if at is None else self.axes[at + 3] >> 4
 
+    @property
+    def timecode_ns(self) -> int | None:
+        """Its time code, ns since midnight of the first day."""
+        return self.t_source_ns
+
     def is_for(self, mapping: Mapping) -> bool:
         """Whether the source's camera id filter lets this packet through."""
         return mapping.camera_id is None or mapping.camera_id == self.camera_id

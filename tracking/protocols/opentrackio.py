@@ -143,11 +143,17 @@ class OpenTrackIOPacket(Struct, frozen=True):
     def t_source_ns(self) -> int | None:
         """`sampleTimestamp`, ns of the sender's epoch (TAI or Unix); else its time code, ns of the day."""
         timing = self.sample.timing
-        if timing is None:
-            return None
-        if timing.sample_timestamp is not None:
+        if timing is not None and timing.sample_timestamp is not None:
             return timing.sample_timestamp.ns
-        return None if timing.timecode is None else time_of_day_ns(timing.timecode, timing.sample_rate)
+        return self.timecode_ns
+
+    @property
+    def timecode_ns(self) -> int | None:
+        """Its time code, ns of the day; None without one."""
+        timing = self.sample.timing
+        if timing is None or timing.timecode is None:
+            return None
+        return time_of_day_ns(timing.timecode, timing.sample_rate)
 
     @property
     def sequence(self) -> int | None:

@@ -47,10 +47,11 @@ async def get_source(control: Here, source: str) -> Response:
     "/sources/{source}", responses=answers(OutcomeView), openapi_extra=takes(patch_schema("sources")), tags=["sources"]
 )
 async def patch_source(request: Request, control: Here, source: str) -> Response:
-    """Set the nudge of `stage_from_tracker`, absolutely: `{"nudge": {"x_m": 0.012}}`."""
+    """Set the nudge of `stage_from_tracker` or the delays, absolutely: `{"nudge": {"x_m": 0.012}}`,
+    `{"delays": {"rotation_frames": 0.5}}`."""
     known(source, control.desk.around.sources, f"sources/{source}")
     checked_rev(request, control.desk.rev_of(f"sources/{source}"), f"sources/{source}")
-    changes = flat(f"sources/{source}", await read_object(request), nested=("nudge",))
+    changes = flat(f"sources/{source}", await read_object(request), nested=("nudge", "delays"))
     return send_outcome(await change(control, Command(changes, who=who(request))))
 
 
