@@ -168,7 +168,7 @@ def play(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="wall, scene or predict.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="wall, scene, predict or latency.")],
     json: Json = False,
     take: Annotated[list[Path] | None, typer.Option(help="predict: a recorded take (FreeD lines or .f4).")] = None,
     plot: Annotated[Path | None, typer.Option(help="predict: write a picture.")] = None,
@@ -213,6 +213,28 @@ def timing(
         photos=photos,
     )  # fmt: skip
     raise typer.Exit(timing_command(settings, report=report, limits=limits))
+
+
+@app.command()
+def doctor(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="tracking.")],
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(help="HOST:PORT, GROUP:PORT@INTERFACE, tcp://... ; default: wherever trackers usually send."),
+    ] = None,
+    file: Annotated[list[Path] | None, typer.Option(help="A take (JSON lines) or a recording (.mcap).")] = None,
+    seconds: Annotated[float, typer.Option(help="How long to listen.")] = 5.0,
+    camera: Annotated[list[str] | None, typer.Option(help="Camera ids for the proposed configuration.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Keep what was heard as a take.")] = None,
+    json: Json = False,
+) -> None:
+    """Say what is wrong with a tracker, and what to change. 1: something matters."""
+    from controller.doctor import doctor_command
+
+    code = doctor_command(
+        what, listen=listen or [], files=file or [], seconds_s=seconds, cameras=camera or [], save=save, as_json=json
+    )
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -13,7 +13,7 @@ import pytest
 from controller import cli
 from stage.errors import OpenVolumeError, Problem
 
-COMMANDS = ("check", "schema", "photo", "run", "preflight", "simulate", "play", "bench", "timing", "action")
+COMMANDS = ("check", "schema", "photo", "run", "preflight", "simulate", "play", "bench", "timing", "doctor", "action")
 
 
 def openvolume(*arguments: str, **more: object) -> subprocess.CompletedProcess[str]:
