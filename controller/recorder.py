@@ -21,6 +21,7 @@ from controller.ledger_file import Block, LedgerFileError, Opening, SegmentWrite
 from controller.ledger_record import Event, HostNote
 from controller.messages import KIND_STATUS, Alarm, RoleState
 from controller.rundir import RunDir
+from controller.tracking_recorder import RecordingStatus, TrackingRecorder
 from runtime.clock import NS_PER_S, Clock
 from runtime.ring import RingWriter
 from stage.plan import FramePlan
@@ -55,6 +56,8 @@ class RecorderStatus(Struct, frozen=True):
     path: str = ""
     stalls: int = 0
     """Standstills of the host it was told of."""
+    tracking: RecordingStatus = RecordingStatus()
+    """The recording of what tracking sends."""
     alarms: list[Alarm] = []
 
 
@@ -84,6 +87,7 @@ class Recorder:
         self._frames = self._bytes = 0
         self._poll_due_ns = self._look_due_ns = self._write_due_ns = self._retry_ns = 0
         self._alarm: Alarm | None = None
+        self._tracking = TrackingRecorder(run, clock)
 
     def start(self) -> None:
         """Open the rings; go on after what a recorder before this one wrote."""
@@ -103,6 +107,7 @@ class Recorder:
             self._look_due_ns = now_ns + LOOK_NS
             self._look()
         self._feed.poll(look=look)
+        self._tracking.step(now_ns)
         if now_ns >= self._write_due_ns:
             self._write_due_ns = now_ns + WRITE_NS
             self._write(now_ns, self._ledger.newest - SETTLED_SLOTS)
@@ -117,6 +122,7 @@ class Recorder:
         self._ledger.flush()
         self._retry_ns = 0
         self._write(now_ns, self._ledger.newest)
+        self._tracking.stop()
         self._publish(now_ns, "stopped")
         if self._writer is not None:
             self._writer.close()
@@ -228,7 +234,8 @@ class Recorder:
             written_bytes=self._bytes,
             path=str(self._writer.path) if self._writer is not None and self._writer.path is not None else "",
             stalls=self._ledger.stalls,
-            alarms=[self._alarm] if self._alarm is not None else [],
+            tracking=self._tracking.status,
+            alarms=[alarm for alarm in (self._alarm, self._tracking.alarm) if alarm is not None],
         )
         self._status.publish(msgspec.msgpack.encode(status), frame=max(0, self._told), t_ns=now_ns)
         self._status.heartbeat(now_ns)

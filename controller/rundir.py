@@ -88,6 +88,10 @@ class RunDir:
         return ring_path(self.path, "metronome")
 
     @property
+    def datagrams(self) -> Path:
+        return ring_path(self.path, "datagrams")
+
+    @property
     def recorder_status(self) -> Path:
         return ring_path(self.path, "recorder")
 

@@ -22,6 +22,7 @@ from mcap.stream_reader import CRCValidationError, StreamReader
 from mcap.writer import CompressionType, Writer
 
 from stage.errors import Problem
+from stage.rate import NS_PER_S
 from tracking.errors import CaptureError
 from tracking.tap import Batch, Datagram, LinkInfo
 
@@ -244,6 +245,8 @@ def _read(path: Path, file: IO[bytes]) -> Capture:
     info = CaptureInfo(
         info.unix_minus_monotonic_ns, info.tai_minus_monotonic_ns, info.show, info.run, config, info.base_dir
     )
+    if not whole and len(datagrams) > 1 and datagrams[-1].t_received_ns < datagrams[0].t_received_ns - NS_PER_S:
+        del datagrams[-1]  # stamped by what a power cut left behind
     datagrams.sort(key=lambda datagram: datagram.t_received_ns)
     return Capture(info, tuple(links), datagrams, missed, torn=not whole, damaged=damaged)
 
@@ -283,8 +286,7 @@ def _good_end(file: IO[bytes]) -> tuple[int, bool]:
     while True:
         head = file.read(_RECORD.size)
         if len(head) < _RECORD.size:
-            # The magic that closes a whole file is shorter than the head of a record.
-            return at, False
+            return (before if head and not 1 <= head[0] <= _LAST_OPCODE else at), False
         opcode, length = _RECORD.unpack(head)
         after = at + _RECORD.size + length
         if not 1 <= opcode <= _LAST_OPCODE or length > _RECORD_LIMIT:

@@ -7,12 +7,13 @@ a batch that nobody takes is overwritten, and counted by its reader.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
-from tracking.receivers import Arrival
+if TYPE_CHECKING:  # the recorder reads batches without numpy
+    from tracking.receivers import Arrival
 
 BATCH_BYTES: Final = 48_000
 """A batch is handed on when it has grown to so much; the largest datagram still fits beside it."""

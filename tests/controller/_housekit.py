@@ -255,6 +255,8 @@ class VirtualShow:
         self.conductor._post.close()
         self.conductor._plan_ring.close()
         self.conductor._status.close()
+        self.conductor._datagrams.close()
+        self.conductor.inputs.tap = None
 
     def start_conductor(self) -> None:
         """A successor."""
