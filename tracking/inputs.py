@@ -14,24 +14,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+import msgspec
 
 from runtime.clock import Clock
 from stage.errors import Problem
-from stage.frames import Array
+from stage.frames import Array, inverse_pose
+from stage.rate import Rate
 from tracking.config import Source, TrackingConfig
 from tracking.errors import UnknownSource
+from tracking.feed import CameraFeed
+from tracking.follower import PERIOD_NS
 from tracking.health import COAST_NS, State
 from tracking.history import History
 from tracking.lens_table import LensGrid
+from tracking.lens_track import lens_at
 from tracking.mapping import Mapping as SourceMapping
 from tracking.mapping import mapping_of
 from tracking.predict import PredictedPose
-from tracking.receivers import Arrival, Receiver, open_receiver
+from tracking.receivers import MAX_READ, Arrival, Receiver, open_receiver
 from tracking.report import SourceStatistics, alarms_of, statistics_of
 from tracking.sample import Sample
 from tracking.stream import Link, SourceStream, carried_stream, fresh_stream, link_of, take
 from tracking.subjects import PredictedSubject, predicted_subject, stream_name, subject_mapping, subject_source
 from tracking.tap import LinkInfo, Tap
+from tracking.timecode_match import DayAt
+
+TURN: Final = 128
+"""Datagrams read from a socket before the next one has its turn."""
 
 
 @dataclass(slots=True)
@@ -44,6 +55,7 @@ class Prepared:
     subjects: dict[str, tuple[Source, SourceMapping]]
     receivers: dict[tuple[str, ...], Receiver]
     opened: list[Receiver]
+    frame_ns: int
 
 
 class TrackingInputs:
@@ -58,6 +70,9 @@ class TrackingInputs:
         go without.
     pictures_mm : width and height of each camera's desqueezed picture on its sensor; without it, protocols that tell a
         field of view or pixels tell no focal length.
+    rate : of the show: what a frame is, in delays and limits. None: 25.
+    day_at : the show's time of day by its time code, ns since midnight, at a time of the clock; sources matched
+        by time code are met with it.
     """
 
     def __init__(
@@ -68,15 +83,19 @@ class TrackingInputs:
         mounts: Mapping[str, Array] | None = None,
         lens_tables: Mapping[str, LensGrid] | None = None,
         pictures_mm: Mapping[str, tuple[float, float]] | None = None,
+        rate: Rate | None = None,
+        day_at: DayAt | None = None,
     ) -> None:
         self._clock = clock
+        self._day_at = day_at
+        self._frame_ns = PERIOD_NS if rate is None else rate.period_ns
         self._is_open = False
         self.tap: Tap | None = None
         """Told everything that is received, before it is decoded."""
         self._adapted = -1
         self._links: list[Link] = []
         self._sources: dict[str, SourceStream] = {}
-        self._cameras: dict[str, list[SourceStream]] = {}
+        self._feeds: dict[str, CameraFeed] = {}
         self._subjects: dict[str, SourceStream] = {}
         self._config = config
         self.commit(self.prepare(config, mounts=mounts, lens_tables=lens_tables, pictures_mm=pictures_mm))
@@ -138,17 +157,30 @@ class TrackingInputs:
         now_ns: lets the sources' health see the time too, when given. Never raises for what was received, never blocks.
         """
         taken: list[Sample] = []
-        for link in self._links:
-            if link.receiver is not None:
-                arrivals = link.receiver.receive()
-                if arrivals and self.tap is not None:
-                    self.tap.take(_told(link), arrivals)
-                for arrival in arrivals:
-                    take(link, arrival, taken)
+        waiting = self._links
+        for _ in range(MAX_READ // TURN):
+            # A socket that had more than its turn comes again after all others, a flooded one with the next call only.
+            waiting = [link for link in waiting if self._read(link, taken)]
+            if not waiting:
+                break
         if now_ns is not None:
             for state in (*self._sources.values(), *self._subjects.values()):
                 state.health.step(now_ns)
         return taken
+
+    def _read(self, link: Link, taken: list[Sample]) -> bool:
+        """A socket's turn; whether it should have another one."""
+        if link.receiver is None:
+            return False
+        arrivals = link.receiver.receive(TURN)
+        if not arrivals:
+            return False
+        if self.tap is not None:
+            self.tap.take(_told(link), arrivals)
+        unread = link.unread
+        for arrival in arrivals:
+            take(link, arrival, taken)
+        return len(arrivals) >= TURN and 2 * (link.unread - unread) < len(arrivals)
 
     def inject(
         self, source: str, datagram: bytes, t_received_ns: int | None = None, *, sender: tuple[str, int] = ("", 0)
@@ -185,16 +217,39 @@ class TrackingInputs:
 
     def latest(self, camera: str) -> Sample | None:
         """The newest sample of a camera; None when nothing ever came, or nothing is configured to."""
-        state = self._active(camera)
-        return None if state is None else state.history.newest
+        feed = self._feeds.get(camera)
+        return None if feed is None else feed.step(self._clock.now_ns()).history.newest
 
     def predict(self, camera: str, t_photo_ns: int, now_ns: int | None = None) -> PredictedPose | None:
         """Where a camera will be at `t_photo_ns`, as known at `now_ns` (the clock's now); None before its first sample.
 
         With `prediction: off` the newest sample exactly.
         """
-        state = self._active(camera)
-        return None if state is None else _predicted(state, camera, t_photo_ns, self._now(now_ns))
+        feed = self._feeds.get(camera)
+        if feed is None:
+            return None
+        now = self._now(now_ns)
+        state = feed.step(now)
+        left = feed.left()
+        if left is not None and state.source.prediction != "off":
+            # Where the camera is seen now is where the other source begins.
+            held = _predicted(left, camera, t_photo_ns, now)
+            if held is not None:
+                state.follower.take_over(held.stage_from_camera)
+        return _predicted(state, camera, t_photo_ns, now)
+
+    def prefer(self, sources: Mapping[str, str]) -> None:
+        """Somebody says which source moves a camera, by camera; "" leaves it to their priorities. At once where that
+        source is ok; what is said again changes nothing."""
+        for camera, source in sources.items():
+            feed = self._feeds.get(camera)
+            if feed is not None:
+                feed.prefer(source)
+
+    def moving(self, camera: str) -> str:
+        """The source that moves a camera; "" when none is configured to."""
+        feed = self._feeds.get(camera)
+        return "" if feed is None else feed.active.name
 
     def predict_subject(self, subject: str, t_photo_ns: int, now_ns: int | None = None) -> PredictedSubject | None:
         """Where a subject will be at `t_photo_ns`, as `predict` says it of a camera; None before its first sample.
@@ -249,17 +304,9 @@ class TrackingInputs:
             out.extend(alarms_of(state, path, now))
         for name, state in self._subjects.items():
             out.extend(alarms_of(state, f"tracking/subjects/{name}", now))
-        for camera, states in self._cameras.items():
-            speaking = [s.name for s in states if s.health.state in (State.OK, State.COASTING)]
-            if len(states) > 1 and len(speaking) > 1:
-                out.append(
-                    Problem(
-                        "tracking.second_source",
-                        f"cameras/{camera}",
-                        f"sources {', '.join(speaking)} all move it; {states[0].name} counts",
-                        mend="remove a source, or give it another camera",
-                    )
-                )
+        for feed in self._feeds.values():
+            feed.step(now)
+            out.extend(feed.alarms())
         return out
 
     # --- change -------------------------------------------------------------------------------------------------
@@ -271,6 +318,7 @@ class TrackingInputs:
         mounts: Mapping[str, Array] | None = None,
         lens_tables: Mapping[str, LensGrid] | None = None,
         pictures_mm: Mapping[str, tuple[float, float]] | None = None,
+        rate: Rate | None = None,
     ) -> Prepared:
         """Open what a new configuration needs beside what is open; nothing in force changes.
 
@@ -312,7 +360,8 @@ class TrackingInputs:
                 for receiver in opened:
                     receiver.close()
                 raise
-        return Prepared(config, mounts, mappings, subjects, receivers, opened)
+        frame_ns = self._frame_ns if rate is None else rate.period_ns
+        return Prepared(config, mounts, mappings, subjects, receivers, opened, frame_ns)
 
     def commit(self, prepared: Prepared) -> None:
         """Put a prepared configuration in force, whole. A source that stays the same stream keeps its history, moved
@@ -322,7 +371,8 @@ class TrackingInputs:
         ------
         ListenError : the inputs were opened since `prepare`, and an address is in use; nothing has changed.
         """
-        now_ns = self._clock.now_ns()
+        now_ns, day_at = self._clock.now_ns(), self._day_at
+        frame_ns = self._frame_ns = prepared.frame_ns
         if self._is_open:
             for name, source in prepared.config.sources.items():
                 if source.link not in prepared.receivers:
@@ -332,16 +382,18 @@ class TrackingInputs:
             mapping = prepared.mappings[name]
             old = self._sources.get(name)
             sources[name] = (
-                carried_stream(old, source, mapping) if old is not None else fresh_stream(name, source, mapping, now_ns)
+                carried_stream(old, source, mapping, frame_ns=frame_ns)
+                if old is not None
+                else fresh_stream(name, source, mapping, now_ns, frame_ns=frame_ns, day_at=day_at)
             )
         subjects: dict[str, SourceStream] = {}
         followed: dict[tuple[str, ...], list[SourceStream]] = {}
         for name, (source, mapping) in prepared.subjects.items():
             old = self._subjects.get(name)
             subjects[name] = (
-                carried_stream(old, source, mapping)
+                carried_stream(old, source, mapping, frame_ns=frame_ns)
                 if old is not None
-                else fresh_stream(stream_name(name), source, mapping, now_ns)
+                else fresh_stream(stream_name(name), source, mapping, now_ns, frame_ns=frame_ns, day_at=day_at)
             )
             followed.setdefault(source.link, []).append(subjects[name])
         grouped: dict[tuple[str, ...], list[SourceStream]] = {}
@@ -356,10 +408,14 @@ class TrackingInputs:
             if link.receiver is not None and link.receiver not in prepared.receivers.values():
                 link.receiver.close()
         self._links, self._sources, self._subjects, self._config = links, sources, subjects, prepared.config
-        self._cameras = {}
+        cameras: dict[str, list[SourceStream]] = {}
         for state in sources.values():
             if state.source.camera:
-                self._cameras.setdefault(state.source.camera, []).append(state)
+                cameras.setdefault(state.source.camera, []).append(state)
+        before, self._feeds = self._feeds, {camera: CameraFeed(camera, states) for camera, states in cameras.items()}
+        for camera, feed in self._feeds.items():
+            if camera in before:
+                feed.carry(before[camera])
 
     def give_up(self, prepared: Prepared) -> None:
         """Close what was opened for a configuration that will not be committed."""
@@ -373,9 +429,10 @@ class TrackingInputs:
         mounts: Mapping[str, Array] | None = None,
         lens_tables: Mapping[str, LensGrid] | None = None,
         pictures_mm: Mapping[str, tuple[float, float]] | None = None,
+        rate: Rate | None = None,
     ) -> None:
         """`commit(prepare(...))`. Raises ListenError, and then nothing has changed."""
-        self.commit(self.prepare(config, mounts=mounts, lens_tables=lens_tables, pictures_mm=pictures_mm))
+        self.commit(self.prepare(config, mounts=mounts, lens_tables=lens_tables, pictures_mm=pictures_mm, rate=rate))
 
     def _state(self, source: str) -> SourceStream:
         state = self._sources.get(source)
@@ -398,10 +455,6 @@ class TrackingInputs:
     def _now(self, now_ns: int | None) -> int:
         return self._clock.now_ns() if now_ns is None else now_ns
 
-    def _active(self, camera: str) -> SourceStream | None:
-        states = self._cameras.get(camera)
-        return states[0] if states else None
-
 
 def _predicted(state: SourceStream, name: str, t_photo_ns: int, now_ns: int) -> PredictedPose | None:
     """Where what a stream follows will be at the photo; None before its first sample."""
@@ -410,11 +463,15 @@ def _predicted(state: SourceStream, name: str, t_photo_ns: int, now_ns: int) -> 
         return None
     quality = state.health.step(now_ns)
     overdue_ns = state.health.overdue_ns(now_ns)
-    if state.source.prediction == "off":
-        stage_from_camera = state.predictor.hold(state.history, t_photo_ns, overdue_ns)
-    else:
-        predicted = state.predictor.predict(state.history, t_photo_ns, overdue_ns)
-        stage_from_camera = state.follower.follow(predicted, t_photo_ns, holding=overdue_ns > COAST_NS)
+    raw = state.source.prediction == "off"
+    stage_from_camera = _posed(state, t_photo_ns, overdue_ns, raw=raw)
+    if not raw:
+        stage_from_camera = state.follower.follow(stage_from_camera, t_photo_ns, holding=overdue_ns > COAST_NS)
+    if sample.lens is not None:
+        known_ns = (sample.t_sampled_ns if raw else t_photo_ns) - state.lags.lens_ns
+        lens = lens_at(state.history.samples, known_ns, predict=not raw)
+        if lens is not sample.lens:
+            sample = msgspec.structs.replace(sample, lens=lens)
     return PredictedPose(
         name,
         t_photo_ns,
@@ -423,8 +480,35 @@ def _predicted(state: SourceStream, name: str, t_photo_ns: int, now_ns: int) -> 
         sample,
         quality.value,
         t_photo_ns - sample.t_sampled_ns,
-        state.predictor.error(),
+        state.predictor.errors(),
     )
+
+
+def _posed(state: SourceStream, t_photo_ns: int, overdue_ns: int, *, raw: bool) -> Array:
+    """`stage_from_camera`, [4, 4], at the photo, position and rotation each with its own delay."""
+    history, predictor, lags = state.history, state.predictor, state.lags
+    if raw:
+        pose = predictor.hold(history, t_photo_ns, overdue_ns)
+        known_ns = history.samples[-1].t_sampled_ns
+    else:
+        pose = predictor.predict(history, t_photo_ns, overdue_ns)
+        known_ns = t_photo_ns
+    younger_ns = lags.position_ns or lags.rotation_ns
+    if not younger_ns:
+        return pose
+    known_ns -= younger_ns
+    earlier = history.at(known_ns) if raw else predictor.predict(history, known_ns, overdue_ns)
+    if earlier is None:
+        return pose
+    placed, turned = (earlier, pose) if lags.position_ns else (pose, earlier)
+    out = turned.copy()
+    out[:3, 3] = placed[:3, 3]
+    mount = state.mapping.body_from_camera
+    if mount is not None:
+        # The camera sits beside the tracked point: that one's place is of one time, the arm to the camera of the other.
+        arm_m = -inverse_pose(mount)[:3, 3]
+        out[:3, 3] += (turned[:3, :3] - placed[:3, :3]) @ arm_m
+    return out
 
 
 def _told(link: Link) -> LinkInfo:
