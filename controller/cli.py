@@ -150,6 +150,22 @@ def simulate(
 
 
 @app.command()
+def timecode(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="ltc (raw audio), mtc or art_timecode.")],
+    target: Annotated[
+        str | None, typer.Option(help="HOST:PORT or a path (FIFO, raw MIDI device); default: the kind's port here.")
+    ] = None,
+    rate: Annotated[str, typer.Option(help="Labels a second: 23.976, 24, 25, 29.97 (drop frame) or 30.")] = "25",
+    first: Annotated[str, typer.Option("--from", help="The label to begin with.")] = "10:00:00:00",
+    seconds: Annotated[float | None, typer.Option(help="How long; default: until stopped.")] = None,
+) -> None:
+    """Send time code, for rehearsals without a tape."""
+    from controller.timecode_command import timecode_command
+
+    typer.echo(timecode_command(kind, target, rate=rate, first=first, seconds=seconds))
+
+
+@app.command()
 def play(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Recorded datagrams (JSON lines).")],
     target: Annotated[str, typer.Option(help="HOST:PORT.")],

@@ -11,13 +11,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from controller.config import OpenVolumeConfig
 from controller.rundir import RunDir
 from controller.show import decode_snapshot
 from controller.snapshots import running_config
 from runtime.clock import NS_PER_S, Clock, SystemClock
+from runtime.config import LtcConfig
 from runtime.log import set_up_logging
+from runtime.references.inputs import address_of
+from runtime.references.player import TimecodePlayer, sink_to
 from runtime.role import run_role
 from stage.rate import Rate
+from stage.timecode import LabelParts, frame_of_parts, label_rate
 from tracking.config import Source, TrackingConfig
 from tracking.encoders import encoder
 from tracking.moves import move
@@ -42,13 +47,27 @@ def simulated_sender(source: Source, clock: Clock, *, wire: Wire, name: str = MO
     return Sender(move(name, seed).pose, encode, wire, clock, SAMPLE_RATE, unix_time=unix_time)
 
 
+def simulated_timecode(config: OpenVolumeConfig, clock: Clock) -> TimecodePlayer | None:
+    """A time code of hour 10 that goes where the configuration listens; None when it does not, or to a sound card."""
+    source = config.time.timecode
+    if config.time.reference != "timecode" or source is None or getattr(source, "device", None) is not None:
+        return None
+    rate = label_rate(config.rate, source.labels_per_s)
+    drop = config.time.drop_frame
+    first = frame_of_parts(rate, LabelParts(10, 0, 0, 0), drop_frame=drop)
+    sample_rate = source.sample_rate if isinstance(source, LtcConfig) else 48000
+    sink = sink_to(address_of(source).replace("0.0.0.0", "127.0.0.1"))  # noqa: S104
+    return TimecodePlayer(source.type, rate, clock, sink, first=first, sample_rate=sample_rate, drop_frame=drop)
+
+
 class Simulator:
-    """Role. Sends a hand-held camera to every source."""
+    """Role. Sends a hand-held camera to every source, and a time code where one is listened to."""
 
     def __init__(self, *, run: RunDir, clock: Clock) -> None:
         self._run, self._clock = run, clock
         self._wires: list[Wire] = []
         self._senders: list[Sender] = []
+        self._timecode: TimecodePlayer | None = None
 
     def start(self) -> None:
         """Open a wire to every source."""
@@ -60,12 +79,17 @@ class Simulator:
             self._wires.append(wire)
             self._senders.append(simulated_sender(source, self._clock, wire=wire, seed=seed))
 
+        self._timecode = simulated_timecode(config, self._clock)
+
     def step(self, now_ns: int) -> int:
         """Send what is due."""
-        return min((sender.step(now_ns) for sender in self._senders), default=now_ns + _LOOK_AGAIN_NS)
+        players = [*self._senders, *([self._timecode] if self._timecode is not None else [])]
+        return min((player.step(now_ns) for player in players), default=now_ns + _LOOK_AGAIN_NS)
 
     def stop(self) -> None:
         """Close the wires."""
+        if self._timecode is not None:
+            self._timecode.stop()
         for wire in self._wires:
             with contextlib.suppress(OSError):
                 wire.close()
