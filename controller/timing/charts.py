@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from controller.ledger_plot import REASON_COLOURS, draw_budget, draw_histogram, draw_misses, draw_typical
 from controller.timing.result import CameraResult, Phase, Result
@@ -46,7 +47,10 @@ def budget(result: Result) -> str:
         # The ledger keeps the newest frames only: its seconds are put on the run's own axis.
         shift_s = (result.records[0].t_present_ns - result.begin_ns) / NS_PER_S
         _shade(axes, [Phase(x.name, x.begin_s - shift_s, x.end_s - shift_s) for x in result.phases], named=False)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value + shift_s:g}")
+        low, high = axes.get_xlim()
+        ticks = MaxNLocator(8).tick_values(low + shift_s, high + shift_s)
+        axes.set_xticks(ticks - shift_s, [f"{tick:g}" for tick in ticks])
+        axes.set_xlim(low, high)
     return _svg(figure, "budget")
 
 
@@ -169,7 +173,7 @@ def _shade(axes: Axes, phases: Sequence[Phase], *, named: bool) -> None:
         axes.axvspan(phase.begin_s, phase.end_s, color=_SHADE, alpha=1.0 if number % 2 else 0.6, linewidth=0, zorder=-5)
         if named:
             axes.text(
-                (phase.begin_s + phase.end_s) / 2, 1.0, phase.name.replace("_", " "), ha="center", va="bottom",
+                (phase.begin_s + phase.end_s) / 2, 0.95, phase.name.replace("_", " "), ha="center", va="top",
                 fontsize=8, color="#7a5c2e", transform=axes.get_xaxis_transform(),
             )  # fmt: skip
 

@@ -96,6 +96,44 @@ LEAST: Final = frozenset({"covered_share"})
 """Limits that are kept from below."""
 
 
+TITLES: Final = {
+    "slots_unreported": "Slots nobody reported",
+    "slots_mixed": "Slots with mixed pictures",
+    "repeats_without_reason": "Repeats without a reason",
+    "repeats_beyond_metronome_share": "Repeated slots beyond the machine's own",
+    "slots_without_plan_share": "Slots without a plan",
+    "own_share_p50_ms": "Controller's own time, middle",
+    "own_share_p99_ms": "Controller's own time, 99 of 100",
+    "age_p99_ms": "Age at the photo, 99 of 100",
+    "age_beyond_wall_p99_frames": "Age beyond the wall's own delay, 99 of 100",
+    "error_p99_mm": "Pose error, place, 99 of 100",
+    "error_p99_deg": "Pose error, direction, 99 of 100",
+    "slip_p99_px": "Slip in the photo, 99 of 100",
+    "covered_share": "Photos wholly on the inner picture",
+    "changes_refused": "Good changes that were refused",
+    "change_p99_ms": "Time a change takes, 99 of 100",
+    "processes_restarted": "Processes that had to be restarted",
+    "lost_told_ms": "Until a lost tracker is told",
+    "return_m_s": "Fastest return, place",
+    "return_deg_s": "Fastest return, direction",
+    "impaired_error_ratio": "Pose error over the undisturbed one",
+    "stalled_age_ms": "Age of the first pose after a stall",
+    "clock_settled_ms": "Until a clock's jump is mended",
+    "bad_datagram_ms": "Time a broken datagram takes",
+    "flooded_age_extra_ms": "Extra age while flooded",
+    "second_source_told_ms": "Until a second source is told",
+    "pace_ppm": "Frames longer or shorter than the rate",
+    "websocket_gap_ms": "Longest silence of a reading client",
+    "websocket_memory_mb": "Memory for clients that never read",
+    "websocket_closed_s": "Until such clients are let go",
+}
+
+
+def title(name: str) -> str:
+    """What a figure is called where people read it; also one that has no limit."""
+    return TITLES.get(name) or name.replace("_", " ").capitalize()
+
+
 def about(name: str) -> str:
     """The sentence under a limit; figures of one thing share the one under the first."""
     found = ""

@@ -9,7 +9,7 @@ from controller.ledger_record import STEP_WORDS, steps_ms
 from controller.ledger_words import REASON_WORDS
 from controller.timing import charts
 from controller.timing.judging import SHOW, Check
-from controller.timing.limits import LEAST
+from controller.timing.limits import LEAST, title
 from controller.timing.result import Result, verdict_words
 from controller.timing.settings import LOADS
 from stage.plan import REASONS
@@ -28,8 +28,8 @@ p { margin: 6px 0 10px; max-width: 108ch; }
 .soft { color: var(--soft); }
 .verdict { border-left: 10px solid var(--good); }
 .verdict.bad { border-left-color: var(--bad); }
-.verdict b { font-size: 26px; display: block; margin-bottom: 4px; color: var(--good); }
-.verdict.bad b { color: var(--bad); }
+.verdict > b { font-size: 26px; display: block; margin-bottom: 4px; color: var(--good); }
+.verdict.bad > b { color: var(--bad); }
 .verdict p { font-size: 16px; max-width: none; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 10px; margin-top: 14px; }
 .fact { border-top: 2px solid var(--line); padding-top: 6px; }
@@ -60,37 +60,6 @@ UNITS: Final = {
     "_ms": "ms", "_px": "px", "_mm": "mm", "_deg": "°", "_frames": "frames", "_m_s": "m/s", "_deg_s": "°/s",
     "_ppm": "ppm", "_mb": "MB", "_s": "s", "_ratio": "×",
 }  # fmt: skip
-TITLES: Final = {
-    "slots_unreported": "Slots nobody reported",
-    "slots_mixed": "Slots with mixed pictures",
-    "repeats_without_reason": "Repeats without a reason",
-    "repeats_beyond_metronome_share": "Repeated slots beyond the machine's own",
-    "slots_without_plan_share": "Slots without a plan",
-    "own_share_p50_ms": "Controller's own time, middle",
-    "own_share_p99_ms": "Controller's own time, 99 of 100",
-    "age_p99_ms": "Age at the photo, 99 of 100",
-    "age_beyond_wall_p99_frames": "Age beyond the wall's own delay, 99 of 100",
-    "error_p99_mm": "Pose error, place, 99 of 100",
-    "error_p99_deg": "Pose error, direction, 99 of 100",
-    "slip_p99_px": "Slip in the photo, 99 of 100",
-    "covered_share": "Photos wholly on the inner picture",
-    "changes_refused": "Good changes that were refused",
-    "change_p99_ms": "Time a change takes, 99 of 100",
-    "processes_restarted": "Processes that had to be restarted",
-    "lost_told_ms": "Until a lost tracker is told",
-    "return_m_s": "Fastest return, place",
-    "return_deg_s": "Fastest return, direction",
-    "impaired_error_ratio": "Pose error over the undisturbed one",
-    "stalled_age_ms": "Age of the first pose after a stall",
-    "clock_settled_ms": "Until a clock's jump is mended",
-    "bad_datagram_ms": "Time a broken datagram takes",
-    "flooded_age_extra_ms": "Extra age while flooded",
-    "second_source_told_ms": "Until a second source is told",
-    "pace_ppm": "Frames longer or shorter than the rate",
-    "websocket_gap_ms": "Longest silence of a reading client",
-    "websocket_memory_mb": "Memory for clients that never read",
-    "websocket_closed_s": "Until such clients are let go",
-}
 
 
 WORDS: Final = {
@@ -122,11 +91,11 @@ def page(result: Result) -> str:
         _run(result),
         _words(),
     ]
-    title = f"Timing of {html.escape(result.name)}"
+    heading = f"Timing of {html.escape(result.name)}"
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>\n'
-        f"<body><main><h1>{title}</h1>\n{''.join(parts)}</main></body></html>\n"
+        f"<body><main><h1>{heading}</h1>\n{''.join(parts)}</main></body></html>\n"
     )
 
 
@@ -195,17 +164,26 @@ def _median(values: list[float]) -> float:
 
 
 def _limits(result: Result) -> str:
-    rows: list[str] = []
-    last = ""
+    groups: dict[str, list[Check]] = {}
     for check in result.judge.checks:
-        if check.where != last:
-            last = check.where
-            rows.append(f"<tr class='head'><td colspan='4'>{html.escape(_place(last))}</td></tr>")
-        rows.append(_row(check))
+        groups.setdefault(check.where, []).append(check)
+    parts = "".join(_group(where, checks) for where, checks in groups.items())
     return (
         "<section><h2>Limits</h2><p>Each line is one thing the show must keep. Grey lines are shown and not judged. "
-        "Other limits: <code>--limits FILE.yaml</code>.</p><table><tr><th>What</th><th class='n'>Measured</th>"
-        f"<th class='n'>Limit</th><th></th></tr>{''.join(rows)}</table></section>\n"
+        f"Other limits: <code>--limits FILE.yaml</code>.</p>{parts}</section>\n"
+    )
+
+
+def _group(where: str, checks: list[Check]) -> str:
+    """The checks of one place; loads that broke nothing stay folded."""
+    rows = "".join(_row(check) for check in checks)
+    head = "<tr><th>What</th><th class='n'>Measured</th><th class='n'>Limit</th><th></th></tr>"
+    broken = sum(check.good is False for check in checks)
+    kind, word = (" bad", "broken") if broken else ("", "good")
+    opened = "" if where.startswith("load ") and not broken else " open"
+    return (
+        f"<details{opened}><summary><span class='mark{kind}'>{word}</span> <b>{html.escape(_place(where))}</b> "
+        f"<span class='soft'>({len(checks)} checks)</span></summary><table>{head}{rows}</table></details>"
     )
 
 
@@ -219,14 +197,13 @@ def _place(where: str) -> str:
 
 
 def _row(check: Check) -> str:
-    title = TITLES.get(check.name) or check.name.replace("_", " ").capitalize()
     measured = "" if check.measured is None else number(check.name, check.measured)
     limit = ""
     if check.limit is not None:
         limit = f"{'≥' if check.name in LEAST else '≤'} {number(check.name, check.limit)}"
     kind, word = {True: ("", "good"), False: (" bad", "broken"), None: (" none", "–")}[check.good]
     return (
-        f"<tr><td><b>{html.escape(title)}</b><br><span class='soft'>{html.escape(check.words)}</span></td>"
+        f"<tr><td><b>{html.escape(title(check.name))}</b><br><span class='soft'>{html.escape(check.words)}</span></td>"
         f"<td class='n'>{measured}</td><td class='n'>{limit}</td>"
         f"<td class='n'><span class='mark{kind}'>{word}</span></td></tr>"
     )
@@ -282,7 +259,7 @@ def _why(reason: str) -> str:
         "fenced": "a node was away",
         "none": "a fault of OpenVolume: please report it",
     }
-    return f"{REASON_WORDS[reason]}. {mends[reason]}."
+    return f"{REASON_WORDS[reason].capitalize()}. What helps: {mends[reason]}."
 
 
 def _photos(result: Result) -> str:

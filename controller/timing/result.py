@@ -13,6 +13,7 @@ import numpy as np
 
 from controller.ledger_record import FrameRecord
 from controller.timing.judging import SHOW, Check, Judge, figures_of, judge_photos, judge_slots, p
+from controller.timing.limits import title
 from controller.timing.recording import Photos, Recording, Slots
 from controller.timing.rows import RowResult
 from controller.timing.settings import LOADS, Settings, TimingError
@@ -208,9 +209,14 @@ def verdict_words(result: Result) -> str:
     broken = result.broken
     if not broken:
         return f"Within all limits: {said}."
-    named = ", ".join(dict.fromkeys(f"{check.where}: {check.name}" for check in broken))
+    named = "; ".join(dict.fromkeys(f"{_where(check)}: {title(check.name).lower()}" for check in broken))
     count = "1 limit is" if len(broken) == 1 else f"{len(broken)} limits are"
     return f"{count} broken ({named}). {said[0].upper()}{said[1:]}."
+
+
+def _where(check: Check) -> str:
+    kind, _, name = check.where.partition(" ")
+    return f"under {name.replace('_', ' ')}" if kind == "load" else check.where
 
 
 def loads_told(settings: Settings) -> dict[str, str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.timing.limits import LEAST, NAMES, about, load_limits
-from controller.timing.page import TITLES, UNITS
+from controller.timing.limits import LEAST, NAMES, TITLES, about, load_limits
+from controller.timing.page import UNITS
 from controller.timing.settings import TimingError
 
 
