@@ -259,8 +259,8 @@ def ground_height(x: F, y: F) -> F:
 
 def terrain() -> Shape:
     """Rings of ground, finer near by, out to 4 km."""
-    radii = np.concatenate([[0.0], np.geomspace(1.5, 4000, 52)])
-    columns = 88
+    radii = np.concatenate([[0.0], np.geomspace(1.5, 4000, 44)])
+    columns = 64
     angles = np.linspace(0, 2 * np.pi, columns + 1)
     x, y = radii[:, None] * np.cos(angles), radii[:, None] * np.sin(angles)
     z = ground_height(x, y) - 0.004
