@@ -48,7 +48,7 @@ def budget(result: Result) -> str:
         shift_s = (result.records[0].t_present_ns - result.begin_ns) / NS_PER_S
         _shade(axes, [Phase(x.name, x.begin_s - shift_s, x.end_s - shift_s) for x in result.phases], named=False)
         low, high = axes.get_xlim()
-        ticks = MaxNLocator(8).tick_values(low + shift_s, high + shift_s)
+        ticks = np.asarray(MaxNLocator(8).tick_values(low + shift_s, high + shift_s))
         axes.set_xticks(ticks - shift_s, [f"{tick:g}" for tick in ticks])
         axes.set_xlim(low, high)
     return _svg(figure, "budget")
