@@ -183,6 +183,42 @@ def play(
 
 
 @app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording of tracking (.mcap).")],
+    virtual: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONFIG",
+            help="Feed the show of a configuration under a virtual clock and send nothing; "
+            "`recorded` takes the one it was recorded under.",
+        ),
+    ] = None,  # fmt: skip
+    draw: Annotated[bool, typer.Option("--draw", help="virtual: draw every frame, to compare canvases.")] = False,
+    report: Annotated[Path | None, typer.Option(help="virtual: write every plan's and canvas' hash here.")] = None,
+    target: Annotated[str | None, typer.Option(help="HOST:PORT; default: where it was received.")] = None,
+    speed: Annotated[float, typer.Option(help="2 = twice as fast.")] = 1.0,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
+) -> None:
+    """Send a recording of tracking again, or see exactly what the show makes of it."""
+    from controller.replay import replay_command
+
+    code = replay_command(file, virtual=virtual, draw=draw, target=target, speed=speed, loop=loop, report=report)
+    raise typer.Exit(code)
+
+
+@app.command()
+def recover(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A torn recording (.mcap).")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The whole one to be made of it.")],
+) -> None:
+    """Make a whole recording of one whose recorder was killed or whose disk was full."""
+    from tracking.capture import recover as mend
+
+    capture = mend(file, out)
+    typer.echo(f"{len(capture.datagrams)} datagrams in {capture.seconds:.2f} s, {'torn' if capture.torn else 'whole'}")
+
+
+@app.command()
 def bench(
     name: Annotated[str, typer.Argument(metavar="NAME", help="wall, scene, predict or latency.")],
     json: Json = False,
@@ -251,6 +287,20 @@ def doctor(
         what, listen=listen or [], files=file or [], seconds_s=seconds, cameras=camera or [], save=save, as_json=json
     )
     raise typer.Exit(code)
+
+
+@app.command()
+def ledger(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A .ledger file, a folder of them, or a show's name.")],
+    plot: Annotated[Path | None, typer.Option(help="Draw it into this file (.png, .svg, .pdf).")] = None,
+    frame: Annotated[int | None, typer.Option(min=0, help="Tell one frame: why it was late, in words.")] = None,
+    run: Annotated[str | None, typer.Option(help="Which run of the show; default: the newest.")] = None,
+    json: Json = False,
+) -> None:
+    """Tell where the time of every frame went: percentiles, what was missed and why."""
+    from controller.ledger_tell import ledger_command
+
+    raise typer.Exit(ledger_command(file, plot=plot, frame=frame, run=run, as_json=json) or 0)
 
 
 @app.command()
