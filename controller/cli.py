@@ -192,7 +192,7 @@ def replay(
             help="Feed the show of a configuration under a virtual clock and send nothing; "
             "`recorded` takes the one it was recorded under.",
         ),
-    ] = None,  # fmt: skip
+    ] = None,
     draw: Annotated[bool, typer.Option("--draw", help="virtual: draw every frame, to compare canvases.")] = False,
     report: Annotated[Path | None, typer.Option(help="virtual: write every plan's and canvas' hash here.")] = None,
     target: Annotated[str | None, typer.Option(help="HOST:PORT; default: where it was received.")] = None,
