@@ -152,7 +152,10 @@ def _camera(stage: CompiledStage, config: OpenVolumeConfig, name: str) -> list[s
 
 
 def _inputs(config: OpenVolumeConfig) -> list[list[str]]:
-    return [[name, s.protocol, s.listen, f"-> {s.camera}"] for name, s in config.tracking.sources.items()]
+    moved = {name: [s.camera] if s.camera else [] for name, s in config.tracking.sources.items()}
+    for name, subject in config.tracking.subjects.items():
+        moved[subject.source].append(f"{name} ({subject.kind})")
+    return [[name, s.protocol, s.listen, f"-> {', '.join(moved[name])}"] for name, s in config.tracking.sources.items()]
 
 
 def _scene(config: OpenVolumeConfig, name: str) -> list[str]:
