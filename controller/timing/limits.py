@@ -60,6 +60,8 @@ class Limits(BaseModel):
     return_deg_s: Most | None = None
     impaired_error_ratio: Most | None = None
     """Pose error (p95) under jitter and loss over that of the same move undisturbed."""
+    impaired_unstamped_error_ratio: Most | None = None
+    """The same where the protocol carries no time stamps (FreeD, OSC messages)."""
     stalled_age_ms: Most | None = None
     """Age of the newest datagram at the first latch after the reader stood still."""
     clock_settled_ms: Most | None = None
@@ -117,6 +119,7 @@ TITLES: Final = {
     "return_m_s": "Fastest return, place",
     "return_deg_s": "Fastest return, direction",
     "impaired_error_ratio": "Pose error over the undisturbed one",
+    "impaired_unstamped_error_ratio": "Pose error over the undisturbed one, no stamps",
     "stalled_age_ms": "Age of the first pose after a stall",
     "clock_settled_ms": "Until a clock's jump is mended",
     "bad_datagram_ms": "Time a broken datagram takes",

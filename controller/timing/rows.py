@@ -32,6 +32,8 @@ from tracking.moment import Moment
 
 AT_S: Final = 1.0
 """A fault begins so long after its own stretch of the show does."""
+UNSTAMPED: Final = frozenset({"freed", "osc"})
+"""Protocols that do not say when a pose was taken: what is late on the way looks like movement."""
 APART_MM: Final = 2.0
 FAR_MM: Final = 10.0
 """Real trackers scatter, and no second of a move is like another: only a pose this far off was disturbed."""
@@ -137,14 +139,18 @@ class Stage:
         last = played.qualities(end_s - 0.5, end_s)
         self.judge.holds("follows_again", last[-1:] == ["ok"], row, f"{name}: the source is ok again at the end")
 
-    def worse(self, row: str, played: Played, begin_s: float, end_s: float, name: str) -> None:
-        """How much worse the pose is than without the fault."""
+    def worse(
+        self, row: str, played: Played, begin_s: float, end_s: float, name: str, *, jitters: bool = False
+    ) -> None:
+        """How much worse the pose is than without the fault. `jitters`: datagrams come unevenly."""
         usual_mm, usual_deg = self.usual(begin_s, end_s)
         ratios = (
             played.error_mm(begin_s, end_s) / max(usual_mm, LEAST_MM),
             played.error_deg(begin_s, end_s) / max(usual_deg, LEAST_DEG),
         )
-        self.judge.limit("impaired_error_ratio", max(ratios), row, f"{name}: pose error (p95) over the usual one")
+        unstamped = jitters and played.protocol in UNSTAMPED
+        limit = "impaired_unstamped_error_ratio" if unstamped else "impaired_error_ratio"
+        self.judge.limit(limit, max(ratios), row, f"{name}: pose error (p95) over the usual one")
 
 
 def scripts_of(row: str, stage: Stage) -> list[Script]:
@@ -229,7 +235,7 @@ def _t2(_: Stage) -> list[Script]:
     end_s = SETTLED_S + 12.0
 
     def judge(stage: Stage, played: Played) -> None:
-        stage.worse("T2", played, SETTLED_S + 1.0, end_s, "jitter, loss, duplicates, overtaking")
+        stage.worse("T2", played, SETTLED_S + 1.0, end_s, "jitter, loss, duplicates, overtaking", jitters=True)
         if played.protocol in ("opentrackio", "zmq"):
             dropped = sum(played.refused.get(reason, 0) for reason in ("duplicate", "late"))
             words = "duplicates and overtaken datagrams are dropped by their numbers, and counted"
