@@ -20,6 +20,7 @@ import msgspec
 from controller.ledger_record import (
     GRACE_SHARE,
     INTERVALS,
+    WAITED_NS,
     CameraStamps,
     FrameRecord,
     HostNote,
@@ -199,6 +200,7 @@ class Ledger:
                 name: canvas.reason if canvas.presented_frame == report.frame else f"repeat:{canvas.reason}"
                 for name, canvas in report.canvases.items()
             },
+            min((canvas.presented_frame for canvas in report.canvases.values()), default=-1),
         )
         record.nodes[report.node] = stamps
         if stamps.t_drawn_ns and stamps.t_draw_started_ns:
@@ -214,9 +216,12 @@ class Ledger:
 
     def add_host(self, note: HostNote) -> None:
         """What the metronome noticed: slots that repeated meanwhile are the host's, also those decided before."""
-        record = self._records.get(note.frame)
-        if record is not None and note.waited_ns:
-            record.waited_ns = note.waited_ns
+        if note.waited_ns:
+            since_ns = note.t_slot_ns - WAITED_NS
+            for frame in islice(reversed(self._records), 4 * _LATE_SLOTS):
+                touched = self._records[frame]
+                if since_ns < touched.t_present_ns <= note.t_slot_ns:
+                    touched.waited_ns = note.waited_ns
         for stall in note.stalls:
             self._stalls.append(stall)
             self.stalls += 1

@@ -23,6 +23,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from controller.ledger_record import STEP_WORDS, FrameRecord, Steps, misses, newest_camera, period_ns, steps_ms
+from controller.ledger_words import REASON_WORDS
 from runtime.clock import NS_PER_MS, NS_PER_S
 from stage.rate import Rate
 
@@ -44,17 +45,6 @@ REASON_COLOURS: Final = {
     "fenced": "#111111",
     "none": "#8d6e63",
 }
-REASON_WORDS: Final = {
-    "late_draw": "drawing was late",
-    "late_plan": "the plan was late",
-    "host_stall": "the machine stood still",
-    "no_plan": "no plan came",
-    "switching": "switching the configuration",
-    "held": "HOLD was ordered",
-    "fenced": "a node was away",
-    "none": "no reason told",
-}
-"""What each reason is called where people read it."""
 _MOST_COLUMNS: Final = 1500
 """More frames than this are drawn in groups: a picture has no more columns."""
 _INK: Final = "#22303c"

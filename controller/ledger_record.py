@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from runtime.clock import NS_PER_MS
+from runtime.clock import NS_PER_MS, NS_PER_S
 from stage.plan import Reason
 from stage.rate import Rate
 
@@ -26,6 +26,8 @@ the wait for the latch."""
 
 GRACE_SHARE: Final = 8
 """A picture ready within a period / GRACE_SHARE after its deadline still counts as that slot's."""
+WAITED_NS: Final = NS_PER_S // 2
+"""How far back the metronome's figures of waiting processes reach."""
 
 
 class CameraStamps(Struct, frozen=True, omit_defaults=True):
@@ -46,7 +48,7 @@ class CameraStamps(Struct, frozen=True, omit_defaults=True):
         return (self.t_photo_ns - self.t_sampled_ns) / NS_PER_MS
 
 
-class NodeStamps(Struct, frozen=True):
+class NodeStamps(Struct, frozen=True, omit_defaults=True):
     """When one node drew and presented a frame."""
 
     t_draw_started_ns: int
@@ -54,7 +56,9 @@ class NodeStamps(Struct, frozen=True):
     t_presented_ns: int
     plan_hash: int
     canvases: dict[str, str]
-    """Reason per canvas; `none`: its own frame, on time."""
+    """Reason per canvas; `none`: its own frame, on time; `repeat:` before the reason an older picture stayed up for."""
+    shown_frame: int = -1
+    """The oldest frame on any of its canvases after the slot began; -1 when that is not known."""
 
 
 class FrameRecord(Struct, omit_defaults=True):
@@ -82,21 +86,22 @@ class FrameRecord(Struct, omit_defaults=True):
     stall_ns: int = 0
     """The longest standstill of the host that touched the making of this frame, all of it: the metronome's figure."""
     waited_ns: dict[str, int] = msgspec.field(default_factory=dict)
-    """How long each process waited for a processor during the slot before it, where that was worth a note."""
+    """How long each process waited for a processor in the half second about then, where that is worth a note."""
 
 
 class HostNote(Struct, frozen=True, omit_defaults=True):
-    """What the metronome noticed in one slot: the time from the slot before it to its own deadline."""
+    """What the metronome noticed: when a standstill ended, and once a second or oftener what else it saw."""
 
     frame: int
     t_slot_ns: int
-    """Deadline of the slot."""
+    """Deadline of the slot that it was noticed in, or before."""
     stalls: list[tuple[int, int]] = []
     """When it should have woken, and when it did: the host did nothing for it between."""
     stolen_ns: int = 0
     """Processor time the hypervisor gave to others since the note before, over all cores."""
     waited_ns: dict[str, int] = {}
-    """Time each process spent ready to run without a processor, where it was worth a note."""
+    """Time each process spent ready to run without a processor in the last half second, where it was worth a
+    note."""
 
 
 class Event(Struct, frozen=True, omit_defaults=True):

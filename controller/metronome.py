@@ -11,7 +11,10 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,29 +37,55 @@ FIFO_PRIORITY: Final = 25
 TICK_NS: Final = 5 * NS_PER_MS
 """It wakes about this often, at even parts of a slot: shorter standstills may fall between two of its wake-ups."""
 MOST_TICKS: Final = 8
+SHARE: Final = 0.004
+"""Of one processor: where wake-ups are dear it wakes less often, at last only every few slots."""
+SELDOM_HZ: Final = 10.0
 STALL_NS: Final = 2 * NS_PER_MS
 """Woken later than this (or an eighth of a slot, if that is less) the host stood still."""
-WAIT_NS: Final = NS_PER_MS
-"""A process that waited longer than this for a processor during a slot is noted."""
-FOLLOW_NS: Final = NS_PER_S // 10
+LOOK_NS: Final = NS_PER_S // 2
+"""How often it looks for newer plans, and for processes that waited for a processor."""
+WAIT_NS: Final = 5 * NS_PER_MS
+"""A process that waited longer than this between two looks is noted."""
 TELL_NS: Final = NS_PER_S
+RARE_NS: Final = 4 * NS_PER_S
+"""How often it looks for new processes, and for stolen time without a standstill: both are dear."""
 
 
 @dataclass(frozen=True, slots=True)
-class Slots:
-    """The slots that plans were made for last."""
+class Beat:
+    """When it wakes: `ticks` times in every `slots` slots of a rate, one of them at a slot's deadline.
+
+    t0_ns : deadline of slot 0; either `ticks` or `slots` is 1.
+    """
 
     rate: Rate
     t0_ns: int
+    ticks: int
+    slots: int
 
-    def ticks(self) -> int:
-        """How often it wakes in each slot."""
-        return max(1, min(MOST_TICKS, round(self.rate.period_ns / TICK_NS)))
+    @classmethod
+    def of(cls, rate: Rate, t0_ns: int, affordable_hz: float) -> Beat:
+        """As often as wanted, if that can be afforded."""
+        most = max(1, min(MOST_TICKS, round(rate.period_ns / TICK_NS)))
+        affordable = max(SELDOM_HZ, affordable_hz) / rate.hz
+        if affordable >= 1.0:
+            return cls(rate, t0_ns, int(min(most, affordable)), 1)
+        return cls(rate, t0_ns, 1, math.ceil(1.0 / affordable))
 
-    def tick_ns(self, frame: int, tick: int) -> int:
-        """When to wake: `tick` 1 to `ticks()` of the slot that ends with the deadline of `frame`."""
-        begin_ns = self.rate.deadline_ns(self.t0_ns, frame - 1)
-        return begin_ns + (self.rate.deadline_ns(self.t0_ns, frame) - begin_ns) * tick // self.ticks()
+    def due_ns(self, tick: int) -> int:
+        """When tick number `tick` is."""
+        return self.t0_ns + tick * self.slots * self.rate.den * NS_PER_S // (self.rate.num * self.ticks)
+
+    def tick_after(self, now_ns: int) -> int:
+        """Number of the first tick after an instant."""
+        tick = (now_ns - self.t0_ns) * self.rate.num * self.ticks // (self.slots * self.rate.den * NS_PER_S)
+        while self.due_ns(tick) <= now_ns:
+            tick += 1
+        return tick
+
+    def frame(self, tick: int) -> int:
+        """The slot that a tick belongs to: the first whose deadline it does not follow."""
+        return -(-tick * self.slots // self.ticks)
 
 
 class HouseMetronome:
@@ -64,24 +93,34 @@ class HouseMetronome:
 
     Attributes
     ----------
-    stalls : standstills noticed so far; rights : what it was given
+    stalls : standstills noticed so far; rights : what it was given; beat : when it wakes, None before the first plan
     """
 
-    def __init__(self, *, run: RunDir, clock: Clock, fifo: bool = True, proc: Path = Path("/proc")) -> None:
+    def __init__(
+        self,
+        *,
+        run: RunDir,
+        clock: Clock,
+        fifo: bool = True,
+        proc: Path = Path("/proc"),
+        spent_ns: Callable[[], int] = time.process_time_ns,
+    ) -> None:
+        """proc, spent_ns : where the kernel tells of processes, and of the processor time of this one."""
         self.stalls = 0
         self.rights = Rights(0, "not asked for")
+        self.beat: Beat | None = None
         self._run, self._clock, self._fifo = run, clock, fifo
         self._proc = proc
         self._plans: RingReader | None = None
         self._plans_n = 0
-        self._slots: Slots | None = None
-        self._frame = 0
-        self._tick = 1
-        self._follow_due_ns = 0
-        self._tell_due_ns = 0
-        self._noticed: list[tuple[int, int]] = []
+        self._tick = 0
+        self._due_ns = 0
+        self._stall_ns = STALL_NS
+        self._wakes = 0
+        self._look_due_ns = self._tell_due_ns = self._rare_due_ns = 0
         self._stolen_ns = 0
         self._waits = _Waits(run, proc)
+        self._thrift = _Thrift(spent_ns)
 
     def start(self) -> None:
         """Make the ring and take the rights."""
@@ -94,29 +133,33 @@ class HouseMetronome:
         freeze_garbage()
 
     def step(self, now_ns: int) -> int:
-        """Notice whether it was woken in time; when to wake next."""
-        if now_ns >= self._follow_due_ns:
-            self._follow(now_ns)
-        if self._slots is None:
-            return now_ns + FOLLOW_NS
-        slots = self._slots
-        due_ns = slots.tick_ns(self._frame, self._tick)
+        """Notice whether it was woken in time; when to wake next. What is done at each wake-up is kept short: on a
+        poor host everything costs ten times as much after a sleep."""
+        due_ns = self._due_ns
         if now_ns < due_ns:
             return due_ns
-        if now_ns - due_ns >= min(STALL_NS, slots.rate.period_ns // 8):
-            self._noticed.append((due_ns, now_ns))
-            self.stalls += 1
-        ended: int | None = None
-        while (due_ns := slots.tick_ns(self._frame, self._tick)) <= now_ns:
-            self._tick += 1
-            if self._tick > slots.ticks():
-                ended = self._frame
-                # Whole slots that were slept through are passed over.
-                self._frame = max(self._frame, slots.rate.frame_at(slots.t0_ns, now_ns)) + 1
-                self._tick = 1
-        if ended is not None:
-            self._end_slot(slots, ended, now_ns)
-        return due_ns
+        beat = self.beat
+        if beat is not None:
+            self._wakes += 1
+            stalled = now_ns - due_ns >= self._stall_ns
+            if stalled:
+                self.stalls += 1
+                self._publish(beat, now_ns, [(due_ns, now_ns)], {}, stolen=True)
+            if now_ns < self._look_due_ns and not stalled:
+                self._tick += 1
+                self._due_ns = due_ns = beat.due_ns(self._tick)
+                if due_ns > now_ns:
+                    return due_ns
+        if now_ns >= self._look_due_ns:
+            self._look_due_ns = now_ns + LOOK_NS
+            self._look(now_ns)
+        if self.beat is None:
+            self._due_ns = self._look_due_ns
+        else:
+            # Slots that were slept through are passed over.
+            self._tick = self.beat.tick_after(now_ns)
+            self._due_ns = self.beat.due_ns(self._tick)
+        return self._due_ns
 
     def stop(self) -> None:
         """Let go of the ring; what it holds stays."""
@@ -126,49 +169,92 @@ class HouseMetronome:
         if self._plans is not None:
             self._plans.close()
 
-    def _follow(self, now_ns: int) -> None:
-        """Look at the newest plan: the slots may have moved, or have another rate."""
-        self._follow_due_ns = now_ns + FOLLOW_NS
+    def _look(self, now_ns: int) -> None:
+        """What need not be looked at in every slot."""
+        tell = now_ns >= self._tell_due_ns
+        rarely = now_ns >= self._rare_due_ns
+        if rarely:
+            self._rare_due_ns = now_ns + RARE_NS
+        waited_ns = self._waits.read(look=rarely)
+        if self.beat is not None and (tell or waited_ns):
+            self._publish(self.beat, now_ns, [], waited_ns, stolen=rarely)
+        if tell:
+            self._tell_due_ns = now_ns + TELL_NS
+            self._thrift.review(self._wakes)
+            self._wakes = 0
+        told = self._newest_clock()
+        if told is None and self.beat is not None and tell:
+            told = self.beat.rate, self.beat.t0_ns
+        if told is not None:
+            rate, t0_ns = told
+            self.beat = Beat.of(rate, t0_ns, self._thrift.affordable_hz)
+            self._stall_ns = min(STALL_NS, rate.period_ns // 8)
+
+    def _newest_clock(self) -> tuple[Rate, int] | None:
+        """Rate and slot 0 of the newest plan; None without one that is new."""
         if self._plans is None:
             self._plans = RingReader.try_open(self._run.plans)
             if self._plans is None:
-                return
+                return None
         elif self._plans.latest_n == self._plans_n:
             self._plans.refresh()
         slot = self._plans.latest() if self._plans.latest_n != self._plans_n else None
         if slot is None:
-            return
+            return None
         self._plans_n = slot.n
         told = plan_clock(slot.data)
         if told is None:
-            return
+            return None
         frame, rate, t_present_ns = told
-        slots = Slots(rate, t_present_ns - rate.deadline_ns(0, frame))
-        before, self._slots = self._slots, slots
-        moved_ns = abs(slots.t0_ns - before.t0_ns) if before is not None else 0
-        if before is None or before.rate != rate or moved_ns > NS_PER_MS:
-            # Other slots: wait for the next one, whatever was waited for before.
-            self._frame, self._tick = max(0, rate.frame_at(slots.t0_ns, now_ns) + 1), 1
-            while slots.tick_ns(self._frame, self._tick) <= now_ns:
-                self._tick += 1
+        return rate, t_present_ns - rate.deadline_ns(0, frame)
 
-    def _end_slot(self, slots: Slots, frame: int, now_ns: int) -> None:
-        waited_ns = self._waits.read(look=now_ns >= self._tell_due_ns)
-        if not (self._noticed or waited_ns or now_ns >= self._tell_due_ns):
-            return
-        stolen_now_ns = stolen_ns(self._proc / "stat")
+    def _publish(
+        self,
+        beat: Beat,
+        now_ns: int,
+        stalls: list[tuple[int, int]],
+        waited_ns: dict[str, int],
+        *,
+        stolen: bool,
+    ) -> None:
+        """stolen : whether to look how much processor time the hypervisor took."""
+        frame = max(0, beat.frame(self._tick))
+        stolen_now_ns = stolen_ns(self._proc / "stat") if stolen else self._stolen_ns
         note = {
             "frame": frame,
-            "t_slot_ns": slots.rate.deadline_ns(slots.t0_ns, frame),
-            "stalls": self._noticed,
+            "t_slot_ns": beat.rate.deadline_ns(beat.t0_ns, frame),
+            "stalls": stalls,
             "stolen_ns": stolen_now_ns - self._stolen_ns,
             "waited_ns": waited_ns,
         }
         self._stolen_ns = stolen_now_ns
-        self._noticed = []
-        self._tell_due_ns = now_ns + TELL_NS
         self._ring.publish(json.dumps(note).encode(), frame=frame, t_ns=now_ns)
         self._ring.heartbeat(now_ns)
+
+
+class _Thrift:
+    """How often it may wake: a wake-up costs a few microseconds on a good host, and a hundred on a poor one.
+
+    Attributes
+    ----------
+    affordable_hz : wake-ups a second that cost `SHARE` of a processor
+    """
+
+    def __init__(self, spent_ns: Callable[[], int]) -> None:
+        self.affordable_hz = float("inf")
+        self._spent = spent_ns
+        self._spent_ns = 0
+
+    def review(self, wakes: int) -> None:
+        """See what the wake-ups since the last review cost."""
+        spent_ns = self._spent()
+        cost_ns = (spent_ns - self._spent_ns) / max(1, wakes)
+        # The first stretch holds the start, which is dearer.
+        if self._spent_ns and wakes >= SELDOM_HZ / 2 and cost_ns > 0:
+            hz = SHARE * NS_PER_S / cost_ns
+            slowly = self.affordable_hz < 1e6
+            self.affordable_hz = 0.8 * self.affordable_hz + 0.2 * hz if slowly else hz
+        self._spent_ns = spent_ns
 
 
 class _Waits:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from controller.ledger_feed import decode_note
 from controller.ledger_record import HostNote
-from controller.metronome import KIND_NOTES, HouseMetronome, plan_clock
+from controller.metronome import KIND_NOTES, Beat, HouseMetronome, plan_clock
 from controller.rundir import RunDir
 from runtime.clock import NS_PER_MS, NS_PER_S, VirtualClock
 from runtime.house import VirtualHouse
@@ -59,10 +59,13 @@ class Scene:
 
     def __init__(self, path: Path, rate: Rate) -> None:
         self.clock = VirtualClock(START_NS)
+        self.spent_ns = 0
         self.house = VirtualHouse(self.clock)
         run = RunDir(path)
         self.plans = Plans(run, self.clock, rate, START_NS + 300 * NS_PER_MS)
-        self.metronome = HouseMetronome(run=run, clock=self.clock, fifo=False)
+        self.metronome = HouseMetronome(
+            run=run, clock=self.clock, fifo=False, proc=path / "proc", spent_ns=lambda: self.spent_ns
+        )
         self.house.add("plans", self.plans)
         self.house.add("metronome", self.metronome)
         self.reader = RingReader.open(run.metronome, kind=KIND_NOTES)
@@ -109,6 +112,8 @@ def test_a_standstill_is_told_with_its_figure_and_its_slot(shm: Path, name: str,
         ((first_ns, last_ns),) = notes[0].stalls
         # It knows of a standstill from its next wake-up on: a part of a slot is not seen.
         tick_ns = rate.period_ns // max(1, min(8, round(rate.period_ns / (5 * NS_PER_MS))))
+        assert scene.metronome.beat is not None
+        assert scene.metronome.beat.ticks == rate.period_ns // tick_ns
         assert began_ns <= first_ns <= began_ns + tick_ns
         assert last_ns == ended_ns
         begin_ns = scene.plans.t0_ns
@@ -138,7 +143,7 @@ def test_it_goes_on_by_itself_and_follows_another_rate(shm: Path) -> None:
 def test_a_ledger_names_the_host_for_what_it_cost(shm: Path, housekit: ModuleType) -> None:
     """A whole show: the machine stands still for 70 ms, and the repeats that follow are the host's."""
     with housekit.VirtualShow(shm, housekit.minimal_text()) as show:
-        metronome = HouseMetronome(run=show.run, clock=show.clock, fifo=False)
+        metronome = HouseMetronome(run=show.run, clock=show.clock, fifo=False, spent_ns=lambda: 0)
         show.house.add("metronome", metronome)
         show.run_to(60)
         assert show.conductor.ledger.repeats == {}
@@ -186,6 +191,56 @@ def test_waits_for_a_processor_are_told_by_process(shm: Path, tmp_path: Path) ->
         stat.write_text("900000 8000000 9\n")
         waited = [note.waited_ns for note in scene.run_for(1.0) if note.waited_ns]
         assert waited == [{"conductor": 7_000_000}]
+        stat.write_text("900000 9000000 9\n")
+        assert not [note for note in scene.run_for(1.0) if note.waited_ns], "a millisecond is nothing"
+
+
+@pytest.mark.parametrize("name", ["24", "60", "120"])
+@pytest.mark.parametrize("cost_us", [5.0, 60.0, 200.0])
+def test_it_wakes_as_often_as_it_can_afford(shm: Path, name: str, cost_us: float) -> None:
+    rate = RATES[name]
+    with Scene(shm, rate) as scene:
+        step, wakes = scene.metronome.step, 0
+
+        def counted(now_ns: int) -> int:
+            nonlocal wakes
+            wakes += 1
+            scene.spent_ns += round(cost_us * 1000)
+            return step(now_ns)
+
+        scene.metronome.step = counted  # type: ignore[method-assign]
+        scene.run_for(6.0)
+        wakes = 0
+        scene.run_for(10.0)
+        assert scene.metronome.stalls == 0
+        beat = scene.metronome.beat
+        assert beat is not None
+        most = rate.hz * min(8, round(rate.period_ns / (5 * NS_PER_MS)))
+        allowed = 0.004e6 / cost_us
+        assert wakes / 10.0 == pytest.approx(rate.hz * beat.ticks / beat.slots, rel=0.02)
+        assert 0.5 * min(most, allowed) <= wakes / 10.0 <= 1.02 * min(most, allowed)
+        # Always in phase with the slots.
+        assert beat.due_ns(beat.ticks) == rate.deadline_ns(scene.plans.t0_ns, beat.slots)
+
+
+@given(
+    st.sampled_from(list(RATES.values())),
+    st.integers(-(1 << 62), 1 << 50),
+    st.floats(1.0, 1000.0),
+    st.integers(0, 1 << 62),
+)
+def test_ticks_follow_each_other_and_meet_every_deadline(
+    rate: Rate, t0_ns: int, affordable_hz: float, now_ns: int
+) -> None:
+    beat = Beat.of(rate, t0_ns, affordable_hz)
+    tick = beat.tick_after(now_ns)
+    assert beat.due_ns(tick - 1) <= now_ns < beat.due_ns(tick)
+    frame = beat.frame(tick)
+    # It belongs to the slot whose deadline it meets, or comes before.
+    assert beat.due_ns(tick) <= rate.deadline_ns(t0_ns, frame)
+    assert beat.due_ns(tick) > rate.deadline_ns(t0_ns, frame - 1)
+    number = tick - tick % beat.ticks
+    assert beat.due_ns(number) == rate.deadline_ns(t0_ns, number // beat.ticks * beat.slots)
 
 
 def test_it_loads_nothing_but_the_standard_library() -> None:

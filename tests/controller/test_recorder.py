@@ -46,7 +46,7 @@ def status_of(show: Any) -> Any:
 def test_every_slot_is_on_the_disk_with_its_stamps_and_reasons(shm: Path, tmp_path: Path, housekit: ModuleType) -> None:
     with housekit.VirtualShow(shm, housekit.minimal_text()) as show:
         show.house.add("ledger", a_recorder(show, tmp_path))
-        show.house.add("metronome", HouseMetronome(run=show.run, clock=show.clock, fifo=False))
+        show.house.add("metronome", HouseMetronome(run=show.run, clock=show.clock, fifo=False, spent_ns=lambda: 0))
         show.run_to(30)
         show.painter.cost_ms = {100: 47.0}
         show.run_to(150)
