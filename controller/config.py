@@ -60,12 +60,21 @@ class OscConfig(Section):
     """0 = any free port."""
 
 
+class LedgerConfig(Section):
+    """What is kept of every frame: when each step happened, and which packet made it."""
+
+    keep_mb: Annotated[float, Field(ge=1.0, le=1_000_000.0)] = 500.0
+    """Size of the ledger files of this show; the oldest go. An hour of one camera at 24 frames takes about 8."""
+
+
 class ControlConfig(Section):
-    """How operators and programs reach the running show."""
+    """How operators and programs reach the running show, and what is kept of it."""
 
     http: HttpConfig = HttpConfig()
     osc: OscConfig | None = OscConfig()
     """`osc: null` turns OSC control off."""
+    ledger: LedgerConfig | None = LedgerConfig()
+    """`ledger: null` stores nothing. A change holds from the next start on."""
 
 
 class OpenVolumeConfig(Section):

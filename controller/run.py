@@ -16,6 +16,7 @@ from typing import NoReturn
 from controller.beginning import begin_show, write_first_snapshot
 from controller.config import LoadedConfig, OpenVolumeConfig, compile_config, load_config
 from controller.errors import ControllerError
+from controller.ledger_file import FOLDER as LEDGER_FOLDER
 from controller.processes.run_spec import HeartbeatSpec, RestartSpec, RoleSpec, RunSpec, become_supervisor
 from controller.rundir import RunDir
 from controller.store import Store, state_folder
@@ -107,18 +108,26 @@ def run_spec(
     if report is not None:
         conductor += ["--report", str(report)]
     fd = listener.fileno()
-    # Starting is mostly reading Python: the walls begin first, and what serves people a second later.
+    # What tells of the others begins when there is something to tell; the rest starts together, so that reading
+    # Python is over when the first picture is drawn.
     walls = ("conductor", f"node-{NODE}")
     node_nice = _node_niceness()
     # What must answer while a real-time node draws keeps off its processor.
     quick = other_cpus() if node_nice else ()
-    roles = [
+    # First here, so that they end last: they tell of all the others.
+    roles = [_role(run, "metronome", after=walls)]
+    ledger = loaded.config.control.ledger
+    if ledger is not None:
+        where = str(state_folder(loaded.name) / LEDGER_FOLDER)
+        told = ("--folder", where, "--keep-mb", f"{ledger.keep_mb:g}", "--show", loaded.name)
+        roles.append(_role(run, "recorder", *told, cpus=quick, nice=8, after=walls, hang_s=30.0))
+    roles += [
         _role(run, "conductor", *conductor, ends_run=frames is not None),
         # A counted run that cannot draw would never end: then the node's failure is the run's.
         _role(run, "node", NODE, beat=f"node-{NODE}", env=SOFTWARE_GL, nice=node_nice, critical=frames is not None),
         # Where they share few cores the picture goes before requests: by its own rights, or as others stand back.
-        _role(run, "service", "--fd", str(fd), pass_fds=(fd,), cpus=quick, nice=0 if node_nice else 8, after=walls),
-        _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0, after=walls),
+        _role(run, "service", "--fd", str(fd), pass_fds=(fd,), cpus=quick, nice=0 if node_nice else 8),
+        _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0),
     ]
     if simulate and loaded.config.tracking.sources:
         roles.append(_role(run, "simulator", cpus=quick))

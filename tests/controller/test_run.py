@@ -26,7 +26,8 @@ def test_roles_in_starting_order_each_watched(shm: Path, housekit: ModuleType, l
     loaded = housekit.loaded_of(housekit.minimal_text())
     spec = run_spec(RunDir(shm), loaded=loaded, listener=listener)
     roles = {role.name: role for role in spec.roles}
-    assert list(roles) == ["conductor", "node-main", "service", "darkroom"]
+    # They end in the opposite order: those that tell of the others last.
+    assert list(roles) == ["metronome", "recorder", "conductor", "node-main", "service", "darkroom"]
     assert all(role.heartbeat is not None for role in roles.values())
     assert all(role.argv[1:3] == ("-P", "-m") for role in roles.values())
     assert roles["service"].pass_fds == (listener.fileno(),)
@@ -34,6 +35,33 @@ def test_roles_in_starting_order_each_watched(shm: Path, housekit: ModuleType, l
     assert not any(role.ends_run or role.critical for role in roles.values())
     assert all(role.restart.when == "always" for role in roles.values())
     assert RunSpec.from_json(spec.to_json()) == spec
+
+
+def test_what_the_first_picture_does_not_need_begins_after_it(
+    shm: Path, housekit: ModuleType, listener: socket.socket
+) -> None:
+    loaded = housekit.loaded_of(housekit.minimal_text())
+    spec = run_spec(RunDir(shm), loaded=loaded, listener=listener)
+    waiting = {role.name for role in spec.roles if "node-main" in role.after}
+    # Service and darkroom read their Python while nothing is drawn yet: later it would cost pictures.
+    assert waiting == {"metronome", "recorder"}
+
+
+def test_the_recorder_writes_beside_the_shows_database_or_not_at_all(
+    shm: Path, housekit: ModuleType, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/somewhere")
+    text = housekit.minimal_text()
+    spec = run_spec(RunDir(shm), loaded=housekit.loaded_of(text), listener=listener)
+    recorder = next(role for role in spec.roles if role.name == "recorder")
+    name = housekit.loaded_of(text).name
+    folder = f"/somewhere/openvolume/{name}/ledger"
+    assert recorder.argv[-6:] == ("--folder", folder, "--keep-mb", "500", "--show", name)
+    for ledger, expected in (("null", None), ("{keep_mb: 20.5}", "20.5")):
+        changed = housekit.loaded_of(text.replace("osc: null", f"osc: null\n  ledger: {ledger}"))
+        spec = run_spec(RunDir(shm), loaded=changed, listener=listener)
+        found = [role.argv[role.argv.index("--keep-mb") + 1] for role in spec.roles if role.name == "recorder"]
+        assert found == ([] if expected is None else [expected])
 
 
 def test_a_counted_and_simulated_run(shm: Path, housekit: ModuleType, listener: socket.socket) -> None:
@@ -55,6 +83,8 @@ def test_software_gl_draws_without_raster_threads_whatever_the_shell_says(
     monkeypatch.setenv("LP_NUM_THREADS", "7")
     spec = run_spec(RunDir(shm), loaded=housekit.loaded_of(housekit.minimal_text()), listener=listener)
     assert {role.name: role.env.get("LP_NUM_THREADS") for role in spec.roles} == {
+        "metronome": None,
+        "recorder": None,
         "conductor": None,
         "node-main": "0",
         "service": None,
