@@ -40,6 +40,8 @@ class History:
         self._samples: list[Sample] = []
         self._last: _Flat | None = None
         """Of the newest sample: plain numbers, because gates on array elements cost more than decoding does."""
+        self.insertions = 0
+        """How many samples came after younger ones, and have found their place."""
         self._jump: list[_Flat] = []
         self._period_ns: int | None = None
         self._period_age = 0
@@ -103,6 +105,8 @@ class History:
         self._samples.insert(at, sample)
         if at == len(times) - 1:
             self._last = here
+        else:
+            self.insertions += 1
         if times[0] < times[-1] - KEEP_NS or len(times) > MAX_SAMPLES:
             cut = max(bisect_left(times, times[-1] - KEEP_NS), len(times) - MAX_SAMPLES)
             del times[:cut], self._samples[:cut]

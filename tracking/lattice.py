@@ -26,6 +26,9 @@ CHART_RAD: Final = 0.35
 """How far the camera turns away before the chart is moved after it."""
 STAMPED_ALIKE: Final = 8
 """So many samples that took equally long are stamped by their arrival."""
+MISSING_SHARE: Final = 1.5
+"""Samples that are so many periods apart have lost one between them."""
+CURVE: Final = 4
 CAPACITY: Final = 1024
 KEEP_NS: Final = 1_000_000_000
 
@@ -64,6 +67,8 @@ class Lattice:
         self._rotations: Array = np.zeros((CAPACITY, 3, 3))
         self._ways: NDArray[np.int64] = np.zeros(CAPACITY, dtype=np.int64)
         self._count = 0
+        self._insertions = 0
+        self._long_ns = GAP_NS
 
     def __len__(self) -> int:
         return self._count
@@ -88,9 +93,12 @@ class Lattice:
         if not samples:
             self.clear()
             return False
-        if samples[-1] is self.newest:
+        in_order = history.insertions == self._insertions
+        if in_order and samples[-1] is self.newest:
             return True
-        fresh = _fresh(samples, self.newest)
+        # A sample that was overtaken stands among those already here: they are taken in anew.
+        self._insertions = history.insertions
+        fresh = _fresh(samples, self.newest) if in_order else None
         if fresh is None:
             self.clear()
             since_ns = samples[-1].t_sampled_ns - KEEP_NS
@@ -99,8 +107,8 @@ class Lattice:
         return True
 
     def at(self, t_ns: NDArray[np.int64]) -> Array:
-        """Values at times, [..., 6] for [...]: on the line between the samples around each; before the first, on the
-        line through the first and the newest."""
+        """Values at times, [..., 6] for [...]: on the line between the samples around each, where one is missing on the
+        curve through the two on either side; before the first, on the line through the first and the newest."""
         times, values = self._times[: self._count], self._values[: self._count]
         if self._count == 1:
             return np.broadcast_to(values[0], (*t_ns.shape, 6))
@@ -109,11 +117,25 @@ class Lattice:
         share = ((t_ns - t0) / (t1 - t0))[..., None]
         low = values[after - 1]
         out = low + (values[after] - low) * share
+        gaps = (t1 - t0 > self._long_ns) & (t_ns > times[0])
+        if self._count >= CURVE and gaps.any():
+            out[gaps] = self._curve(after[gaps], t_ns[gaps])
         before = t_ns < times[0]
         if before.any():
             rate = (values[-1] - values[0]) / float(times[-1] - times[0])
             out[before] = values[0] + (t_ns[before] - times[0])[:, None] * rate
         return np.asarray(out)
+
+    def _curve(self, after: NDArray[np.intp], t_ns: NDArray[np.int64]) -> Array:
+        """Values, [n, 6], on the cubics through the four samples around each time, [n]."""
+        nodes = (after - CURVE // 2).clip(0, self._count - CURVE)[:, None] + np.arange(CURVE)
+        from_s = (self._times[nodes] - t_ns[:, None]) * 1e-9
+        weights = np.ones(from_s.shape)
+        for i in range(CURVE):
+            for j in range(CURVE):
+                if j != i:
+                    weights[:, i] *= from_s[:, j] / (from_s[:, j] - from_s[:, i])
+        return np.asarray((weights[:, :, None] * self._values[nodes]).sum(axis=1))
 
     def moved(self, displacement: Array) -> Array:
         """`stage_from_camera`, [4, 4], of the newest sample moved by a displacement, [6]."""
@@ -140,6 +162,7 @@ class Lattice:
         self._ways[n:end] = [s.t_received_ns - s.t_sampled_ns for s in fresh]
         self._count, self.newest = end, fresh[-1]
         if period_ns is not None:
+            self._long_ns = int(MISSING_SHARE * period_ns)
             self._spread(n, int(CLOSEST_SHARE * period_ns))
         if float(np.abs(self._values[end - 1, :3]).max()) > CHART_RAD:
             self.chart = self._rotations[end - 1].copy()
