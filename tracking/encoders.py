@@ -155,7 +155,7 @@ def osc_datagrams(moment: Moment, mapping: OscMapping, *, tagged: bool = False) 
     always, with the moment as its time tag)."""
     messages = [
         OscPacket.build(address, arguments)
-        for address, arguments in mapping.messages(moment.stage_from_camera, moment.lens)
+        for address, arguments in mapping.messages(moment.stage_from_camera, moment.lens, moment.quaternion_xyzw)
     ]
     if not tagged and mapping.complete != "bundle":
         return [bytes(message) for message in messages]

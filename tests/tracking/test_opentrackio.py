@@ -414,3 +414,13 @@ def test_encoders_and_overscan_come_from_wherever_they_are() -> None:
     assert isinstance(reading, LensReading)
     assert (reading.focus_raw, reading.zoom_raw, reading.iris_raw) == (0.5, 4000, None)
     assert reading.overscan_ratio == 1.25
+
+
+def test_poses_mean_what_the_conventions_say(reference: Path) -> None:
+    for case in json.loads((reference / "tracking/poses/equivalent_poses.json").read_text())["cases"]:
+        t, r = case["opentrackio"]["translation"], case["opentrackio"]["rotation"]
+        (packet,) = parse(otrk({"transforms": [link(*t, r["pan"], r["tilt"], r["roll"])]}))
+        assert isinstance(packet, OpenTrackIOPacket)
+        (sample,) = packet.samples(MAPPING, Stamp())
+        assert isinstance(sample, Sample)
+        assert np.allclose(sample.stage_from_camera, case["stage_from_camera"], atol=1e-9)

@@ -15,7 +15,7 @@ from tracking.config import Source
 from tracking.encoders import encoder
 from tracking.mapping import mapping_of
 from tracking.moves import move
-from tracking.protocols import freed, live_link, mosys_f4, opentrackio, osc, psn, rttrpm, stype, zmq_pose
+from tracking.protocols import freed, live_link, mosys_f4, natnet, opentrackio, osc, psn, rttrpm, stype, vmc, zmq_pose
 from tracking.protocols.opentrackio import Assembler, Segment
 from tracking.sample import LensReading, Refusal, Sample, Stamp
 from tracking.sender import capture
@@ -34,6 +34,8 @@ PARSERS: dict[str, Callable[[bytes], Sequence[object]]] = {
     "psn": psn.parse,
     "rttrpm": rttrpm.parse,
     "live_link": live_link.parse,
+    "natnet": natnet.parse,
+    "vmc": vmc.parse,
 }
 GOOD = {
     name: capture(move("handheld").pose, encoder(name), Rate(25), 1, t0_ns=1_700_000_000_000_000_000)[0][-1]
@@ -70,6 +72,9 @@ def check(name: str, datagram: bytes) -> None:
         if isinstance(item, Refusal | Segment | psn.PsnInfo):
             continue
         assert isinstance(bytes(item), bytes)  # type: ignore[call-overload]
+        if isinstance(item, natnet.ServerInfo | natnet.ModelDefinitions | natnet.Echo | natnet.Message):
+            assert bytes(item) == datagram
+            continue
         for sample in item.samples(MAPPINGS[name], Stamp()):  # type: ignore[attr-defined]
             assert isinstance(sample, Sample | LensReading | Refusal)
 
@@ -129,3 +134,17 @@ def test_assembler_takes_any_order_of_segments(segments: list[tuple[int, int, bo
 @given(st.binary(max_size=64), st.integers(-8, 80))
 def test_osc_bundle_sizes(data: bytes, size: int) -> None:
     check("osc", b"#bundle\0" + struct.pack(">Qi", 1, size) + data)
+
+
+@given(st.binary(max_size=200), st.sampled_from([1, 5, 7, 12, 13]))
+def test_natnet_bodies_behind_a_right_length(body: bytes, number: int) -> None:
+    check("natnet", struct.pack("<HH", number, len(body)) + body)
+
+
+@given(st.lists(st.binary(max_size=60), max_size=8), st.lists(st.integers(0, 3), max_size=9), st.booleans())
+def test_natnet_frames_of_any_sections(data: list[bytes], counts: list[int], sized: bool) -> None:
+    body = struct.pack("<i", 1)
+    for part, count in zip(data, counts, strict=False):
+        body += struct.pack("<ii", count, len(part)) + part if sized else struct.pack("<i", count) + part
+    for tail in (bytes(50), bytes(54), bytes(46), b""):
+        check("natnet", struct.pack("<HH", 7, len(body + tail)) + body + tail)

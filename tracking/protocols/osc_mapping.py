@@ -176,10 +176,17 @@ class OscMapping:
             out |= {name: value for name in LENS_FIELDS if (value := getattr(lens, name)) is not None}
         return out
 
-    def messages(self, stage_from_camera: Array, lens: LensReading | None = None) -> list[tuple[str, tuple[Any, ...]]]:
+    def messages(
+        self,
+        stage_from_camera: Array,
+        lens: LensReading | None = None,
+        quaternion_xyzw: tuple[float, float, float, float] | None = None,
+    ) -> list[tuple[str, tuple[Any, ...]]]:
         """Address and arguments of the messages that say a pose, [4, 4], and a lens; a part that carries the lens alone
-        is left out where nothing is known of it."""
+        is left out where nothing is known of it. quaternion_xyzw: said instead of the pose's own (a fault)."""
         values = self.values(stage_from_camera, lens)
+        if quaternion_xyzw is not None:
+            values |= dict(zip(("qx", "qy", "qz", "qw"), quaternion_xyzw, strict=True))
         out: list[tuple[str, tuple[Any, ...]]] = []
         said: set[tuple[Field, ...]] = set()
         for part in self.parts:
