@@ -8,6 +8,7 @@ from controller.messages import CameraStatus
 from controller.planner import Planner
 from runtime.clock import NS_PER_MS
 from stage.frames import pan_tilt_roll_from_rotation
+from stage.overscan import cost_of, overscan_px
 from stage.plan import FramePlan, transform_of
 
 
@@ -43,6 +44,8 @@ def camera_status(plan: FramePlan | None, planner: Planner) -> dict[str, CameraS
             age_ms=(camera.t_photo_ns - camera.t_sampled_ns) / NS_PER_MS if camera.t_sampled_ns else None,
             overscan_deg=camera.overscan_deg,
             overscan_causes_deg=causes,
+            overscan_px=overscan_px(camera.lens, camera.overscan_deg, camera.raster_px),
+            overscan_cost_percent=100.0 * cost_of(camera.lens, camera.overscan_deg),
             texels_per_led=planner.texels_per_led(camera.id),
         )
     return out

@@ -297,6 +297,7 @@ class Conductor:
         else:
             plan = msgspec.msgpack.decode(slot.data, type=FramePlan)
             self._frame = self._keeper.begin(before=(plan.frame, plan.t_present_ns), kept=self._resume_ledger())
+            self._versions.now.planner.remember(plan)
         self._set_latch()
 
     def _set_latch(self) -> None:

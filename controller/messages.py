@@ -215,6 +215,11 @@ class SourceStatus(Struct, frozen=True):
     prediction_error_deg: Percentiles = Percentiles()
     """How far predictions lay from what came later, at the photo's reach."""
     prediction_error_mm: Percentiles = Percentiles()
+    prediction_rms_deg: dict[str, float] = {}
+    """At the same photos: of what was `predicted`, had the pose been `held`, and at constant `velocity`."""
+    prediction_rms_mm: dict[str, float] = {}
+    prediction_learned_s: float = 0.0
+    """How much movement prediction has been learned from."""
 
 
 class CameraStatus(Struct, frozen=True):
@@ -234,6 +239,10 @@ class CameraStatus(Struct, frozen=True):
     """Left, right, top, bottom as drawn."""
     overscan_causes_deg: dict[str, float] = {}
     """What the overscan is made of: `lens`, `prediction`, `hold`, `feather`, `margin`."""
+    overscan_px: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Pixels of the inner picture beyond the camera's own on each side."""
+    overscan_cost_percent: float = 0.0
+    """Pixels drawn for it, over those of the camera's own picture."""
     texels_per_led: float = 0.0
 
 

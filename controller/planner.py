@@ -17,20 +17,33 @@ import numpy as np
 from controller.show import CameraSettings, Show
 from stage.cameras import Camera, pupil_m
 from stage.compiled import CompiledStage
-from stage.coverage import Overscan, PredictionError, WallSamples, required_overscan, wall_view
-from stage.frames import Array, vector_from_rotation
+from stage.coverage import WallSamples, wall_view
+from stage.frames import Array
+from stage.overscan import (
+    Overscan,
+    PoseErrors,
+    Sides,
+    covering_deg,
+    exceeded_deg,
+    movement,
+    required_overscan,
+    side_gains,
+)
 from stage.plan import FramePlan, PlanCamera, PlanLens, PlanOuter, PlanScene, PlanSubject, matrix16
 from stage.projection import overscan_tangents
 from stage.rate import NS_PER_S, Rate
 
-SHRINK_DEG_PER_S = 0.5
+SHRINK_DEG_PER_S = 1.0
 """How fast overscan may shrink: slow enough that nobody sees the edge breathe."""
 DENSITY_STEPS_PER_OCTAVE = 8
 RASTER_STEP_PX = 16
 """Rasters are whole multiples of this, so a moving camera seldom asks for new textures."""
 
-
-NO_ERROR = PredictionError()
+UNKNOWN_DEG_PER_S = 9.0
+"""What a prediction a second ahead may be wrong by on each side, until this camera's own errors are known,"""
+KNOWN_PHOTOS = 48
+"""from so many photos."""
+NOTHING: Sides = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +76,18 @@ class TrackedPose:
     t_sampled_ns: int = 0
     t_received_ns: int = 0
     quality: str = "ok"
-    error: PredictionError = NO_ERROR
+    errors: PoseErrors | None = None
+    """How wrong its predictions were at its last photos; None while nobody knows."""
 
 
 @dataclass(slots=True)
 class _CameraMemory:
-    overscan_deg: tuple[float, float, float, float] | None = None
+    overscan_deg: Sides | None = None
     overscan: Overscan | None = None
+    gains: tuple[object, Array] | None = None
+    """What errors do on each side, with what it was worked out for."""
+    covered: tuple[PoseErrors, Array, Sides] | None = None
+    """Cover of the prediction errors, with what it was worked out for."""
     density_step: int | None = None
     stage_from_camera: Array | None = None
     viewed_from: Array | None = None
@@ -122,10 +140,17 @@ class Planner:
             return 0.0
         return self.limits.texels_per_led * memory.drawn_density / memory.needed_density
 
+    def remember(self, plan: FramePlan) -> None:
+        """Go on from a plan that another planner made: overscan that is frozen stays, and what it computes shrinks from
+        there."""
+        for camera in plan.cameras:
+            if camera.id in self.stage.cameras:
+                self._memory.setdefault(camera.id, _CameraMemory()).overscan_deg = camera.overscan_deg
+
     @contextmanager
     def practice(self) -> Iterator[None]:
-        """Plans made inside leave nothing behind, except that the walls' density is up to date afterwards (working
-        it out is the one thing in a plan that takes long)."""
+        """Plans made inside leave nothing behind, except that the walls' density and the cover of prediction errors are
+        up to date afterwards (what takes longest in a plan)."""
         memory = {name: replace(kept) for name, kept in self._memory.items()}
         outer = self._outer_frame, self._outer_key
         try:
@@ -135,6 +160,7 @@ class Planner:
                 fresh = self._memory[name]
                 kept.viewed_from, kept.nearest_m = fresh.viewed_from, fresh.nearest_m
                 kept.needed_density = fresh.needed_density
+                kept.gains, kept.covered = fresh.gains, fresh.covered
             self._memory = memory
             self._outer_frame, self._outer_key = outer
 
@@ -203,7 +229,8 @@ class Planner:
         lens = tracked_lens(camera.lens, pose)
         pupil = pupil_m(pose.stage_from_camera, lens)
         memory = self._memory.setdefault(camera.id, _CameraMemory())
-        sides = self._overscan(settings, pose, lens, memory)
+        photo_ns = self.photo_time_ns(camera.id, settings, t_present_ns)
+        sides = self._overscan(settings, pose, lens, photo_ns, memory)
         self._view(camera, pose, lens, pupil, sides, memory)
         return PlanCamera(
             id=camera.id,
@@ -211,7 +238,7 @@ class Planner:
             on_air=settings.on_air,
             slot=camera.slot,
             enabled=settings.enabled,
-            t_photo_ns=self.photo_time_ns(camera.id, settings, t_present_ns),
+            t_photo_ns=photo_ns,
             stage_from_camera=matrix16(pose.stage_from_camera),
             pupil_m=(float(pupil[0]), float(pupil[1]), float(pupil[2])),
             lens=lens,
@@ -227,29 +254,58 @@ class Planner:
         )
 
     def _overscan(
-        self, settings: CameraSettings, pose: TrackedPose, lens: PlanLens, memory: _CameraMemory
-    ) -> tuple[float, float, float, float]:
-        moved = _moved(memory.stage_from_camera, pose.stage_from_camera)
+        self, settings: CameraSettings, pose: TrackedPose, lens: PlanLens, t_photo_ns: int, memory: _CameraMemory
+    ) -> Sides:
+        before = memory.stage_from_camera
         memory.stage_from_camera = pose.stage_from_camera
         if settings.overscan_mode == "fixed":
             memory.overscan_deg, memory.overscan = settings.overscan_deg, None
             return settings.overscan_deg
         if settings.overscan_mode == "frozen" and memory.overscan_deg is not None:
             return memory.overscan_deg
+        gains = self._gains(lens, memory)
+        hold_deg = NOTHING
+        if before is not None:
+            beyond = exceeded_deg(gains, movement(before, pose.stage_from_camera)[None])[0]
+            left, right, top, bottom = np.maximum(beyond, 0.0).tolist()
+            hold_deg = (left, right, top, bottom)
         memory.overscan = needed = required_overscan(
             lens,
-            error=pose.error,
-            one_frame=moved,
-            nearest_wall_m=memory.nearest_m,
+            prediction_deg=self._covered(gains, pose, t_photo_ns, memory),
+            hold_deg=hold_deg,
             soft_edge_deg=settings.soft_edge_deg,
             margin_deg=settings.overscan_margin_deg,
+            min_deg=settings.overscan_min_deg,
             max_deg=settings.overscan_max_deg,
         )
         shrink = SHRINK_DEG_PER_S * self.stage.rate.den / self.stage.rate.num
-        before = memory.overscan_deg or needed.total_deg
-        left, right, top, bottom = (max(n, b - shrink) for n, b in zip(needed.total_deg, before, strict=True))
+        last = memory.overscan_deg or needed.total_deg
+        left, right, top, bottom = (
+            min(settings.overscan_max_deg, max(n, b - shrink)) for n, b in zip(needed.total_deg, last, strict=True)
+        )
         memory.overscan_deg = (left, right, top, bottom)
         return memory.overscan_deg
+
+    def _gains(self, lens: PlanLens, memory: _CameraMemory) -> Array:
+        """What errors do on each side, for the lens and the walls as they are now."""
+        key = (lens.focal_length_mm, lens.projection_offset_mm, round(memory.nearest_m, 1))
+        if memory.gains is None or memory.gains[0] != key:
+            memory.gains = (key, side_gains(lens, memory.nearest_m))
+        return memory.gains[1]
+
+    def _covered(self, gains: Array, pose: TrackedPose, t_photo_ns: int, memory: _CameraMemory) -> Sides:
+        """What covers the camera's own prediction errors. While they are few, more: nobody knows it yet."""
+        covered, errors = NOTHING, pose.errors
+        if errors is not None and len(errors.rows):
+            known = memory.covered
+            if known is None or known[0] is not errors or known[1] is not gains:
+                known = memory.covered = (errors, gains, covering_deg(gains, errors.rows))
+            covered = known[2]
+        if pose.t_sampled_ns and (errors is None or len(errors.rows) < KNOWN_PHOTOS):
+            unknown_deg = UNKNOWN_DEG_PER_S * max(0, t_photo_ns - pose.t_sampled_ns) / NS_PER_S
+            left, right, top, bottom = (max(c, unknown_deg) for c in covered)
+            covered = (left, right, top, bottom)
+        return covered
 
     def _view(
         self,
@@ -363,19 +419,6 @@ def repeat_plan(plan: FramePlan) -> FramePlan:
     period = rate.deadline_ns(0, frame) - rate.deadline_ns(0, plan.frame)
     return msgspec.structs.replace(
         plan, frame=frame, scene_time_ns=plan.scene_time_ns + period, t_present_ns=plan.t_present_ns + period
-    )
-
-
-def _moved(before: Array | None, now: Array) -> PredictionError:
-    """How far the camera moved in one frame, as the error a held frame would have."""
-    if before is None:
-        return PredictionError()
-    turn = np.degrees(vector_from_rotation(before[:3, :3].T @ now[:3, :3]))
-    return PredictionError(
-        pan_deg=abs(float(turn[2])),
-        tilt_deg=abs(float(turn[0])),
-        roll_deg=abs(float(turn[1])),
-        position_m=float(np.linalg.norm(now[:3, 3] - before[:3, 3])),
     )
 
 

@@ -143,6 +143,9 @@ def source_status(inputs: TrackingInputs, now_ns: int) -> dict[str, SourceStatus
             stage_from_tracker=matrix16(inputs.config.sources[name].stage_from_tracker.pose()),
             prediction_error_deg=_spread(turn),
             prediction_error_mm=_spread(move),
+            prediction_rms_deg={name: misses.rms_deg for name, misses in found.misses.items()},
+            prediction_rms_mm={name: misses.rms_mm for name, misses in found.misses.items()},
+            prediction_learned_s=found.learned_s,
         )
     return out
 

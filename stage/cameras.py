@@ -38,11 +38,14 @@ class Camera:
     """Fixed overscan left, right, top, bottom; None = computed."""
     overscan_margin_deg: float
     overscan_max_deg: float
+    """No side of a computed overscan is larger,"""
     soft_edge_deg: float
     delay_ms: float = 0.0
     on_air: bool = True
     enabled: bool = True
     slot: int = 0
+    overscan_min_deg: float = 0.0
+    """or smaller than this."""
 
 
 def pupil_m(stage_from_camera: Array, lens: PlanLens) -> Array:

@@ -320,6 +320,8 @@ class AutoOverscan(Section):
     mode: Literal["auto"]
     margin_deg: Annotated[float, Field(ge=0.0, le=20.0)] = 0.5
     """Added on every side."""
+    min_deg: Annotated[float, Field(ge=0.0, le=40.0)] = 0.0
+    """No side shrinks below it."""
     max_deg: Annotated[float, Field(ge=0.0, le=40.0)] = 15.0
     """No side grows beyond it."""
 

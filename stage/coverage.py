@@ -1,4 +1,4 @@
-"""How much of the walls a camera sees, how finely, and how far its inner frustum must reach beyond its picture."""
+"""How much of the walls a camera sees, and how finely."""
 
 from __future__ import annotations
 
@@ -9,27 +9,12 @@ from numpy.typing import NDArray
 
 from stage.compiled import CompiledStage
 from stage.frames import Array, transform_points
-from stage.lens import lens_cover_deg, pinhole_tangents
+from stage.overscan import Sides
 from stage.plan import PlanLens
 from stage.projection import overscan_tangents, view_from_stage
 
 GRAZING_COSINE = 0.2
 """LEDs seen flatter than this are left out of the density: they would ask for any number of texels."""
-
-Sides = tuple[float, float, float, float]
-"""Left, right, top, bottom, degrees."""
-
-
-@dataclass(frozen=True, slots=True)
-class PredictionError:
-    """How wrong this camera's prediction has been at photo time, as the share of samples asked for (p99.9)."""
-
-    pan_deg: float = 0.0
-    tilt_deg: float = 0.0
-    roll_deg: float = 0.0
-    position_m: float = 0.0
-    zoom: float = 0.0
-    """Relative error of the focal length."""
 
 
 class WallSamples:
@@ -115,54 +100,3 @@ def wall_view(
 
     smallest = min(float(tangent_step(samples.across_m).min()), float(tangent_step(samples.along_m).min()))
     return WallView(1.0 / smallest, float(distance[inside].min()))
-
-
-@dataclass(frozen=True, slots=True)
-class Overscan:
-    """Overscan of one camera and where it comes from, each left, right, top, bottom in degrees."""
-
-    total_deg: Sides
-    lens_deg: Sides
-    prediction_deg: Sides
-    hold_deg: Sides
-    feather_deg: float
-    margin_deg: float
-
-
-def required_overscan(
-    lens: PlanLens,
-    /,
-    *,
-    error: PredictionError,
-    one_frame: PredictionError,
-    nearest_wall_m: float,
-    soft_edge_deg: float,
-    margin_deg: float,
-    max_deg: float,
-) -> Overscan:
-    """Overscan per side = lens cover + prediction error + one held frame + feather + margin, at most `max_deg`.
-
-    `one_frame` is how far the camera moves in one frame: what a repeated frame would be wrong by.
-    """
-    cover = lens_cover_deg(lens)
-    prediction = error_sides(lens, error, nearest_wall_m)
-    hold = error_sides(lens, one_frame, nearest_wall_m)
-    total = tuple(
-        min(max_deg, c + p + h + soft_edge_deg + margin_deg) for c, p, h in zip(cover, prediction, hold, strict=True)
-    )
-    return Overscan((total[0], total[1], total[2], total[3]), cover, prediction, hold, soft_edge_deg, margin_deg)
-
-
-def error_sides(lens: PlanLens, error: PredictionError, nearest_wall_m: float) -> Sides:
-    """Degrees by which a pose error can push the wanted picture beyond each side."""
-    left, right, bottom, top = (abs(float(a)) for a in np.degrees(np.arctan(pinhole_tangents(lens))))
-    shift = float(np.degrees(np.arctan2(error.position_m, max(nearest_wall_m, 0.1))))
-    roll = float(np.radians(abs(error.roll_deg)))
-    half_width, half_height = max(left, right), max(top, bottom)
-    pan, tilt, zoom = abs(error.pan_deg), abs(error.tilt_deg), abs(error.zoom)
-    return (
-        pan + shift + roll * half_height + zoom * left,
-        pan + shift + roll * half_height + zoom * right,
-        tilt + shift + roll * half_width + zoom * top,
-        tilt + shift + roll * half_width + zoom * bottom,
-    )

@@ -144,6 +144,7 @@ def _camera_document(camera: Camera) -> dict[str, Any]:
         "body_from_sensor": [_round(x) for x in camera.body_from_sensor.reshape(16).tolist()],
         "stage_from_camera": [_round(x) for x in camera.default_stage_from_camera.reshape(16).tolist()],
         "overscan_deg": list(camera.overscan_deg) if camera.overscan_deg is not None else None,
+        "overscan_min_deg": camera.overscan_min_deg,
         "overscan_max_deg": camera.overscan_max_deg,
         "soft_edge_deg": camera.soft_edge_deg,
         "on_air": camera.on_air,

@@ -8,15 +8,20 @@ from math import ceil
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stage.coverage import PredictionError
 from stage.frames import Array, rotation_from_vector
+from stage.overscan import COVERED, PoseErrors
 from tracking.history import History
 from tracking.lattice import vectors_of
 from tracking.sample import Sample
 
 RESIDUALS: Final = 2048
-QUANTILE: Final = 0.999
+WINDOW_NS: Final = 90_000_000_000
+"""Photos whose errors count."""
+TOLD_EVERY: Final = 8
+"""The errors of hundreds of photos hardly change from one to the next."""
+FEW: Final = 64
 MAX_PENDING: Final = 256
 RIVALS: Final = ("predicted", "held", "velocity")
 
@@ -43,16 +48,30 @@ class Misses:
     p95_mm: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class PredictionError:
+    """How wrong predictions were at the last photos: what 99.9 % of them did not exceed, each for itself."""
+
+    pan_deg: float = 0.0
+    tilt_deg: float = 0.0
+    roll_deg: float = 0.0
+    position_m: float = 0.0
+    zoom: float = 0.0
+    """Relative error of the focal length."""
+
+
 class Judge:
     """Remembers predictions until their photos' samples come, then how far off they were."""
 
     def __init__(self) -> None:
         self._pending: deque[Prediction] = deque(maxlen=MAX_PENDING)
-        self._residuals = np.zeros((RESIDUALS, 5))
+        self._rows = np.zeros((RESIDUALS, 7))
         self._rivals = np.zeros((RESIDUALS, len(RIVALS), 2))
+        self._times = np.zeros(RESIDUALS, dtype=np.int64)
+        self._since_ns = 0
         self._judged = 0
-        self._error = PredictionError()
-        self._error_stale = 0
+        self._errors: PoseErrors | None = None
+        self._stale = 0
 
     def wants(self, t_photo_ns: int) -> bool:
         """Whether a prediction for this photo would be the first one."""
@@ -66,6 +85,10 @@ class Judge:
         """Drop what waits: it was predicted under another alignment."""
         self._pending.clear()
 
+    def forget_before(self, t_ns: int) -> None:
+        """Photos before `t_ns` no longer count: what predicted them knew less of this camera."""
+        self._since_ns = t_ns
+
     def settle(self, history: History) -> None:
         """Judge what can be judged by now."""
         newest = history.newest
@@ -75,34 +98,49 @@ class Judge:
             if truth is not None:
                 self._take(prediction, truth, history)
 
+        if self._stale >= TOLD_EVERY or (self._stale and self._judged < FEW):
+            self._stale = 0
+            self._errors = PoseErrors(self._rows[self._recent()])
+
+    def errors(self) -> PoseErrors | None:
+        """The last photos' errors, for overscan; None before the first."""
+        return self._errors
+
     def error(self) -> PredictionError:
-        """p99.9 of the residuals over the last photos, in camera axes; zeros before the first."""
-        # The quantile of thousands of photos hardly changes from one to the next, and this is the frame's path.
-        if self._error_stale and (self._error_stale >= 8 or self._judged < 64):
-            self._error_stale = 0
-            count = min(self._judged, RESIDUALS)
-            rank = min(count - 1, ceil(QUANTILE * (count - 1)))
-            worst = np.partition(self._residuals[:count], rank, axis=0)[rank]
-            tilt, roll, pan, position, zoom = (float(v) for v in worst)
-            self._error = PredictionError(pan_deg=pan, tilt_deg=tilt, roll_deg=roll, position_m=position, zoom=zoom)
-        return self._error
+        """p99.9 of the last photos' errors; zeros before the first."""
+        residuals = self.residuals()
+        if not len(residuals):
+            return PredictionError()
+        rank = min(len(residuals) - 1, ceil(COVERED * (len(residuals) - 1)))
+        tilt, roll, pan, position, zoom = np.partition(residuals, rank, axis=0)[rank].tolist()
+        return PredictionError(pan_deg=pan, tilt_deg=tilt, roll_deg=roll, position_m=position, zoom=zoom)
 
     def residuals(self) -> Array:
-        """Residuals of the last photos, absolute, [n, 5]: tilt, roll, pan (deg), position (m), zoom (ratio)."""
-        return self._residuals[: min(self._judged, RESIDUALS)].copy()
+        """Errors of the last photos, absolute, [n, 5]: tilt, roll, pan (deg), position (m), zoom (ratio)."""
+        rows = self._rows[self._recent()]
+        out = np.abs(rows[:, [0, 1, 2, 3, 6]])
+        out[:, 3] = np.sqrt((rows[:, 3:6] ** 2).sum(axis=1))
+        return np.asarray(out)
 
     def misses(self) -> dict[str, Misses]:
         """Errors of the prediction used, of holding the newest sample, and of constant velocity, at the same photos."""
-        count = min(self._judged, RESIDUALS)
-        if not count:
+        squares = self._rivals[self._recent()]
+        if not len(squares):
             return {name: Misses() for name in RIVALS}
-        squares = self._rivals[:count]
         rms = np.sqrt(squares.mean(axis=0))
         p95 = np.sqrt(np.quantile(squares, 0.95, axis=0))
         return {
             name: Misses(float(rms[i, 0]), float(p95[i, 0]), 1000.0 * float(rms[i, 1]), 1000.0 * float(p95[i, 1]))
             for i, name in enumerate(RIVALS)
         }
+
+    def _recent(self) -> NDArray[np.intp]:
+        """Rows of the last photos."""
+        count = min(self._judged, RESIDUALS)
+        if not count:
+            return np.zeros(0, dtype=np.intp)
+        newest_ns = int(self._times[(self._judged - 1) % RESIDUALS])
+        return np.flatnonzero(self._times[:count] > max(newest_ns - WINDOW_NS, self._since_ns))
 
     def _take(self, prediction: Prediction, truth: Array, history: History) -> None:
         newest, before = prediction.newest, prediction.before
@@ -123,9 +161,10 @@ class Judge:
         sample = history.sample_at(prediction.t_photo_ns)
         if newest.lens is not None and sample is not None and sample.lens is not None:
             mm, true_mm = newest.lens.focal_length_mm, sample.lens.focal_length_mm
-            zoom = abs(true_mm / mm - 1.0) if mm and true_mm else 0.0
-        self._residuals[row, :3] = np.abs(turned[0])
-        self._residuals[row, 3] = np.sqrt(self._rivals[row, 0, 1])
-        self._residuals[row, 4] = zoom
+            zoom = true_mm / mm - 1.0 if mm and true_mm else 0.0
+        self._rows[row, :3] = turned[0]
+        self._rows[row, 3:6] = prediction.predicted[:3, :3].T @ moved[0]
+        self._rows[row, 6] = zoom
+        self._times[row] = prediction.t_photo_ns
         self._judged += 1
-        self._error_stale += 1
+        self._stale += 1

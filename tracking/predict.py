@@ -14,11 +14,11 @@ from typing import Final
 
 import numpy as np
 
-from stage.coverage import PredictionError
 from stage.frames import Array
+from stage.overscan import PoseErrors
 from tracking.health import COAST_NS
 from tracking.history import History
-from tracking.judge import Judge, Misses, Prediction
+from tracking.judge import Judge, Misses, Prediction, PredictionError
 from tracking.lattice import Lattice
 from tracking.learner import LAGS, Learner
 from tracking.sample import PosePoint, Sample
@@ -40,6 +40,8 @@ NEAREST, NEAREST_SOON = 4, 8
 PAST: Final = 3
 """So many of them have been already."""
 SOON_STEPS: Final = 2
+GROWN_S: Final = 10.0
+"""Once so much movement has been learned, the errors of the first half of it no longer count."""
 UNADAPTED: Final = 6
 """A caller that never calls `adapt` has it done every so many predictions."""
 
@@ -59,8 +61,8 @@ class PredictedPose:
     """State of the source: ok, coasting, lost or bad."""
     horizon_ns: int
     """Photo time less the newest sample's time; negative: interpolated."""
-    error: PredictionError
-    """p99.9 of this source's own residuals at its photos."""
+    errors: PoseErrors | None
+    """This source's own errors at its last photos; None before the first."""
 
     def sensor_pose(self, entrance_pupil_m: float) -> Array:
         """`stage_from_camera`, [4, 4], of the sensor's middle, for a lens with that entrance pupil."""
@@ -94,6 +96,8 @@ class Predictor:
         self._step_ns = 0
         self._times_s: Array = np.zeros(1)
         self._learned_ns = 0
+        self._half_ns = 0
+        """When half of what makes it grown was learned; -1 afterwards."""
         self._ahead: tuple[Sample, Array, Array] | None = None
         self._calls = 0
 
@@ -150,9 +154,14 @@ class Predictor:
         if self._learn():
             self._ahead = None
             self._table(history)
+            self._grow()
+
+    def errors(self) -> PoseErrors | None:
+        """The last photos' errors, for overscan; None before the first."""
+        return self._judge.errors()
 
     def error(self) -> PredictionError:
-        """p99.9 of the residuals over the last photos, in camera axes; zeros before the first."""
+        """p99.9 of the last photos' errors; zeros before the first."""
         return self._judge.error()
 
     def residuals(self) -> Array:
@@ -194,7 +203,7 @@ class Predictor:
         step_ns = period_ns * max(1, round(SHORTEST_STEP_S * 1e9 / period_ns))
         if self._learner is None or abs(step_ns - self._step_ns) > OTHER_RATE * self._step_ns:
             self._learner, self._step_ns, self._learned_ns = Learner(step_ns * 1e-9), step_ns, 0
-            self._ahead = None
+            self._ahead, self._half_ns = None, 0
             self._times_s = np.concatenate([self._step_ns * 1e-9 * np.arange(-PAST, 1), self._learner.ahead_s])
         return self._learner
 
@@ -216,6 +225,13 @@ class Predictor:
         learner.learn((past[:, :-1] - past[:, 1:]).transpose(0, 2, 1), values[:, LAGS + 1 :] - now)
         self._learned_ns = until_ns
         return True
+
+    def _grow(self) -> None:
+        if self._half_ns == 0 and self.learned_s >= GROWN_S / 2.0:
+            self._half_ns = self._lattice.t_ns
+        elif self._half_ns > 0 and self.learned_s >= GROWN_S:
+            self._judge.forget_before(self._half_ns)
+            self._half_ns = -1
 
     def _remember(self, history: History, t_photo_ns: int, predicted: Array) -> None:
         if len(self._lattice) >= KNOWN_SAMPLES and self._judge.wants(t_photo_ns):

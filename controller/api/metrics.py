@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 MS: Final = 1e-3
+MM: Final = 1e-3
 
 
 def reading(control: Control) -> list[Metric]:
@@ -59,6 +60,7 @@ class _Reading:
         yield from self._processes()
         yield from self._clock()
         yield from self._sources()
+        yield from self._cameras()
         yield _gauge("show_revision", "The running revision", control.desk.rev)
         yield _gauge("alarms", "Alarms that stand", len(control.alarms))
         yield _gauge("ws_clients", "WebSocket clients of events and previews", control.hub.clients + control.previews)
@@ -121,14 +123,36 @@ class _Reading:
             "openvolume_tracking_refused", "Datagrams and samples not used", labels=["source", "reason"]
         )
         rate = GaugeMetricFamily("openvolume_tracking_rate_hertz", "Samples a second", labels=["source"])
+        told = "RMS error of prediction at the photos, and what holding and constant velocity would have"
+        turned = GaugeMetricFamily("openvolume_prediction_error_degrees", told, labels=["source", "way"])
+        moved = GaugeMetricFamily("openvolume_prediction_error_metres", told, labels=["source", "way"])
         for name, source in sorted(conductor.sources.items()) if conductor is not None else ():
             datagrams.add_metric([name], source.datagrams)
             rate.add_metric([name], source.rate_hz)
             for reason, count in source.refused.items():
                 refused.add_metric([name, reason], count)
+            for way, rms_deg in source.prediction_rms_deg.items():
+                turned.add_metric([name, way], rms_deg)
+            for way, rms_mm in source.prediction_rms_mm.items():
+                moved.add_metric([name, way], rms_mm * MM)
         yield datagrams
         yield refused
         yield rate
+        yield turned
+        yield moved
+
+    def _cameras(self) -> Iterator[Metric]:
+        conductor = self._control.backend.conductor
+        sides = GaugeMetricFamily("openvolume_overscan_degrees", "Overscan as drawn", labels=["camera", "side"])
+        cost = GaugeMetricFamily(
+            "openvolume_overscan_cost_ratio", "Pixels drawn for it over the picture's own", labels=["camera"]
+        )
+        for name, camera in sorted(conductor.cameras.items()) if conductor is not None else ():
+            for side, deg in zip(("left", "right", "top", "bottom"), camera.overscan_deg, strict=True):
+                sides.add_metric([name, side], deg)
+            cost.add_metric([name], camera.overscan_cost_percent / 100.0)
+        yield sides
+        yield cost
 
 
 def _counter(name: str, about: str, value: float) -> Metric:

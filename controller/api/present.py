@@ -172,6 +172,8 @@ def camera(desk: Desk, backend: Backend, name: str) -> CameraView:
         age_ms=(planned.t_photo_ns - planned.t_sampled_ns) / NS_PER_MS if planned is not None and sampled else None,
         overscan_now_deg=planned.overscan_deg if planned is not None else settings.overscan_deg,
         overscan_causes_deg=status.overscan_causes_deg if status is not None else {},
+        overscan_now_px=status.overscan_px if status is not None else (0.0, 0.0, 0.0, 0.0),
+        overscan_cost_percent=status.overscan_cost_percent if status is not None else 0.0,
         raster_px=planned.raster_px if planned is not None else (0, 0),
         texels_per_led=status.texels_per_led if status is not None else 0.0,
         photo=f"/api/v1/cameras/{name}/photo.jpg",
@@ -216,6 +218,9 @@ def source(desk: Desk, backend: Backend, name: str) -> SourceView:
         clock_jumps=status.clock_jumps,
         prediction_error_deg=status.prediction_error_deg,
         prediction_error_mm=status.prediction_error_mm,
+        prediction_rms_deg=status.prediction_rms_deg,
+        prediction_rms_mm=status.prediction_rms_mm,
+        prediction_learned_s=status.prediction_learned_s,
     )
 
 

@@ -150,6 +150,11 @@ class CameraView(View, frozen=True):
     """From the sample to the photo it is predicted for."""
     overscan_now_deg: Sides
     overscan_causes_deg: dict[str, float]
+    """What it is made of: `lens`, `prediction`, `hold`, `feather`, `margin`."""
+    overscan_now_px: Sides
+    """Pixels of the inner picture beyond the camera's own."""
+    overscan_cost_percent: float
+    """Pixels drawn for it, over those of the camera's own picture."""
     raster_px: tuple[int, int]
     texels_per_led: float
     photo: str
@@ -216,6 +221,11 @@ class SourceView(View, frozen=True):
     """How often the sender's clock was set."""
     prediction_error_deg: Percentiles
     prediction_error_mm: Percentiles
+    prediction_rms_deg: dict[str, float]
+    """RMS error at the last photos: of what was `predicted`, had the pose been `held`, and at constant `velocity`."""
+    prediction_rms_mm: dict[str, float]
+    prediction_learned_s: float
+    """How much movement prediction has been learned from."""
 
 
 class SceneView(View, frozen=True):

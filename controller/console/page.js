@@ -311,7 +311,7 @@ function renderCamera() {
   text($("soft-edge-value"), `${number(Number($("soft-edge").value), 2)}°`);
   const [left, right, top, bottom] = now.overscan_now_deg;
   const causes = Object.entries(now.overscan_causes_deg).map(([name, deg]) => `${name} ${number(deg, 1)}`).join(", ");
-  text($("causes"), `Now ${number(left, 1)}° left, ${number(right, 1)}° right, ${number(top, 1)}° up, ${number(bottom, 1)}° down${causes ? ` (${causes})` : ""}.`);
+  text($("causes"), `Now ${number(left, 1)}° left, ${number(right, 1)}° right, ${number(top, 1)}° up, ${number(bottom, 1)}° down: ${number(now.overscan_cost_percent, 0)} % more pixels${causes ? ` (${causes})` : ""}.`);
 }
 
 function choices(node, items, pick) {

@@ -12,6 +12,8 @@ import pytest
 from controller.config import compile_config, load_config, load_config_text
 from controller.planner import (
     RASTER_STEP_PX,
+    SHRINK_DEG_PER_S,
+    UNKNOWN_DEG_PER_S,
     InnerLimits,
     Planner,
     TrackedPose,
@@ -20,9 +22,10 @@ from controller.planner import (
     still_plan,
 )
 from controller.show import first_show
-from stage.coverage import PredictionError, WallSamples, wall_view
+from stage.coverage import WallSamples, wall_view
 from stage.frames import pose_from_pan_tilt_roll, transform_points
 from stage.lens import frame_outline_mm, tangents_of_image
+from stage.overscan import PoseErrors
 from stage.plan import FramePlan, decode_plan, encode_plan, plan_hash, transform_of
 from stage.projection import clip_from_view, overscan_tangents, view_from_stage
 
@@ -84,17 +87,63 @@ def test_everything_the_lens_sees_lies_inside_full_alpha(demo) -> None:
     assert (angles[:, 1] <= np.arctan(top) - edge).all()
 
 
-def test_overscan_grows_at_once_and_shrinks_slowly(demo) -> None:
+def errors(*, pan_deg: float = 0.0, tilt_deg: float = 0.0, photos: int = 100) -> PoseErrors:
+    """A camera that once turned further than predicted, and was met exactly ever since."""
+    rows = np.zeros((photos, 7))
+    rows[0, 0], rows[0, 2] = tilt_deg, pan_deg
+    return PoseErrors(rows)
+
+
+def test_overscan_grows_at_once_where_it_is_needed_and_shrinks_slowly(demo) -> None:
     planner, show = make(demo)
     calm = plan_at(planner, show, STAND, 0).cameras[0].overscan_deg
-    shaky = plan_at(planner, show, STAND, 1, error=PredictionError(pan_deg=2.0)).cameras[0].overscan_deg
+    shaky = plan_at(planner, show, STAND, 1, errors=errors(pan_deg=2.0)).cameras[0].overscan_deg
+    # It turned further left than predicted: the left side grows.
     assert shaky[0] == pytest.approx(calm[0] + 2.0)
-    assert shaky[2] == pytest.approx(calm[2])
+    # The other way the picture's corners lean out a little.
+    assert shaky[1:] == pytest.approx(calm[1:], abs=0.3)
     after = plan_at(planner, show, STAND, 2).cameras[0].overscan_deg
-    assert after[0] == pytest.approx(shaky[0] - 0.5 / 24)
+    assert after[0] == pytest.approx(shaky[0] - SHRINK_DEG_PER_S / 24)
     for frame in range(3, 300):
         after = plan_at(planner, show, STAND, frame).cameras[0].overscan_deg
     assert after == pytest.approx(calm)
+
+
+def test_a_held_frame_is_covered_in_the_direction_of_movement(demo) -> None:
+    planner, show = make(demo)
+    calm = plan_at(planner, show, STAND, 0).cameras[0].overscan_deg
+    turned = pose_from_pan_tilt_roll(STAND[:3, 3], pan_deg=5.4, tilt_deg=3.0)
+    moving = plan_at(planner, show, turned, 1).cameras[0].overscan_deg
+    assert moving[0] - calm[0] == pytest.approx(0.4, abs=0.01)
+    assert moving[1] == pytest.approx(calm[1] - SHRINK_DEG_PER_S / 24, abs=0.05) or moving[1] == calm[1]
+    overscan = planner.overscan("a")
+    assert overscan is not None
+    assert overscan.hold_deg[1] == 0.0
+
+
+def test_a_camera_nobody_knows_yet_gets_more(demo) -> None:
+    planner, show = make(demo)
+    photo_ns = planner.photo_time_ns("a", show.cameras["a"], 0)
+    bare = plan_at(planner, show, STAND).cameras[0].overscan_deg
+    for known, wanted_deg in ((None, 0.1), (errors(photos=10), 0.1), (errors(photos=48), 0.0)):
+        planner, _ = make(demo)
+        sampled_ns = photo_ns - int(0.1 / UNKNOWN_DEG_PER_S * 1e9)
+        plan = planner.plan(
+            show, {"a": TrackedPose(STAND, source="t", errors=known, t_sampled_ns=sampled_ns)}, frame=0, t_present_ns=0
+        )
+        got = np.array(plan.cameras[0].overscan_deg) - bare
+        assert np.allclose(got, wanted_deg, atol=1e-6)
+
+
+def test_floor_and_ceiling(demo) -> None:
+    planner, show = make(demo, overscan_min_deg=3.5, overscan_max_deg=5.0)
+    assert plan_at(planner, show, STAND, 0).cameras[0].overscan_deg == (3.5,) * 4
+    wild = plan_at(planner, show, STAND, 1, errors=errors(pan_deg=9.0)).cameras[0].overscan_deg
+    assert wild == (5.0, 3.5, 3.5, 3.5)
+    lower = msgspec.structs.replace(show.cameras["a"], overscan_max_deg=4.0)
+    # A ceiling that comes down holds at once.
+    capped = plan_at(planner, msgspec.structs.replace(show, cameras={"a": lower}), STAND, 2).cameras[0].overscan_deg
+    assert capped == (4.0, 3.5, 3.5, 3.5)
 
 
 def test_overscan_modes(demo) -> None:
@@ -105,8 +154,26 @@ def test_overscan_modes(demo) -> None:
     frozen = msgspec.structs.replace(
         show, cameras={"a": msgspec.structs.replace(show.cameras["a"], overscan_mode="frozen")}
     )
-    after = plan_at(planner, frozen, STAND, 1, error=PredictionError(pan_deg=5.0)).cameras[0].overscan_deg
+    after = plan_at(planner, frozen, STAND, 1, errors=errors(pan_deg=5.0)).cameras[0].overscan_deg
     assert after == before
+
+
+def test_frozen_overscan_outlives_its_planner(demo) -> None:
+    """A configuration applied, or a conductor restarted, in the middle of a take."""
+    planner, show = make(demo, overscan_mode="frozen")
+    plan = plan_at(planner, show, STAND, 0, errors=errors(pan_deg=2.0, tilt_deg=1.0))
+    successor, _ = make(demo)
+    successor.remember(plan)
+    after = plan_at(successor, show, STAND, 1).cameras[0].overscan_deg
+    assert after == plan.cameras[0].overscan_deg
+
+
+def test_practice_leaves_no_overscan_behind(demo) -> None:
+    planner, show = make(demo)
+    calm = plan_at(planner, show, STAND, 0).cameras[0].overscan_deg
+    with planner.practice():
+        plan_at(planner, show, STAND, 0, errors=errors(pan_deg=2.0))
+    assert plan_at(planner, show, STAND, 1).cameras[0].overscan_deg == calm
 
 
 def test_texels_follow_the_densest_led_in_view(demo) -> None:

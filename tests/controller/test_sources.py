@@ -11,8 +11,8 @@ from controller.config import compile_config
 from controller.show import Nudge
 from controller.sources import inner_limits, mounts_of, nudged, source_alarms, source_status, tracked_pose
 from runtime.clock import NS_PER_MS, VirtualClock
-from stage.coverage import PredictionError
 from stage.frames import Array, pose, pose_from_pan_tilt_roll
+from stage.overscan import PoseErrors
 from tracking.config import TrackingConfig
 from tracking.inputs import TrackingInputs
 from tracking.predict import PredictedPose
@@ -51,7 +51,7 @@ def predicted(
         sample,
         "ok",
         90,
-        PredictionError(pan_deg=0.5),
+        PoseErrors(np.zeros((1, 7))),
     )
 
 
@@ -72,7 +72,8 @@ def test_what_is_tracked_of_the_lens_goes_along_and_the_rest_stays_open(housekit
     lens = LensReading(focal_length_mm=50.0, radial=(0.1, 0.2))
     tracked = tracked_pose(predicted(np.eye(4), lens=lens), camera)
     assert (tracked.focal_length_mm, tracked.radial, tracked.focus_distance_m) == (50.0, [0.1, 0.2], None)
-    assert (tracked.source, tracked.packet_id, tracked.quality, tracked.error.pan_deg) == ("t", 7, "ok", 0.5)
+    assert (tracked.source, tracked.packet_id, tracked.quality) == ("t", 7, "ok")
+    assert tracked.errors is not None
     assert tracked_pose(predicted(np.eye(4)), camera).focal_length_mm is None
 
 
