@@ -546,7 +546,8 @@ class Conductor:
     def _publish_status(self, now_ns: int, state: RoleState) -> None:
         version = self._versions.now
         alarms = [*self._alarms.values(), *source_alarms(self._inputs, now_ns)]
-        alarms += [Alarm(p.code, p.path, p.detail, weight, p.mend) for weight, p in self._keeper.alarms()]
+        told = self._keeper.alarms(now_ns)
+        alarms += [Alarm(p.code, p.path, p.detail, weight, p.mend, since_ns) for weight, p, since_ns in told]
         if self._rights.mend:
             alarms.append(Alarm("conductor.no_realtime", "conductor", self._rights.why, "info", self._rights.mend))
         status = ConductorStatus(

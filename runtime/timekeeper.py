@@ -71,11 +71,7 @@ class Timekeeper:
     ) -> None:
         self.config = config
         self._clock, self._sockets = clock, sockets
-        if discipline is None and isinstance(clock, SystemClock):
-            ptp = config.ptp
-            monitor = PtpMonitor(Path(ptp.socket) if ptp.socket else None, domain=ptp.domain)
-            discipline = SystemDiscipline(clock, monitor)
-        self._discipline = discipline
+        self._discipline = discipline or self._system_discipline(config)
         self._sync = self._read(clock.now_ns())
         self.reference: ReferenceName = self._decided(config)
         self.frames = FrameClock(rate, origin_ns=0)
@@ -92,6 +88,7 @@ class Timekeeper:
         self._automatic = False
         self._wanted_ns = 0
         self._jams = 0
+        self._since: dict[str, int] = {}
         self._promised = False
         """Frames stand where a process before this one, or a reference, has put them."""
 
@@ -144,8 +141,11 @@ class Timekeeper:
         if config == self.config:
             return
         before, self.config = self.config, config
-        self.reference = self._decided(config)
+        if before.ptp != config.ptp and isinstance(self._discipline, SystemDiscipline):
+            self._discipline.close()
+            self._discipline = self._system_discipline(config)
         if (before.reference, before.timecode) != (config.reference, config.timecode):
+            self.reference = self._decided(config)
             frames.go(ClockState.FREE)
             self._close_wire()
             self._lost_ns = None
@@ -159,6 +159,13 @@ class Timekeeper:
         self._close_wire()
         if self._discipline is not None:
             self._discipline.close()
+
+    def _system_discipline(self, config: TimeConfig) -> Discipline | None:
+        """The machine's own; nothing keeps a virtual clock."""
+        if not isinstance(self._clock, SystemClock):
+            return None
+        path = Path(config.ptp.socket) if config.ptp.socket else None
+        return SystemDiscipline(self._clock, PtpMonitor(path, domain=config.ptp.domain))
 
     def _decided(self, config: TimeConfig) -> ReferenceName:
         if config.reference != "auto":
@@ -422,8 +429,13 @@ class Timekeeper:
             rolling=frames.rolling,
         )
 
-    def alarms(self) -> list[tuple[Severity, Problem]]:
-        """What a person should do something about, with its weight."""
+    def alarms(self, now_ns: int) -> list[tuple[Severity, Problem, int]]:
+        """What a person should do something about, with its weight and since when."""
+        told = self._alarms()
+        self._since = {problem.code: self._since.get(problem.code, now_ns) for _, problem in told}
+        return [(weight, problem, self._since[problem.code]) for weight, problem in told]
+
+    def _alarms(self) -> list[tuple[Severity, Problem]]:
         frames = self.frames
         found: list[tuple[Severity, Problem]] = []
         if self.reference == "system" and self._sync is not None:

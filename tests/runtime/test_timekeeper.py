@@ -56,9 +56,9 @@ class Show:
         return self.keeper.frames.state.value
 
     def alarms(self) -> set[str]:
-        found = self.keeper.alarms()
-        assert all(problem.mend and problem.detail for _, problem in found)
-        return {problem.code for _, problem in found}
+        found = self.keeper.alarms(self.clock.now_ns())
+        assert all(problem.mend and problem.detail and since_ns > 0 for _, problem, since_ns in found)
+        return {problem.code for _, problem, _ in found}
 
 
 class Tape:
@@ -247,12 +247,12 @@ def test_a_source_that_is_not_there_is_an_alarm_and_is_tried_again(tmp_path: Pat
     config = TimeConfig.model_validate({"reference": "timecode", "timecode": {"type": "ltc", "path": str(path)}})
     keeper = Timekeeper(config, RATES["24"], clock)
     keeper.begin()
-    (alarm,) = [problem for weight, problem in keeper.alarms() if weight == "critical"]
+    (alarm,) = [problem for weight, problem, _ in keeper.alarms(clock.now_ns()) if weight == "critical"]
     assert (alarm.code, alarm.path) == ("runtime.timecode_source", "time/timecode/path")
     os.mkfifo(path)
     clock.advance_to(clock.now_ns() + 2 * NS_PER_S)
     keeper.look(clock.now_ns())
-    assert [problem for weight, problem in keeper.alarms() if weight == "critical"] == []
+    assert [problem for weight, problem, _ in keeper.alarms(clock.now_ns()) if weight == "critical"] == []
     keeper.close()
 
 
@@ -302,6 +302,37 @@ def test_what_is_followed_may_change_while_the_show_runs() -> None:
     show.run(10.0)
     assert (show.state, show.alarms()) == ("locked", set())
     assert show.keeper.frames.state is ClockState.LOCKED
+
+
+def test_other_settings_change_only_themselves() -> None:
+    """`auto` was decided at the start: another label offset does not decide it anew."""
+    show = Show({"reference": "auto"}, "25")
+    show.run(1.0)
+    show.keeper.reconfigure(TimeConfig(label_offset_frames=250), RATES["25"], show.frame)
+    show.run(1.0)
+    assert (show.keeper.reference, show.state) == ("free", "free")
+    frame, _, label = show.told[-1]
+    assert frame_of(RATES["25"], label) == frame + 250
+    show = Show(LTC, "25")
+    show.play = Tape(show, 1000)
+    show.run(5.0)
+    again = TimeConfig.model_validate({**LTC, "label_offset_frames": 25})
+    show.keeper.reconfigure(again, RATES["25"], show.frame)
+    show.run(1.0)
+    assert show.state == "locked"
+    labels = [frame_of(RATES["25"], label) for _, _, label in show.told[-40:]]
+    assert sorted(set(np.diff(labels))) == [1, 26]
+
+
+def test_alarms_tell_since_when() -> None:
+    show = Show(LTC, "25")
+    show.play = Tape(show, 1000)
+    show.run(5.0)
+    show.play = None
+    show.run(2.0)
+    first = {problem.code: since for _, problem, since in show.keeper.alarms(show.clock.now_ns())}
+    show.run(5.0)
+    assert {problem.code: since for _, problem, since in show.keeper.alarms(show.clock.now_ns())} == first
 
 
 def test_a_successor_keeps_labels_and_speed() -> None:
