@@ -419,7 +419,8 @@ def test_encoders_and_overscan_come_from_wherever_they_are() -> None:
 def test_poses_mean_what_the_conventions_say(reference: Path) -> None:
     for case in json.loads((reference / "tracking/poses/equivalent_poses.json").read_text())["cases"]:
         t, r = case["opentrackio"]["translation"], case["opentrackio"]["rotation"]
-        (packet,) = parse(otrk({"transforms": [link(*t, r["pan"], r["tilt"], r["roll"])]}))
+        x, y, z = t
+        (packet,) = parse(otrk({"transforms": [link(x, y, z, r["pan"], r["tilt"], r["roll"])]}))
         assert isinstance(packet, OpenTrackIOPacket)
         (sample,) = packet.samples(MAPPING, Stamp())
         assert isinstance(sample, Sample)
