@@ -101,11 +101,12 @@ def run(
     frames: Annotated[int | None, typer.Option(min=1, help="End after so many counted frames.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a report here at the end.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore stored changes: begin with the file.")] = False,
+    record: Annotated[Path | None, typer.Option(help="Record what tracking sends into this new .mcap file.")] = None,
 ) -> None:
     """Run the show: tracking in, walls out, the API and the page."""
     from controller.run import run_command
 
-    code = run_command(config, port=port, simulate=simulate, frames=frames, report=report, fresh=fresh)
+    code = run_command(config, port=port, simulate=simulate, frames=frames, report=report, fresh=fresh, record=record)
     raise typer.Exit(code or 0)
 
 

@@ -299,6 +299,11 @@ def _references(config: OpenVolumeConfig, base_dir: Path) -> list[Problem]:
         for name, source in config.tracking.sources.items()
         if source.camera and source.camera not in config.cameras
     ]
+    problems += [
+        unknown("camera", join("tracking/relays", name, "camera"), relay.camera, config.cameras)
+        for name, relay in config.tracking.relays.items()
+        if relay.camera not in config.cameras
+    ]
     problems += _lens_table_problems(config, base_dir)
     problems += _osc_file_problems(config, base_dir)
     problems += time_problems(config.time, config.rate)

@@ -69,7 +69,8 @@ def decode_recorder(data: bytes | memoryview) -> RecorderStatus:
 class Recorder:
     """Role.
 
-    folder : where segments go; keep_bytes : what they may take together; show, version : told in them.
+    folder : where segments go; keep_bytes : what they may take together, 0: the ledger is not written; show, version :
+    told in them.
     """
 
     def __init__(
@@ -141,6 +142,11 @@ class Recorder:
         self._events += self._state.look(self._run.supervisor_status, self._clock.now_ns())
 
     def _write(self, now_ns: int, until: int) -> None:
+        if not self._keep_bytes:
+            self._notes.clear()
+            self._events.clear()
+            self._told = max(self._told, until)
+            return
         records = [record for record in self._ledger.after(self._told, until=until) if record.nodes or record.planned]
         missed = self._feed.missed - self._missed_told
         if not (records or self._notes or self._events):

@@ -20,6 +20,7 @@ from controller.ledger_file import FOLDER as LEDGER_FOLDER
 from controller.processes.run_spec import HeartbeatSpec, RestartSpec, RoleSpec, RunSpec, become_supervisor
 from controller.rundir import RunDir
 from controller.store import Store, state_folder
+from controller.tracking_recorder import recording_path, start_recording
 from runtime.clock import SystemClock
 from runtime.rights import NICENESS, be_urgent, other_cpus
 from stage.errors import Problem
@@ -53,15 +54,16 @@ def run_command(
     frames: int | None = None,
     report: Path | None = None,
     fresh: bool = False,
+    record: Path | None = None,
 ) -> int:
-    """Start the show; returns only by becoming the supervisor.
+    """Start the show; returns only by becoming the supervisor. record : file tracking is recorded into.
 
     Raises
     ------
-    ConfigError, PortError, ListenError, ReportError, StoreError
+    ConfigError, PortError, ListenError, ReportError, RecordingError, StoreError
     """
     loaded = load_config(config)
-    return run_loaded(loaded, port=port, simulate=simulate, frames=frames, report=report, fresh=fresh)
+    return run_loaded(loaded, port=port, simulate=simulate, frames=frames, report=report, fresh=fresh, record=record)
 
 
 def run_loaded(
@@ -72,11 +74,14 @@ def run_loaded(
     frames: int | None = None,
     report: Path | None = None,
     fresh: bool = False,
+    record: Path | None = None,
 ) -> NoReturn:
     """As `run_command`, for a configuration that was read already."""
     stage = compile_config(loaded)
     if report is not None:
         report = _writable(report)
+    if record is not None:
+        record = recording_path(record)
     store = Store(state_folder(loaded.name))
     beginning = begin_show(loaded, stage, store, t_tai_ns=SystemClock().tai_ns(), fresh=fresh)
     store.close()
@@ -85,10 +90,15 @@ def run_loaded(
     check_inputs(running)
     run = RunDir.create(f"{running.name}-{os.getpid()}")
     write_first_snapshot(run, beginning)
+    if record is not None:
+        start_recording(run, record)
     host, bound = listener.getsockname()[:2]
     sys.stdout.write(f"{beginning.said}\n")
     sys.stdout.write(f"{loaded.name}: http://{_shown(host)}:{bound}/  (run {run.run})\n")
-    spec = run_spec(run, loaded=beginning.loaded, listener=listener, simulate=simulate, frames=frames, report=report)
+    spec = run_spec(
+        run, loaded=beginning.loaded, listener=listener, simulate=simulate, frames=frames, report=report,
+        record=record is not None,
+    )  # fmt: skip
     become_supervisor(spec)
 
 
@@ -100,8 +110,9 @@ def run_spec(
     simulate: bool = False,
     frames: int | None = None,
     report: Path | None = None,
+    record: bool = False,
 ) -> RunSpec:
-    """The processes of a run; they end in the opposite order."""
+    """The processes of a run; they end in the opposite order. record : tracking is recorded from the beginning."""
     conductor = ["--nodes", NODE]
     if frames is not None:
         conductor += ["--frames", str(frames)]
@@ -117,10 +128,12 @@ def run_spec(
     # First here, so that they end last: they tell of all the others.
     roles = [_role(run, "metronome", after=walls)]
     ledger = loaded.config.control.ledger
-    if ledger is not None:
+    if ledger is not None or record:
         where = str(state_folder(loaded.name) / LEDGER_FOLDER)
-        told = ("--folder", where, "--keep-mb", f"{ledger.keep_mb:g}", "--show", loaded.name)
-        roles.append(_role(run, "recorder", *told, cpus=quick, nice=8, after=walls, hang_s=30.0))
+        keep_mb = 0.0 if ledger is None else ledger.keep_mb
+        told = ("--folder", where, "--keep-mb", f"{keep_mb:g}", "--show", loaded.name)
+        after = () if record else walls
+        roles.append(_role(run, "recorder", *told, cpus=quick, nice=8, after=after, hang_s=30.0))
     roles += [
         _role(run, "conductor", *conductor, ends_run=frames is not None),
         # A counted run that cannot draw would never end: then the node's failure is the run's.
@@ -129,6 +142,8 @@ def run_spec(
         _role(run, "service", "--fd", str(fd), pass_fds=(fd,), cpus=quick, nice=0 if node_nice else 8),
         _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0),
     ]
+    if loaded.config.tracking.relays:
+        roles.append(_role(run, "relay", cpus=quick))
     if simulate and loaded.config.tracking.sources:
         roles.append(_role(run, "simulator", cpus=quick))
     return RunSpec(run.run, str(run.path), tuple(roles))

@@ -18,6 +18,9 @@ darkroom.ring          darkroom    NodeStatus, as a node
 photo-<camera>.ring    darkroom    8-bit RGB pictures of one camera
 metronome.ring         metronome   HostNote of every slot worth one, and one a second (controller.ledger_record), as JSON
 recorder.ring          recorder    RecorderStatus about once a second (controller.recorder)
+datagrams.ring         conductor   what tracking sockets received, in batches (tracking.tap)
+relay.ring             relay       RelayStatus about once a second (controller.relay)
+record.json            service     what tracking is recorded into (controller.tracking_recorder)
 service.sock           service     answers to the service
 show-<version>.msgpack service     one whole version of the show (controller.show), never changed once named
 show.current           service     the number of the version that holds: where a restarted process begins
@@ -90,6 +93,10 @@ class RunDir:
     @property
     def datagrams(self) -> Path:
         return ring_path(self.path, "datagrams")
+
+    @property
+    def relay_status(self) -> Path:
+        return ring_path(self.path, "relay")
 
     @property
     def recorder_status(self) -> Path:

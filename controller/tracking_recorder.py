@@ -92,8 +92,8 @@ def read_order(run: RunDir) -> RecordOrder | None:
         return None
 
 
-def start_recording(run: RunDir, path: Path) -> RecordOrder:
-    """Have the tracking of a run recorded into a new file; what runs already ends first.
+def recording_path(path: Path) -> Path:
+    """The file a recording goes into, absolute and with its suffix, if it can be begun.
 
     Raises
     ------
@@ -110,6 +110,12 @@ def start_recording(run: RunDir, path: Path) -> RecordOrder:
         raise _error(path, f"its folder cannot be made: {error.strerror}", "give another place") from error
     if not os.access(path.parent, os.W_OK):
         raise _error(path, "its folder cannot be written to", "give another place")
+    return path
+
+
+def start_recording(run: RunDir, path: Path) -> RecordOrder:
+    """Have the tracking of a run recorded into a new file; what runs already ends first. Raises RecordingError."""
+    path = recording_path(path)
     before = read_order(run)
     order = RecordOrder(str(path), 1 if before is None else before.number + 1)
     replace_file(order_path(run), msgspec.json.encode(order))
@@ -137,6 +143,7 @@ class TrackingRecorder:
         self._order: RecordOrder | None = None
         self._writer: CaptureWriter | None = None
         self._missed = 0
+        self._after_ns = 0
         self._look_due_ns = self._sync_due_ns = 0
         self.status = RecordingStatus()
         self.alarm: Alarm | None = None
@@ -160,15 +167,16 @@ class TrackingRecorder:
     def _obey(self, order: RecordOrder | None, now_ns: int) -> None:
         if order == self._order:
             return
-        self._take(now_ns, look=True)
-        self._close(now_ns)
+        if self._writer is not None:
+            self._take(now_ns, look=True)
+            self._close(now_ns)
         self._order = order
         self.alarm = None
         if order is not None:
             self._open(order, now_ns)
 
     def _open(self, order: RecordOrder, now_ns: int) -> None:
-        from tracking.capture import CaptureInfo, CaptureWriter
+        from tracking.capture import CaptureInfo, CaptureWriter, read_capture
 
         tai = self._clock.tai_ns() - self._clock.now_ns()
         info = CaptureInfo(tai - _TAI_MINUS_UNIX_NS, tai, run=self._run.run)
@@ -185,6 +193,7 @@ class TrackingRecorder:
         path = Path(order.path)
         self.status = RecordingStatus("recording", str(path), since_ns=now_ns)
         self._missed = self._queue.missed
+        self._after_ns = 0
         try:
             self._room(path)
             number = 1
@@ -193,7 +202,9 @@ class TrackingRecorder:
                     self._writer = CaptureWriter(path, info)
                     break
                 except FileExistsError:
-                    # The recorder was killed and goes on: what it had written stays as it is.
+                    # The recorder was killed and goes on after what it had written, in another file.
+                    with contextlib.suppress(OpenVolumeError, IndexError):
+                        self._after_ns = read_capture(path).datagrams[-1].t_received_ns
                     number += 1
                     path = Path(order.path).with_suffix(f".{number}{SUFFIX}")
         except OSError as error:
@@ -204,7 +215,7 @@ class TrackingRecorder:
         log.info("tracking is recorded into %s", path)
 
     def _take(self, now_ns: int, *, look: bool) -> None:
-        from tracking.tap import decode_batch
+        from tracking.tap import Batch, decode_batch
 
         slots = self._queue.take(look=look)
         writer = self._writer
@@ -214,7 +225,11 @@ class TrackingRecorder:
             if self._queue.missed > self._missed:
                 writer.missed(self._queue.missed - self._missed)
             for slot in slots:
-                writer.add(decode_batch(slot.data))
+                batch = decode_batch(slot.data)
+                if self._after_ns:
+                    new = tuple(d for d in batch.datagrams if d.t_received_ns > self._after_ns)
+                    batch = Batch(batch.links, new)
+                writer.add(batch)
             if now_ns >= self._sync_due_ns:
                 self._sync_due_ns = now_ns + SYNC_NS
                 writer.sync()

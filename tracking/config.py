@@ -22,6 +22,7 @@ from tracking.protocol_config import (
     RttrpmSection,
     StypeSection,
 )
+from tracking.relay_config import Relay, reaches
 from tracking.sample import PosePoint
 from tracking.source_clock import Match
 
@@ -342,6 +343,8 @@ class TrackingConfig(_Section):
     sources: dict[Identifier, Source] = {}
     subjects: dict[Identifier, Subject] = {}
     """Props, lights and performers beside the cameras."""
+    relays: dict[Identifier, Relay] = {}
+    """Cameras' poses sent on to other programs."""
 
     def with_osc_files(self, found: Mapping[str, OscMap]) -> TrackingConfig:
         """The section with what the OSC mapping files hold put in their sources; `found`: by the name a source gives."""
@@ -370,6 +373,15 @@ class TrackingConfig(_Section):
         for name, source in self.sources.items():
             if not source.camera and name not in used:
                 raise ValueError(f"source {name} moves nothing: name its camera, or a subject that follows it")
+        return self
+
+    @model_validator(mode="after")
+    def _relays_feed_others(self) -> TrackingConfig:
+        for name, relay in self.relays.items():
+            for target in relay.targets:
+                fed = [other for other, source in self.sources.items() if reaches(target, source.listen)]
+                if fed:
+                    raise ValueError(f"relay {name} would send to {target}, where source {fed[0]} listens: to itself")
         return self
 
     @model_validator(mode="after")

@@ -59,9 +59,14 @@ class UdpWire:
     def __init__(self, target: str, *, interface: str = "") -> None:
         self._target = udp_target(target)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
-        if interface:
-            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(interface))
+        try:
+            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
+            if interface:
+                self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(interface))
+        except OSError as error:
+            self._socket.close()
+            detail = f"no interface of this machine: {error.strerror}"
+            raise _target_error(interface, detail, "give the address of one that carries multicast") from error
 
     def send(self, data: bytes) -> None:
         """Send one datagram. A closed port at the other end is no fault of the sender."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:  # the recorder reads batches without numpy
 
 BATCH_BYTES: Final = 48_000
 """A batch is handed on when it has grown to so much; the largest datagram still fits beside it."""
-BATCH_NS: Final = 20_000_000
-"""... or has waited for so long."""
+BATCH_NS: Final = 5_000_000
+"""... or its first datagram is so old."""
 OVERHEAD: Final = 64
 """Bytes a datagram's stamps take in a batch, at most."""
 
@@ -82,6 +82,8 @@ class Tap:
         number = self._links.get(link)
         if number is None:
             number = self._links[link] = len(self._links)
+        if not self._datagrams and arrivals:
+            self._since_ns = arrivals[0].t_received_ns
         add = self._datagrams.append
         for arrival in arrivals:
             if self._bytes >= BATCH_BYTES:
@@ -95,11 +97,8 @@ class Tap:
         """Hand on what has come; with `now_ns` only when it has waited long enough."""
         if not self._datagrams:
             return
-        if now_ns is not None:
-            if not self._since_ns:
-                self._since_ns = now_ns
-            if now_ns - self._since_ns < BATCH_NS:
-                return
+        if now_ns is not None and now_ns - self._since_ns < BATCH_NS:
+            return
         batch = Batch(tuple(self._links), tuple(self._datagrams))
-        self._links, self._datagrams, self._bytes, self._since_ns = {}, [], 0, 0
+        self._links, self._datagrams, self._bytes = {}, [], 0
         self._publish(encode_batch(batch))

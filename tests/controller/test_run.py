@@ -64,6 +64,20 @@ def test_the_recorder_writes_beside_the_shows_database_or_not_at_all(
         assert found == ([] if expected is None else [expected])
 
 
+def test_a_recorded_and_relayed_run(shm: Path, housekit: ModuleType, listener: socket.socket) -> None:
+    text = housekit.minimal_text().replace("osc: null", "osc: null\n  ledger: null")
+    spec = run_spec(RunDir(shm), loaded=housekit.loaded_of(text), listener=listener, record=True)
+    (recorder,) = (role for role in spec.roles if role.name == "recorder")
+    assert recorder.argv[recorder.argv.index("--keep-mb") + 1] == "0"  # no ledger is asked for
+    assert recorder.after == ()  # it is there before the first datagram
+    assert not any(role.name == "relay" for role in spec.roles)
+    camera = next(iter(housekit.loaded_of(text).config.cameras))
+    relays = f"  relays: {{r: {{camera: {camera}, protocol: freed, targets: ['127.0.0.1:9']}}}}\n"
+    text = text.replace("tracking:\n", f"tracking:\n{relays}")
+    spec = run_spec(RunDir(shm), loaded=housekit.loaded_of(text), listener=listener)
+    assert any(role.name == "relay" for role in spec.roles)
+
+
 def test_a_counted_and_simulated_run(shm: Path, housekit: ModuleType, listener: socket.socket) -> None:
     loaded = housekit.loaded_of(housekit.minimal_text())
     report = shm / "r.json"

@@ -184,7 +184,7 @@ def test_a_tap_waits_a_little() -> None:
     out: list[bytes] = []
     tap = Tap(out.append)
     tap.flush(5)
-    tap.take(LINKS[0], [Arrival(b"x", "", 0, 1)])
+    tap.take(LINKS[0], [Arrival(b"x", "", 0, 1_000)])
     tap.flush(1_000)
     tap.flush(1_000 + BATCH_NS - 1)
     assert not out
