@@ -148,17 +148,14 @@ def euler_from_quaternion(quaternion_xyzw: ArrayLike, order: str) -> tuple[float
 def quaternion_product(a: ArrayLike, b: ArrayLike) -> Array:
     """Quaternions xyzw, [..., 4]: the turn `b`, then the turn `a` (as in a product of rotations)."""
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    ax, ay, az, aw = np.moveaxis(first, -1, 0)
-    bx, by, bz, bw = np.moveaxis(second, -1, 0)
-    return np.stack(
-        (
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-            aw * bw - ax * bx - ay * by - az * bz,
-        ),
-        axis=-1,
-    )
+    ax, ay, az, aw = (first[..., i] for i in range(4))
+    bx, by, bz, bw = (second[..., i] for i in range(4))
+    out = np.empty(np.broadcast_shapes(first.shape, second.shape))
+    out[..., 0] = aw * bx + ax * bw + ay * bz - az * by
+    out[..., 1] = aw * by - ax * bz + ay * bw + az * bx
+    out[..., 2] = aw * bz + ax * by - ay * bx + az * bw
+    out[..., 3] = aw * bw - ax * bx - ay * by - az * bz
+    return out
 
 
 def rotation_from_vector(vector_rad: ArrayLike) -> Array:

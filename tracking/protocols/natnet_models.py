@@ -7,7 +7,7 @@ rotation offset too. The message does not say which it is; the one that uses up 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -257,7 +257,8 @@ def _text(text: str) -> bytes:
     return text.encode() + b"\0"
 
 
-def parent_indices(bones: Sequence[BodyModel]) -> tuple[int, ...]:
+@lru_cache(maxsize=64)
+def parent_indices(bones: tuple[BodyModel, ...]) -> tuple[int, ...]:
     """Index of each bone's parent among the bones; -1 for those whose parent is none of them, or comes later."""
     index = {bone.id & 0xFFFF: i for i, bone in enumerate(bones)}
     out = []
