@@ -140,6 +140,9 @@ def _clock(config: TimeConfig) -> Iterator[Finding]:
     ptp = sync.ptp
     if ptp is not None and ptp.locked:
         yield Finding("PTP", "green", f"{ptp.interface} follows {ptp.identity}, {ptp.offset_ns} ns off")
+    elif monitor.forbidden:
+        mend = "run as root or its group, or linuxptp 4 with uds_ro_address /var/run/ptp4lro"
+        yield Finding("PTP", "amber", "ptp4l is there, but this user may not ask it", mend)
     elif asked and ptp is None:
         detail = f"ptp4l is there, but says nothing in domain {config.ptp.domain}"
         yield Finding("PTP", "amber", detail, "set time/ptp/domain to ptp4l's domainNumber")

@@ -140,6 +140,7 @@ class PtpMonitor:
     Attributes
     ----------
     refused : answers that were none, by reason.
+    forbidden : ptp4l is there, but this user may not ask it.
     """
 
     def __init__(self, path: Path | None = None, *, domain: int = DOMAIN) -> None:
@@ -151,6 +152,7 @@ class PtpMonitor:
         self._state: PtpState | None = None
         self._ports: dict[int, str] = {}
         self.refused: Counter[Refusal] = Counter()
+        self.forbidden = False
 
     def ask(self) -> bool:
         """Send what is asked; whether somebody took it."""
@@ -163,8 +165,10 @@ class PtpMonitor:
                     self._sequence = (self._sequence + 1) & 0xFFFF
                     data = request(what, sequence=self._sequence, domain=self._domain, port=os.getpid() & 0xFFFF)
                     self._socket.sendto(data, str(path))
-            except OSError:
+            except OSError as error:
+                self.forbidden = self.forbidden or isinstance(error, PermissionError)
                 continue
+            self.forbidden = False
             return True
         return False
 
@@ -197,7 +201,7 @@ class PtpMonitor:
         self._socket = self._own = None
 
     def _open(self) -> bool:
-        # Answers need a name to come to: an abstract one would be refused by older versions.
+        # Answers need a name in the file system to come to: linuxptp 3.1 does not answer an abstract one.
         if not any(path.exists() for path in self._paths):
             return False
         try:

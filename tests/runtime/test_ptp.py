@@ -141,6 +141,27 @@ def test_without_ptp4l_nothing_is_known_and_nothing_fails(tmp_path: Path) -> Non
     dead.close()
 
 
+def test_one_that_may_not_be_asked_is_told_apart(
+    ptp4l: tuple[Ptp4l, PtpMonitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, monitor = ptp4l
+    assert monitor.ask()
+    assert not monitor.forbidden
+
+    class Closed:
+        def sendto(self, *_: object) -> int:
+            raise PermissionError(13, "Permission denied")
+
+        def close(self) -> None:
+            real.close()
+
+    real = monitor._socket
+    assert real is not None
+    monkeypatch.setattr(monitor, "_socket", Closed())
+    assert not monitor.ask()
+    assert monitor.forbidden
+
+
 def test_tai_and_utc_are_told_apart() -> None:
     now_ns = 1_800_000_000 * NS_PER_S
 
