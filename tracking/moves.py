@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import atan2, cos, degrees, hypot, pi, radians, sin
+from math import atan2, copysign, cos, degrees, exp, hypot, pi, radians, sin
 from random import Random
 from typing import Final
 
@@ -37,7 +37,7 @@ class Move:
 
 
 def move(name: str, seed: int = 0) -> Move:
-    """The move of that name: orbit, dolly, crane, handheld or tripod.
+    """The move of that name: orbit, dolly, crane, handheld, tripod or whip.
 
     Raises
     ------
@@ -165,11 +165,52 @@ def _tripod(random: Random) -> PoseAt:
     return at
 
 
+def _whip(random: Random) -> PoseAt:
+    """Whip pans on a fluid head: from mark to mark in a third of a second, past it a little, back, and a rest."""
+    pivot_m = (random.uniform(-0.4, 0.4), random.uniform(-0.6, 0.2), random.uniform(1.2, 1.4))
+    left, right = random.uniform(17.0, 20.0), random.uniform(-20.0, -17.0)
+    count = 8
+    tilts = [random.uniform(-3.0, 3.0) for _ in range(count)]
+    whips = [(random.uniform(0.32, 0.45), random.uniform(0.9, 1.8)) for _ in range(count)]
+    over_deg, settle_hz, decay_s = random.uniform(0.5, 1.2), random.uniform(2.0, 3.0), random.uniform(0.12, 0.2)
+    loop_s = sum(go + rest for go, rest in whips)
+    breath_pan, breath_tilt = _noise(random, 0.02, 0.3, 5.0, 2.0), _noise(random, 0.02, 0.3, 5.0, 2.0)
+
+    def eased(s: float) -> float:
+        return s * s * s * (10.0 - 15.0 * s + 6.0 * s * s)
+
+    def aim(t_s: float) -> tuple[float, float]:
+        at_s = t_s % loop_s
+        for i, (go_s, rest_s) in enumerate(whips):
+            if at_s < go_s + rest_s:
+                p0, p1 = (left, right) if i % 2 else (right, left)
+                s = eased(min(at_s / go_s, 1.0))
+                pan, tilt = p0 + (p1 - p0) * s, tilts[i - 1] + (tilts[i] - tilts[i - 1]) * s
+                after_s = at_s - go_s
+                if after_s > 0.0:
+                    # The head springs past the mark and dies away; both its speed and its acceleration begin at zero.
+                    begun = eased(min(after_s / 0.1, 1.0))
+                    swing = exp(-after_s / decay_s) * sin(2 * pi * settle_hz * after_s)
+                    left_s = rest_s - after_s
+                    pan += copysign(over_deg, p1 - p0) * begun * swing * eased(min(left_s / 0.2, 1.0))
+                return pan, tilt
+            at_s -= go_s + rest_s
+        return (left if count % 2 else right), tilts[-1]
+
+    def at(t_s: float) -> Array:
+        pan, tilt = aim(t_s)
+        head = pose_from_pan_tilt_roll(pivot_m, pan_deg=pan + breath_pan(t_s), tilt_deg=tilt + breath_tilt(t_s))
+        return pose(transform_points(head, TRIPOD_SENSOR_M), head[:3, :3])
+
+    return at
+
+
 _MAKERS: Final[dict[str, Callable[[Random], PoseAt]]] = {
     "orbit": _orbit,
     "dolly": _dolly,
     "crane": _crane,
     "handheld": _handheld,
     "tripod": _tripod,
+    "whip": _whip,
 }
 MOVES: Final = tuple(_MAKERS)
