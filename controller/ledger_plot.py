@@ -188,7 +188,8 @@ def draw_typical(
             words = "\n".join(wrap(f"{STEP_WORDS[name]} {value:.1f}", 14))
             axes.text(left + value / 2, 0, words, ha="center", va="center", color=ink, fontsize=8)
         left += value
-    axes.text(total * 1.005, 0, f" {total:.1f} ms", va="center", fontsize=10, weight="bold")
+    white = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    axes.text(total * 1.01, 0, f"{total:.1f} ms", va="center", fontsize=10, weight="bold", bbox=white, zorder=5)
     widest = total * 1.12
     if rate is not None:
         widest = max(widest, rate.period_ns / NS_PER_MS * 1.08)
@@ -233,7 +234,9 @@ def draw_budget(
             at_s, [ceiling * 0.97] * len(at_s), "v", color=REASON_COLOURS[reason], markersize=7,
             markeredgecolor="white", markeredgewidth=0.6, clip_on=False, zorder=5,
         )  # fmt: skip
-    axes.set_ylim(-1.2 * max(_high(filled[:, 0]), 0.1 * ceiling), ceiling)
+    # A tracker that is lost for seconds must not flatten everything else.
+    floor_ms = min(1.2 * max(_high(filled[:, 0]), 0.1 * ceiling), 0.6 * ceiling)
+    axes.set_ylim(-floor_ms, ceiling)
     axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     if len(course.t_s):
         axes.set_xlim(float(course.t_s[0]), max(float(course.t_s[-1]), float(course.t_s[0]) + 0.1))
@@ -259,16 +262,20 @@ def draw_histogram(
         ("drawing", drawn[:, _STEPS.index("draw")], COLOURS["draw"]),
         ("packet to wall", drawn.sum(axis=1), "#7d8b99"),
     )
-    most = max(float(np.percentile(values, 99.8)) for _, values, _ in shown) * 1.1
+    most = max(1.15 * _high(shown[0][1]), 1.3 * float(np.percentile(shown[1][1], 95)))
     if rate is not None:
-        most = max(most, rate.period_ns / NS_PER_MS * 1.1)
+        most = max(most, rate.period_ns / NS_PER_MS * 1.25)
+    beyond = int((shown[1][1] > most).sum())
     bins = np.linspace(0.0, most, 90)
     for name, values, colour in shown:
         p50, p99 = np.percentile(values, [50, 99])
         label = f"{name}: p50 {p50:.1f}, p99 {p99:.1f}, longest {values.max():.1f} ms"
         axes.hist(np.minimum(values, most), bins=bins.tolist(), color=colour, alpha=0.8, label=label)
     if rate is not None:
-        _period_line(axes, rate)
+        _period_line(axes, rate, low=True)
+    if beyond:
+        axes.text(most, 1.0, f"{beyond} longer ", ha="right", va="bottom", fontsize=8, color=_INK,
+                  transform=axes.get_xaxis_transform())  # fmt: skip
     axes.set_xlim(0, most)
     axes.set_yscale("symlog", linthresh=10)
     # Room for the legend above the highest column.
@@ -332,13 +339,21 @@ def _calm(axes: Axes) -> None:
     axes.tick_params(colors=_INK, labelsize=8)
 
 
-def _period_line(axes: Axes, rate: Rate) -> None:
+def _period_line(axes: Axes, rate: Rate, *, low: bool = False) -> None:
+    """Where one frame ends; named above the axes, or (`low`) beside the line."""
     period_ms = rate.period_ns / NS_PER_MS
     axes.axvline(period_ms, color=_INK, linestyle=(0, (4, 3)), linewidth=0.9)
-    axes.text(
-        period_ms, 1.0, f"one frame, {period_ms:.1f} ms ", ha="right", va="bottom", fontsize=8, color=_INK,
-        transform=axes.get_xaxis_transform(),
-    )  # fmt: skip
+    words = f"one frame, {period_ms:.1f} ms"
+    if low:
+        axes.text(
+            period_ms, 0.5, f"{words} ", ha="right", va="center", fontsize=8, color=_INK, rotation=90,
+            transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
+    else:
+        axes.text(
+            period_ms, 1.0, words, ha="center", va="bottom", fontsize=8, color=_INK,
+            transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
 
 
 def _high(values: NDArray[np.float64]) -> float:

@@ -109,7 +109,7 @@ class Event(Struct, frozen=True, omit_defaults=True):
 
     t_ns: int
     what: str
-    """`process_ended`, `process_started`, `ledger_lost`."""
+    """`process_ended`, `process_started`, `run_ending`."""
     name: str
     detail: str = ""
 

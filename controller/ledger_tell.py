@@ -117,7 +117,7 @@ def draw(reading: Reading, plot: Path) -> None:
     from controller.ledger_plot import ledger_figure, save_figure
 
     title = f"{reading.opening.show}, {_date(reading)}" if reading.opening is not None else ""
-    figure = ledger_figure(reading.records, title=title, stalls=reading.stalls)
+    figure = ledger_figure(counted_of(reading), title=title, stalls=reading.stalls)
     try:
         save_figure(figure, plot)
     except OSError as error:
@@ -125,10 +125,16 @@ def draw(reading: Reading, plot: Path) -> None:
         raise PictureError(problem) from error
 
 
+def counted_of(reading: Reading) -> list[FrameRecord]:
+    """The slots that figures are made of: from the first that every canvas reported, to where the run was ended (then
+    its processes go one by one)."""
+    end_ns = min((event.t_ns for event in reading.events if event.what == "run_ending"), default=1 << 63)
+    return [record for record in reading.records if record.counted and record.t_present_ns < end_ns]
+
+
 def summary_of(reading: Reading) -> dict[str, Any]:
     """Counts, percentiles of every interval, and every miss: plain data."""
-    records = reading.records
-    counted = [record for record in records if record.counted]
+    counted = counted_of(reading)
     values: dict[str, list[float]] = {name: [] for name in INTERVALS if name != "own_share"}
     ages: dict[str, list[float]] = {}
     holds: list[float] = []
@@ -243,13 +249,28 @@ def _print_summary(told: dict[str, Any], reading: Reading, others: Sequence[str]
     missed = told["misses"]
     if missed:
         console.print()
-        for miss in missed[:_MOST_MISSES]:
-            found = why_of(reading, miss["frame"])
+        groups = _in_rows(missed)
+        for row in groups[:_MOST_MISSES]:
+            found = why_of(reading, row[0]["frame"])
             assert found is not None
-            console.print(f"  {miss['seconds']:>9.2f} s  {found[1].headline}", highlight=False)
-        if len(missed) > _MOST_MISSES:
-            console.print(f"  and {len(missed) - _MOST_MISSES} more (--json lists all)", highlight=False)
+            more = f" So were the {len(row) - 1} after it." if len(row) > 1 else ""
+            console.print(f"  {row[0]['seconds']:>9.2f} s  {found[1].headline}{more}", highlight=False)
+        if len(groups) > _MOST_MISSES:
+            left = sum(len(row) for row in groups[_MOST_MISSES:])
+            console.print(f"  and {left} more (--json lists all)", highlight=False)
     _print_gaps(told, others)
+
+
+def _in_rows(missed: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Misses that follow each other for the same reason, together."""
+    rows: list[list[dict[str, Any]]] = []
+    for miss in missed:
+        last = rows[-1][-1] if rows else None
+        if last is not None and miss["frame"] == last["frame"] + 1 and miss["reason"] == last["reason"]:
+            rows[-1].append(miss)
+        else:
+            rows.append([miss])
+    return rows
 
 
 def _print_gaps(told: dict[str, Any], others: Sequence[str]) -> None:

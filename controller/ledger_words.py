@@ -42,6 +42,11 @@ AROUND: Final = 60
 """Slots before and after a frame that say what is usual."""
 EVENT_NS: Final = 3 * NS_PER_S
 """What happened so long before a slot may have cost it."""
+AFTER_NS: Final = NS_PER_S // 4
+"""What happened so long after it may tell why: an end is noticed when it has happened."""
+_EVENT_WORDS: Final = {
+    "process_ended": "ended", "process_started": "was started", "run_ending": "ended the run",
+}  # fmt: skip
 _MUCH: Final = 1.3
 """A step this many times its usual length is longer than usual,"""
 _LEAST_MS: Final = 0.5
@@ -100,7 +105,7 @@ def explain(
     usual = _usual([other for other in around if other.frame != record.frame])
     steps = steps_ms(record)
     told = _steps(steps, usual)
-    headline = _headline(record, before, usual, steps, events)
+    headline = _headline(record, before, usual, steps, notes, events)
     # What the headline says of a step need not be said again.
     details = _longer(told, record, headline)
     details += _host(record, notes)
@@ -126,6 +131,7 @@ def _headline(
     before: Sequence[FrameRecord],
     usual: _Usual | None,
     steps: Steps | None,
+    notes: Sequence[HostNote],
     events: Sequence[Event],
 ) -> str:
     name = f"Frame {record.frame}"
@@ -136,7 +142,7 @@ def _headline(
     shown = shown_frame(record)
     older = f"frame {shown}" if shown is not None else "an earlier frame"
     repeated = f"{name} was not shown in its slot: the walls showed the picture of {older}"
-    cause = _cause(record, before, usual, steps, events)
+    cause = _cause(record, before, usual, steps, notes, events)
     return f"{repeated}, because {cause}."
 
 
@@ -158,18 +164,19 @@ def _cause(
     before: Sequence[FrameRecord],
     usual: _Usual | None,
     steps: Steps | None,
+    notes: Sequence[HostNote],
     events: Sequence[Event],
 ) -> str:
     if record.reason == "host_stall":
         if record.stall_ns:
             return f"the machine stood still for {_ms(record.stall_ns / NS_PER_MS)} while it was made"
-        return "the node was woken too late by the machine (the metronome noticed nothing: other programs had it)"
+        return _woken_late(record, notes)
     if record.reason == "held":
         return "HOLD was ordered"
     if record.reason == "switching":
         return f"the node was loading configuration {record.config_version}, which it had not been told of before"
     if record.reason == "fenced":
-        ended = [e for e in events if e.what == "process_ended" and 0 <= slot_ns(record) - e.t_ns < EVENT_NS]
+        ended = [e for e in events if e.what == "process_ended" and -AFTER_NS < slot_ns(record) - e.t_ns < EVENT_NS]
         return "no node reported it" + (f": {ended[-1].name} had ended ({ended[-1].detail})" if ended else "")
     if not record.planned:
         return "no plan was published for it"
@@ -185,6 +192,16 @@ def _cause(
         other, took_ms = busy
         return f"the node was still drawing frame {other.frame}, which took {_ms(took_ms)}"
     return f"{REASON_WORDS[record.reason]}, and the node told no times"
+
+
+def _woken_late(record: FrameRecord, notes: Sequence[HostNote]) -> str:
+    """The node came too late to its slot, and no standstill that was noticed lay within its making."""
+    due_ns, length_ns = slot_ns(record), period_ns(record)
+    before = [(a, b) for note in notes for a, b in note.stalls if due_ns - 3 * length_ns < b <= due_ns + length_ns]
+    if before:
+        first_ns, end_ns = before[-1]
+        return f"the machine had stood still for {_ms((end_ns - first_ns) / NS_PER_MS)} just before"
+    return "the machine woke the node too late (for less time than the metronome notices, or other programs had it)"
 
 
 def _late_plan(record: FrameRecord, usual: _Usual | None) -> str:
@@ -344,9 +361,9 @@ def _events(record: FrameRecord, events: Sequence[Event]) -> list[str]:
     said: list[str] = []
     for event in events:
         ago_ns = slot_ns(record) - event.t_ns
-        if not -NS_PER_S // 4 <= ago_ns <= EVENT_NS:
+        if not -AFTER_NS <= ago_ns <= EVENT_NS:
             continue
-        what = {"process_ended": "ended", "process_started": "was started"}.get(event.what, event.what)
+        what = _EVENT_WORDS.get(event.what, event.what)
         detail = f" ({event.detail})" if event.detail else ""
         when = (
             "then"

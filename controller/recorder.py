@@ -252,6 +252,7 @@ class RoleStates:
 
     def __init__(self) -> None:
         self._modified_ns = 0
+        self._ending = False
         self._known: dict[str, tuple[int, int]] = {}
         """Pid and the time of the last end of each role."""
 
@@ -261,11 +262,17 @@ class RoleStates:
             modified_ns = path.stat().st_mtime_ns
             if modified_ns == self._modified_ns:
                 return []
-            children: dict[str, Any] = msgspec.json.decode(path.read_bytes())["children"]
+            document: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+            children: dict[str, Any] = document["children"]
         except (OSError, msgspec.MsgspecError, KeyError, TypeError):
             return []
         self._modified_ns = modified_ns
         events: list[Event] = []
+        if document.get("state") == "ending" and not self._ending:
+            self._ending = True
+            # The file may have been written again since: the first process that ended tells the beginning.
+            ended = [int(child["last_exit_ns"]) for child in children.values() if child.get("detail") == "ended"]
+            events.append(Event(min([int(document.get("t_ns", now_ns)), *ended]), "run_ending", "supervisor"))
         for name, child in children.items():
             pid, ended_ns = int(child.get("pid", 0)), int(child.get("last_exit_ns", 0))
             before = self._known.get(name)

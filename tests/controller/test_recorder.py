@@ -173,6 +173,10 @@ def test_ends_and_restarts_of_processes_are_told_once(tmp_path: Path) -> None:
     assert write(2, node=gone) == [Event(40, "process_ended", "node", "killed by SIGKILL")]
     again = {**gone, "pid": 6, "since_ns": 50}
     assert write(3, node=again) == [Event(50, "process_started", "node")]
+    ended = {"pid": 0, "last_exit_ns": 60, "last_exit": "exit 0", "detail": "ended"}
+    path.write_text(json.dumps({"state": "ending", "t_ns": 70, "children": {"node": again, "simulator": ended}}))
+    os.utime(path, ns=(5, 5))
+    assert states.look(path, 99) == [Event(60, "run_ending", "supervisor")]
     path.write_text("{")
     os.utime(path, ns=(4, 4))
     assert states.look(path, 99) == []
