@@ -120,7 +120,7 @@ def preflight(config: Config, json: Json = False) -> None:
 
 @app.command()
 def simulate(
-    move: Annotated[str, typer.Option(help="orbit, dolly, crane, handheld or tripod.")] = "orbit",
+    move: Annotated[str, typer.Option(help="orbit, dolly, crane, handheld, tripod or whip.")] = "orbit",
     protocol: Annotated[
         str,
         typer.Option(
@@ -137,14 +137,23 @@ def simulate(
     focal_length: Annotated[float | None, typer.Option(help="Millimetres, sent where it can be.")] = None,
     rate: Annotated[str, typer.Option(help="Samples a second.")] = "60",
     seconds: Annotated[float | None, typer.Option(help="How long; default: until stopped.")] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, another variant of the move.")] = 0,
+    seed: Annotated[int, typer.Option(help="Another seed, another variant of the move, its lens and its faults.")] = 0,
+    lens: Annotated[str | None, typer.Option(help="prime (focus pulls), rack or zoom; default: none is sent.")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="T1 to T10, jitter, loss, duplicate, reorder; figures after a colon: T1:at=5,for=0.5. Repeat."
+        ),
+    ] = None,
+    truth: Annotated[Path | None, typer.Option(help="Write the true poses here, a line a sample.")] = None,
 ) -> None:
     """Send the tracking of a simulated camera move."""
-    from tracking.sender import simulate as send
+    from tracking.simulate import simulate as send
 
     sent = send(
         move, protocol, target, rate=rate, seconds=seconds, camera=camera, seed=seed, camera_id=camera_id,
-        source_number=source_number, focal_length_mm=focal_length,
+        source_number=source_number, focal_length_mm=focal_length, lens=lens, faults=tuple(fault or ()), truth=truth,
+        told=lambda what: typer.echo(f"faults: {what}"),
         started=lambda where: typer.echo(f"{move} by {protocol} to {where}, {rate} samples a second"),
     )  # fmt: skip
     typer.echo(f"{sent} samples sent")
@@ -237,7 +246,7 @@ def timing(
     config: Config,
     report: Annotated[Path, typer.Option(help="Folder for junit.xml, report.json, report.html.")],
     rate: Annotated[str | None, typer.Option(help="Frames a second; default: the configuration's.")] = None,
-    move: Annotated[str, typer.Option(help="orbit, dolly, crane, handheld or tripod.")] = "handheld",
+    move: Annotated[str, typer.Option(help="orbit, dolly, crane, handheld, tripod or whip.")] = "handheld",
     protocol: Annotated[str | None, typer.Option(help="The tracker's protocol; default: as configured.")] = None,
     samples: Annotated[str, typer.Option(help="The tracker's samples a second.")] = "120",
     faults: Annotated[

@@ -1,6 +1,6 @@
 """Sends poses the way trackers do: every protocol, at a rate, from a move or any other function of time.
 
-`simulate` is what `openvolume simulate` calls. The encoders are in `encoders`; the sender's clock is injected.
+The encoders are in `encoders`, what `openvolume simulate` calls in `simulate`; the sender's clock is injected.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from typing import Final, Protocol
 
 import zmq
 
-from runtime.clock import Clock, SystemClock
+from runtime.clock import Clock
 from runtime.config import udp_address
 from stage.errors import Problem
 from stage.frames import Array
 from stage.rate import NS_PER_S, Rate, parse_rate
-from tracking.encoders import Encode, encoder
+from tracking.encoders import Encode
 from tracking.errors import SendError
 from tracking.moment import Moment
-from tracking.moves import move as named_move
 from tracking.protocols import live_link, mosys_f4, natnet, psn, rttrpm, stype, vmc
 from tracking.protocols.opentrackio import PORT
-from tracking.sample import LensReading
+from tracking.pulls import LensAt
 
 DEFAULT_PORTS: Final = {
     "freed": 40000, "opentrackio": PORT, "osc": 40001, "zmq": 40002, "mosys_f4": mosys_f4.PORT, "stype": stype.PORT,
@@ -32,6 +31,8 @@ DEFAULT_PORTS: Final = {
 MAX_RATE_HZ: Final = 1000
 
 PoseAt = Callable[[float], Array]
+Truth = Callable[[int, Moment], object]
+"""Told each sample's true time (clock ns) and true pose, before any fault."""
 
 
 # --- where to -----------------------------------------------------------------------------------------------------
@@ -169,12 +170,14 @@ class Sender:
         clock: Clock,
         rate: Rate,
         *,
-        lens: LensReading | None = None,
+        lens: LensAt | None = None,
         unix_time: bool = False,
+        truth: Truth | None = None,
     ) -> None:
         self._pose_at, self._encode, self._wire, self._clock, self._rate = pose_at, encode, wire, clock, rate
         self._lens = lens
         self._unix_time = unix_time
+        self._truth = truth
         self._t0_ns: int | None = None
         self.sent = 0
         """Samples sent."""
@@ -209,76 +212,17 @@ class Sender:
         # The pose is the one of the sample's own time, however late the machine sends it.
         due_ns = self._rate.deadline_ns(self._t0_ns, self._n)
         label_ns = self._clock.tai_ns() - (now_ns - due_ns) - (37 * NS_PER_S if self._unix_time else 0)
-        pose = self._pose_at((due_ns - self._t0_ns) / NS_PER_S)
-        for datagram in self._encode(Moment(pose, self._n, label_ns, self._lens)):
-            self._wire.send(datagram)
+        t_s = (due_ns - self._t0_ns) / NS_PER_S
+        lens = None if self._lens is None else self._lens(t_s)
+        moment = Moment(self._pose_at(t_s), self._n, label_ns, lens)
+        if self._truth is not None:
+            self._truth(due_ns, moment)
+        self._emit(moment, due_ns, now_ns)
         self.sent += 1
 
-
-def simulate(
-    move: str = "orbit",
-    protocol: str = "freed",
-    target: str | None = None,
-    *,
-    rate: str | float = 60,
-    seconds: float | None = None,
-    camera: str = "a",
-    seed: int = 0,
-    camera_id: int = 1,
-    source_number: int = 1,
-    focal_length_mm: float | None = None,
-    clock: Clock | None = None,
-    stop: Callable[[], bool] | None = None,
-    started: Callable[[str], None] | None = None,
-) -> int:
-    """Play a camera move to an address; samples sent. What `openvolume simulate` calls.
-
-    move: one of tracking.moves.MOVES; protocol: one of PROTOCOLS; target: HOST:PORT, a zmq endpoint (a PUB socket binds
-    it; `push+tcp://...` connects a PUSH socket), or None for `default_target`; rate: samples a second, 1..1000 or a
-    frame rate such as 23.976; seconds: how long, None for ever; stop: asked after each sample; started: told the
-    target.
-
-    Raises
-    ------
-    SendError : an unknown move or protocol, a target or rate that cannot be used; every fault is named.
-    """
-    problems: list[Problem] = []
-    exact: Rate | None = None
-    pose_at: PoseAt | None = None
-    encode: Encode | None = None
-    try:
-        pose_at = named_move(move, seed).pose
-    except SendError as error:
-        problems.extend(error.problems)
-    try:
-        exact = sample_rate(rate)
-    except SendError as error:
-        problems.extend(error.problems)
-    try:
-        encode = encoder(protocol, camera=camera, rate=exact, camera_id=camera_id, source_number=source_number)
-    except SendError as error:
-        problems.extend(error.problems)
-    if seconds is not None and not 0.0 < seconds < float("inf"):
-        problems.append(Problem("tracking.seconds", "seconds", "not a time", seconds, "give seconds above 0"))
-    if not 0 <= camera_id <= 255:
-        problems.append(Problem("tracking.camera_id", "camera_id", "FreeD ids are 0..255", camera_id, "use 1"))
-    if not 1 <= source_number <= 200:
-        problems.append(
-            Problem("tracking.source_number", "source_number", "OpenTrackIO sources are 1..200", source_number, "use 1")
-        )
-    if problems or pose_at is None or exact is None or encode is None:
-        raise SendError(*problems)
-    where = target if target is not None else default_target(protocol)
-    wire = open_wire(protocol, where)
-    try:
-        if started is not None:
-            started(where)
-        lens = None if focal_length_mm is None else LensReading(focal_length_mm=focal_length_mm)
-        unix_time = not protocol.startswith("opentrackio")
-        sender = Sender(pose_at, encode, wire, clock or SystemClock(), exact, lens=lens, unix_time=unix_time)
-        return sender.run(seconds, stop=stop)
-    finally:
-        wire.close()
+    def _emit(self, moment: Moment, due_ns: int, now_ns: int) -> None:
+        for datagram in self._encode(moment):
+            self._wire.send(datagram)
 
 
 def sample_rate(rate: str | float) -> Rate:

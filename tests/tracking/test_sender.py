@@ -20,7 +20,8 @@ from tracking.moves import MOVES, move
 from tracking.play import play, read_take
 from tracking.protocols import opentrackio
 from tracking.sample import LensReading, Refusal, Sample, Stamp
-from tracking.sender import Sender, capture, default_target, sample_rate, simulate
+from tracking.sender import Sender, capture, default_target, sample_rate
+from tracking.simulate import simulate
 from tracking.wire_encoders import PICTURE_MM
 
 S = 1_000_000_000
