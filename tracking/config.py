@@ -347,7 +347,7 @@ class TrackingConfig(_Section):
     """Cameras' poses sent on to other programs."""
 
     def with_osc_files(self, found: Mapping[str, OscMap]) -> TrackingConfig:
-        """The section with what the OSC mapping files hold put in their sources; `found`: by the name a source gives."""
+        """The section with what the OSC mapping files hold put in its sources; `found`: by the name a source gives."""
         sources = {
             name: source.model_copy(update={"osc": OscSection(map=found[source.osc.file])})
             if source.osc.file in found
