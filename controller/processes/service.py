@@ -51,8 +51,9 @@ async def serve(run: RunDir, listener: socket.socket, *, state: Path | None, end
             date_header=False,
             ws_max_size=1 << 16,
             ws_max_queue=4,
-            ws_ping_interval=5.0,
-            ws_ping_timeout=5.0,
+            # A client that is gone, or reads nothing, is let go within five seconds; one that was cut off comes back.
+            ws_ping_interval=2.0,
+            ws_ping_timeout=2.0,
             limit_concurrency=512,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=2,

@@ -47,7 +47,7 @@ CALM_S: Final = 2.0
 """After the first pictures: imports and first photos are over, lead and prediction have settled."""
 POLL_S: Final = 0.05
 END_S: Final = 15.0
-A1_S: Final = 12.0
+A1_S: Final = 10.0
 NICE: Final = 5
 DISTURBED: Final = ("config_storm", "scene_reload")
 LimitsOf = Callable[[Place], Limits]

@@ -119,7 +119,7 @@ def test_1000_random_applies_and_roll_backs() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_an_hour(limits: Limits) -> None:
-    settings = settings_of("minimal", virtual=True, seconds_s=3600.0, photos=0, loads="flood,config_storm")
+    settings = settings_of("minimal", virtual=True, seconds_s=3600.0, photos=0)
     result = run_virtual(settings, limits, silent)
     assert result.broken == [], [check.told() for check in result.broken]
     assert len(result.slots) == 86_400
