@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ import msgspec
 
 from controller.action import ActionName, ActionOrder, ActionWord
 from controller.ledger import Ledger
+from controller.ledger_feed import LedgerFeed, open_ring
+from controller.ledger_record import HostNote
 from controller.messages import (
     KIND_PHOTO,
     KIND_STATUS,
@@ -31,18 +33,17 @@ from controller.messages import (
     decode_node,
 )
 from controller.post import Post
+from controller.recorder import RecorderStatus, decode_recorder
 from controller.rundir import RunDir
 from runtime.clock import NS_PER_S, Clock
-from runtime.errors import HouseError
-from runtime.ring import KIND_CANVAS, KIND_PLANS, KIND_REPORTS, RingReader
-from stage.plan import FramePlan, decode_plan, decode_report
+from runtime.ring import KIND_CANVAS, RingReader
+from stage.plan import FramePlan
 from stage.rate import Rate
-
-log = logging.getLogger(__name__)
 
 STATUS_NS: Final = NS_PER_S // 10
 LOOK_NS: Final = NS_PER_S // 2
 """How often it looks for new files and for rings that were replaced."""
+KEEP_NOTES: Final = 512
 STALE_NS: Final = 2 * NS_PER_S
 """A status older than this is of a process that hangs or is gone."""
 PATIENCE_NS: Final = 20 * NS_PER_S
@@ -71,8 +72,13 @@ class Backend(Protocol):
     conductor: ConductorStatus | None
     nodes: dict[str, NodeStatus]
     darkroom: NodeStatus | None
+    recorder: RecorderStatus | None
     supervisor: SupervisorStatus | None
-    plan: FramePlan | None
+    notes: deque[HostNote]
+
+    @property
+    def plan(self) -> FramePlan | None:
+        """The newest plan; None before the first."""
 
     def poll(self) -> None:
         """Take in what is new."""
@@ -113,7 +119,7 @@ class _Follower(Generic[Status]):
 
     def look(self, *, again: bool) -> Status | None:
         if self._reader is None:
-            self._reader = _open(self._path, KIND_STATUS)
+            self._reader = open_ring(self._path, KIND_STATUS)
         elif again:
             self._reader.refresh()
         if self._reader is not None and self._reader.latest_n != self._n:
@@ -142,23 +148,37 @@ class RunBackend:
         self.conductor: ConductorStatus | None = None
         self.nodes: dict[str, NodeStatus] = {}
         self.darkroom: NodeStatus | None = None
+        self.recorder: RecorderStatus | None = None
         self.supervisor: SupervisorStatus | None = None
-        self.plan: FramePlan | None = None
+        self.notes: deque[HostNote] = deque(maxlen=KEEP_NOTES)
+        """What the metronome noticed lately."""
         self.on_message: Callable[[AnyMessage], object] = lambda _: None
-        self.on_plan: Callable[[FramePlan], object] = lambda _: None
         self._post = Post(run.service_socket)
         self._action = ActionWord(run.action_word)
-        self._plans: RingReader | None = None
-        self._plans_n = 0
-        self._reports: dict[str, RingReader] = {}
-        self._reports_n: dict[str, int] = {}
+        self._feed = LedgerFeed(run, self.ledger)
+        self._feed.on_note = self.notes.append
         self._conductor = _Follower(run.conductor_status, decode_conductor)
         self._darkroom = _Follower(run.darkroom_status, decode_node)
+        self._recorder = _Follower(run.recorder_status, decode_recorder)
         self._nodes: dict[str, _Follower[NodeStatus]] = {}
         self._canvases: dict[str, RingReader] = {}
         self._status_due_ns = 0
         self._look_due_ns = 0
         self._resume()
+
+    @property
+    def plan(self) -> FramePlan | None:
+        """The newest plan; None before the first."""
+        return self._feed.plan
+
+    @property
+    def on_plan(self) -> Callable[[FramePlan], object]:
+        """Called with every plan."""
+        return self._feed.on_plan
+
+    @on_plan.setter
+    def on_plan(self, call: Callable[[FramePlan], object]) -> None:
+        self._feed.on_plan = call
 
     def fileno(self) -> int:
         """Of the letter box: readable when something waits; then call `letters`."""
@@ -179,13 +199,13 @@ class RunBackend:
                     self._nodes[node] = _Follower(self.run.node_status(node), decode_node)
             for reader in self._canvases.values():
                 reader.refresh()
-        self._read_plans(look)
-        self._read_reports(look)
+        self._feed.poll(look=look)
         if now_ns < self._status_due_ns:
             return
         self._status_due_ns = now_ns + STATUS_NS
         self.conductor = self._conductor.look(again=look)
         self.darkroom = self._darkroom.look(again=look)
+        self.recorder = self._recorder.look(again=look)
         for name, follower in self._nodes.items():
             status = follower.look(again=look)
             if status is not None:
@@ -207,7 +227,7 @@ class RunBackend:
     def canvas_state(self, name: str) -> CanvasState | None:
         reader = self._canvases.get(name)
         if reader is None:
-            reader = _open(self.run.canvas(name), KIND_CANVAS)
+            reader = open_ring(self.run.canvas(name), KIND_CANVAS)
             if reader is None:
                 return None
             self._canvases[name] = reader
@@ -243,9 +263,11 @@ class RunBackend:
         self._post.close()
         self._action.close()
         self._conductor.close()
+        self._recorder.close()
+        self._feed.close()
         for follower in (self._darkroom, *self._nodes.values()):
             follower.close()
-        for reader in (*self._canvases.values(), *self._reports.values(), *([self._plans] if self._plans else [])):
+        for reader in self._canvases.values():
             reader.close()
 
     def _box(self, who: str) -> Path:
@@ -258,55 +280,9 @@ class RunBackend:
         try:
             saved = json.loads((self.run.path / "ledger.json").read_bytes())
             self.ledger.resume(saved["counts"])
-            self._reports_n.update(saved["reports_n"])
+            self._feed.begin_reports_at(saved["reports_n"])
         except (OSError, ValueError, KeyError, TypeError):
             return
-
-    def _read_plans(self, look: bool) -> None:
-        if self._plans is None:
-            self._plans = _open(self.run.plans, KIND_PLANS)
-        elif look:
-            self._plans.refresh()
-        if self._plans is None or self._plans.latest_n == self._plans_n:
-            return
-        batch = self._plans.read_since(self._plans_n)
-        self._plans_n = batch.latest_n
-        for slot in batch.slots:
-            try:
-                plan = decode_plan(slot.data)
-            except msgspec.MsgspecError:
-                log.warning("plan %d of the ring cannot be read", slot.n)
-                continue
-            self.ledger.add_plan(plan, t_published_ns=slot.t_ns, plan_hash=slot.plan_hash)
-            self.plan = plan
-            self.on_plan(plan)
-
-    def _read_reports(self, look: bool) -> None:
-        for node in self._nodes:
-            reader = self._reports.get(node)
-            if reader is None:
-                reader = _open(self.run.reports(node), KIND_REPORTS)
-                if reader is None:
-                    continue
-                self._reports[node] = reader
-            elif look:
-                reader.refresh()
-            n = self._reports_n.get(node, 0)
-            if reader.latest_n == n:
-                continue
-            batch = reader.read_since(n)
-            self._reports_n[node] = batch.latest_n
-            for slot in batch.slots:
-                with contextlib.suppress(msgspec.MsgspecError):
-                    self.ledger.add_report(decode_report(slot.data))
-
-
-def _open(path: Path, kind: int) -> RingReader | None:
-    try:
-        return RingReader.try_open(path, kind=kind)
-    except HouseError as error:
-        log.warning("%s", error)
-        return None
 
 
 def _lives(pid: int) -> bool:

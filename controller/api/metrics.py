@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from controller.api import present
+from controller.ledger import BOUNDS_MS, Series
 from controller.messages import Percentiles
+from runtime.clock import NS_PER_S
 
 if TYPE_CHECKING:
     from controller.api.control import Control
@@ -55,8 +57,18 @@ class _Reading:
             repeated.add_metric([reason], count)
         yield repeated
         yield _counter("frames_made_by_node", "Frames made without a plan of their own", frames.made_by_node)
-        yield _quantiles("latency_seconds", "Latencies of the newest frames", "interval", frames.latency_ms)
-        yield _quantiles("pose_age_seconds", "From sample to photo", "camera", frames.age_ms)
+        ledger = control.backend.ledger
+        yield _histograms("frame_interval_seconds", "Where the time goes", "interval", ledger.histograms())
+        yield _histograms("pose_age_seconds", "From sample to photo", "camera", ledger.age_histograms())
+        own_share = {"conductor": frames.latency_ms["own_share"]}
+        yield _quantiles("own_share_seconds", "The controller's own time in the newest frames", "process", own_share)
+        yield _counter("host_stalls", "Standstills of the host that the metronome noticed", ledger.stalls)
+        yield _counter("host_stall_seconds", "Their length together", ledger.stalled_ns / NS_PER_S)
+        recorder = control.backend.recorder
+        if recorder is not None:
+            yield _counter("ledger_frames", "Frames written to the stored ledger", recorder.frames)
+            yield _counter("ledger_frames_lost", "Frames that could not be written", recorder.lost)
+            yield _counter("ledger_written_bytes", "Bytes written to the stored ledger", recorder.written_bytes)
         yield from self._processes()
         yield from self._clock()
         yield from self._sources()
@@ -161,6 +173,14 @@ def _counter(name: str, about: str, value: float) -> Metric:
 
 def _gauge(name: str, about: str, value: float) -> Metric:
     return GaugeMetricFamily(f"openvolume_{name}", about, value=value)
+
+
+def _histograms(name: str, about: str, label: str, values: dict[str, Series]) -> Metric:
+    family = HistogramMetricFamily(f"openvolume_{name}", about, labels=[label])
+    bounds = [*(f"{bound * MS:g}" for bound in BOUNDS_MS), "+Inf"]
+    for key, series in sorted(values.items()):
+        family.add_metric([key], list(zip(bounds, series.histogram(), strict=True)), series.total * MS)
+    return family
 
 
 def _quantiles(name: str, about: str, label: str, values: dict[str, Percentiles]) -> Metric:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from statistics import median
 from typing import Final, Literal
 
 import msgspec
@@ -29,11 +30,15 @@ from controller.api.views import (
     SceneView,
     ShowView,
     SourceView,
+    StallsView,
+    StatisticsView,
+    StoredView,
     WallView,
 )
 from controller.commands import ADDRESSES
 from controller.desk import Desk
-from controller.ledger_record import FrameRecord
+from controller.ledger_record import FrameRecord, Steps, intervals_ms, steps_ms
+from controller.ledger_words import Why
 from controller.messages import Alarm, ConductorStatus, NodeStatus, Percentiles, SourceStatus
 from controller.show import Nudge, SourceDelays
 from runtime.clock import NS_PER_MS
@@ -46,6 +51,8 @@ from stage.published import field_of_view_deg
 WINDOW: Final = 512
 """Frames that live percentiles are made of."""
 COURSE: Final = 240
+STEPS: Final = 128
+"""Frames that the median frame is made of."""
 COURSES: Final = ("receive_to_present", "draw", "receive_to_plan")
 REPEATS_S: Final = 2.0
 REPEATS_PER_S: Final = 3
@@ -362,7 +369,34 @@ def clock(backend: Backend) -> ClockReport:
     return backend.conductor.clock if backend.conductor is not None else ClockReport()
 
 
-def record(found: FrameRecord) -> RecordView:
+def statistics(backend: Backend, *, window: int = WINDOW) -> StatisticsView:
+    """Where the time goes."""
+    ledger = backend.ledger
+    drawn = [steps for found in ledger.latest(min(window, STEPS)) if (steps := steps_ms(found)) is not None]
+    medians = [round(median(values), 4) for values in zip(*drawn, strict=True)]
+    stalls_ms = [(end_ns - first_ns) / NS_PER_MS for note in backend.notes for first_ns, end_ns in note.stalls]
+    told = backend.recorder
+    return StatisticsView(
+        rate=str(ledger.rate),
+        window=window,
+        frames=ledger.frames,
+        presented=ledger.presented,
+        repeated=ledger.repeated,
+        repeats=ledger.repeats,
+        made_by_node=ledger.made_by_node,
+        latency_ms={name: _rounded(value) for name, value in ledger.latency_ms(window).items()},
+        age_ms={name: _rounded(value) for name, value in ledger.age_ms(window).items()},
+        steps_ms=dict(zip(Steps._fields, medians, strict=False)),
+        stalls=StallsView(
+            ledger.stalls, round(ledger.stalled_ns / NS_PER_MS, 3), [round(ms, 3) for ms in stalls_ms[-COURSE:]]
+        ),
+        stored=None
+        if told is None
+        else StoredView(told.frame, told.frames, told.lost, told.missed, told.written_bytes, told.path),
+    )
+
+
+def record(found: FrameRecord, why: Why | None = None) -> RecordView:
     """One slot of the ledger."""
     return RecordView(
         frame=found.frame,
@@ -383,6 +417,11 @@ def record(found: FrameRecord) -> RecordView:
             }
             for name, stamps in found.nodes.items()
         },
+        intervals_ms={name: round(ms, 4) for name, ms in intervals_ms(found).items()},
+        age_ms={name: round(stamps.age_ms, 4) for name, stamps in found.cameras.items() if stamps.t_sampled_ns},
+        stall_ms=round(found.stall_ns / NS_PER_MS, 3),
+        waited_ms={name: round(ns / NS_PER_MS, 3) for name, ns in found.waited_ns.items()},
+        why=why.sentences if why is not None else [],
     )
 
 
@@ -394,6 +433,8 @@ def alarms(backend: Backend, own: list[Alarm]) -> list[Alarm]:
         told += backend.conductor.alarms
     for status in (*backend.nodes.values(), *([backend.darkroom] if backend.darkroom is not None else [])):
         told += status.alarms
+    if backend.recorder is not None:
+        told += backend.recorder.alarms
     if backend.supervisor is not None:
         told += [
             Alarm(

@@ -182,6 +182,23 @@ class DelaysView(View, frozen=True):
     lens_frames: float = 0.0
 
 
+class RecordingView(View, frozen=True):
+    """The recording of what tracking sends."""
+
+    asked: bool
+    """Whether one is to run."""
+    state: str
+    """`idle`, `recording` or `failed`; it follows what is asked within a second."""
+    path: str
+    """The file of the present recording, or of the last one."""
+    datagrams: int
+    bytes: int
+    missed: int
+    """Batches of datagrams the recorder came too late for."""
+    detail: str
+    """Why it failed."""
+
+
 class SourceView(View, frozen=True):
     """One tracking source."""
 
@@ -350,6 +367,48 @@ class JamView(View, frozen=True):
     """The first of the new time."""
 
 
+class StallsView(View, frozen=True):
+    """Standstills of the host that the metronome noticed since this service started."""
+
+    count: int
+    total_ms: float
+    newest_ms: list[float]
+    """The newest, oldest first."""
+
+
+class StoredView(View, frozen=True):
+    """What the recorder has written of the ledger."""
+
+    frame: int
+    """The newest frame on the disk; -1 before the first."""
+    frames: int
+    lost: int
+    """Frames that could not be written."""
+    missed: int
+    """Plans and reports that were overwritten before they could be written."""
+    written_bytes: int
+    path: str
+
+
+class StatisticsView(View, frozen=True):
+    """Where the time goes: percentiles of the last `window` frames."""
+
+    rate: str
+    window: int
+    frames: int
+    presented: int
+    repeated: int
+    repeats: dict[str, int]
+    made_by_node: int
+    latency_ms: dict[str, Percentiles]
+    age_ms: dict[str, Percentiles]
+    steps_ms: dict[str, float]
+    """The median frame's steps from packet to wall, in order; empty before the first."""
+    stalls: StallsView
+    stored: StoredView | None
+    """None: nothing is stored, or the recorder does not run."""
+
+
 class RecordView(View, frozen=True):
     """One frame slot of the ledger. Stamps are CLOCK_MONOTONIC ns, 0 while unknown."""
 
@@ -364,6 +423,16 @@ class RecordView(View, frozen=True):
     config_version: int
     cameras: dict[str, Any]
     nodes: dict[str, Any]
+    intervals_ms: dict[str, float]
+    """Of this frame, those of poses for its newest packet."""
+    age_ms: dict[str, float]
+    """By camera: from when its pose was sampled to the photo it was made for."""
+    stall_ms: float
+    """The longest standstill of the host that touched its making."""
+    waited_ms: dict[str, float]
+    """By process: how long it waited for a processor in the half second about then, where that is worth a note."""
+    why: list[str]
+    """What became of it and why, in sentences; empty in lists of many."""
 
 
 class AlarmsView(View, frozen=True):

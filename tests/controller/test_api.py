@@ -17,6 +17,10 @@ from PIL import Image
 from controller.action import read_action
 from controller.api.app import create_app
 from controller.config import load_config
+from controller.metronome import KIND_NOTES
+from controller.recorder import Recorder
+from runtime.clock import SystemClock
+from runtime.ring import RingWriter
 from stage.errors import Problem
 
 if TYPE_CHECKING:
@@ -105,6 +109,7 @@ def test_the_short_way_answers_as_the_long_one(house: RunningHouse, path: str) -
         ("nodes/n0", "nodes/{node}"),
         ("frames", None),
         ("frames/latest?count=5", "frames/latest"),
+        ("frames/statistics?window=50", "frames/statistics"),
         ("alarms", None),
         ("config", None),
         ("config/revisions", None),
@@ -172,8 +177,46 @@ def test_a_repeated_slot_is_in_the_ledger_with_its_reason(house: RunningHouse) -
     assert record["plan_hash"] == record["nodes"]["n0"]["plan_hash"] != "0" * 16
     assert house.get("frames")["repeats"]["late_draw"] == before + 1
     assert frame in [r["frame"] for r in house.get("frames/latest?count=500")["records"]]
+    assert record["why"][0].startswith(f"Frame {frame} was not shown in its slot")
+    assert any(said.startswith("Camera a ") for said in record["why"])
+    assert record["intervals_ms"]["draw"] > 0
+    assert set(record["age_ms"]) <= {"a"}
     # Read by a program that takes numbers for doubles: no field may need more than 53 bits.
     assert all(not isinstance(v, int) or abs(v) < 1 << 53 for v in record.values())
+
+
+def test_statistics_tell_where_the_time_goes_and_what_is_stored(house: RunningHouse, tmp_path: Path) -> None:
+    told = house.eventually(lambda: (s := house.get("frames/statistics"))["steps_ms"] and s)
+    assert list(told["steps_ms"]) == ["wait", "plan", "hand_over", "draw", "hold"]
+    assert told["latency_ms"]["draw"]["p50"] > 0
+    assert told["frames"] == told["presented"] + told["repeated"]
+    assert (told["stored"], told["stalls"]["count"]) == (None, 0)
+    # With a metronome and a recorder beside it.
+    clock = SystemClock()
+    recorder = Recorder(run=house.run, clock=clock, folder=tmp_path, keep_bytes=1 << 22, show="minimal")
+    notes = RingWriter.create(house.run.metronome, kind=KIND_NOTES, slots=4, capacity=4032)
+    recorder.start()
+    try:
+        now_ns = clock.now_ns()
+        stalls = [[now_ns - 9_000_000, now_ns]]
+        note = {"frame": 0, "t_slot_ns": now_ns, "stalls": stalls, "stolen_ns": 0, "waited_ns": {}}
+        notes.publish(json.dumps(note).encode(), frame=0, t_ns=now_ns)
+        recorder.step(now_ns)
+        oldest = house.get("frames/latest?count=1")["records"][0]["frame"]
+        house.eventually(lambda: house.get("health")["frame"] > oldest + 60)
+        recorder.step(clock.now_ns() + 2 * 10**9)
+        told = house.eventually(lambda: (s := house.get("frames/statistics"))["stalls"]["count"] and s["stored"] and s)
+        assert told["stalls"]["newest_ms"] == [9.0]
+        assert told["stored"]["frames"] > 5
+        assert told["stored"]["lost"] == 0
+        # What has left the memory comes from the disk, with its words.
+        house.control.backend.ledger._records.pop(oldest)
+        record = house.get(f"frames/{oldest}")
+        assert record["frame"] == oldest
+        assert record["why"][0].startswith(f"Frame {oldest} was")
+    finally:
+        recorder.stop()
+        notes.close()
 
 
 def test_many_repeats_are_an_alarm_that_goes_by_itself(house: RunningHouse) -> None:
@@ -563,7 +606,15 @@ def test_metrics_are_prometheus_text(house: RunningHouse) -> None:
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}
     presented = families["openvolume_frames_presented"].samples[0].value
     assert presented > 0
-    assert {s.labels["interval"] for s in families["openvolume_latency_seconds"].samples} >= {"draw", "own_share"}
+    intervals = families["openvolume_frame_interval_seconds"]
+    assert intervals.type == "histogram"
+    drawn = {s.labels.get("le", s.name): s.value for s in intervals.samples if s.labels["interval"] == "draw"}
+    assert drawn["+Inf"] == drawn["openvolume_frame_interval_seconds_count"] > 0
+    assert drawn["openvolume_frame_interval_seconds_sum"] > 0
+    assert drawn["0.001"] <= drawn["0.01"] <= drawn["1"] <= drawn["+Inf"]
+    assert families["openvolume_pose_age_seconds"].type == "histogram"
+    assert {s.labels["quantile"] for s in families["openvolume_own_share_seconds"].samples} >= {"0.5", "0.99"}
+    assert families["openvolume_host_stalls"].type == "counter"
     assert {s.labels["process"]: s.value for s in families["openvolume_up"].samples} == {"conductor": 1.0, "n0": 1.0}
     assert families["openvolume_rt_class"].type == "gauge"
     assert families["openvolume_clock_state"].samples[0].value == 1
