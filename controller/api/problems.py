@@ -25,6 +25,7 @@ from controller.errors import (
     StoreError,
     UnknownAddress,
 )
+from controller.tracking_recorder import RecordingError
 from stage.errors import OpenVolumeError, Problem
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ STATUS: Final[dict[type[OpenVolumeError], int]] = {
     BadValue: 422,
     NothingToUndo: 409,
     ChangeRefused: 409,
+    RecordingError: 409,
     StaleChange: 412,
     NeedsRevision: 428,
     BadRequest: 400,
