@@ -230,7 +230,7 @@ def recover(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="wall, scene, predict or latency.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="wall, scene, predict, latency or tracking.")],
     json: Json = False,
     take: Annotated[list[Path] | None, typer.Option(help="predict: a recorded take (FreeD lines or .f4).")] = None,
     plot: Annotated[Path | None, typer.Option(help="predict: write a picture.")] = None,
@@ -288,14 +288,16 @@ def doctor(
     seconds: Annotated[float, typer.Option(help="How long to listen.")] = 5.0,
     camera: Annotated[list[str] | None, typer.Option(help="Camera ids for the proposed configuration.")] = None,
     save: Annotated[Path | None, typer.Option(help="Keep what was heard as a take.")] = None,
+    guided: Annotated[bool, typer.Option("--guided", help="Move the camera as told: finds axes and signs.")] = False,
     json: Json = False,
 ) -> None:
     """Say what is wrong with a tracker, and what to change. 1: something matters."""
     from controller.doctor import doctor_command
 
     code = doctor_command(
-        what, listen=listen or [], files=file or [], seconds_s=seconds, cameras=camera or [], save=save, as_json=json
-    )
+        what, listen=listen or [], files=file or [], seconds_s=seconds, cameras=camera or [], save=save, as_json=json,
+        guide=guided,
+    )  # fmt: skip
     raise typer.Exit(code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 from collections.abc import Callable, Sequence
@@ -42,10 +43,14 @@ def doctor_command(
     cameras: Sequence[str] = (),
     save: Path | None = None,
     as_json: bool = False,
+    guide: bool = False,
     clock: Clock | None = None,
     out: TextIO | None = None,
+    keys: TextIO | None = None,
 ) -> int:
     """Examine a tracker, print what was found; 0 healthy, 1 something matters.
+
+    guide: the guided check, with prompts and Enter; of a file its recorded steps. keys: where Enter is pressed.
 
     Raises
     ------
@@ -61,6 +66,8 @@ def doctor_command(
     if files and listen:
         raise _error("file", "files and addresses cannot be examined at once", None, "give either --file or --listen")
     write = (out or sys.stdout).write
+    if guide:
+        return _guided(listen, files, clock or SystemClock(), cameras, save, as_json, write, keys or sys.stdin)
     heard: list[Heard] = []
     if files:
         for path in files:
@@ -70,6 +77,77 @@ def doctor_command(
     if save is not None:
         _save(save, heard)
     return _told(diagnose(heard, cameras=cameras), as_json, write)
+
+
+def _guided(
+    listen: Sequence[str],
+    files: Sequence[Path],
+    clock: Clock,
+    cameras: Sequence[str],
+    save: Path | None,
+    as_json: bool,
+    write: Callable[[str], object],
+    keys: TextIO,
+) -> int:
+    """The guided check, live or recorded."""
+    from tracking.doctor.guided_check import guided_report
+    from tracking.doctor.heard import steps_from_file, take_line
+    from tracking.doctor.words import guided_told
+
+    if len(files) > 1 or len(listen) > 1 or not (files or listen):
+        raise _error("guided", "needs one address or one file", None, "give --listen HOST:PORT of the tracker")
+    address, interface = "", ""
+    if files:
+        steps = steps_from_file(files[0])
+    else:
+        address, interface = address_parts(listen[0])
+        receiver = _open(address, interface, clock)
+        try:
+            steps = _walk_through(receiver, clock, write if not as_json else sys.stderr.write, keys)
+        finally:
+            receiver.close()
+        if save is not None:
+            first_ns = min((came[0].t_received_ns for came in steps.values() if came), default=0)
+            _write(save, [take_line(arrival, first_ns, step) for step, came in steps.items() for arrival in came])
+    report = guided_report(steps, listen=address, interface=interface, cameras=cameras)
+    if as_json:
+        write(msgspec.json.format(msgspec.json.encode(report)).decode() + "\n")
+    else:
+        write(guided_told(report))
+    return EXIT_FINDINGS if report.faults else 0
+
+
+def _walk_through(
+    receiver: Receiver, clock: Clock, write: Callable[[str], object], keys: TextIO
+) -> dict[str, list[Arrival]]:
+    """What arrives during each step; Enter begins and ends one."""
+    from tracking.doctor.guided import PROMPTS, STEPS
+
+    write("Seven moves tell which axes and signs are right. Enter begins each of them, and ends it.\n\n")
+    steps: dict[str, list[Arrival]] = {}
+    for number, step in enumerate(STEPS, 1):
+        write(f"{number} of {len(STEPS)}  {PROMPTS[step]}\n    Back to straight ahead, then Enter ... ")
+        _enter(receiver, clock, keys)
+        write("    Now; Enter when it holds ... ")
+        (steps[step],) = gather([receiver], clock, int(MAX_SECONDS * NS_PER_S), until=lambda: _pressed(keys))
+        write(f"    {len(steps[step])} datagrams\n\n")
+    return steps
+
+
+def _enter(receiver: Receiver, clock: Clock, keys: TextIO) -> None:
+    """Wait for Enter; what arrives meanwhile is let go."""
+    gather([receiver], clock, int(MAX_SECONDS * NS_PER_S), until=lambda: _pressed(keys))
+
+
+def _pressed(keys: TextIO) -> bool:
+    # Byte by byte: what a text file has read ahead, select no longer sees.
+    while select.select([keys], [], [], 0.0)[0]:
+        byte = os.read(keys.fileno(), 1)
+        if not byte:
+            raise _error("guided", "nobody presses Enter here", None, "start it in a terminal, or give --file")
+        if byte == b"\n":
+            return True
+    return False
 
 
 def _told(report: Report, as_json: bool, write: Callable[[str], object]) -> int:
@@ -169,6 +247,8 @@ def gather(
             arrivals = receiver.receive()
             if len(came) < MAX_DATAGRAMS:
                 came += arrivals
+    for receiver, came in zip(receivers, out, strict=True):
+        came += receiver.receive()
     return out
 
 
@@ -176,9 +256,13 @@ def _save(path: Path, heard: Sequence[Heard]) -> None:
     from tracking.doctor.heard import take_line
 
     arrivals = sorted((a for one in heard for a in one.arrivals), key=lambda a: a.t_received_ns)
+    _write(path, [take_line(arrival, arrivals[0].t_received_ns) for arrival in arrivals])
+
+
+def _write(path: Path, lines: Sequence[str]) -> None:
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.writelines(take_line(arrival, arrivals[0].t_received_ns) for arrival in arrivals)
+            file.writelines(lines)
     except OSError as error:
         raise _error("save", f"cannot be written: {error.strerror}", str(path), "give a new name") from error
 

@@ -20,6 +20,7 @@ from tracking.protocols.opentrackio import OpenTrackIOPacket
 from tracking.protocols.osc import OscPacket
 from tracking.protocols.psn import PsnData
 from tracking.protocols.rttrpm import RttrpmPacket
+from tracking.protocols.stype import StypePacket
 from tracking.protocols.vmc import VmcFigure, VmcMessage
 from tracking.protocols.zmq_pose import ZmqPosePacket
 from tracking.receivers import Arrival
@@ -107,6 +108,8 @@ def named(packet: Packet) -> Iterable[tuple[str, dict[str, Any]]]:
             yield str(packet.camera_id), {} if packet.camera_id == ANY_CAMERA else {"camera_id": packet.camera_id}
         case F4Packet():
             yield str(packet.camera_id), {"camera_id": packet.camera_id}
+        case StypePacket():
+            yield "", {}
         case OpenTrackIOPacket():
             sample = packet.sample
             if sample.source_number is not None:
@@ -128,17 +131,22 @@ def named(packet: Packet) -> Iterable[tuple[str, dict[str, Any]]]:
         case Frame():
             for rigid in packet.rigid_bodies:
                 yield str(rigid.id), {"body": str(rigid.id)}
-        case VmcMessage():
-            if packet.kind == vmc.CAMERA:
-                yield packet.name, {"body": packet.name}
-            elif packet.numbers:
-                name = f"{packet.name}/local" if packet.kind.endswith("/Local") else packet.name
-                yield name, {"body": name}
-        case VmcFigure() if packet.bones:
-            hips = "Hips" if "Hips" in packet.bones else next(iter(packet.bones))
-            yield hips, {"body": hips}
+        case VmcMessage() | VmcFigure():
+            yield from _of_vmc(packet)
         case _:
             return
+
+
+def _of_vmc(packet: VmcMessage | VmcFigure) -> Iterable[tuple[str, dict[str, Any]]]:
+    if isinstance(packet, VmcFigure):
+        if packet.bones:
+            hips = "Hips" if "Hips" in packet.bones else next(iter(packet.bones))
+            yield hips, {"body": hips}
+    elif packet.kind == vmc.CAMERA:
+        yield packet.name, {"body": packet.name}
+    elif packet.numbers:
+        name = f"{packet.name}/local" if packet.kind.endswith("/Local") else packet.name
+        yield name, {"body": name}
 
 
 def _osc_bodies(packets: list[tuple[Arrival, Packet]]) -> list[Body]:

@@ -49,14 +49,14 @@ def clock_of(
     longest = max(stretches, key=lambda part: part[-1][0] - part[0][0])
     drift_ppm, error_ppm = _drift(longest)
     stands = stands_ns > 0
-    mend = {"time": "arrival"}
+    mend = {"match": "arrival"}
     what = {"time_code": "time code", "time_tag": "time tags"}.get(kind, "time stamps")
     if stands:
         findings.append(
             Finding(
                 "doctor.clock_stands",
                 "fault",
-                f"the sender's {what} stand still while packets come",
+                f"the sender's {what} stand{'s' if kind == 'time_code' else ''} still while packets come",
                 f"{stands_ns / 1e9:.2f} s with the same time",
                 f"start the tracker's clock: connect its {'time code' if kind == 'time_code' else 'sync'} input",
                 mend,
@@ -81,7 +81,7 @@ def clock_of(
             Finding(
                 "doctor.clock_rate",
                 "fault",
-                f"the sender's {what} count {abs(percent):.2f} % too {'fast' if percent > 0 else 'slow'}"
+                f"the pace of the sender's {what} is {abs(percent):.2f} % too {'fast' if percent > 0 else 'slow'}"
                 + (": its time code runs at another rate than it says" if kind == "time_code" else ""),
                 f"{drift_ppm:+.0f} ppm against this machine",
                 "set the rate of the tracker's time code and of its output to the same frame rate"

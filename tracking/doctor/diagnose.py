@@ -15,6 +15,7 @@ from tracking.doctor.clocks import clock_of
 from tracking.doctor.findings import BodyReport, Finding, Report, SenderReport
 from tracking.doctor.flows import body_flow, flow_findings
 from tracking.doctor.heard import Heard
+from tracking.doctor.judge_poses import judged
 from tracking.doctor.names import NAMES
 from tracking.doctor.section import merged, section_of
 from tracking.doctor.sniff import Guess, sniff
@@ -84,6 +85,10 @@ def _examine(
     protocol = guess.protocol
     decoded = decode(protocol, arrivals, {"freed": {"stream": True}} if guess.stream else {})
     checksum, findings = checksum_of(protocol, [p for _, p in decoded.packets], decoded.refused)
+    if any(finding.code == "doctor.checksum_errors" for finding in findings):
+        # A checksum that is right but for damage tells what is damaged.
+        decoded = decode(protocol, arrivals, merged(decoded.fixed, {"checksum": "strict"}))
+        decoded.fixed.pop("checksum")
     fixed = merged(decoded.fixed, *(finding.source for finding in findings))
     findings += _broken(decoded, guess, len(arrivals), bool(decoded.bodies))
     bodies = [_body(heard, protocol, body, decoded, fixed) for body in decoded.bodies]
@@ -121,6 +126,8 @@ def _body(heard: Heard, protocol: ProtocolName, body: Body, decoded: Decoded, fi
     for reason in ("untracked", "nan", "range", "type", "schema"):
         if poses.refused[reason]:
             findings.append(_unusable(reason, poses.refused[reason], len(body.items), poses.details[reason]))
+    judgement = judged(protocol, body, looked, poses)
+    findings += judgement.findings
     source: dict[str, Any] = {}
     if poses.samples and not isinstance(packet, VmcFigure):
         needed = body.keys if len(decoded.bodies) > 1 or protocol in ("osc", "zmq") else {}
@@ -139,6 +146,10 @@ def _body(heard: Heard, protocol: ProtocolName, body: Body, decoded: Decoded, fi
         clock=clock,
         samples=len(poses.samples),
         refused=dict(refused),
+        position_m=judgement.position_m,
+        angles_deg=judgement.angles_deg,
+        moved_m=judgement.moved_m,
+        turned_deg=judgement.turned_deg,
         findings=tuple(findings),
         source=source,
     )

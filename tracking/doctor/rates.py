@@ -38,8 +38,8 @@ class Counted:
     """Of each packet that is no double, in order of arrival."""
     times_ns: list[int]
     doubles: int
-    late: int
-    """Packets that came after a younger one."""
+    overtaken: list[int]
+    """Which of them came after a younger one."""
     lost: int
     step: int
     """How far the counter goes from packet to packet."""
@@ -68,6 +68,9 @@ def flow_of(marks: Sequence[Mark], modulus: int | None, *, doubles: int = 0) -> 
         counted, by = _by_arrivals(marks), "arrivals"
     kept = len(counted.numbers)
     period_ns, late_ns = _pace(np.array(counted.numbers, dtype=np.float64), np.array(counted.times_ns, np.float64))
+    if len(counted.overtaken) < kept // 2:
+        # Packets that were overtaken are told as such; how evenly the others come is another matter.
+        late_ns = np.delete(late_ns, counted.overtaken)
     rate_hz = 1e9 / (period_ns * counted.step) if period_ns > 0.0 else (kept - 1) / seconds_s
     total = kept + counted.doubles + doubles
     return Flow(
@@ -78,7 +81,7 @@ def flow_of(marks: Sequence[Mark], modulus: int | None, *, doubles: int = 0) -> 
         latest_ms=float(np.percentile(late_ns, 99) - late_ns.min()) / 1e6,
         lost_ratio=counted.lost / (counted.lost + kept),
         duplicate_ratio=(counted.doubles + doubles) / total,
-        reorder_ratio=counted.late / kept,
+        reorder_ratio=len(counted.overtaken) / kept,
         longest_gap_ms=longest_ms,
         counted_by=by,
     )
@@ -92,7 +95,8 @@ def counted_of(marks: Sequence[Mark], modulus: int) -> Counted | None:
     numbers: list[int] = []
     times_ns: list[int] = []
     seen: set[int] = set()
-    doubles = late = restarts = lost = 0
+    doubles = restarts = lost = 0
+    overtaken: list[int] = []
     newest, newest_raw, newest_ns = 0, marks[0].counter or 0, marks[0].t_ns
     begin = 0
     steps: Counter[int] = Counter()
@@ -123,7 +127,7 @@ def counted_of(marks: Sequence[Mark], modulus: int) -> Counted | None:
             doubles += 1
             continue
         if d < 0:
-            late += 1
+            overtaken.append(len(numbers))
         else:
             if numbers:
                 steps[d] += 1
@@ -135,7 +139,7 @@ def counted_of(marks: Sequence[Mark], modulus: int) -> Counted | None:
     if len(numbers) < FEW or doubles > len(marks) // 2 or step == 0 or steps[step] < len(numbers) // 3:
         return None
     lost += _missing(begin, newest, seen, step)
-    return Counted(numbers, times_ns, doubles, late, lost, step, restarts)
+    return Counted(numbers, times_ns, doubles, overtaken, lost, step, restarts)
 
 
 def _missing(begin: int, newest: int, seen: set[int], step: int) -> int:
@@ -161,7 +165,8 @@ def _by_source_time(marks: Sequence[Mark]) -> Counted | None:
     numbers: list[int] = []
     times_ns: list[int] = []
     seen: set[int] = set()
-    doubles = late = 0
+    doubles = 0
+    overtaken: list[int] = []
     newest = -1
     for mark in marks:
         assert mark.t_source_ns is not None
@@ -169,14 +174,15 @@ def _by_source_time(marks: Sequence[Mark]) -> Counted | None:
         if number in seen:
             doubles += 1
             continue
-        late += number < newest
+        if number < newest:
+            overtaken.append(len(numbers))
         newest = max(newest, number)
         seen.add(number)
         numbers.append(number)
         times_ns.append(mark.t_ns)
     if len(numbers) < FEW:
         return None
-    return Counted(numbers, times_ns, doubles, late, _missing(0, newest, seen, 1), 1, 0)
+    return Counted(numbers, times_ns, doubles, overtaken, _missing(0, newest, seen, 1), 1, 0)
 
 
 def _by_arrivals(marks: Sequence[Mark]) -> Counted:
@@ -193,7 +199,7 @@ def _by_arrivals(marks: Sequence[Mark]) -> Counted:
     times = np.array([mark.t_ns for mark in kept], dtype=np.float64)
     gaps = np.diff(times)
     if period_ns <= 0 or len(kept) < FEW or float(np.median(np.abs(gaps - period_ns))) > 0.3 * period_ns:
-        return Counted(list(range(len(kept))), [mark.t_ns for mark in kept], doubles, 0, 0, 1, 0)
+        return Counted(list(range(len(kept))), [mark.t_ns for mark in kept], doubles, [], 0, 1, 0)
     numbers = np.concatenate(([0.0], np.cumsum(np.maximum(np.rint(gaps / period_ns), 0.0))))
     for _ in range(3):
         slope, offset = _line(numbers, times)
@@ -201,7 +207,7 @@ def _by_arrivals(marks: Sequence[Mark]) -> Counted:
             break
         numbers = np.rint((times - offset) / slope)
     lost = max(0, int(numbers.max() - numbers.min()) + 1 - len(kept))
-    return Counted([int(v) for v in numbers], [mark.t_ns for mark in kept], doubles, 0, lost, 1, 0)
+    return Counted([int(v) for v in numbers], [mark.t_ns for mark in kept], doubles, [], lost, 1, 0)
 
 
 def _usual_step(sorted_ns: Sequence[int]) -> float:

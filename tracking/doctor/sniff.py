@@ -32,6 +32,8 @@ STRANGERS: Final[tuple[tuple[bytes, int, str], ...]] = (
     (b"<?xml", 0, "XML"),
 )
 """Bytes, where they stand, and what they say."""
+CHANCE: Final = 0.05
+"""Random bytes bear some protocol's mark now and then, but less often than this."""
 SERVER_MESSAGES: Final = (natnet.SERVER_INFO, natnet.MODELS, natnet.FRAME)
 
 
@@ -87,6 +89,8 @@ def sniff(datagrams: Sequence[bytes]) -> Guess:
     protocol = best.most_common(1)[0][0]
     total = len(datagrams)
     whole = wholes[protocol]
+    if whole + brokens[protocol] < CHANCE * total:
+        return Guess(None, foreign=total, other=names.most_common(1)[0][0] if names else "")
     broken = reasons.get(protocol, Counter())
     return Guess(
         protocol,

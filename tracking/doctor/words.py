@@ -6,6 +6,7 @@ from textwrap import wrap
 from typing import Final
 
 from tracking.doctor.findings import BodyReport, ClockReport, Finding, Report, SenderReport
+from tracking.doctor.guided_check import GuidedReport
 from tracking.doctor.names import NAMES
 
 WIDTH: Final = 110
@@ -34,6 +35,19 @@ def told(report: Report) -> str:
         out.append("Nothing is wrong with what was heard." if report.senders else "Nothing was heard.")
     else:
         out.append("1 thing matters." if faults == 1 else f"{faults} things matter.")
+    return "\n".join(out) + "\n"
+
+
+def guided_told(report: GuidedReport) -> str:
+    """What a guided check found."""
+    name = NAMES.get(report.protocol, "nothing that is read")
+    out = [f"{name}{', ' + report.body if report.body else ''}"]
+    for finding in report.findings:
+        out += _finding(finding, 2)
+    if report.section:
+        out += ["", "To paste into the configuration (camera ids are yours to choose):", ""]
+        out += [f"    {line}" for line in report.section.splitlines()]
+    out += ["", "Every move was understood." if report.certain else "Not every move was understood: see above."]
     return "\n".join(out) + "\n"
 
 
