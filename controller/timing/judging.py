@@ -105,10 +105,12 @@ def judge_slots(judge: Judge, slots: Slots, *, allowed_repeats: int = 0, where: 
     judge.limit("slots_without_plan_share", float((slots.t_latched_ns == 0).sum()) / count, where)
 
 
-def judge_photos(judge: Judge, slots: Slots, photos: Photos, measured: Measured, period_ns: int) -> None:
-    """What must hold of what one camera photographed."""
-    reach_ms = (photos.t_photo_ns - slots.t_present_ns) / 1e6
-    own_frames = (photos.age_ms - reach_ms) / (period_ns / 1e6)
+def judge_photos(
+    judge: Judge, slots: Slots, photos: Photos, measured: Measured, period_ns: int, *, sample_ns: int
+) -> None:
+    """What must hold of what one camera photographed. `sample_ns`: from one of its tracker's samples to the next."""
+    reach_ns = photos.t_photo_ns - slots.t_present_ns
+    own_frames = (photos.age_ms * 1e6 - reach_ns - sample_ns) / period_ns
     where = f"camera {photos.camera}"
     judge.limit("age_p99_ms", p(photos.age_ms, 99), where)
     judge.limit("age_beyond_wall_p99_frames", p(own_frames, 99), where)

@@ -38,7 +38,8 @@ class Limits(BaseModel):
     age_p99_ms: Most | None = None
     """From the tracker's sample to the photo it is used for."""
     age_beyond_wall_p99_frames: Most | None = None
-    """The same, without what LED processors, exposure and read-out take by themselves."""
+    """The same, without what LED processors, exposure and read-out take by themselves, and without the time from one
+    of the tracker's samples to the next."""
     error_p99_mm: Most | None = None
     """Between the pupil the picture was drawn for and the true one."""
     error_p99_deg: Most | None = None

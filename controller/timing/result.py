@@ -150,7 +150,10 @@ def measure_cameras(result: Result, true_poses: dict[str, Any], *, disturbed: Se
         for phase in result.phases:
             if phase.name in disturbed:
                 keep &= (t_s < phase.begin_s) | (t_s >= phase.end_s + 1.0)
-        judge_photos(result.judge, known.only(keep), _photos_only(photos, keep), measured.only(keep), period_ns)
+        judge_photos(
+            result.judge, known.only(keep), _photos_only(photos, keep), measured.only(keep), period_ns,
+            sample_ns=result.settings.samples.period_ns,
+        )  # fmt: skip
 
 
 def _photos_only(photos: Photos, keep: Any) -> Photos:
