@@ -68,8 +68,9 @@ def test_the_demo_passes_its_default_limits(tmp_path: Path, capsys: pytest.Captu
     assert document["cameras"]["a"]["covered_share"] is not None
     assert not [line for line in broken(document) if line.split()[-2] in SURE]
     metronome = document["metronome"]
-    if stolen_ns() != stolen or metronome["host_stalls"] + metronome["half_late"] > 3:
-        pytest.skip(f"the machine was not ours: {metronome}")
+    taken_ms = (stolen_ns() - stolen) / 1e6
+    if code and (taken_ms > 100.0 or metronome["host_stalls"] + metronome["half_late"] > 3):
+        pytest.skip(f"the machine was not ours: {taken_ms:.0f} ms taken, {metronome}; {broken(document)}")
     assert code == 0, broken(document)
     assert took_s <= LONGEST_S
 
