@@ -172,7 +172,7 @@ class Conductor:
         take(self._datagrams.close)
         self._tap = Tap(self._hand_on)
         self._epoch = self._plan_ring.epoch
-        self._lead = AdaptiveLead(rate)
+        self._lead = AdaptiveLead(rate, first.picture)
         self._inputs = TrackingInputs(
             steered(first.config.tracking, first.show),
             self._clock,
@@ -301,6 +301,10 @@ class Conductor:
         self._set_latch()
 
     def _set_latch(self) -> None:
+        coming = self._versions.coming(self._frame)
+        if coming is not None and coming.picture != self._lead.what:
+            # Nobody knows yet how long the new picture takes: the lead grows first, then it is switched to.
+            self._lead.expect(self._frame, coming.picture)
         self._latch_ns = self._keeper.frames.deadline_ns(self._frame) - self._lead.lead_ns
         self._rehearsal_ns = self._latch_ns - REHEARSAL_NS
         self._rehearsed = self._last is None or self._rate.period_ns < SLOWEST_REHEARSED_NS
@@ -450,8 +454,10 @@ class Conductor:
         self._keeper.rolling = bool(now.show.take)
         self._keeper.reconfigure(now.config.time, now.stage.rate, self._frame)
         if now.stage.rate != before.stage.rate:
-            self._lead = AdaptiveLead(now.stage.rate)
+            self._lead = AdaptiveLead(now.stage.rate, now.picture)
             self._ledger.rate = now.stage.rate
+        elif now.picture != self._lead.what:
+            self._lead.expect(self._frame, now.picture)
         if now.stage.canvases.keys() != before.stage.canvases.keys():
             self._ledger.expect(now.stage.canvases)
 
@@ -516,7 +522,7 @@ class Conductor:
             return
         published_ns = self._published.get(report.frame)
         if published_ns is not None and report.t_drawn_ns:
-            self._lead.measured(max(0, report.t_drawn_ns - published_ns))
+            self._lead.measured(report.frame, max(0, report.t_drawn_ns - published_ns))
         self._ledger.add_report(report)
 
     def _save_ledger(self) -> None:

@@ -6,7 +6,7 @@ holds from; `Abort` gives it back. See `controller.messages` for the whole conve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -39,6 +39,18 @@ class Version:
     inputs: PreparedInputs | None = None
     """Tracking sockets opened for it; None: they stay as they are."""
 
+    @property
+    def picture(self) -> Hashable:
+        """What tells apart pictures that take different times to draw; sliders do not."""
+        show = self.show
+        return (
+            show.config_version,
+            tuple(sorted(scene.id for scene in show.scenes)),
+            (show.outer_mode, show.outer_every_frames),
+            tuple(sorted(name for name, camera in show.cameras.items() if camera.enabled)),
+            tuple(sorted(pattern.kind for pattern in show.patterns)),
+        )
+
 
 def load_version(run: RunDir, number: int) -> Version:
     """A version as its snapshot tells it.
@@ -67,6 +79,7 @@ class Versions:
         self._run, self._post, self._clock, self._inputs = run, post, clock, inputs
         self._pending: dict[int, Version] = {}
         self._commits: list[Commit] = []
+        self._announced: set[int] = set()
 
     @property
     def preparing(self) -> bool:
@@ -121,11 +134,21 @@ class Versions:
         )
         return replace(version, inputs=inputs)
 
+    def coming(self, frame: int) -> Version | None:
+        """What will be switched to at `frame`, None when nothing is: asked while there is time to be ready for it."""
+        due = [commit for commit in self._commits if commit.frame <= frame and commit.version in self._pending]
+        self._announced = {commit.version for commit in due}
+        return self._pending[due[-1].version] if due else None
+
     def apply(self, frame: int, switched: Callable[[Version, Version], None]) -> None:
-        """Switch to what was committed for `frame`, in the order it was asked; `switched(before, now)` after each."""
+        """Switch to what was committed for `frame`, in the order it was asked; `switched(before, now)` after each.
+
+        What was asked for too late to be among what was `coming`, names no frame of its own and draws another picture
+        waits for the next frame, and those asked for after it with it.
+        """
         waiting: list[Commit] = []
         for commit in self._commits:
-            if commit.frame > frame:
+            if commit.frame > frame or (commit.frame == 0 and (waiting or self._unready(commit))):
                 waiting.append(commit)
                 continue
             version = self._pending.pop(commit.version, None)
@@ -139,3 +162,7 @@ class Versions:
             switched(before, version)
             self._post.send(self._run.path / commit.reply_to, Committed(commit.version, frame))
         self._commits = waiting
+
+    def _unready(self, commit: Commit) -> bool:
+        prepared = self._pending.get(commit.version)
+        return prepared is not None and commit.version not in self._announced and prepared.picture != self.now.picture
