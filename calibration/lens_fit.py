@@ -64,7 +64,7 @@ class LensFit:
 
 
 def opencv_lens(
-    camera_matrix: Array, coefficients: Sequence[float], *, width_px: int, height_px: int, half_pixel: bool = True
+    intrinsics_px: Array, coefficients: Sequence[float], *, width_px: int, height_px: int, half_pixel: bool = True
 ) -> OtherLens:
     """OpenCV's model: k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4]]], distances in units of the focal length.
 
@@ -72,15 +72,15 @@ def opencv_lens(
 
     Raises
     ------
-    CalibrationError : another count of coefficients, or a matrix with skew.
+    CalibrationError : another count of coefficients, or intrinsics with skew.
     """
-    matrix = np.asarray(camera_matrix, dtype=np.float64)
+    k = np.asarray(intrinsics_px, dtype=np.float64)
     c = [float(v) for v in np.ravel(coefficients)]
     if len(c) == 14 and any(c[12:]):
         raise _error("a tilted sensor (tauX, tauY) has no counterpart", c[12:], "calibrate without the tilted model")
     if len(c) not in (0, 4, 5, 8, 12, 14):
         raise _error("OpenCV has 0, 4, 5, 8, 12 or 14 coefficients", len(c), "give k1 k2 p1 p2 k3 ...")
-    if matrix.shape != (3, 3) or matrix[0, 1] != 0.0:
+    if k.shape != (3, 3) or k[0, 1] != 0.0:
         raise _error("a 3 x 3 camera matrix without skew is needed", None, "give the one `calibrateCamera` found")
     k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 = (*c, *([0.0] * 12))[:12]
 
@@ -94,16 +94,14 @@ def opencv_lens(
         ], axis=-1)  # fmt: skip
 
     shift = 0.5 if half_pixel else 0.0
-    return OtherLens(
-        width_px, height_px, matrix[0, 0], matrix[1, 1], matrix[0, 2] + shift, matrix[1, 2] + shift, bend, None
-    )
+    return OtherLens(width_px, height_px, k[0, 0], k[1, 1], k[0, 2] + shift, k[1, 2] + shift, bend, None)
 
 
 def fisheye_lens(
-    camera_matrix: Array, coefficients: Sequence[float], *, width_px: int, height_px: int, half_pixel: bool = True
+    intrinsics_px: Array, coefficients: Sequence[float], *, width_px: int, height_px: int, half_pixel: bool = True
 ) -> OtherLens:
     """OpenCV's fisheye model: the angle theta from the axis becomes theta (1 + k1 theta^2 + ... + k4 theta^8)."""
-    matrix = np.asarray(camera_matrix, dtype=np.float64)
+    k = np.asarray(intrinsics_px, dtype=np.float64)
     k1, k2, k3, k4 = (float(v) for v in np.ravel(coefficients))
 
     def bend(points: Array) -> Array:
@@ -114,9 +112,7 @@ def fisheye_lens(
         return points * np.where(r > 1e-12, bent / np.maximum(r, 1e-12), 1.0)[:, None]
 
     shift = 0.5 if half_pixel else 0.0
-    return OtherLens(
-        width_px, height_px, matrix[0, 0], matrix[1, 1], matrix[0, 2] + shift, matrix[1, 2] + shift, bend, None
-    )
+    return OtherLens(width_px, height_px, k[0, 0], k[1, 1], k[0, 2] + shift, k[1, 2] + shift, bend, None)
 
 
 def unreal_lens(

@@ -16,7 +16,7 @@ canvas-<id>.ring       node        pixels of one canvas
 darkroom.sock          darkroom    messages to the darkroom
 darkroom.ring          darkroom    NodeStatus, as a node
 photo-<camera>.ring    darkroom    8-bit RGB pictures of one camera
-metronome.ring         metronome   HostNote of every slot worth one, and one a second (controller.ledger_record), as JSON
+metronome.ring         metronome   HostNote of every slot worth one, and one a second (controller.ledger_record) (JSON)
 recorder.ring          recorder    RecorderStatus about once a second (controller.recorder)
 datagrams.ring         conductor   what tracking sockets received, in batches (tracking.tap)
 relay.ring             relay       RelayStatus about once a second (controller.relay)

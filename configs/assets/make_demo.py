@@ -138,7 +138,8 @@ def make_glb() -> bytes:
         x, y = r * np.sin(angle), r * np.cos(angle)
         if abs(x) < 3.6:
             continue
-        glb.node(f"rock {k}", (rocks if r < 12 else far_rocks)[k % 3], (x, y, float(ground_height(np.array(x), np.array(y)))),
+        z = float(ground_height(np.array(x), np.array(y)))
+        glb.node(f"rock {k}", (rocks if r < 12 else far_rocks)[k % 3], (x, y, z),
                  turn_deg=float(random.uniform(0, 360)), scale=float(0.25 + 0.9 * random.random() ** 2))  # fmt: skip
 
     for k, (bearing, far, radius, height) in enumerate(

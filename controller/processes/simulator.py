@@ -83,8 +83,10 @@ class Simulator:
 
     def step(self, now_ns: int) -> int:
         """Send what is due."""
-        players = [*self._senders, *([self._timecode] if self._timecode is not None else [])]
-        return min((player.step(now_ns) for player in players), default=now_ns + _LOOK_AGAIN_NS)
+        due_ns = [sender.step(now_ns) for sender in self._senders]
+        if self._timecode is not None:
+            due_ns.append(self._timecode.step(now_ns))
+        return min(due_ns, default=now_ns + _LOOK_AGAIN_NS)
 
     def stop(self) -> None:
         """Close the wires."""

@@ -23,7 +23,7 @@ def test_a_real_record_says_what_its_source_states(vector: dict) -> None:
     (record,) = parse(data)
     assert isinstance(record, CookeRecord)
     assert record.t_number_x100 == vector["expected"]["t_number_x100"]
-    assert record.entrance_pupil == vector["expected"]["entrance_pupil_mm"]
+    assert record.entrance_pupil_units == vector["expected"]["entrance_pupil_mm"]
     assert bytes(record) == data
     # Depth of field about the focus, a 24 mm wide picture at 40 mm, no zoom: it agrees with itself.
     assert record.near < record.focus < record.far

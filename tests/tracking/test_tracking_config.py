@@ -19,7 +19,7 @@ FREED: dict[str, Any] = {"protocol": "freed", "listen": "127.0.0.1:40000", "came
 
 def test_defaults() -> None:
     source = config(t=FREED).sources["t"]
-    assert (source.pose_point, source.prediction, source.time, source.delay_ms) == ("body", "auto", "auto", 0.0)
+    assert (source.pose_point, source.prediction, source.match, source.delay_ms) == ("body", "auto", "auto", 0.0)
     assert source.stage_from_tracker.pose().tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
     assert TrackingConfig().sources == {}
 

@@ -42,19 +42,19 @@ class CookeRecord(Struct, frozen=True, gc=False):
     far: int
     field_of_view_x10: int
     """Horizontal, tenths of a degree, for the sensor the lens was told."""
-    entrance_pupil: int
+    entrance_pupil_units: int
     """In front of the image plane in the lens' units; negative behind it."""
     zoom_normalised: int
     serial: str
 
     def __bytes__(self) -> bytes:
-        pupil = abs(self.entrance_pupil)
+        pupil = abs(self.entrance_pupil_units)
         return b"".join(
             (
                 bytes((TAG,)), _packed(self.focus, 4), _packed(self.t_number_x100, 2), bytes(self.ring),
                 _packed(self.zoom_mm, 2), _packed(self.hyperfocal, 4), _packed(self.near, 4), _packed(self.far, 4),
                 _packed(self.field_of_view_x10, 2),
-                bytes((0x40 | (0x20 if self.entrance_pupil < 0 else 0) | pupil >> 6, 0x40 | pupil & 0x3F)),
+                bytes((0x40 | (0x20 if self.entrance_pupil_units < 0 else 0) | pupil >> 6, 0x40 | pupil & 0x3F)),
                 _packed(self.zoom_normalised, 2), b"S", self.serial.encode("ascii"), END,
             )
         )  # fmt: skip
@@ -65,7 +65,7 @@ class CookeRecord(Struct, frozen=True, gc=False):
         return LensReading(
             focal_length_mm=float(self.zoom_mm) or None,
             focus_distance_m=None if self.focus in (0, INFINITY) else self.focus * metres,
-            entrance_pupil_m=self.entrance_pupil * metres,
+            entrance_pupil_m=self.entrance_pupil_units * metres,
             t_stop=self.t_number_x100 / 100.0 or None,
         )
 
