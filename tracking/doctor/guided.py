@@ -396,15 +396,15 @@ def _axes_for(moves: Mapping[Step, Array], turned: Array) -> tuple[Reading, floa
     """The simplest map of axes under which every move goes where it was asked to, and its worst cosine. `turned`,
     [3, 3], comes after the map. None: there is no such map."""
     best: tuple[tuple[int, int, float], Reading, float] | None = None
-    for names, matrix in signed_permutations():
+    for names, stage_from_tracker in signed_permutations():
         worst = min(
-            float(_MOVES[name][0] @ (turned @ matrix @ move)) / float(np.linalg.norm(move))
+            float(_MOVES[name][0] @ (turned @ stage_from_tracker @ move)) / float(np.linalg.norm(move))
             for name, move in moves.items()
         )
         if worst < ALONG:
             continue
         reading = Reading(names, (1, 1, 1))
-        mirrored = int(np.linalg.det(matrix) < 0.0) if len(moves) < 3 else 0
+        mirrored = int(np.linalg.det(stage_from_tracker) < 0.0) if len(moves) < 3 else 0
         rank = (mirrored, reading.cost[0], -worst)
         if best is None or rank < best[0]:
             best = (rank, reading, worst)

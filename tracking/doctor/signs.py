@@ -74,11 +74,11 @@ def signed_permutations() -> list[tuple[tuple[str, str, str], Array]]:
     out = []
     for order in permutations(range(3)):
         for signs in product((1, -1), repeat=3):
-            matrix = np.zeros((3, 3))
+            stage_from_tracker = np.zeros((3, 3))
             for row, (column, sign) in enumerate(zip(order, signs, strict=True)):
-                matrix[row, column] = sign
+                stage_from_tracker[row, column] = sign
             names = tuple(("-" if s < 0 else "") + _LETTERS[c] for c, s in zip(order, signs, strict=True))
-            out.append(((names[0], names[1], names[2]), matrix))
+            out.append(((names[0], names[1], names[2]), stage_from_tracker))
     return out
 
 
@@ -100,8 +100,8 @@ def tripod_fits(positions_m: Array, rotations: Array, *, angle_scale: float = 1.
             good = values > 1e-3 * values[-1]
             inverse = (vectors[:, good] / values[good]) @ vectors[:, good].T
             moments = np.einsum("nkj,nl->jkl", lever, centred)
-            for names, matrix in axes:
-                right = np.einsum("jkl,kl->j", moments, matrix)
+            for names, stage_from_tracker in axes:
+                right = np.einsum("jkl,kl->j", moments, stage_from_tracker)
                 offset = inverse @ right
                 if np.linalg.norm(offset) > LONGEST_OFFSET_M:
                     continue

@@ -95,7 +95,7 @@ def _body(body: BodyReport, *, alone: bool) -> list[str]:
 def _clock(clock: ClockReport) -> str:
     words = _CLOCKS[clock.source] + _EPOCHS.get(clock.epoch, "")
     if clock.drift_ppm is not None and clock.source != "arrival":
-        words += f", {clock.drift_ppm:+.0f} ppm"
+        words += f", {round(clock.drift_ppm):+d} ppm"
     return words + (", standing still" if clock.stands else "")
 
 
