@@ -43,6 +43,7 @@ _SERIOUS: Final[tuple[Reason, ...]] = (
     "fenced", "host_stall", "late_plan", "late_draw", "switching", "held", "no_plan", "none",
 )  # fmt: skip
 """Which reason stands for a slot whose canvases repeated for different ones: the first of these."""
+_FINE: Final = {"none"}
 _EXCUSED: Final = frozenset({"late_plan", "late_draw", "none"})
 """Reasons that a standstill of the host explains."""
 _STALLS: Final = 256
@@ -343,7 +344,7 @@ class Ledger:
                     self._note("receive_to_present", node.t_presented_ns - camera.t_received_ns)
 
     def _complete(self, record: FrameRecord) -> bool:
-        return self.canvases <= {canvas for node in record.nodes.values() for canvas in node.canvases}
+        return self.canvases <= _told(record).keys()
 
     def _see(self, frame: int) -> None:
         self._newest = max(self._newest, frame)
@@ -387,20 +388,24 @@ class Ledger:
             else:
                 self.repeated -= 1
                 self._repeats[record.reason] -= 1
-        told = {canvas: reason for node in record.nodes.values() for canvas, reason in node.canvases.items()}
-        repeats: set[str] = {reason.partition(":")[2] for reason in told.values() if reason.startswith("repeat:")}
-        if self.canvases - told.keys():
-            # Nobody spoke for a canvas: its node was dead or cut off, and the last picture stayed on the wall.
-            repeats.add("fenced")
-        record.presented = not repeats
-        choices = repeats or set(told.values())
-        record.reason = next((reason for reason in _SERIOUS if reason in choices), "none")
+        told = _told(record)
+        choices = set(told.values())
+        if choices == _FINE and told.keys() >= self.canvases:
+            record.presented, record.reason = True, "none"
+        else:
+            repeats: set[str] = {reason.partition(":")[2] for reason in choices if reason.startswith("repeat:")}
+            if self.canvases - told.keys():
+                # Nobody spoke for a canvas: its node was dead or cut off, and the last picture stayed on the wall.
+                repeats.add("fenced")
+            record.presented = not repeats
+            choices = repeats or choices
+            record.reason = next((reason for reason in _SERIOUS if reason in choices), "none")
         if not record.t_present_ns and self._last_plan[1]:
             # No plan told when it was due: it follows from those that came.
             frame, t_ns = self._last_plan
             record.t_present_ns = self.rate.deadline_ns(t_ns, record.frame - frame)
             record.rate = (self.rate.num, self.rate.den)
-        if self._stalls:
+        if self._stalls and self._stalls[-1][1] > record.t_latched_ns:
             self._blame_host(record)
         record.counted = self._began
         if not record.counted:
@@ -415,7 +420,12 @@ class Ledger:
     def _blame_host(self, record: FrameRecord) -> None:
         """Say how long the host stood still while a frame was made, and that it is the reason when it is."""
         window_ns = _window_ns(record, self.rate)
-        touching = [(stall, ns) for stall in self._stalls if (ns := _overlap_ns(window_ns, stall))]
+        touching: list[tuple[tuple[int, int], int]] = []
+        for stall in reversed(self._stalls):
+            if stall[1] <= window_ns[0]:
+                break
+            if ns := _overlap_ns(window_ns, stall):
+                touching.append((stall, ns))
         record.stall_ns = max((stall[1] - stall[0] for stall, _ in touching), default=0)
         if record.presented or record.reason not in _EXCUSED:
             return
@@ -425,6 +435,13 @@ class Ledger:
         late_ns = drawn_ns - _slot_ns(record) - grace_ns if drawn_ns else grace_ns
         if sum(ns for _, ns in touching) >= max(late_ns, min(grace_ns, _STALL_LEAST_NS)):
             record.reason = "host_stall"
+
+
+def _told(record: FrameRecord) -> dict[str, str]:
+    """What is known of each canvas, from whichever node it belongs to."""
+    if len(record.nodes) == 1:
+        return next(iter(record.nodes.values())).canvases
+    return {canvas: reason for node in record.nodes.values() for canvas, reason in node.canvases.items()}
 
 
 def _slot_ns(record: FrameRecord) -> int:

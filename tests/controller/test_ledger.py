@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.ledger import BOUNDS_MS, Ledger, Series, percentiles_of
+from controller.ledger_batch import LedgerBatch
 from controller.ledger_record import INTERVALS, HostNote
 from controller.messages import Percentiles
 from stage.plan import CanvasReport, FramePlan, FrameReport, PlanCamera, PlanLens, PlanOuter, Reason
@@ -339,3 +340,34 @@ def test_histograms_hold_every_value_there_was() -> None:
     found = series.histogram()
     assert found == [sum(value <= bound for value in values) for bound in BOUNDS_MS] + [len(values)]
     assert series.total == pytest.approx(sum(values))
+
+
+@given(st.lists(st.integers(0, 3), max_size=60))
+def test_told_in_one_go_a_ledger_is_the_same(when: list[int]) -> None:
+    """However often the inbox is emptied."""
+    at_once, batch = Ledger(RATE, ["c"]), LedgerBatch(Ledger(RATE, ["c"]))
+    for frame, action in enumerate(when, 1):
+        plan = a_plan(frame)
+        at_once.add_plan(plan, t_published_ns=plan.t_latched_ns + MS, plan_hash=frame * 7)
+        batch.plan(plan, plan.t_latched_ns + MS, frame * 7)
+        report = a_report(frame, shown=frame - (action == 1), reason="late_draw" if action == 1 else "none")
+        at_once.add_report(report)
+        batch.report(report)
+        if action == 2:
+            note = stalled(frame, -40, 5)
+            at_once.add_host(note)
+            batch.note(note)
+        if action == 3:
+            batch.tell()
+    assert batch.tell().report() == at_once.report()
+    assert batch.ledger.latest(100) == at_once.latest(100)
+
+
+def test_a_counted_run_ends_with_its_last_slot() -> None:
+    batch = LedgerBatch(Ledger(RATE, ["c"]), frames=5)
+    for frame in range(1, 10):
+        batch.plan(a_plan(frame), 1, 7)
+        batch.report(a_report(frame))
+    assert not batch.done
+    assert batch.tell().frames == 5
+    assert batch.done
