@@ -85,6 +85,7 @@ def snapshot_of(show: Show, loaded: LoadedConfig, stage: bytes) -> Snapshot:
         base_dir=str(loaded.base_dir),
         stage=stage,
         lens_tables={name: encode_grid(grid) for name, grid in lens_tables(loaded).items()},
+        relays=bool(loaded.config.tracking.relays),
         osc_maps={name: found.model_dump_json() for name, found in osc_maps(loaded).items()},
     )
 

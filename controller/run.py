@@ -141,9 +141,8 @@ def run_spec(
         # Where they share few cores the picture goes before requests: by its own rights, or as others stand back.
         _role(run, "service", "--fd", str(fd), pass_fds=(fd,), cpus=quick, nice=0 if node_nice else 8),
         _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0),
+        _role(run, "relay", cpus=quick, after=walls, hang_s=30.0),
     ]
-    if loaded.config.tracking.relays:
-        roles.append(_role(run, "relay", cpus=quick))
     if simulate and loaded.config.tracking.sources:
         roles.append(_role(run, "simulator", cpus=quick))
     return RunSpec(run.run, str(run.path), tuple(roles))

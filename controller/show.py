@@ -130,6 +130,8 @@ class Snapshot(Struct, frozen=True):
     """`stage.compiled.encode_stage` of the compiled stage."""
     lens_tables: dict[str, bytes] = {}
     """`tracking.lens_table.encode_grid` of every lens table file, by the name the configuration gives it."""
+    relays: bool = False
+    """Whether the configuration sends cameras on: until then their process sleeps."""
     osc_maps: dict[str, str] = {}
     """Every OSC mapping file as JSON, by the name the configuration gives it."""
 

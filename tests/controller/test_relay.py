@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ import pytest
 from controller.beginning import fresh_show, snapshot_of
 from controller.conductor import Conductor
 from controller.config import compile_config, load_config_text
-from controller.relay import RelayRole, decode_relay
+from controller.processes.relay import LOOK_NS, RelayWhenNeeded
+from controller.relay import POLL_NS, RelayRole, decode_relay
 from controller.rundir import RunDir
 from controller.show import Show, encode_snapshot
 from runtime.clock import VirtualClock
@@ -172,3 +175,25 @@ def test_it_tells_what_it_did_(rig: Rig) -> None:
     assert told.unsendable == {"drawn": 0, "told": 0}
     assert told.detail == ""
     status.close()
+
+
+def test_the_process_sleeps_until_a_version_has_relays(tmp_path: Path) -> None:
+    clock, run = VirtualClock(), RunDir.create("sleep", root=tmp_path)
+    bare = load_config_text(CONFIG[: CONFIG.index("  relays:")] + CONFIG[CONFIG.index("scenes:") :], base_dir=tmp_path)
+    full = load_config_text(CONFIG, base_dir=tmp_path)
+    for number, loaded in ((1, bare), (2, full)):
+        stage = compile_config(loaded)
+        show = msgspec.structs.replace(fresh_show(loaded.config, stage), version=number, config_version=number)
+        run.write_snapshot(number, encode_snapshot(snapshot_of(show, loaded, encode_stage(stage))))
+    role = RelayWhenNeeded(run=run, clock=clock)
+    run.set_current_version(1)
+    role.start()
+    assert role.step(clock.now_ns()) == clock.now_ns() + LOOK_NS
+    assert role._relay is None
+    run.set_current_version(2)
+    assert role.step(clock.now_ns()) == clock.now_ns() + POLL_NS
+    assert role._relay is not None
+    role.stop()
+    program = "import sys, controller.processes.relay; print([n for n in ('numpy', 'pydantic') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"

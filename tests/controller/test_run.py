@@ -27,7 +27,7 @@ def test_roles_in_starting_order_each_watched(shm: Path, housekit: ModuleType, l
     spec = run_spec(RunDir(shm), loaded=loaded, listener=listener)
     roles = {role.name: role for role in spec.roles}
     # They end in the opposite order: those that tell of the others last.
-    assert list(roles) == ["metronome", "recorder", "conductor", "node-main", "service", "darkroom"]
+    assert list(roles) == ["metronome", "recorder", "conductor", "node-main", "service", "darkroom", "relay"]
     assert all(role.heartbeat is not None for role in roles.values())
     assert all(role.argv[1:3] == ("-P", "-m") for role in roles.values())
     assert roles["service"].pass_fds == (listener.fileno(),)
@@ -44,7 +44,7 @@ def test_what_the_first_picture_does_not_need_begins_after_it(
     spec = run_spec(RunDir(shm), loaded=loaded, listener=listener)
     waiting = {role.name for role in spec.roles if "node-main" in role.after}
     # Service and darkroom read their Python while nothing is drawn yet: later it would cost pictures.
-    assert waiting == {"metronome", "recorder"}
+    assert waiting == {"metronome", "recorder", "relay"}
 
 
 def test_the_recorder_writes_beside_the_shows_database_or_not_at_all(
@@ -64,18 +64,12 @@ def test_the_recorder_writes_beside_the_shows_database_or_not_at_all(
         assert found == ([] if expected is None else [expected])
 
 
-def test_a_recorded_and_relayed_run(shm: Path, housekit: ModuleType, listener: socket.socket) -> None:
+def test_a_recorded_run(shm: Path, housekit: ModuleType, listener: socket.socket) -> None:
     text = housekit.minimal_text().replace("osc: null", "osc: null\n  ledger: null")
     spec = run_spec(RunDir(shm), loaded=housekit.loaded_of(text), listener=listener, record=True)
     (recorder,) = (role for role in spec.roles if role.name == "recorder")
     assert recorder.argv[recorder.argv.index("--keep-mb") + 1] == "0"  # no ledger is asked for
     assert recorder.after == ()  # it is there before the first datagram
-    assert not any(role.name == "relay" for role in spec.roles)
-    camera = next(iter(housekit.loaded_of(text).config.cameras))
-    relays = f"  relays: {{r: {{camera: {camera}, protocol: freed, targets: ['127.0.0.1:9']}}}}\n"
-    text = text.replace("tracking:\n", f"tracking:\n{relays}")
-    spec = run_spec(RunDir(shm), loaded=housekit.loaded_of(text), listener=listener)
-    assert any(role.name == "relay" for role in spec.roles)
 
 
 def test_a_counted_and_simulated_run(shm: Path, housekit: ModuleType, listener: socket.socket) -> None:
@@ -103,6 +97,7 @@ def test_software_gl_draws_without_raster_threads_whatever_the_shell_says(
         "node-main": "0",
         "service": None,
         "darkroom": "0",
+        "relay": None,
     }
 
 
