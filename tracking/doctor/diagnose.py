@@ -171,7 +171,7 @@ def _silence(heard: Heard) -> Finding:
         "doctor.silence",
         "fault",
         f"nothing arrives at {heard.listen}",
-        tracker="check in the tracker: this machine's address and this port as its target, sending switched on; then "
+        tracker="this machine's address and this port as its target, and sending switched on; then "
         "cables and the firewall; for multicast the interface (`--listen udp://GROUP:PORT@ADDRESS`)",
     )
 

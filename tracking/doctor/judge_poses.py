@@ -10,7 +10,7 @@ import numpy as np
 from stage.frames import Array, pan_tilt_roll_from_rotation
 from tracking.config import ProtocolName
 from tracking.doctor.bodies import Body, Poses, poses_of
-from tracking.doctor.findings import Finding
+from tracking.doctor.findings import Finding, Weight
 from tracking.doctor.plausible import (
     frozen_findings,
     height_findings,
@@ -26,6 +26,8 @@ from tracking.protocols.vmc import VmcFigure
 
 FULL_TURN_RAD: Final = 6.5
 FEW: Final = 4
+BEYOND: Final = 1e9
+"""Of no unit of length a camera is so far away."""
 CHOICES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "natnet": (("natnet.up", "z"),),
     "rttrpm": (("rttrpm.up", "y"), ("rttrpm.euler", "extrinsic")),
@@ -47,8 +49,8 @@ class Judged:
 
 
 def arrays_of(poses: Poses) -> tuple[Array, Array, Array]:
-    """Arrival times, [n] ns, places, [n, 3] metres, and rotations, [n, 3, 3], of poses that are finite."""
-    good = [s for s in poses.samples if np.isfinite(s.tracker_from_body).all()]
+    """Arrival times, [n] ns, places, [n, 3] metres, and rotations, [n, 3, 3], of poses that could be meant."""
+    good = [s for s in poses.samples if np.isfinite(m := s.tracker_from_body).all() and np.abs(m).max() < BEYOND]
     if not good:
         return np.zeros(0), np.zeros((0, 3)), np.zeros((0, 3, 3))
     stacked = np.array([s.tracker_from_body for s in good])
@@ -67,6 +69,11 @@ def judged(protocol: ProtocolName, body: Body, keys: dict[str, Any], poses: Pose
     moved_m = float(np.linalg.norm(np.ptp(positions_m, axis=0)))
     x, y, z = (float(v) for v in np.median(positions_m, axis=0))
     findings = _turn_units(body)
+    beyond = len(poses.samples) - n
+    if beyond:
+        weight: Weight = "fault" if beyond > 0.01 * len(poses.samples) else "note"
+        seen = f"{beyond} of {len(poses.samples)}"
+        findings.append(Finding("doctor.range", weight, "places beyond anything that could be meant", seen))
     if n >= FEW:
         units = unit_findings(protocol, positions_m, turned_deg, keys)
         findings += units

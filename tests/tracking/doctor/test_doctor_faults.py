@@ -276,3 +276,11 @@ def test_silence_and_strangers() -> None:
     assert "Art-Net" in alone.faults[0].says
     beside = diagnose([kit.heard([*artnet, *kit.arrivals_of("freed", seconds_s=2.0)], "freed")])
     assert beside.faults == []
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_broken_datagrams_never_raise(protocol: str) -> None:
+    for seed in range(3):
+        arrivals = kit.arrivals_of(protocol, seconds_s=2.0, faults=Faults.of(["T8:share=0.9", "T5:stand"], seed))
+        report = diagnose([kit.heard(arrivals, protocol)])
+        assert protocol.startswith(report.senders[0].protocol or protocol)

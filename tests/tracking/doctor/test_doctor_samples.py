@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from tracking.doctor.diagnose import diagnose
 from tracking.doctor.findings import Report, SenderReport
 from tracking.doctor.heard import Heard, heard_from_file
+from tracking.doctor.words import told
 from tracking.receivers import Arrival
 
 
@@ -74,8 +78,8 @@ def test_the_mosys_take(reference: Path) -> None:
     ],
 )
 def test_opentrackio_packets(reference: Path, name: str, about: str) -> None:
-    told = load(reference / "tracking/opentrackio" / f"{name}.json")
-    sender = only(examined(*(bytes.fromhex(d["hex"]) for d in told["datagrams"])))
+    sample = load(reference / "tracking/opentrackio" / f"{name}.json")
+    sender = only(examined(*(bytes.fromhex(d["hex"]) for d in sample["datagrams"])))
     assert sender.protocol == "opentrackio"
     assert about in sender.about
     assert "mod 256" in sender.checksum
@@ -83,8 +87,8 @@ def test_opentrackio_packets(reference: Path, name: str, about: str) -> None:
 
 
 def test_a_wrong_opentrackio_checksum(reference: Path) -> None:
-    told = load(reference / "tracking/opentrackio/packet_json_bad_checksum.json")
-    report = examined(*(bytes.fromhex(d["hex"]) for d in told["datagrams"]))
+    sample = load(reference / "tracking/opentrackio/packet_json_bad_checksum.json")
+    report = examined(*(bytes.fromhex(d["hex"]) for d in sample["datagrams"]))
     assert only(report).protocol == "opentrackio"
     assert "doctor.checksum" in {finding.code for finding in report.faults}
 
@@ -118,3 +122,28 @@ def test_bad_freed_vectors_are_told(reference: Path) -> None:
     assert "doctor.checksum" in {finding.code for finding in report.faults}
     assert "checksum: ignore" in report.section
     assert only(examined(bytes.fromhex("ff"))).protocol == ""
+
+
+HEADS = (
+    b"",
+    b"OTrk",
+    b"\xd1",
+    b"\xf4",
+    b"\x0f",
+    b"\xa5",
+    b"/a\0\0,f\0\0",
+    b"#bundle\0",
+    b"{",
+    b"\x81",
+    b"Ug",
+    b"ATC4",
+    b"\x07\0",
+)
+
+
+@hypothesis_settings(max_examples=80)
+@given(st.lists(st.builds(bytes.__add__, st.sampled_from(HEADS), st.binary(max_size=80)), min_size=1, max_size=12))
+def test_anything_may_arrive(datagrams: list[bytes]) -> None:
+    report = examined(*datagrams)
+    assert sum(sender.datagrams for sender in report.senders) == len(datagrams)
+    told(report)
