@@ -37,6 +37,9 @@ _FLAGS_AT: Final = -6
 class NatNetReceiver:
     """Data socket, and a command socket when the server is known. Its descriptor is readable when either is."""
 
+    polled = False
+    """It is asked even when nothing waits: the server wants to be talked to."""
+
     def __init__(self, name: str, source: Source, clock: Clock) -> None:
         self._clock = clock
         self._server = source.natnet.command_address

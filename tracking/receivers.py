@@ -46,6 +46,9 @@ class Arrival(Struct, frozen=True, gc=False):
 class Receiver(Protocol):
     """What the inputs ask of a socket."""
 
+    polled: bool
+    """Whether its descriptor says truly when something waits; others are read whenever it may be."""
+
     @property
     def address(self) -> str:
         """Where it listens, as bound: a port 0 has become a real one."""
@@ -78,6 +81,8 @@ def open_receiver(name: str, source: Source, clock: Clock) -> Receiver:
 
 class UdpReceiver:
     """A bound, non-blocking UDP socket."""
+
+    polled = True
 
     def __init__(
         self, name: str, listen: str, clock: Clock, *, interface: str = "", longest: int = MAX_DATAGRAM
@@ -142,6 +147,8 @@ class UdpReceiver:
 
 class ZmqReceiver:
     """A SUB or PULL socket. Its descriptor is edge-triggered: after it wakes, read until nothing waits."""
+
+    polled = False
 
     def __init__(self, name: str, source: Source, clock: Clock) -> None:
         self._clock = clock

@@ -9,30 +9,22 @@ arrival to history plus latch to publication, without the wait for the latch; `r
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from controller.beginning import fresh_show
+from controller.bench.alone import free_ports, opened, process, rest, run_dir
 from controller.bench.peer_loop import OSC_ADDRESS
-from controller.config import LoadedConfig, compile_config, load_config, load_config_text
+from controller.config import LoadedConfig, load_config, load_config_text
 from controller.ledger import percentiles_of
 from controller.messages import KIND_STATUS, decode_conductor
-from controller.rundir import RunDir
-from controller.show import Snapshot, encode_snapshot
 from runtime.clock import NS_PER_MS, NS_PER_S
 from runtime.ring import KIND_PLANS, RingReader
-from runtime.role import die_with_parent
-from stage.compiled import encode_stage
 from stage.plan import decode_plan
 from tracking.moves import move
 from tracking.protocols.osc import OscPacket
@@ -41,7 +33,6 @@ ROUNDS = 7
 SECONDS = 2.0
 FRAMES_HZ = 60
 SAMPLES_HZ = 240
-PATIENCE_S = 20.0
 
 
 def run(*, rounds: int = ROUNDS, seconds: float = SECONDS) -> dict[str, Any]:
@@ -78,16 +69,16 @@ def run(*, rounds: int = ROUNDS, seconds: float = SECONDS) -> dict[str, Any]:
 
 
 def _ours(seconds: float, *, fifo: bool) -> tuple[dict[str, dict[str, float]], int]:
-    port = _free_port()
+    port = free_ports(1)[0]
     loaded = _minimal(port)
-    with _run_dir(loaded) as directory:
+    with run_dir(loaded) as directory:
         command = [sys.executable, "-P", "-m", "controller.processes.conductor", str(directory.path), "--nodes", "main"]
-        with _process([*command, *([] if fifo else ["--no-fifo"])]) as child, _poses(port):
-            reader = _open(lambda: RingReader.try_open(directory.plans, kind=KIND_PLANS), child)
+        with process([*command, *([] if fifo else ["--no-fifo"])]) as child, _poses(port):
+            reader = opened(lambda: RingReader.try_open(directory.plans, kind=KIND_PLANS), child)
             # The first second is the start's own: imports, first plans, a predictor that has learned nothing yet.
-            _sleep(1.0, child)
+            rest(1.0, child)
             first_n = reader.latest_n
-            _sleep(seconds, child)
+            rest(seconds, child)
             slots = reader.read_since(first_n).slots
             whole = []
             for slot in slots:
@@ -111,9 +102,9 @@ def _ours(seconds: float, *, fifo: bool) -> tuple[dict[str, dict[str, float]], i
 
 
 def _peer(seconds: float) -> dict[str, dict[str, float]]:
-    port = _free_port()
+    port = free_ports(1)[0]
     command = [sys.executable, "-P", "-m", "controller.bench.peer_loop", str(port), str(FRAMES_HZ), str(seconds + 1.0)]
-    with _process(command) as child, _poses(port):
+    with process(command) as child, _poses(port):
         assert child.stdout is not None
         line = child.stdout.readline()
     if not line:
@@ -137,39 +128,6 @@ def _minimal(port: int) -> LoadedConfig:
         "sources": {"tracker": {"protocol": "osc", "camera": "a", "listen": f"127.0.0.1:{port}"}},
     }
     return load_config_text(json.dumps(config), base_dir=shipped.base_dir)
-
-
-@contextmanager
-def _run_dir(loaded: LoadedConfig) -> Iterator[RunDir]:
-    stage = compile_config(loaded)
-    path = Path(tempfile.mkdtemp(prefix="openvolume-bench-", dir="/dev/shm"))
-    try:
-        directory = RunDir(path)
-        show = fresh_show(loaded.config, stage)
-        snapshot = Snapshot(show, loaded.source, str(loaded.base_dir), encode_stage(stage))
-        directory.write_snapshot(show.version, encode_snapshot(snapshot))
-        directory.set_current_version(show.version)
-        yield directory
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def _process(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    child = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        preexec_fn=die_with_parent,  # noqa: PLW1509 - the bench must leave nothing behind
-    )
-    try:
-        yield child
-    finally:
-        child.terminate()
-        child.wait()
-        if child.stdout is not None:
-            child.stdout.close()
 
 
 @contextmanager
@@ -198,26 +156,3 @@ def _poses(port: int) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-
-
-def _open(attempt: Any, child: subprocess.Popen[str]) -> RingReader:
-    until_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until_s:
-        reader: RingReader | None = attempt()
-        if reader is not None and reader.latest_n:
-            return reader
-        _sleep(0.02, child)
-    raise RuntimeError("the conductor publishes nothing")
-
-
-def _sleep(seconds: float, child: subprocess.Popen[str]) -> None:
-    time.sleep(seconds)
-    if child.poll() is not None:
-        raise RuntimeError(f"the conductor has ended with {child.returncode}")
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
