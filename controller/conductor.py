@@ -383,7 +383,7 @@ class Conductor:
             settings = show.cameras.get(camera.id)
             if settings is None:
                 continue
-            photo_ns = version.planner.photo_time_ns(camera.id, settings, t_present_ns)
+            photo_ns = version.planner.photo_time_ns(camera.id, show, t_present_ns)
             predicted = self._inputs.predict(camera.id, photo_ns, latched_ns)
             if predicted is not None:
                 poses[camera.id] = tracked_pose(predicted, camera)

@@ -19,6 +19,7 @@ from stage.cameras import Camera, pupil_m
 from stage.compiled import CompiledStage
 from stage.coverage import WallSamples, wall_view
 from stage.frames import Array
+from stage.outputs import WayToLight, wall_delay_frames, ways_to_light
 from stage.overscan import (
     Overscan,
     PoseErrors,
@@ -106,27 +107,30 @@ class Planner:
     _memory: dict[str, _CameraMemory] = field(init=False, default_factory=dict)
     _outer_frame: int | None = field(init=False, default=None)
     _outer_key: object = field(init=False, default=None)
+    _ways: tuple[Mapping[str, int], dict[str, WayToLight]] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._samples = WallSamples(self.stage, scale=self.limits.scale)
 
-    @property
-    def wall_delay_frames(self) -> float:
-        """D_wall in frames: processor and panel of the slowest output; faster ones are padded to it."""
-        return wall_delay_frames(self.stage)
+    def ways(self, show: Show) -> dict[str, WayToLight]:
+        """Every canvas' way to light, with what the show holds back by choice."""
+        if self._ways is None or self._ways[0] is not show.output_delays:
+            self._ways = (show.output_delays, ways_to_light(self.stage, show.output_delays))
+        return self._ways[1]
 
-    def photo_time_ns(self, camera_id: str, settings: CameraSettings, t_present_ns: int) -> int:
+    def photo_time_ns(self, camera_id: str, show: Show, t_present_ns: int) -> int:
         """t_photo: the middle of the camera's exposure of the frame presented at `t_present_ns`."""
-        return photo_time_ns(self.stage, self.stage.cameras[camera_id], settings.delay_ms, t_present_ns)
+        delay_ms = show.cameras[camera_id].delay_ms
+        return photo_time_ns(self.stage, self.stage.cameras[camera_id], delay_ms, t_present_ns, self.ways(show))
 
     def subject_time_ns(self, show: Show, t_present_ns: int) -> int:
         """t_photo of what is beside the cameras: the uppermost camera's on air, else when the walls show the frame."""
         on_air = [(s.rank, name) for name, s in show.cameras.items() if s.on_air and name in self.stage.cameras]
         if on_air:
             name = max(on_air)[1]
-            return self.photo_time_ns(name, show.cameras[name], t_present_ns)
+            return self.photo_time_ns(name, show, t_present_ns)
         rate = self.stage.rate
-        return t_present_ns + round(self.wall_delay_frames * rate.den * NS_PER_S / rate.num)
+        return t_present_ns + round(wall_delay_frames(self.ways(show)) * rate.den * NS_PER_S / rate.num)
 
     def overscan(self, camera_id: str) -> Overscan | None:
         """The latest overscan of a camera with its causes, for display."""
@@ -182,7 +186,7 @@ class Planner:
         stands at its configured pose with quality "untracked"."""
         rate = self.stage.rate
         cameras = [
-            self._camera(camera, settings, poses.get(camera.id), t_present_ns)
+            self._camera(camera, settings, poses.get(camera.id), self.photo_time_ns(camera.id, show, t_present_ns))
             for camera in self.stage.cameras.values()
             if (settings := show.cameras.get(camera.id)) is not None
         ]
@@ -204,7 +208,7 @@ class Planner:
             scenes=[PlanScene(s.id, s.version, s.weight, show.stage_from_scene) for s in show.scenes],
             patterns=show.patterns,
             subjects=list(subjects),
-            output_delays=padded_delays(self.stage, show.output_delays),
+            output_delays={name: way.held_back_frames for name, way in self.ways(show).items()},
             actions=[show.action] if show.action else [],
             t_latched_ns=t_latched_ns,
         )
@@ -222,14 +226,11 @@ class Planner:
         assert self._outer_frame is not None
         return PlanOuter(show.outer_mode, self._outer_frame, show.eye_m)
 
-    def _camera(
-        self, camera: Camera, settings: CameraSettings, pose: TrackedPose | None, t_present_ns: int
-    ) -> PlanCamera:
+    def _camera(self, camera: Camera, settings: CameraSettings, pose: TrackedPose | None, photo_ns: int) -> PlanCamera:
         pose = pose or TrackedPose(camera.default_stage_from_camera, quality="untracked")
         lens = tracked_lens(camera.lens, pose)
         pupil = pupil_m(pose.stage_from_camera, lens)
         memory = self._memory.setdefault(camera.id, _CameraMemory())
-        photo_ns = self.photo_time_ns(camera.id, settings, t_present_ns)
         sides = self._overscan(settings, pose, lens, photo_ns, memory)
         self._view(camera, pose, lens, pupil, sides, memory)
         return PlanCamera(
@@ -346,29 +347,20 @@ class Planner:
         )
 
 
-def wall_delay_frames(stage: CompiledStage) -> float:
-    """D_wall in frames: the slowest canvas' processor plus its own configured delay."""
-    delays = [stage.processors[c.processor].latency_frames + c.delay_frames for c in stage.canvases.values()]
-    return max(delays, default=0.0)
-
-
-def padded_delays(stage: CompiledStage, configured_frames: Mapping[str, int]) -> dict[str, int]:
-    """Whole frames each canvas is held back so that frame N leaves every wall together."""
-    total = {
-        c.id: stage.processors[c.processor].latency_frames + configured_frames.get(c.id, 0)
-        for c in stage.canvases.values()
-    }
-    slowest = max(total.values(), default=0.0)
-    return {name: configured_frames.get(name, 0) + round(slowest - own) for name, own in total.items()}
-
-
-def photo_time_ns(stage: CompiledStage, camera: Camera, delay_ms: float, t_present_ns: int) -> int:
+def photo_time_ns(
+    stage: CompiledStage,
+    camera: Camera,
+    delay_ms: float,
+    t_present_ns: int,
+    ways: Mapping[str, WayToLight] | None = None,
+) -> int:
     """Middle of the exposure of the wall frame presented at `t_present_ns`: D_wall + phase + exposure/2 + read-out/2.
 
-    Never the delay of the video feed.
+    Never the delay of the video feed. `ways`: every canvas' way to light; as configured when None.
     """
     period_ns = stage.rate.den * NS_PER_S / stage.rate.num
-    frames = wall_delay_frames(stage) + (camera.genlock_phase_deg + camera.shutter_deg / 2.0) / 360.0
+    wall_frames = wall_delay_frames(ways_to_light(stage) if ways is None else ways)
+    frames = wall_frames + (camera.genlock_phase_deg + camera.shutter_deg / 2.0) / 360.0
     return t_present_ns + round(frames * period_ns + (camera.readout_ms / 2.0 + delay_ms) * 1e6)
 
 

@@ -17,11 +17,15 @@ from stage.documents import join
 from stage.errors import ConfigError, OpenVolumeError, Problem
 from stage.frames import Array, pose_from_pan_tilt_roll
 from stage.lens import distortion_fault, lens_cover_deg, reach_mm
+from stage.outputs import apart_frames, ways_to_light
 from stage.panels import panels_of
 from stage.plan import PlanLens
 from stage.processors import load_of, processor_library
 from stage.rate import Rate
 from stage.walls import BuiltWall, build_wall, unknown
+
+APART_FRAMES = 0.02
+"""Walls whose light differs by less are together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,18 @@ def compile_with_warnings(
         cameras=compiled_cameras,
         scale=scale,
     )
+    warnings += _walls_apart(compiled)
     return Compilation(compiled, tuple(warnings))
+
+
+def _walls_apart(stage: CompiledStage) -> list[Problem]:
+    apart = apart_frames(ways_to_light(stage))
+    if apart < APART_FRAMES:
+        return []
+    apart_ms = apart * stage.rate.period_ns / 1e6
+    detail = f"a frame leaves the walls up to {apart_ms:.1f} ms apart: outputs are padded by whole frames"
+    mend = "give processors of one stage the same genlock phase, or correct latency_frames and delay_ms"
+    return [Problem("stage.walls_apart", "outputs", detail, round(apart, 3), mend)]
 
 
 def _canvases(

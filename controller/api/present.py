@@ -45,6 +45,7 @@ from runtime.clock import NS_PER_MS
 from runtime.clock_report import ClockReport
 from stage.compiled import CompiledStage
 from stage.frames import pan_tilt_roll_from_rotation
+from stage.outputs import ways_to_light
 from stage.plan import FramePlan, PlanCamera, matrix16, transform_of
 from stage.published import field_of_view_deg
 
@@ -115,6 +116,7 @@ def canvas(desk: Desk, backend: Backend, name: str, feeds: Feeds) -> CanvasView:
         said = [stamps.canvases[name] for stamps in newest[0].nodes.values() if name in stamps.canvases]
         reason = said[0].removeprefix("repeat:") if said and said[0].startswith("repeat:") else "none"
     encoding = told.encoding
+    way = ways_to_light(desk.stage, desk.show.output_delays)[name]
     return CanvasView(
         id=name,
         rev=desk.rev_of(f"canvases/{name}"),
@@ -126,6 +128,9 @@ def canvas(desk: Desk, backend: Backend, name: str, feeds: Feeds) -> CanvasView:
         encoding=EncodingView(encoding.transfer, encoding.peak_nits, encoding.bits, encoding.primaries, encoding.range),
         walls=sorted(wall for canvas, wall in feeds if canvas == name),
         delay_frames=desk.show.output_delays.get(name, 0),
+        held_back_frames=way.held_back_frames,
+        to_light_frames=way.to_light_frames,
+        to_light_ms=way.to_light_frames * told.rate.period_ns / NS_PER_MS,
         node=node,
         frame=state.frame if state is not None else None,
         reason=reason,

@@ -95,6 +95,11 @@ class CanvasView(View, frozen=True):
     walls: list[str]
     delay_frames: int
     """Held back by choice; writable."""
+    held_back_frames: int
+    """By choice, and so that frame N leaves every wall together."""
+    to_light_frames: float
+    """From a frame's slot to its light on the walls, all told."""
+    to_light_ms: float
     node: str | None
     frame: int | None
     """The frame it shows; None before the first."""

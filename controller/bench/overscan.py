@@ -88,7 +88,7 @@ def course(*, frames: int = FRAMES, seed: int = 1, delay_frames: int = DELAY_FRA
     planner, named = Planner(stage, InnerLimits()), move(name, seed)
     history, predictor = History(Gates()), Predictor()
     delay_ns = rate.deadline_ns(0, delay_frames)
-    present_to_photo_ns = planner.photo_time_ns(CAMERA, show.cameras[CAMERA], 0)
+    present_to_photo_ns = planner.photo_time_ns(CAMERA, show, 0)
     rows: list[tuple[float, Sides, float, float, float]] = []
     for number in range(1, frames * SAMPLES_PER_FRAME + 1):
         t_ns = number * rate.den * NS_PER_S // (rate.num * SAMPLES_PER_FRAME)

@@ -444,7 +444,10 @@ def test_undo_takes_back_the_newest_change(house: RunningHouse) -> None:
     patch(house, "canvases/main", {"delay_frames": 3})
     assert house.client.post("/api/v1/undo", json={"prefix": "exposure_ev"}).status_code == 200
     assert house.get("show")["exposure_ev"] == 0.0
-    assert house.get("canvases/main")["delay_frames"] == 3
+    canvas = house.get("canvases/main")
+    assert (canvas["delay_frames"], canvas["held_back_frames"]) == (3, 3)
+    assert canvas["to_light_frames"] == 3 + house.get(f"processors/{canvas['processor']}")["latency_frames"]
+    assert canvas["to_light_ms"] == pytest.approx(canvas["to_light_frames"] * 1000 / 60, abs=1e-3)
     house.client.post("/api/v1/undo")
     assert house.get("canvases/main")["delay_frames"] == 0
     assert problem_of(house.client.post("/api/v1/undo"), 409)["code"] == "controller.nothing_to_undo"

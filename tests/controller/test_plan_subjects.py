@@ -88,7 +88,7 @@ def test_plans_carry_subjects_whole(inputs: TrackingInputs, stage: CompiledStage
     show = first_show(stage, scenes=[])
     camera = next(iter(show.cameras))
     t_present_ns = 500 * NS_PER_MS
-    photo_ns = planner.photo_time_ns(camera, show.cameras[camera], t_present_ns)
+    photo_ns = planner.photo_time_ns(camera, show, t_present_ns)
     on_air = msgspec.structs.replace(show.cameras[camera], on_air=True)
     show = msgspec.structs.replace(show, cameras={camera: on_air})
     assert planner.subject_time_ns(show, t_present_ns) == photo_ns

@@ -17,7 +17,6 @@ from controller.planner import (
     InnerLimits,
     Planner,
     TrackedPose,
-    padded_delays,
     repeat_plan,
     still_plan,
 )
@@ -70,7 +69,7 @@ def test_photo_time_is_wall_delay_plus_phase_plus_half_exposure_plus_half_readou
     planner, show = make(demo, delay_ms=1.5)
     # 2 frames of processor, 180 degrees of shutter, 8 ms of read-out at 24 fps.
     expected_ms = (2 + 0.25) * 1000 / 24 + 4.0 + 1.5
-    got_ns = planner.photo_time_ns("a", show.cameras["a"], 1_000_000_000) - 1_000_000_000
+    got_ns = planner.photo_time_ns("a", show, 1_000_000_000) - 1_000_000_000
     assert got_ns == pytest.approx(expected_ms * 1e6, abs=1)
 
 
@@ -123,7 +122,7 @@ def test_a_held_frame_is_covered_in_the_direction_of_movement(demo) -> None:
 
 def test_a_camera_nobody_knows_yet_gets_more(demo) -> None:
     planner, show = make(demo)
-    photo_ns = planner.photo_time_ns("a", show.cameras["a"], 0)
+    photo_ns = planner.photo_time_ns("a", show, 0)
     bare = plan_at(planner, show, STAND).cameras[0].overscan_deg
     for known, wanted_deg in ((None, 0.1), (errors(photos=10), 0.1), (errors(photos=48), 0.0)):
         planner, _ = make(demo)
@@ -259,7 +258,19 @@ def test_an_untracked_camera_stands_where_it_was_configured(demo) -> None:
 def test_faster_outputs_are_padded_to_the_slowest() -> None:
     text = load_config("demo").source.replace("    led2:\n", "    led2:\n      latency_frames: 1.0\n")
     stage = compile_config(load_config_text(text, base_dir=load_config("demo").base_dir))
-    assert padded_delays(stage, {}) == {"left": 0, "right": 1}
+    plan = Planner(stage, InnerLimits()).plan(first_show(stage, scenes=[]), {}, frame=0, t_present_ns=0)
+    assert plan.output_delays == {"left": 0, "right": 1}
+
+
+def test_a_canvas_held_back_while_running_holds_all_back_and_moves_the_photo(demo) -> None:
+    """What is chosen live counts, not only what the file says."""
+    planner, show = make(demo)
+    usual_ns = planner.photo_time_ns("a", show, 0)
+    later = msgspec.structs.replace(show, output_delays={"left": 3, "right": 0})
+    assert planner.photo_time_ns("a", later, 0) - usual_ns == pytest.approx(3e9 / 24, abs=1)
+    plan = plan_at(planner, later, STAND)
+    assert plan.output_delays == {"left": 3, "right": 3}
+    assert plan.cameras[0].t_photo_ns == planner.photo_time_ns("a", later, plan.t_present_ns)
 
 
 def test_a_still_plan_shows_only_its_camera(demo) -> None:
