@@ -129,7 +129,8 @@ class Ledger:
         self._newest = -1
         self._began = False
         self._last_plan = (0, 0)
-        self._stalls: deque[tuple[int, int]] = deque(maxlen=_STALLS)
+        self._stalls: deque[tuple[int, int, int]] = deque(maxlen=_STALLS)
+        """From, to, and how long before it may have begun."""
         self.stalls = 0
         self.stalled_ns = 0
         """Standstills of the host that the metronome noticed, and their length together."""
@@ -224,7 +225,7 @@ class Ledger:
                 if since_ns < touched.t_present_ns <= note.t_slot_ns:
                     touched.waited_ns = note.waited_ns
         for stall in note.stalls:
-            self._stalls.append(stall)
+            self._stalls.append((*stall, note.tick_ns))
             self.stalls += 1
             self.stalled_ns += stall[1] - stall[0]
             for frame in islice(reversed(self._records), 4 * _LATE_SLOTS):
@@ -420,20 +421,22 @@ class Ledger:
     def _blame_host(self, record: FrameRecord) -> None:
         """Say how long the host stood still while a frame was made, and that it is the reason when it is."""
         window_ns = _window_ns(record, self.rate)
-        touching: list[tuple[tuple[int, int], int]] = []
-        for stall in reversed(self._stalls):
-            if stall[1] <= window_ns[0]:
+        record.stall_ns = noticed_ns = likely_ns = 0
+        for from_ns, to_ns, tick_ns in reversed(self._stalls):
+            if to_ns <= window_ns[0]:
                 break
-            if ns := _overlap_ns(window_ns, stall):
-                touching.append((stall, ns))
-        record.stall_ns = max((stall[1] - stall[0] for stall, _ in touching), default=0)
+            if ns := _overlap_ns(window_ns, (from_ns, to_ns)):
+                record.stall_ns = max(record.stall_ns, to_ns - from_ns)
+                noticed_ns += ns
+                # It began between two wake-ups: as much again is believed, where those lie so far apart.
+                likely_ns += ns + min(ns, tick_ns)
         if record.presented or record.reason not in _EXCUSED:
             return
         grace_ns = period_ns(record, self.rate) // GRACE_SHARE
         drawn_ns = max((node.t_drawn_ns for node in record.nodes.values()), default=0)
         # Without the standstill it would have been in time. What was never drawn is told by a standstill that matters.
         late_ns = drawn_ns - _slot_ns(record) - grace_ns if drawn_ns else grace_ns
-        if sum(ns for _, ns in touching) >= max(late_ns, min(grace_ns, _STALL_LEAST_NS)):
+        if noticed_ns >= min(grace_ns, _STALL_LEAST_NS) and likely_ns >= late_ns:
             record.reason = "host_stall"
 
 

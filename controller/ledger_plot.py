@@ -48,6 +48,7 @@ REASON_COLOURS: Final = {
 _MOST_COLUMNS: Final = 1500
 """More frames than this are drawn in groups: a picture has no more columns."""
 _INK: Final = "#22303c"
+_WHITE: Final = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 _STEPS: Final = tuple(STEP_WORDS)
 
 
@@ -188,15 +189,14 @@ def draw_typical(
             words = "\n".join(wrap(f"{STEP_WORDS[name]} {value:.1f}", 14))
             axes.text(left + value / 2, 0, words, ha="center", va="center", color=ink, fontsize=8)
         left += value
-    white = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    axes.text(total * 1.01, 0, f"{total:.1f} ms", va="center", fontsize=10, weight="bold", bbox=white, zorder=5)
+    axes.text(total * 1.01, 0, f"{total:.1f} ms", va="center", fontsize=10, weight="bold", bbox=_WHITE, zorder=5)
     widest = total * 1.12
     if rate is not None:
         widest = max(widest, rate.period_ns / NS_PER_MS * 1.08)
         _period_line(axes, rate)
     axes.set_xlim(0, widest)
     axes.set_ylim(-0.55, 0.55)
-    axes.set_xlabel("ms", loc="right", labelpad=-2)
+    axes.set_xlabel("ms", loc="right", labelpad=1)
 
 
 def draw_budget(
@@ -241,7 +241,7 @@ def draw_budget(
     if len(course.t_s):
         axes.set_xlim(float(course.t_s[0]), max(float(course.t_s[-1]), float(course.t_s[0]) + 0.1))
     axes.set_title(_budget_title(course), loc="left", fontsize=10)
-    axes.set_xlabel("seconds", loc="right", labelpad=-2)
+    axes.set_xlabel("seconds", loc="right", labelpad=1)
     axes.set_ylabel("ms before | after the latch")
     _budget_legend(axes, course, [record.reason for record in missed], stalled=bool(stalls))
 
@@ -254,7 +254,7 @@ def draw_histogram(
     drawn = course.drawn_ms
     _calm(axes)
     axes.set_title("How the frames spread", loc="left", fontsize=10)
-    axes.set_xlabel("ms", loc="right", labelpad=-2)
+    axes.set_xlabel("ms", loc="right", labelpad=1)
     axes.set_ylabel("frames (logarithmic)")
     if not len(drawn):
         return
@@ -346,8 +346,8 @@ def _period_line(axes: Axes, rate: Rate, *, low: bool = False) -> None:
     words = f"one frame, {period_ms:.1f} ms"
     if low:
         axes.text(
-            period_ms, 0.5, f"{words} ", ha="right", va="center", fontsize=8, color=_INK, rotation=90,
-            transform=axes.get_xaxis_transform(),
+            period_ms, 0.45, words, ha="right", va="center", fontsize=8, color=_INK, rotation=90,
+            transform=axes.get_xaxis_transform(), bbox=_WHITE,
         )  # fmt: skip
     else:
         axes.text(

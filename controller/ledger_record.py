@@ -102,6 +102,8 @@ class HostNote(Struct, frozen=True, omit_defaults=True):
     waited_ns: dict[str, int] = {}
     """Time each process spent ready to run without a processor in the last half second, where it was worth a
     note."""
+    tick_ns: int = 0
+    """How long it had slept before: a standstill may have begun so much earlier."""
 
 
 class Event(Struct, frozen=True, omit_defaults=True):

@@ -108,6 +108,7 @@ def explain(
     headline = _headline(record, before, usual, steps, notes, events)
     # What the headline says of a step need not be said again.
     details = _longer(told, record, headline)
+    details += _plan_came(record, usual)
     details += _host(record, notes)
     details += _changes(record, before, usual)
     details += _packets(record)
@@ -169,7 +170,7 @@ def _cause(
 ) -> str:
     if record.reason == "host_stall":
         if record.stall_ns:
-            return f"the machine stood still for {_ms(record.stall_ns / NS_PER_MS)} while it was made"
+            return f"the machine stood still for at least {_ms(record.stall_ns / NS_PER_MS)} while it was made"
         return _woken_late(record, notes)
     if record.reason == "held":
         return "HOLD was ordered"
@@ -200,7 +201,7 @@ def _woken_late(record: FrameRecord, notes: Sequence[HostNote]) -> str:
     before = [(a, b) for note in notes for a, b in note.stalls if due_ns - 3 * length_ns < b <= due_ns + length_ns]
     if before:
         first_ns, end_ns = before[-1]
-        return f"the machine had stood still for {_ms((end_ns - first_ns) / NS_PER_MS)} just before"
+        return f"the machine had stood still for at least {_ms((end_ns - first_ns) / NS_PER_MS)} just before"
     return "the machine woke the node too late (for less time than the metronome notices, or other programs had it)"
 
 
@@ -297,6 +298,17 @@ def _longer(told: Sequence[StepTold], record: FrameRecord, headline: str) -> lis
     ]
 
 
+def _plan_came(record: FrameRecord, usual: _Usual | None) -> list[str]:
+    """A plan that left too little time, where the reason does not say so."""
+    if record.presented is not False or not record.planned or usual is None or record.reason == "late_plan":
+        return []
+    early_ms = (record.t_present_ns - record.t_published_ns) / NS_PER_MS
+    if early_ms >= usual.steps.draw:
+        return []
+    when = f"{_ms(abs(early_ms))} {'before' if early_ms >= 0 else 'after'} the slot"
+    return [f"Its plan was published {when}; drawing usually takes {_ms(usual.steps.draw)}."]
+
+
 def _host(record: FrameRecord, notes: Sequence[HostNote]) -> list[str]:
     said: list[str] = []
     if record.stall_ns:
@@ -305,7 +317,9 @@ def _host(record: FrameRecord, notes: Sequence[HostNote]) -> list[str]:
         if first_ns is not None:
             from_ms = (slot_ns(record) - first_ns) / NS_PER_MS
             where = f", from {_ms(abs(from_ms))} {'before' if from_ms >= 0 else 'after'} the slot on"
-        said.append(f"The machine stood still for {_ms(record.stall_ns / NS_PER_MS)}{where} (the metronome's figure).")
+        said.append(
+            f"The machine stood still for at least {_ms(record.stall_ns / NS_PER_MS)}{where} (the metronome's figure)."
+        )
     length_ns = period_ns(record)
     stolen_ns = sum(note.stolen_ns for note in notes if abs(note.t_slot_ns - slot_ns(record)) <= length_ns)
     if stolen_ns and record.stall_ns:

@@ -224,6 +224,7 @@ class HouseMetronome:
             "frame": frame,
             "t_slot_ns": beat.rate.deadline_ns(beat.t0_ns, frame),
             "stalls": stalls,
+            "tick_ns": beat.due_ns(1) - beat.due_ns(0),
             "stolen_ns": stolen_now_ns - self._stolen_ns,
             "waited_ns": waited_ns,
         }

@@ -332,6 +332,18 @@ def test_a_standstill_that_explains_nothing_excuses_nothing() -> None:
     assert ledger.presented == 4
 
 
+@pytest.mark.parametrize(("tick_ms", "reason"), [(0.0, "late_draw"), (5.0, "late_draw"), (40.0, "host_stall")])
+def test_a_standstill_seen_by_its_end_is_believed_to_be_as_long_again(tick_ms: float, reason: str) -> None:
+    """A metronome that wakes seldom sees only the end: 20 ms of what made the picture 30 ms late."""
+    ledger = Ledger(RATE, ["c"])
+    feed(ledger, 1)
+    late = a_report(2, shown=1, reason="late_draw")
+    ledger.add_plan(a_plan(2), t_published_ns=a_plan(2).t_latched_ns + MS, plan_hash=14)
+    ledger.add_report(msgspec.structs.replace(late, t_drawn_ns=late.t_presented_ns + 35 * MS))
+    ledger.add_host(msgspec.structs.replace(stalled(2, -10, 10), tick_ns=int(tick_ms * MS)))
+    assert ledger.repeats == {reason: 1}
+
+
 def test_histograms_hold_every_value_there_was() -> None:
     series = Series(4)
     values = [0.05, 0.06, 3.0, 999.0, 5000.0, 0.0]

@@ -132,8 +132,8 @@ def test_a_standstill_is_told_with_its_figure(kit: ModuleType) -> None:
     ledger = kit.a_ledger(200, draws_ms={100: 48.0}, notes={100: note})
     told = why(ledger, 100, notes=[note])
     assert told.reason == "host_stall"
-    assert told.headline.endswith("because the machine stood still for 42.0 ms while it was made.")
-    still = "The machine stood still for 42.0 ms, from 10.0 ms before the slot on (the metronome's figure)."
+    assert told.headline.endswith("because the machine stood still for at least 42.0 ms while it was made.")
+    still = "The machine stood still for at least 42.0 ms, from 10.0 ms before the slot on (the metronome's figure)."
     assert still in told.details
     assert "The hypervisor gave 20.0 ms of processor time to other machines then." in told.details
 

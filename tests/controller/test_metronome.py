@@ -268,4 +268,4 @@ def test_standstills_reach_any_reader_of_json(shm: Path) -> None:
         scene.run_for(1.0)
         slot: Any = scene.reader.latest()
         told = msgspec.json.decode(slot.data)
-        assert set(told) == {"frame", "t_slot_ns", "stalls", "stolen_ns", "waited_ns"}
+        assert set(told) == {"frame", "t_slot_ns", "stalls", "tick_ns", "stolen_ns", "waited_ns"}
