@@ -21,6 +21,7 @@ from controller.action import ActionWord
 from controller.camera_status import camera_status
 from controller.lead import AdaptiveLead
 from controller.ledger import Ledger, Series
+from controller.ledger_batch import LedgerBatch
 from controller.ledger_feed import RingQueue, decode_note
 from controller.messages import (
     KIND_STATUS,
@@ -147,7 +148,7 @@ class Conductor:
     @property
     def ledger(self) -> Ledger:
         """What became of every frame so far."""
-        return self._ledger
+        return self._told.tell()
 
     # --- role ---------------------------------------------------------------------------------------------------
 
@@ -188,7 +189,7 @@ class Conductor:
         self._versions = Versions(first, run=self._run, post=self._post, clock=self._clock, inputs=self._inputs)
         if self._sockets:
             self._listen(self._clock.now_ns())
-        self._ledger = Ledger(rate, first.stage.canvases)
+        self._told = LedgerBatch(Ledger(rate, first.stage.canvases), frames=self._frames)
         self._keeper = Timekeeper(
             first.config.time, rate, self._clock, discipline=self._discipline, sockets=self._sockets
         )
@@ -358,7 +359,7 @@ class Conductor:
         for node in self._nodes:
             self._post.ring(self._run.node_socket(node))
         self._own_ms.add((published_ns - started_ns + self._joining_ns(plan)) / NS_PER_MS)
-        self._ledger.add_plan(plan, t_published_ns=published_ns, plan_hash=hash_)
+        self._told.plan(plan, published_ns, hash_)
         self._published[frame] = published_ns
         self._published.pop(frame - 256, None)
         if self._last is not None and [c.quality for c in plan.cameras] != [c.quality for c in self._last.cameras]:
@@ -455,11 +456,11 @@ class Conductor:
         self._keeper.reconfigure(now.config.time, now.stage.rate, self._frame)
         if now.stage.rate != before.stage.rate:
             self._lead = AdaptiveLead(now.stage.rate, now.picture)
-            self._ledger.rate = now.stage.rate
+            self._told.tell().rate = now.stage.rate
         elif now.picture != self._lead.what:
             self._lead.expect(self._frame, now.picture)
         if now.stage.canvases.keys() != before.stage.canvases.keys():
-            self._ledger.expect(now.stage.canvases)
+            self._told.tell().expect(now.stage.canvases)
 
     # --- the rest -----------------------------------------------------------------------------------------------
 
@@ -473,36 +474,44 @@ class Conductor:
         self._keeper.look(now_ns)
         self._read_notes(look=now_ns >= self._ledger_due_ns)
         self._read_reports()
-        if self._frames is not None and self._ledger.frames >= self._frames:
-            self._done = True
-            return
-        # What has come meanwhile need not wait for the longer pieces of work below.
-        self._join(self._inputs.drain(), latch=False)
+        if self._frames is not None:
+            self._told.tell()
+            if self._told.done:
+                self._done = True
+                return
         if self._sockets and not self._listening and now_ns >= self._listen_due_ns:
             self._listen(now_ns)
         if self._adapted_frame != self._frame:
             self._adapted_frame = self._frame
+            # What has come meanwhile need not wait for the longer pieces of work.
+            self._join(self._inputs.drain(), latch=False)
             self._inputs.adapt(until_ns=self._next_ns - SLACK_NS)
             self._join(self._inputs.drain(), latch=False)
         # What has waited for too long is told all the same: a show of 120 frames may never have the time.
-        if self._next_ns - self._clock.now_ns() >= TELLING_NS or now_ns >= self._status_due_ns + LEDGER_NS:
-            self._tell(now_ns)
+        time_enough = self._next_ns - self._clock.now_ns() >= TELLING_NS
+        if (time_enough or now_ns >= self._status_due_ns + LEDGER_NS) and self._tell(now_ns):
             self._join(self._inputs.drain(), latch=False)
         self._garbage.collect(self._next_ns - self._clock.now_ns())
 
-    def _tell(self, now_ns: int) -> None:
-        """Status or counts, whichever is due: one of them at a time."""
+    def _tell(self, now_ns: int) -> bool:
+        """Status or counts, whichever is due, one of them at a time; whether one was."""
         if now_ns >= self._status_due_ns:
             self._publish_status(now_ns, "running")
             self._status_due_ns = now_ns + STATUS_NS
-        elif now_ns >= self._ledger_due_ns:
+            return True
+        if now_ns >= self._ledger_due_ns:
             self._save_ledger()
             self._ledger_due_ns = now_ns + LEDGER_NS
+            return True
+        if self._told.is_due(now_ns):
+            self._told.tell(now_ns)
+            return True
+        return False
 
     def _read_notes(self, *, look: bool) -> None:
         """What the metronome noticed of the host: repeats that it explains are counted as the host's."""
         for slot in self._notes.take(look=look):
-            self._ledger.add_host(decode_note(slot.data))
+            self._told.note(decode_note(slot.data))
 
     def _read_reports(self) -> None:
         for node in self._nodes:
@@ -518,16 +527,14 @@ class Conductor:
                 self._take_report(decode_report(slot.data))
 
     def _take_report(self, report: FrameReport) -> None:
-        if self._frames is not None and self._ledger.frames >= self._frames:
-            return
         published_ns = self._published.get(report.frame)
         if published_ns is not None and report.t_drawn_ns:
             self._lead.measured(report.frame, max(0, report.t_drawn_ns - published_ns))
-        self._ledger.add_report(report)
+        self._told.report(report)
 
     def _save_ledger(self) -> None:
         """Counts survive a kill: the successor reads on where they end."""
-        state = {"counts": self._ledger.counts(), "reports_n": self._reports_n, "clock": self._keeper.keep()}
+        state = {"counts": self._told.tell().counts(), "reports_n": self._reports_n, "clock": self._keeper.keep()}
         replace_file(self._run.path / "ledger.json", json.dumps(state).encode())
 
     def _resume_ledger(self) -> dict[str, Any]:
@@ -536,15 +543,16 @@ class Conductor:
             state = json.loads((self._run.path / "ledger.json").read_bytes())
         except (OSError, ValueError):
             return {}
-        self._ledger.resume(state["counts"])
+        self._told.ledger.resume(state["counts"])
         self._reports_n.update(state["reports_n"])
         kept: dict[str, Any] = state.get("clock", {})
         return kept
 
     def _write_report(self) -> None:
         assert self._report_path is not None
-        self._ledger.set_own_share(self._own_ms.percentiles())
-        report = self._ledger.report(rt_class=self._rights.rt_class)
+        ledger = self._told.tell()
+        ledger.set_own_share(self._own_ms.percentiles())
+        report = ledger.report(rt_class=self._rights.rt_class)
         temporary = self._report_path.with_name(f".{self._report_path.name}.{os.getpid()}")
         temporary.write_text(json.dumps(report, indent=2) + "\n")
         os.replace(temporary, self._report_path)

@@ -21,6 +21,7 @@ import msgspec
 from controller.action import ActionWord
 from controller.errors import ControllerError
 from controller.ledger import percentiles_of
+from controller.ledger_record import GRACE_SHARE
 from controller.messages import (
     KIND_STATUS,
     STATUS_CAPACITY,
@@ -69,8 +70,6 @@ IDLE_NS = NS_PER_S // 20
 GUARD_NS = 1_000_000
 DRAW_WINDOW = 256
 EXPECTED_FROM = 32
-GRACE_SHARE = 8
-"""A picture ready within a period / GRACE_SHARE after its deadline still counts as that slot's."""
 
 
 class PainterLost(ControllerError):
