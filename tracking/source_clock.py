@@ -72,6 +72,8 @@ class SourceClock:
         self._late_blocks = 0
         self._off = 0
         self._last_source_ns: int | None = None
+        self._mapped: tuple[int, int] | None = None
+        """The newest stamp and what it was on our clock."""
         self._still = 0
         self._moving = 0
 
@@ -91,6 +93,14 @@ class SourceClock:
             return t_received_ns
         if self.match != "sample_time" and not self._runs(t_source_ns):
             return t_received_ns
+        if self._mapped is None or self._mapped[0] != t_source_ns:
+            self._mapped = (t_source_ns, self._map(t_source_ns, t_received_ns))
+        # A stamp that is said again means the same instant, to the nanosecond: two samples a drift apart would make
+        # a camera that flies.
+        return self._mapped[1]
+
+    def _map(self, t_source_ns: int, t_received_ns: int) -> int:
+        """Our time of a stamp that was not said before."""
         if self._base_ns is None:
             return self._begin(t_source_ns, t_received_ns)
         late_ns = t_received_ns - t_source_ns - self._base_ns

@@ -116,6 +116,19 @@ def test_a_clock_that_stands_still_is_not_believed() -> None:
     assert SourceClock("sample_time").local_ns(EPOCH, 7) == 7
 
 
+def test_a_stamp_that_is_said_again_is_the_same_instant() -> None:
+    """With a drift known, the line has moved on a little: not the stamp."""
+    clock = SourceClock()
+    stamp = local = t_ns = 0
+    for n in range(120 * 30):
+        t_ns = n * S // 120
+        stamp = EPOCH + t_ns + int(t_ns * 200e-6)
+        local = clock.local_ns(stamp, t_ns)
+    assert clock.drift_ppm < -150.0
+    assert clock.local_ns(stamp, t_ns + S // 120) == local
+    assert clock.local_ns(stamp, t_ns + 2 * S // 120) == t_ns + 2 * S // 120, "then it stands, and arrivals count"
+
+
 def test_modes() -> None:
     assert SourceClock("arrival").local_ns(EPOCH, 5 * MS) == 5 * MS
     assert SourceClock("auto").local_ns(None, 5 * MS) == 5 * MS
