@@ -235,6 +235,7 @@ def read_segments(paths: list[Path]) -> Reading:
     """
     reading = Reading()
     by_frame: dict[int, FrameRecord] = {}
+    events: dict[Event, None] = {}
     for path in paths:
         data = _read(path)
         end = min(len(data), len(MAGIC))
@@ -249,12 +250,13 @@ def read_segments(paths: list[Path]) -> Reading:
                 by_frame.pop(record.frame, None)
                 by_frame[record.frame] = record
             reading.notes += block.notes
-            reading.events += block.events
+            # As it may the last events.
+            events |= dict.fromkeys(block.events)
             reading.missed += block.missed
             reading.lost += block.lost
         reading.cut_bytes += max(0, len(data) - end)
         reading.segments.append(path)
-    reading.records = list(by_frame.values())
+    reading.records, reading.events = list(by_frame.values()), list(events)
     return reading
 
 
@@ -265,9 +267,12 @@ def read_opening(path: Path) -> Opening | None:
     return first.opening() if first is not None and first.kind == _OPENING else None
 
 
-def last_frame(path: Path) -> int:
-    """Number of the newest frame in a segment; -1 without one. Raises LedgerFileError."""
-    return max((entry.last for entry in _entries(_read(path)) if entry.kind == _BLOCK), default=-1)
+def last_told(path: Path) -> tuple[int, int]:
+    """Number and time of the newest frame in a segment; -1 and 0 without one. Raises LedgerFileError."""
+    newest = max((entry for entry in _entries(_read(path)) if entry.kind == _BLOCK), key=_last_of, default=None)
+    if newest is None or newest.last < 0:
+        return -1, 0
+    return newest.last, max(record.t_present_ns for record in newest.block().records)
 
 
 def around_frame(paths: list[Path], frame: int, *, before: int = 0, after: int = 0) -> Reading:
@@ -315,6 +320,10 @@ class _Entry(NamedTuple):
 
     def block(self) -> Block:
         return _BLOCKS.decode(zlib.decompress(self.body))
+
+
+def _last_of(entry: _Entry) -> int:
+    return entry.last
 
 
 def _entries(data: bytes) -> Iterator[_Entry]:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from controller.ledger import Ledger
 from controller.ledger_feed import LedgerFeed
-from controller.ledger_file import Block, LedgerFileError, Opening, SegmentWriter, last_frame, read_opening, segments_in
+from controller.ledger_file import Block, LedgerFileError, Opening, SegmentWriter, last_told, read_opening, segments_in
 from controller.ledger_record import Event, HostNote
 from controller.messages import KIND_STATUS, Alarm, RoleState
 from controller.rundir import RunDir
@@ -82,7 +82,6 @@ class Recorder:
         self._told = -1
         self._notes: list[HostNote] = []
         self._events: list[Event] = []
-        self._state = RoleStates()
         self._lost = self._lost_untold = 0
         self._missed_told = 0
         self._frames = self._bytes = 0
@@ -99,7 +98,8 @@ class Recorder:
         self._status = RingWriter.create(
             self._run.recorder_status, kind=KIND_STATUS, slots=4, capacity=_STATUS_CAPACITY
         )
-        self._told = self._last_written()
+        self._told, since_ns = self._last_written()
+        self._state = RoleStates(since_ns)
 
     def step(self, now_ns: int) -> int:
         """Read what is new; write what is settled."""
@@ -213,20 +213,20 @@ class Recorder:
             version=self._version,
         )
 
-    def _last_written(self) -> int:
-        """The last frame a recorder of this run wrote; -1 without."""
+    def _last_written(self) -> tuple[int, int]:
+        """The last frame a recorder of this run wrote, and its time; -1 and 0 without."""
         for path in reversed(segments_in(self._folder)):
             try:
                 opening = read_opening(path)
                 if opening is not None and opening.run != self._run.run:
-                    return -1
-                frame = last_frame(path) if opening is not None else -1
+                    break
+                frame, t_ns = last_told(path) if opening is not None else (-1, 0)
             except LedgerFileError as error:
                 log.warning("%s", error)
                 continue
             if frame >= 0:
-                return frame
-        return -1
+                return frame, t_ns
+        return -1, 0
 
     def _publish(self, now_ns: int, state: RoleState) -> None:
         status = RecorderStatus(
@@ -248,9 +248,13 @@ class Recorder:
 
 
 class RoleStates:
-    """What became of the processes, as the supervisor tells it."""
+    """What became of the processes, as the supervisor tells it.
 
-    def __init__(self) -> None:
+    since_ns : ends later than this are told at the first look too: a recorder before this one may not have come to it
+    """
+
+    def __init__(self, since_ns: int = 0) -> None:
+        self._since_ns = since_ns
         self._modified_ns = 0
         self._ending = False
         self._known: dict[str, tuple[int, int]] = {}
@@ -278,7 +282,9 @@ class RoleStates:
             before = self._known.get(name)
             self._known[name] = (pid, ended_ns)
             if before is None:
-                continue
+                if not 0 < self._since_ns < ended_ns:
+                    continue
+                before = (0, 0)
             if ended_ns > before[1]:
                 events.append(Event(ended_ns, "process_ended", name, str(child.get("last_exit", ""))))
             if pid and pid != before[0]:

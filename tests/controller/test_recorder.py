@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from controller.ledger_file import last_frame, read_segments, runs_in, segments_in
+from controller.ledger_file import last_told, read_segments, runs_in, segments_in
 from controller.ledger_record import Event
 from controller.metronome import HouseMetronome
 from controller.recorder import Recorder, RoleStates, decode_recorder
@@ -96,7 +96,7 @@ def test_killed_and_restarted_it_goes_on_where_it_was(shm: Path, tmp_path: Path,
     assert frames == list(range(frames[0], frames[-1] + 1))
     assert frames[-1] >= 259
     # Nothing is written twice.
-    assert last_frame(paths[0]) < min(record.frame for record in read_segments(paths[1:]).records)
+    assert last_told(paths[0])[0] < min(record.frame for record in read_segments(paths[1:]).records)
 
 
 def test_a_full_disk_is_an_alarm_and_the_show_goes_on(
@@ -180,6 +180,19 @@ def test_ends_and_restarts_of_processes_are_told_once(tmp_path: Path) -> None:
     path.write_text("{")
     os.utime(path, ns=(4, 4))
     assert states.look(path, 99) == []
+
+
+def test_a_successor_tells_what_ended_since_the_last_frame_it_finds(tmp_path: Path) -> None:
+    path = tmp_path / "supervisor.json"
+    children = {
+        "node": {"pid": 6, "last_exit_ns": 40, "last_exit": "killed", "since_ns": 50},
+        "service": {"pid": 7, "last_exit_ns": 20, "last_exit": "killed", "since_ns": 30},
+        "darkroom": {"pid": 8, "last_exit_ns": 0, "last_exit": "", "since_ns": 3},
+    }
+    path.write_text(json.dumps({"children": children}))
+    expected = [Event(40, "process_ended", "node", "killed"), Event(50, "process_started", "node")]
+    assert RoleStates(30).look(path, 99) == expected
+    assert RoleStates().look(path, 99) == []
 
 
 def test_it_loads_no_numpy() -> None:

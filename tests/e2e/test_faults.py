@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from controller.ledger_file import read_segments, runs_in
+from controller.ledger_words import explain
 from runtime.clock import NS_PER_S
 from runtime.ring import Slot
 
@@ -40,16 +42,18 @@ def codes(slot: Slot) -> np.ndarray:
     return np.frombuffer(slot.data, dtype=np.uint8).reshape(-1, 4)[:, :3]
 
 
-def test_kill_9_of_each_process_in_turn(start: Callable[..., Any], config: Callable[..., Path]) -> None:
+def test_kill_9_of_each_process_in_turn(
+    start: Callable[..., Any], config: Callable[..., Path], environment: dict[str, str]
+) -> None:
     run = start(str(config()), "--simulate", "--port", "0")
-    names = ("conductor", "node-main", "service", "darkroom", "simulator")
+    names = ("conductor", "node-main", "service", "darkroom", "simulator", "metronome", "recorder")
     run.running(*names)
     plans = run.follow(run.dir.plans, 0x4E414C50)
     canvas = run.canvas("main")
     run.reports()
     page = f"{run.url}api/v1/health"
     run.until(lambda: answers(page), "the API answers")
-    for name in ("node-main", "service", "conductor", "darkroom"):
+    for name in ("node-main", "service", "conductor", "darkroom", "metronome", "recorder"):
         before = {other: run.child(other)["pid"] for other in names}
         run.until(lambda: canvas.poll(), "a picture")
         last = canvas.slots[-1]
@@ -77,7 +81,7 @@ def test_kill_9_of_each_process_in_turn(start: Callable[..., Any], config: Calla
     run.until(lambda: answers(page), "the API answers again")
     run.until(lambda: get(f"{run.url}api/v1/cameras/a/photo.jpg") == 200, "a photo from the new darkroom")
     assert {name: run.child(name)["restarts"] for name in names} == {
-        "node-main": 1, "service": 1, "conductor": 1, "darkroom": 1, "simulator": 0,
+        "node-main": 1, "service": 1, "conductor": 1, "darkroom": 1, "simulator": 0, "metronome": 1, "recorder": 1,
     }  # fmt: skip
     # Plans: one a frame, never twice, never backwards; two writers.
     made = run.plans()
@@ -97,6 +101,21 @@ def test_kill_9_of_each_process_in_turn(start: Callable[..., Any], config: Calla
     told = {report.frame: report.canvases["main"].reason for report in reports}
     assert gap
     assert {told[frame] for frame in gap if frame in told} <= {"no_plan", "late_draw", "host_stall"}
+    # The ledger has every slot once, although its recorder was killed, and names those who ended.
+    name, stored = run.dir.run, Path(environment["XDG_STATE_HOME"]) / "openvolume" / "own" / "ledger"
+    assert run.end(signal.SIGTERM) == 0
+    reading = read_segments(runs_in(stored)[name])
+    assert len(reading.segments) == 2
+    assert reading.missed == reading.lost == 0
+    kept = [record.frame for record in reading.records if record.counted]
+    assert kept == sorted(set(kept))
+    assert {report.frame for report in reports} <= {record.frame for record in reading.records}
+    ended = {event.name for event in reading.events if event.what == "process_ended"}
+    assert {"node-main", "service", "conductor", "darkroom", "metronome"} <= ended
+    fenced = next((record for record in reading.records if record.reason == "fenced"), None)
+    if fenced is not None:
+        told_why = explain(fenced, reading.records, events=reading.events)
+        assert "node-main had ended (killed by SIGKILL)" in told_why.headline
 
 
 def test_black_with_service_and_conductor_dead(
