@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -69,6 +70,32 @@ class Material:
     alpha_cutoff: float = 0.5
     double_sided: bool = False
     unlit: bool = False
+    ior: float = 1.5
+    """KHR_materials_ior; 0 reflects like a mirror seen edge-on, as the extension has it."""
+    specular: float = 1.0
+    """KHR_materials_specular: strength (its texture's alpha) and colour (its texture's red, green, blue; sRGB)."""
+    specular_colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    specular_texture: TextureUse | None = None
+    specular_colour_texture: TextureUse | None = None
+    clearcoat: float = 0.0
+    """KHR_materials_clearcoat: strength (red), roughness (green), and a normal map of its own."""
+    clearcoat_roughness: float = 0.0
+    clearcoat_texture: TextureUse | None = None
+    clearcoat_roughness_texture: TextureUse | None = None
+    clearcoat_normal_texture: TextureUse | None = None
+    sheen_colour: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """KHR_materials_sheen: colour (red, green, blue; sRGB) and roughness (alpha)."""
+    sheen_roughness: float = 0.0
+    sheen_colour_texture: TextureUse | None = None
+    sheen_roughness_texture: TextureUse | None = None
+    transmission: float = 0.0
+    """KHR_materials_transmission: share of the light that goes through (red)."""
+    transmission_texture: TextureUse | None = None
+    thickness_m: float = 0.0
+    """KHR_materials_volume, in the mesh's own metres (green); 0: thin walled."""
+    thickness_texture: TextureUse | None = None
+    attenuation_distance_m: float = math.inf
+    attenuation_colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +107,13 @@ class Primitive:
     uv0: F32 | None
     uv1: F32 | None
     tangents: F32 | None
-    """[n, 4]  xyz and the bitangent's sign; present where the material has a normal map."""
+    """[n, 4]  xyz and the bitangent's sign; present where a material it may have has a normal or coat normal map."""
     colours: F32 | None
     """[n, 4]  linear Rec.709 and alpha."""
     indices: NDArray[np.uint32]
     material: int | None
+    variant_materials: tuple[tuple[int, int], ...] = ()
+    """KHR_materials_variants: (index into `Asset.variants`, material); variants not named keep `material`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +188,8 @@ class Asset:
     animations: tuple[Animation, ...]
     lights: tuple[Light, ...]
     notes: tuple[str, ...] = field(default=())
+    variants: tuple[str, ...] = ()
+    """Names of the material variants (KHR_materials_variants)."""
 
     @property
     def triangles(self) -> int:
