@@ -112,7 +112,7 @@ void main() {
     vec3 n = normalize(v_normal);
     vec3 bend = max(abs(dFdx(n)), abs(dFdy(n)));
     float roughness = clamp(max(factors.y, 0.0525) + max(max(bend.x, bend.y), bend.z), 0.0525, 1.0);
-    colour = vec4(lit(base.rgb, factors.x, roughness, 1.0, n, v), 1.0);
+    colour = vec4(lit(surface(base.rgb, factors.x, roughness, 1.0, n, v)), 1.0);
 }
 """
 

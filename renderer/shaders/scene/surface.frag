@@ -125,7 +125,7 @@ void main() {
     occlusion = 1.0 + material.factors.w * (orm.r - 1.0);
 #endif
     roughness = clamp(max(roughness, 0.0525) + max(max(bend.x, bend.y), bend.z), 0.0525, 1.0);
-    vec3 light = lit(albedo, metallic, roughness, occlusion, n, v);
+    vec3 light = lit(surface(albedo, metallic, roughness, occlusion, n, v));
 #endif
 #ifdef EMISSIVE_UV
     light += WORKING * (material.emissive.rgb * texture(emissive_texture, v_uv[EMISSIVE_UV]).rgb);
