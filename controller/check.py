@@ -160,5 +160,5 @@ def _inputs(config: OpenVolumeConfig) -> list[list[str]]:
 
 def _scene(config: OpenVolumeConfig, name: str) -> list[str]:
     scene = config.scenes[name]
-    parts = [*scene.gltf, *([scene.dome.file] if scene.dome else [])]
+    parts = [*scene.gltf, *(scene.dome.files if scene.dome else [])]
     return [name, scene.label, ", ".join(parts) or "no files"]

@@ -312,7 +312,7 @@ def _references(config: OpenVolumeConfig, base_dir: Path) -> list[Problem]:
             problems.append(unknown("position", join("scenes", name, "position"), scene.position, config.positions))
         files = [(join("scenes", name, "gltf", i), file) for i, file in enumerate(scene.gltf)]
         if scene.dome is not None:
-            files.append((join("scenes", name, "dome/file"), scene.dome.file))
+            files += [(join("scenes", name, "dome/file"), file) for file in scene.dome.files]
         for path, file in files:
             if not _exists(base_dir / file):
                 detail = f"there is no file {base_dir / file}"

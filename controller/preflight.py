@@ -195,7 +195,7 @@ def _processors(stage: CompiledStage) -> Iterator[Finding]:
 
 def _files(loaded: LoadedConfig) -> Iterator[Finding]:
     for name, scene in loaded.config.scenes.items():
-        files = [*scene.gltf, *([scene.dome.file] if scene.dome else [])]
+        files = [*scene.gltf, *(scene.dome.files if scene.dome else [])]
         try:
             for file in files:
                 asset_path(loaded.base_dir, file, path=f"scenes/{name}")

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from renderer.errors import RendererError
 from stage.config import Degrees, Id, Label, Section
+from renderer.panoramas import ColourSpace
 from stage.errors import Problem
 from stage.frames import Array, inverse_pose, pose_from_pan_tilt_roll
 
@@ -32,16 +33,25 @@ class SceneFileError(RendererError):
 
 
 class DomeConfig(Section):
-    """An equirectangular picture all round: background and light."""
+    """A picture all round: background and light."""
 
-    file: FileName
-    """HDR, EXR, PNG or JPEG, twice as wide as high; relative to the configuration's folder."""
+    file: FileName | Annotated[list[FileName], Field(min_length=6, max_length=6)]
+    """HDR, EXR, PNG, JPEG or WebP, relative to the configuration's folder: equirectangular (2:1) or a cube as a cross
+    (4:3, 3:4) or strip (6:1, 1:6). Or a cube's six files: right, left, up, down, front, back (px nx py ny pz nz)."""
+    colour_space: ColourSpace = "auto"
+    """What its numbers mean. `auto`: files of whole numbers are sRGB, files of floats linear, with the primaries the
+    file names or else Rec.709."""
     yaw_deg: Degrees = 0.0
     """Pan of the picture's middle: 0 puts it at the scene's +Y, + turns it to the left."""
     exposure_ev: Ev = 0.0
     """Stops added to the picture; at 0 its linear 1.0 is 100 nit."""
     background: bool = True
     """Whether it is seen."""
+    @property
+    def files(self) -> list[str]:
+        """One file, or a cube's six."""
+        return [self.file] if isinstance(self.file, str) else list(self.file)
+
     light: bool = True
     """Whether it lights the scene."""
     light_limit: Light | None = None

@@ -1,91 +1,27 @@
 """Domes: an equirectangular picture as background and as light (SH irradiance, GGX-blurred reflections).
 
 The picture's middle lies at the scene's +Y, its right half at +X, its top row at +Z; `yaw_deg` turns it left.
-Files enter as linear Rec.709 (PNG and JPEG through the sRGB curve) unless they carry other primaries, and
-become ACEScg once, here.
+`panoramas` reads the files.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
 from renderer.device import Device
-from renderer.gltf.errors import AssetImageError, AssetMissingError
+from renderer.panoramas import HALF_MAX, DomePicture
 from renderer.shaders import source
-from renderer.working import AP1, REC709, Chromaticities, linear_from_srgb, rgb_from_rgb
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
-HALF_MAX: Final = 60000.0
-"""Brightest value kept: below the largest half float, so that filtering never meets an infinity."""
 OCTAHEDRON_PX: Final = 128
 ROUGHNESS_LEVELS: Final = 8
 _SAMPLES: Final = (1, 24, 32, 48, 64, 64, 64, 64)
-_MOST_PX: Final = 16384
-
-
-@dataclass(frozen=True, slots=True)
-class DomePicture:
-    """A dome's picture, [height, width, 3] float32, linear ACEScg, row 0 the zenith."""
-
-    pixels: F32
-
-    @property
-    def size_px(self) -> tuple[int, int]:
-        return self.pixels.shape[1], self.pixels.shape[0]
-
-
-def load_picture(file: Path) -> DomePicture:
-    """Read a dome (.hdr, .exr, .png, .jpg).
-
-    Raises
-    ------
-    AssetMissingError : there is no such file.
-    AssetImageError : it cannot be decoded, is not twice as wide as high, or is too large.
-    """
-    # OpenImageIO is a large library: it is loaded when the first dome is.
-    import OpenImageIO as oiio
-
-    if not file.is_file():
-        raise AssetMissingError(file, "", "there is no such dome", mend="correct the name or put the file there")
-    buffer = oiio.ImageBuf(str(file))
-    pixels = None if buffer.has_error else buffer.get_pixels(oiio.FLOAT)
-    if pixels is None or pixels.ndim != 3 or pixels.size == 0:
-        detail = str(buffer.geterror()).strip().splitlines()
-        raise AssetImageError(
-            file, "", f"cannot be decoded: {detail[0] if detail else 'no picture in it'}", mend="export the dome again"
-        )
-    height, width = pixels.shape[:2]
-    if width != 2 * height or width > _MOST_PX:
-        raise AssetImageError(
-            file,
-            "",
-            f"a dome is equirectangular: twice as wide as high, at most {_MOST_PX} px",
-            value=f"{width}x{height}",
-            mend="export it as a 2:1 panorama",
-        )
-    rgb = pixels[..., :3] if pixels.shape[2] >= 3 else np.repeat(pixels[..., :1], 3, axis=2)
-    if file.suffix.lower() in (".png", ".jpg", ".jpeg"):
-        rgb = linear_from_srgb(rgb)
-    rgb = np.nan_to_num(rgb, nan=0.0, posinf=HALF_MAX, neginf=0.0)
-    ap1 = rgb @ rgb_from_rgb(AP1, _primaries(buffer)).T
-    return DomePicture(np.clip(ap1, 0.0, HALF_MAX).astype(np.float32))
-
-
-def _primaries(buffer: Any) -> Chromaticities:
-    """The primaries an EXR says it has; Rec.709 when it says nothing."""
-    tag = buffer.spec().getattribute("chromaticities")
-    if tag is None or len(tag) != 8:
-        return REC709
-    r, g, b, w = ((float(tag[i]), float(tag[i + 1])) for i in (0, 2, 4, 6))
-    return (r, g, b, w)
 
 
 def directions(width: int, height: int, *, yaw_deg: float = 0.0) -> F64:

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from renderer.clusters import Cluster, clustered
 from renderer.config import DomeConfig, SceneConfig, asset_path, linear_from_ev
 from renderer.device import Device
-from renderer.domes import Dome, load_picture
+from renderer.domes import Dome
 from renderer.gltf.animation import Hierarchy
 from renderer.gltf.loader import load
 from renderer.gltf.model import Asset, Material, Primitive
 from renderer.materials import BLOCK_BYTES, MaterialDraw, Textures, pack
+from renderer.panoramas import load_picture
 from renderer.working import AP1, REC709, rgb_from_rgb
 from stage.frames import STAGE_FROM_Y_UP, rotation_from_pan_tilt_roll
 
@@ -129,7 +130,8 @@ class Scene:
         assets = [load(file) for file in files]
         dome = None
         if config.dome is not None:
-            picture = load_picture(asset_path(folder, config.dome.file, path="dome/file"))
+            files = [asset_path(folder, name, path="dome/file") for name in config.dome.files]
+            picture = load_picture(files[0] if len(files) == 1 else files, colour_space=config.dome.colour_space)
             dome = Dome(device, picture, light_limit=config.dome.light_limit)
         self._build(device, config, assets, dome, anisotropy)
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from renderer.device import Device
-from renderer.domes import HALF_MAX, OCTAHEDRON_PX, ROUGHNESS_LEVELS
+from renderer.domes import OCTAHEDRON_PX, ROUGHNESS_LEVELS
 from renderer.materials import BLOCK_BYTES
+from renderer.panoramas import HALF_MAX
 from renderer.passes.shadow import Fit, ShadowPass
 from renderer.scene import F32, F64, WORKING_FROM_REC709, Batch, Scene
 from renderer.shaders import source

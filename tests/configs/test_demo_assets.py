@@ -13,7 +13,7 @@ from PIL import Image
 
 import configs
 from configs.assets.make_demo import make_glb, make_sky, rgbe_bytes
-from renderer.domes import load_picture
+from renderer.panoramas import load_picture
 from renderer.gltf.loader import load
 
 FOLDER = configs.find("demo").parent / "assets"

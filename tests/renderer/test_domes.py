@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from renderer import domes
+from renderer import domes, panoramas
 from renderer.device import Device
 from renderer.gltf.errors import AssetImageError, AssetMissingError
 from renderer.working import AP1, AP1_FROM_REC709, REC709, rgb_from_rgb
 
 
-def plain(light: np.ndarray) -> domes.DomePicture:
-    return domes.DomePicture(np.asarray(light, dtype=np.float32))
+def plain(light: np.ndarray) -> panoramas.DomePicture:
+    return panoramas.DomePicture(np.asarray(light, dtype=np.float32))
 
 
 def test_rec709_to_ap1_is_the_published_one() -> None:
@@ -99,7 +100,7 @@ def test_reflections_widen_with_roughness_and_keep_their_place(gl: Device) -> No
 
 def test_files_enter_by_their_own_curve(tmp_path: Path) -> None:
     Image.fromarray(np.full((8, 16, 3), 188, np.uint8)).save(tmp_path / "grey.png")
-    picture = domes.load_picture(tmp_path / "grey.png")
+    picture = panoramas.load_picture(tmp_path / "grey.png")
     assert picture.size_px == (16, 8)
     assert np.allclose(picture.pixels, 0.5029, atol=1e-3)
 
@@ -112,15 +113,16 @@ def test_exr_and_its_primaries(tmp_path: Path) -> None:
         if tag is not None:
             spec.attribute("chromaticities", "float[8]", tag)
         out = oiio.ImageOutput.create(str(tmp_path / name))
+        assert out is not None
         assert out.open(str(tmp_path / name), spec)
-        assert out.write_image(np.tile(np.float32([1, 0, 0]), (2, 4, 1)))
+        assert out.write_image(np.tile(np.array([1, 0, 0], np.float32), (2, 4, 1)))
         out.close()
-    assert np.allclose(domes.load_picture(tmp_path / "plain.exr").pixels[0, 0], AP1_FROM_REC709[:, 0], atol=1e-6)
-    assert np.allclose(domes.load_picture(tmp_path / "ap1.exr").pixels[0, 0], [1, 0, 0], atol=1e-6)
+    assert np.allclose(panoramas.load_picture(tmp_path / "plain.exr").pixels[0, 0], AP1_FROM_REC709[:, 0], atol=1e-6)
+    assert np.allclose(panoramas.load_picture(tmp_path / "ap1.exr").pixels[0, 0], [1, 0, 0], atol=1e-6)
 
 
 def test_a_real_sky_is_read(reference: Path) -> None:
-    picture = domes.load_picture(reference / "assets" / "spiaggia_di_mondello_1k.hdr")
+    picture = panoramas.load_picture(reference / "assets" / "spiaggia_di_mondello_1k.hdr")
     assert picture.size_px == (1024, 512)
     assert picture.pixels.max() > 1000
     assert np.isfinite(picture.pixels).all()
@@ -132,10 +134,122 @@ def test_a_real_sky_is_read(reference: Path) -> None:
 
 def test_wrong_domes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(AssetMissingError, match="no such dome"):
-        domes.load_picture(tmp_path / "none.hdr")
+        panoramas.load_picture(tmp_path / "none.hdr")
     (tmp_path / "bad.hdr").write_bytes(b"#?RADIANCE\nhello")
     with pytest.raises(AssetImageError, match="cannot be decoded"):
-        domes.load_picture(tmp_path / "bad.hdr")
+        panoramas.load_picture(tmp_path / "bad.hdr")
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "square.png")
     with pytest.raises(AssetImageError, match="twice as wide"):
-        domes.load_picture(tmp_path / "square.png")
+        panoramas.load_picture(tmp_path / "square.png")
+
+
+# --- cubes, tags and broken files ---------------------------------------------------------------------------------
+
+
+def looked_at(directions: np.ndarray) -> np.ndarray:
+    """A smooth picture of directions, [..., 3], whose six sides differ."""
+    x, y, z = np.moveaxis(directions, -1, 0)
+    return np.stack([1.0 + 0.5 * x, 1.0 + 0.5 * y + 0.2 * x * z, 1.0 + 0.5 * z], axis=-1)
+
+
+def cube_faces(side: int) -> list[np.ndarray]:
+    """The six faces of `looked_at`, written down face by face: what stands right, down and in the middle of each."""
+    seen = [  # right, down, middle
+        ((0, -1, 0), (0, 0, -1), (1, 0, 0)), ((0, 1, 0), (0, 0, -1), (-1, 0, 0)),
+        ((1, 0, 0), (0, 1, 0), (0, 0, 1)), ((1, 0, 0), (0, -1, 0), (0, 0, -1)),
+        ((1, 0, 0), (0, 0, -1), (0, 1, 0)), ((-1, 0, 0), (0, 0, -1), (0, -1, 0)),
+    ]  # fmt: skip
+    t = (np.arange(side) + 0.5) / side * 2 - 1
+    faces = []
+    for right, down, middle in seen:
+        d = np.array(middle) + t[None, :, None] * np.array(right) + t[:, None, None] * np.array(down)
+        faces.append(looked_at(d / np.linalg.norm(d, axis=-1, keepdims=True)).astype(np.float32))
+    return faces
+
+
+def write(file: Path, pixels: Any) -> Path:
+    import OpenImageIO as oiio
+
+    height, width = pixels.shape[:2]
+    out = oiio.ImageOutput.create(str(file))
+    assert out is not None
+    assert out.open(str(file), oiio.ImageSpec(width, height, 3, oiio.FLOAT))
+    assert out.write_image(np.ascontiguousarray(pixels, dtype=np.float32))
+    out.close()
+    return file
+
+
+@pytest.mark.parametrize("form", ["files", "lying", "standing", "row", "column"])
+def test_a_cube_is_the_panorama_it_was_cut_from(tmp_path: Path, form: str) -> None:
+    side = 32
+    right, left, up, down, front, back = faces = cube_faces(side)
+    empty = np.zeros_like(up)
+    if form == "files":
+        names = ("px", "nx", "py", "ny", "pz", "nz")
+        files = [write(tmp_path / f"{name}.exr", face) for name, face in zip(names, faces, strict=True)]
+        picture = panoramas.load_picture(files, colour_space="acescg")
+    else:
+        joined = {
+            "lying": [[empty, up, empty, empty], [left, front, right, back], [empty, down, empty, empty]],
+            "standing": [
+                [empty, up, empty], [left, front, right], [empty, down, empty], [empty, back[::-1, ::-1], empty],
+            ],
+            "row": [faces],
+            "column": [[face] for face in faces],
+        }[form]  # fmt: skip
+        whole = np.concatenate([np.concatenate(row, axis=1) for row in joined], axis=0)
+        picture = panoramas.load_picture(write(tmp_path / "cube.exr", whole), colour_space="acescg")
+    assert picture.size_px == (4 * side, 2 * side)
+    want = looked_at(domes.directions(4 * side, 2 * side))
+    # Half a texel at a face's rim is held, not crossed.
+    assert np.abs(picture.pixels - want).max() < 0.02
+    assert np.abs(picture.pixels - want).mean() < 0.001
+
+
+def test_a_tagged_space_is_taken_at_its_word(tmp_path: Path) -> None:
+    file = write(tmp_path / "red.exr", np.tile(np.array([1.0, 0, 0]), (4, 8, 1)))
+    for tag in get_args(panoramas.ColourSpace)[2:]:
+        got = panoramas.load_picture(file, colour_space=tag).pixels[0, 0]
+        want = rgb_from_rgb(AP1, panoramas._PRIMARIES[tag])[:, 0]
+        assert np.allclose(got, np.clip(want, 0, None), atol=1e-6), tag
+    assert panoramas.load_picture(file, colour_space="acescg").pixels[0, 0, 0] == pytest.approx(1.0)
+    Image.fromarray(np.full((8, 16, 3), 188, np.uint8)).save(tmp_path / "grey.png")
+    raw = panoramas.load_picture(tmp_path / "grey.png", colour_space="linear_rec709")
+    assert np.allclose(raw.pixels, 188 / 255, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["sky.webp", "sky.jpg", "sky.png"])
+def test_eight_bit_files_are_srgb(tmp_path: Path, name: str) -> None:
+    Image.fromarray(np.full((32, 64, 3), 188, np.uint8)).save(tmp_path / name)
+    assert np.allclose(panoramas.load_picture(tmp_path / name).pixels, 0.5029, atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["sky.webp", "sky.jpg", "sky.png", "sky.hdr", "sky.exr"])
+def test_a_file_that_ends_early_is_refused(tmp_path: Path, name: str) -> None:
+    noise = np.random.default_rng(5).random((128, 256, 3)).astype(np.float32)
+    file = tmp_path / name
+    if name.endswith(("hdr", "exr")):
+        write(file, noise)
+    else:
+        Image.fromarray((noise * 255).astype(np.uint8)).save(file)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) * 6 // 10])
+    with pytest.raises(AssetImageError, match="cannot be decoded"):
+        panoramas.load_picture(file)
+
+
+def test_what_is_no_number_is_refused_and_what_is_endless_is_held(tmp_path: Path) -> None:
+    pixels = np.ones((4, 8, 3), np.float32)
+    pixels[1, 2] = np.nan
+    with pytest.raises(AssetImageError, match="NaN"):
+        panoramas.load_picture(write(tmp_path / "nan.exr", pixels))
+    pixels[1, 2] = np.inf
+    assert panoramas.load_picture(write(tmp_path / "inf.exr", pixels)).pixels.max() == panoramas.HALF_MAX
+
+
+def test_six_faces_must_be_alike(tmp_path: Path) -> None:
+    files = [write(tmp_path / f"{i}.exr", np.ones((8, 8, 3))) for i in range(5)]
+    with pytest.raises(AssetImageError, match="six faces"):
+        panoramas.load_picture(files)
+    with pytest.raises(AssetImageError, match="one size"):
+        panoramas.load_picture([*files, write(tmp_path / "5.exr", np.ones((4, 4, 3)))])

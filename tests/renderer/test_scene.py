@@ -13,8 +13,9 @@ import pytest
 
 from renderer.config import HazeConfig, PositionConfig, SceneConfig, SceneFileError, SunConfig, asset_path
 from renderer.device import Device
-from renderer.domes import Dome, DomePicture, directions
+from renderer.domes import Dome, directions
 from renderer.gltf.model import Animation, Asset, Channel, Material, Mesh, Node, Primitive, Sampler, Texture, TextureUse
+from renderer.panoramas import DomePicture
 from renderer.passes.scene import Fringes, ScenePass, release_target, target
 from renderer.scene import Scene
 from renderer.scene_world import SceneWorld, UnknownSceneError
