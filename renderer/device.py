@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from renderer.errors import RendererError
+from renderer.working import AP1_FROM_REC709
 from stage.errors import Problem
 
 _SYNC_GPU_COMMANDS_COMPLETE = 0x9117
@@ -149,6 +150,8 @@ class Device:
     def __init__(self, ctx: moderngl.Context, address: Callable[[str], int] | None = None) -> None:
         """Wrap a context that is current on this thread; `address` gives the pointer of a GL call by name."""
         self.ctx = ctx
+        self.working_from_rec709 = AP1_FROM_REC709
+        """Colours are multiplied in ACEScg; the identity makes a device compare with renderers that use Rec.709."""
         self._gl = _Functions(address or _egl_address())
         info = ctx.info
         renderer = str(info["GL_RENDERER"])

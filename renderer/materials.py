@@ -12,15 +12,23 @@ from numpy.typing import NDArray
 
 from renderer.device import Device
 from renderer.gltf.model import Asset, Material, Sampler, TextureUse
-from renderer.working import AP1_FROM_REC709
 
-BLOCK_BYTES: Final = 256
+BLOCK_BYTES: Final = 768
 """One material's place in the uniform buffer; every GPU can bind at multiples of it."""
 _SRGB8_ALPHA8: Final = 0x8C43
-_UV_MOST: Final = 5
+_LAYERS: Final = ("SPECULAR", "COAT", "SHEEN", "GLASS", "VOLUME")
+_COLOURS: Final = ("base", "emissive", "sheen", "specular_colour")
+"""Textures whose red, green and blue are colours: sRGB."""
+_UV_MOST: Final = 14
+_ROWS_AT: Final = 32
+"""Where the texture coordinates' rows begin in a block, in floats (shaders/scene/material.glsl)."""
 _MATT: Final = 0.8
 """Roughness from which a dielectric's mirror image of the dome is not told from its light."""
-UNITS: Final = {"base": 0, "rough": 1, "normal": 2, "occlusion": 3, "emissive": 4}
+UNITS: Final = {
+    "base": 0, "rough": 1, "normal": 2, "occlusion": 3, "emissive": 4, "coat": 16, "coat_rough": 17,
+    "coat_normal": 18, "sheen": 19, "sheen_rough": 20, "specular": 21, "specular_colour": 22, "glass": 23,
+    "thickness": 24,
+}  # fmt: skip
 """Texture units of a surface's pictures, as in shaders/scene/surface.frag."""
 
 _Rows = tuple[float, float, float, float, float, float]
@@ -53,6 +61,7 @@ class Textures:
         self._ctx = device.ctx
         self._asset = asset
         self._anisotropy = min(anisotropy, device.capabilities.max_anisotropy)
+        self.working_from_rec709 = device.working_from_rec709
         self._made: dict[tuple[int, bool, Sampler], moderngl.Texture] = {}
 
     def get(self, use: TextureUse, *, srgb: bool) -> moderngl.Texture:
@@ -121,13 +130,8 @@ def pack(
 def _pack(
     material: Material, textures: Textures, index: int, *, coloured: bool
 ) -> tuple[MaterialDraw, NDArray[np.float32]]:
-    uses = {
-        "base": material.base_texture,
-        "rough": None if material.unlit else material.metallic_roughness_texture,
-        "normal": None if material.unlit else material.normal_texture,
-        "occlusion": None if material.unlit else material.occlusion_texture,
-        "emissive": material.emissive_texture if any(material.emissive) else None,
-    }
+    layers = _layers(material)
+    uses = _uses(material, layers)
     rough, occlusion = uses["rough"], uses["occlusion"]
     in_rough = (
         rough is not None
@@ -148,40 +152,29 @@ def _pack(
         if key not in coordinates:
             coordinates.append(key)
         defines[f"{name.upper()}_UV"] = coordinates.index(key)
-        bound.append((UNITS[name], textures.get(use, srgb=name in ("base", "emissive"))))
+        bound.append((UNITS[name], textures.get(use, srgb=name in _COLOURS)))
     uv1 = any(uv_set == 1 for uv_set, _ in coordinates)
-    masked, blend = material.alpha_mode == "mask", material.alpha_mode == "blend"
-    tangents = uses["normal"] is not None
+    masked, blend = material.alpha_mode == "mask", material.alpha_mode == "blend" or "GLASS" in layers
+    tangents = uses["normal"] is not None or uses["coat_normal"] is not None
     defines |= {
         "UV_COUNT": len(coordinates),
         "UV1": int(uv1),
         "TANGENTS": int(tangents),
         "OCCLUSION_IN_ROUGH": int(in_rough),
+        "OCCLUDED": int(occlusion is not None),
         "ALPHA_MASK": int(masked),
         "ALPHA_BLEND": int(blend),
         "UNLIT": int(material.unlit),
         "DOUBLE_SIDED": int(material.double_sided),
         "COLOURS": int(coloured),
         "EMISSIVE": int(any(material.emissive)),
-        "DIELECTRIC": int(material.metallic == 0.0),
-        "MATT": int(material.metallic == 0.0 and material.roughness >= _MATT and uses["rough"] is None),
+        "DIELECTRIC": int(material.metallic == 0.0 and "SPECULAR" not in layers),
+        "MATT": int(material.metallic == 0.0 and material.roughness >= _MATT and uses["rough"] is None and not layers),
+        **{name: int(name in layers) for name in _LAYERS},
     }
-    block = np.zeros(BLOCK_BYTES // 4, dtype=np.float32)
-    block[0:4] = material.base_colour
-    if "BASE_UV" not in defines and not coloured:
-        block[0:3] = AP1_FROM_REC709 @ np.asarray(material.base_colour[:3])
-    emissive = np.asarray(material.emissive)
-    block[4:7] = emissive if "EMISSIVE_UV" in defines else AP1_FROM_REC709 @ emissive
-    block[7] = material.alpha_cutoff
-    block[8:12] = (
-        material.metallic,
-        material.roughness,
-        material.normal_texture.strength if material.normal_texture else 1.0,
-        material.occlusion_texture.strength if material.occlusion_texture else 1.0,
-    )
+    block = _block(material, defines, textures.working_from_rec709)
     for i, (uv_set, rows) in enumerate(coordinates[:_UV_MOST]):
-        block[12 + 4 * i : 16 + 4 * i] = (*rows[:3], float(uv_set))
-        block[32 + 4 * i : 36 + 4 * i] = (*rows[3:], 0.0)
+        block[_ROWS_AT + 8 * i : _ROWS_AT + 8 * i + 8] = (*rows[:3], float(uv_set), *rows[3:], 0.0)
     cut = masked and material.base_texture is not None and material.base_texture.uv_set == 0
     base = material.base_texture
     draw = MaterialDraw(
@@ -198,3 +191,74 @@ def _pack(
         uv1,
     )
     return draw, block
+
+
+def _layers(material: Material) -> tuple[str, ...]:
+    """Which layers of glTF's extensions show: defines of shaders/scene/lit.glsl."""
+    if material.unlit:
+        return ()
+    shows = {
+        "SPECULAR": material.ior != 1.5 or material.specular != 1.0 or material.specular_colour != (1.0, 1.0, 1.0)
+        or material.specular_texture is not None or material.specular_colour_texture is not None,
+        "COAT": material.clearcoat > 0.0,
+        "SHEEN": any(material.sheen_colour),
+        "GLASS": material.transmission > 0.0,
+        "VOLUME": material.transmission > 0.0 and material.thickness_m > 0.0,
+    }  # fmt: skip
+    return tuple(name for name in _LAYERS if shows[name])
+
+
+def _uses(material: Material, layers: tuple[str, ...]) -> dict[str, TextureUse | None]:
+    """The textures drawing with it reads, by the names of `UNITS`."""
+    lit = not material.unlit
+    return {
+        "base": material.base_texture,
+        "rough": material.metallic_roughness_texture if lit else None,
+        "normal": material.normal_texture if lit else None,
+        "occlusion": material.occlusion_texture if lit else None,
+        "emissive": material.emissive_texture if any(material.emissive) else None,
+        "coat": material.clearcoat_texture if "COAT" in layers else None,
+        "coat_rough": material.clearcoat_roughness_texture if "COAT" in layers else None,
+        "coat_normal": material.clearcoat_normal_texture if "COAT" in layers else None,
+        "sheen": material.sheen_colour_texture if "SHEEN" in layers else None,
+        "sheen_rough": material.sheen_roughness_texture if "SHEEN" in layers else None,
+        "specular": material.specular_texture if "SPECULAR" in layers else None,
+        "specular_colour": material.specular_colour_texture if "SPECULAR" in layers else None,
+        "glass": material.transmission_texture if "GLASS" in layers else None,
+        "thickness": material.thickness_texture if "VOLUME" in layers else None,
+    }
+
+
+def _block(
+    material: Material, defines: dict[str, int], working_from_rec709: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """The material's numbers as shaders/scene/material.glsl has them, without texture coordinates."""
+
+    def colour(rgb: Sequence[float], multiplied: bool) -> NDArray[np.float64]:
+        # A colour that a texture or a vertex multiplies enters the working space after that, in the shader.
+        return np.asarray(rgb) if multiplied else working_from_rec709 @ np.asarray(rgb)
+
+    def strength(use: TextureUse | None) -> float:
+        return use.strength if use else 1.0
+
+    # An index of 0 stands for one without end: all is mirrored.
+    f0 = 1.0 if material.ior == 0.0 else ((material.ior - 1.0) / (material.ior + 1.0)) ** 2
+    tint = np.clip(material.attenuation_colour, 1e-6, 1.0)
+    block = np.zeros(BLOCK_BYTES // 4, dtype=np.float32)
+    block[0:3] = colour(material.base_colour[:3], "BASE_UV" in defines or bool(defines["COLOURS"]))
+    block[3] = material.base_colour[3]
+    block[4:7] = colour(material.emissive, "EMISSIVE_UV" in defines)
+    block[7] = material.alpha_cutoff
+    block[8:12] = (
+        material.metallic, material.roughness, strength(material.normal_texture), strength(material.occlusion_texture)
+    )  # fmt: skip
+    block[12:15] = f0 * colour(material.specular_colour, "SPECULAR_COLOUR_UV" in defines)
+    block[15] = material.specular
+    block[16:19] = (
+        material.clearcoat, material.clearcoat_roughness, strength(material.clearcoat_normal_texture)
+    )  # fmt: skip
+    block[20:23] = colour(material.sheen_colour, "SHEEN_UV" in defines)
+    block[23] = material.sheen_roughness
+    block[24:27] = material.transmission, material.thickness_m, material.ior
+    block[28:31] = -np.log(np.clip(working_from_rec709 @ tint, 1e-6, 1.0)) / material.attenuation_distance_m
+    return block

@@ -19,14 +19,16 @@ from renderer.domes import OCTAHEDRON_PX, ROUGHNESS_LEVELS
 from renderer.materials import BLOCK_BYTES
 from renderer.panoramas import HALF_MAX
 from renderer.passes.shadow import Fit, ShadowPass
-from renderer.scene import F32, F64, WORKING_FROM_REC709, Batch, Scene
+from renderer.scene import F32, F64, Batch, Scene
 from renderer.shaders import source
 from stage.frames import Array
 
 Output = Literal["colour", "position", "fringes"]
 
 _OUTPUTS: Final[dict[Output, int]] = {"colour": 0, "position": 1, "fringes": 2}
-_BLEND: Final = (moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA)
+_SRC1_COLOR, _SRC1_ALPHA = 0x88F9, 0x8589
+_BLEND: Final = (moderngl.ONE, _SRC1_COLOR, moderngl.ONE, _SRC1_ALPHA)
+"""What a surface adds, and the share of each colour behind it that it leaves: glass may be coloured."""
 _REFLECTIONS_UNIT, _SHADOW_UNIT, _DOME_UNIT, _MOVING_UNIT = 5, 6, 7, 8
 _VIEW_FLOATS: Final = 3 * 16 + 18 * 4
 
@@ -327,7 +329,7 @@ class ScenePass:
             settings: dict[str, object] = {
                 **dict(defines),
                 **{f"OUTPUT_{name.upper()}": value for name, value in _OUTPUTS.items()},
-                "WORKING_FROM_REC709": ", ".join(repr(float(v)) for v in WORKING_FROM_REC709.T.reshape(9)),
+                "WORKING_FROM_REC709": ", ".join(repr(float(v)) for v in self._device.working_from_rec709.T.reshape(9)),
                 "OCTAHEDRON_PX": OCTAHEDRON_PX,
                 "ROUGHNESS_LEVELS": ROUGHNESS_LEVELS,
                 # Four filtered lookups soften the shadow's edge; without a GPU they are a third of the picture.

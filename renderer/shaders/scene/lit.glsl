@@ -1,5 +1,6 @@
 // Light from a metallic-roughness surface under the dome or ambient and any number of lights (GGX). Needs `sh` and,
 // with REFLECTIONS, `dome_turn` and the map; with SUN, `sun_direction` and `sun_light`; with SHADOW, `sun_seen`.
+// SPECULAR, COAT, SHEEN and GLASS are the layers of glTF's material extensions; a surface without them has none of it.
 // A rough dielectric (MATT) mirrors so little, and so blurred, that the light it stands in serves as its mirror image.
 // A surface that is no metal anywhere (DIELECTRIC) mirrors all colours alike: its terms are single numbers.
 #ifndef MATT
@@ -21,7 +22,45 @@ struct Surface {
     MIRRORED f0;        // what it mirrors seen straight on
     float roughness;    // as artists give it; the lobe's alpha is its square
     float occlusion;    // share of the dome it sees
+#if SPECULAR
+    float f90;          // what it mirrors at a grazing angle
+    float beneath;      // light of one direction that gets to the matt part
+#endif
+#if COAT
+    vec3 coat_n;
+    float coat;         // strength
+    float coat_roughness;
+    float coat_n_v;
+    float coat_passes;  // what the coat leaves of what is beneath it
+#endif
+#if SHEEN
+    vec3 sheen;
+    float sheen_roughness;
+    float sheen_most;   // its largest colour
+    float sheen_seen;   // its albedo from where the eye is
+#endif
+#if GLASS
+    vec3 through;       // share of the light behind that goes through, if nothing is mirrored
+#endif
 };
+
+#if SPECULAR
+#define F90(s) (s).f90
+#define BENEATH(s) (s).beneath
+#else
+#define F90(s) 1.0
+#define BENEATH(s) 0.96
+#endif
+
+#if SHEEN
+// Albedo of the sheen's lobe (Charlie's distribution, Neubelt's visibility) by the cosine to the eye: a fit of its
+// integral, 0.012 off in the mean.
+float sheen_albedo(float cosine, float roughness) {
+    float r = max(roughness, 0.1), c = cosine;
+    float e = 0.5712 - 0.0411 * c + 0.0415 * c * c + (1.1897 * r - 2.386) * r + (0.0926 - 1.3675 * c) / r;
+    return min(exp(e), 1.0);
+}
+#endif
 
 Surface surface(vec3 albedo, float metallic, float roughness, float occlusion, vec3 n, vec3 v) {
     Surface s;
@@ -80,12 +119,39 @@ vec3 image_light(Surface s) {
     vec3 reflected = irradiance;
 #endif
     // Light that bounces more than once in a rough surface comes back too (after Fdez-Aguera): white stays white.
-    MIRRORED once = s.f0 * ab.x + ab.y;
+    MIRRORED once = s.f0 * ab.x + F90(s) * ab.y;
     float lost = 1.0 - (ab.x + ab.y);
-    MIRRORED mean = s.f0 + (1.0 - s.f0) * (1.0 / 21.0);
+    MIRRORED mean = s.f0 + (F90(s) - s.f0) * (1.0 / 21.0);
     MIRRORED more = once * mean / (1.0 - lost * mean) * lost;
     float kept = 1.0 - LARGEST(once + more);
-    return (reflected * once + irradiance * (more + s.diffuse * kept)) * s.occlusion;
+#if OCCLUDED
+    // What a hollow mirrors is hidden less than its matt light, the more so the smoother it is (after Lagarde).
+    float open = clamp(pow(s.n_v + s.occlusion, exp2(-16.0 * s.roughness - 1.0)) - 1.0 + s.occlusion, 0.0, 1.0);
+    vec3 light = reflected * (once * open) + irradiance * ((more + s.diffuse * kept) * s.occlusion);
+#else
+    vec3 light = reflected * once + irradiance * (more + s.diffuse * kept);
+#endif
+#if SHEEN
+    light = light * (1.0 - s.sheen_most * s.sheen_seen) + irradiance * s.sheen * (s.sheen_seen * s.occlusion);
+#endif
+#if COAT
+    vec2 coat_ab = mirrored_share(s.coat_roughness, s.coat_n_v);
+#if REFLECTIONS
+    vec3 on_coat = dome_along(reflect(-s.v, s.coat_n), s.coat_roughness);
+#else
+    vec3 on_coat = irradiance;
+#endif
+    light = light * s.coat_passes + on_coat * (s.coat * (0.04 * coat_ab.x + coat_ab.y) * s.occlusion);
+#endif
+    return light;
+}
+
+// D * V * pi of the GGX lobe, with Hammon's fit of the correlated Smith term.
+float lobe(float n_h, float n_l, float n_v, float roughness) {
+    float a = roughness * roughness;
+    float a2 = a * a;
+    float d = n_h * n_h * (a2 - 1.0) + 1.0;
+    return a2 * 0.5 / (d * d * mix(2.0 * n_l * n_v, n_l + n_v, a));
 }
 
 // What it sends to the eye of the light of one direction. `to_light` is a unit vector with dot(s.n, to_light) > 0;
@@ -95,14 +161,27 @@ vec3 direct(Surface s, vec3 to_light, vec3 light) {
     vec3 h = normalize(s.v + to_light);
     float n_h = max(dot(s.n, h), 0.0);
     float v_h = max(dot(s.v, h), 0.0);
-    float a = s.roughness * s.roughness;
-    float a2 = a * a;
-    float d = n_h * n_h * (a2 - 1.0) + 1.0;
-    // D * V with Hammon's fit of the correlated Smith term.
-    float spec = a2 * 0.5 / (d * d * mix(2.0 * n_l * s.n_v, n_l + s.n_v, a));
+    float spec = lobe(n_h, n_l, s.n_v, s.roughness);
     float f = exp2((-5.55473 * v_h - 6.98316) * v_h);
-    return light * n_l * (s.diffuse * 0.96 + spec * (s.f0 + (1.0 - s.f0) * f));
+    vec3 share = s.diffuse * BENEATH(s) + spec * (s.f0 + (F90(s) - s.f0) * f);
+#if SHEEN
+    float alpha = max(s.sheen_roughness * s.sheen_roughness, 0.01);
+    float sheen_d = (1.0 + 0.5 / alpha) * pow(max(1.0 - n_h * n_h, 0.0), 0.5 / alpha);
+    float covered = s.sheen_most * max(s.sheen_seen, sheen_albedo(n_l, s.sheen_roughness));
+    share = share * (1.0 - covered) + s.sheen * (sheen_d * 0.25 / (n_l + s.n_v - n_l * s.n_v));
+#endif
+#if COAT
+    float coat_n_l = max(dot(s.coat_n, to_light), 0.0);
+    float coat_spec = lobe(max(dot(s.coat_n, h), 0.0), max(coat_n_l, 1e-4), s.coat_n_v, s.coat_roughness);
+    return light * (share * (n_l * s.coat_passes) + coat_n_l * coat_spec * s.coat * (0.04 + 0.96 * f));
+#else
+    return light * n_l * share;
+#endif
 }
+
+#if LAMPS
+#include "scene/lights.glsl"
+#endif
 
 // All light that it sends to the eye.
 vec3 lit(Surface s) {
@@ -115,6 +194,9 @@ vec3 lit(Surface s) {
         light += direct(s, sun_direction.xyz, sun_light.rgb);
 #endif
     }
+#endif
+#if LAMPS
+    light += lamp_lights(s);
 #endif
     return light;
 }

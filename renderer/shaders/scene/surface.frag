@@ -8,6 +8,9 @@
 
 in vec3 v_relative;
 in vec3 v_normal;
+#if VOLUME
+in float v_thickness_scale;
+#endif
 #if TANGENTS
 in vec4 v_tangent;
 #endif
@@ -33,41 +36,55 @@ layout(binding = 3) uniform sampler2D occlusion_texture;
 #ifdef EMISSIVE_UV
 layout(binding = 4) uniform sampler2D emissive_texture;
 #endif
+#ifdef COAT_UV
+layout(binding = 16) uniform sampler2D coat_texture;
+#endif
+#ifdef COAT_ROUGH_UV
+layout(binding = 17) uniform sampler2D coat_rough_texture;
+#endif
+#ifdef COAT_NORMAL_UV
+layout(binding = 18) uniform sampler2D coat_normal_texture;
+#endif
+#ifdef SHEEN_UV
+layout(binding = 19) uniform sampler2D sheen_texture;
+#endif
+#ifdef SHEEN_ROUGH_UV
+layout(binding = 20) uniform sampler2D sheen_rough_texture;
+#endif
+#ifdef SPECULAR_UV
+layout(binding = 21) uniform sampler2D specular_texture;
+#endif
+#ifdef SPECULAR_COLOUR_UV
+layout(binding = 22) uniform sampler2D specular_colour_texture;
+#endif
+#ifdef GLASS_UV
+layout(binding = 23) uniform sampler2D glass_texture;
+#endif
+#ifdef THICKNESS_UV
+layout(binding = 24) uniform sampler2D thickness_texture;
+#endif
 #if REFLECTIONS
 layout(binding = 5) uniform sampler3D reflections;
 #endif
 #if SHADOW
-layout(binding = 6) uniform sampler2DShadow shadow_map;
-#if MOVING_SHADOW
-layout(binding = 8) uniform sampler2DShadow moving_map;
-#endif
 in vec3 v_shadow;
+in vec3 v_shadow_off;
 #endif
 
+#if ALPHA_BLEND
+// Blended surfaces say what they add and what they leave of each colour behind them.
+layout(location = 0, index = 0) out vec4 colour;
+layout(location = 0, index = 1) out vec4 left;
+#else
 out vec4 colour;
+#endif
 
 #if SHADOW
-float sun_seen() {
-    vec3 inside = step(vec3(0.0), v_shadow) * step(v_shadow, vec3(1.0));
-    float seen = 1.0;
-    if (inside.x * inside.y * inside.z != 0.0) {
-#if SHADOW_TAPS == 1
-        seen = texture(shadow_map, v_shadow);
-#else
-        float r = sun_direction.w * 0.75;
-        seen = 0.25 * (texture(shadow_map, v_shadow + vec3(-r, -r, 0.0)) + texture(shadow_map, v_shadow + vec3(r, -r, 0.0))
-            + texture(shadow_map, v_shadow + vec3(-r, r, 0.0)) + texture(shadow_map, v_shadow + vec3(r, r, 0.0)));
-#endif
-    }
-#if MOVING_SHADOW
-    // Its rim is empty: beyond it, the clamped lookup finds nothing in the way.
-    seen *= texture(moving_map, v_shadow * moving_scale.xyz + moving_offset.xyz);
-#endif
-    return seen;
-}
+#include "scene/shadow.glsl"
 #endif
 
 #include "scene/lit.glsl"
+#include "scene/layers.glsl"
 
 void main() {
     vec4 base = material.base;
@@ -101,15 +118,21 @@ void main() {
 #if DOUBLE_SIDED
     n = gl_FrontFacing ? n : -n;
 #endif
-#ifdef NORMAL_UV
-    vec3 bump = texture(normal_texture, v_uv[NORMAL_UV]).xyz * 2.0 - 1.0;
-    bump.xy *= material.factors.z;
+#if TANGENTS
     vec3 t = normalize(v_tangent.xyz);
 #if DOUBLE_SIDED
     t = gl_FrontFacing ? t : -t;
 #endif
     vec3 b = cross(n, t) * v_tangent.w;
-    n = normalize(t * bump.x + b * bump.y + n * bump.z);
+#endif
+#if COAT
+    vec3 coat_n = n;
+#ifdef COAT_NORMAL_UV
+    coat_n = bent(texture(coat_normal_texture, v_uv[COAT_NORMAL_UV]).xyz, material.coat.z, t, b, n);
+#endif
+#endif
+#ifdef NORMAL_UV
+    n = bent(texture(normal_texture, v_uv[NORMAL_UV]).xyz, material.factors.z, t, b, n);
 #endif
     float metallic = material.factors.x;
     float roughness = material.factors.y;
@@ -125,19 +148,46 @@ void main() {
     occlusion = 1.0 + material.factors.w * (orm.r - 1.0);
 #endif
     roughness = clamp(max(roughness, 0.0525) + max(max(bend.x, bend.y), bend.z), 0.0525, 1.0);
-    vec3 light = lit(surface(albedo, metallic, roughness, occlusion, n, v));
+    Surface s = surface(albedo, metallic, roughness, occlusion, n, v);
+#if SPECULAR
+    add_specular(s, albedo, metallic);
 #endif
+#if GLASS
+    add_glass(s);
+#endif
+#if SHEEN
+    add_sheen(s);
+#endif
+#if COAT
+    add_coat(s, coat_n, max(max(bend.x, bend.y), bend.z));
+#endif
+    vec3 light = lit(s);
+#endif
+#if EMISSIVE
 #ifdef EMISSIVE_UV
-    light += WORKING * (material.emissive.rgb * texture(emissive_texture, v_uv[EMISSIVE_UV]).rgb);
-#elif EMISSIVE
-    light += material.emissive.rgb;
+    vec3 emitted = WORKING * (material.emissive.rgb * texture(emissive_texture, v_uv[EMISSIVE_UV]).rgb);
+#else
+    vec3 emitted = material.emissive.rgb;
+#endif
+#if COAT
+    emitted *= s.coat_passes;
+#endif
+    light += emitted;
+#endif
+#if GLASS
+    vec3 passing;
+    light += through_glass(s, passing);
 #endif
 #if HAZE
     light = mix(haze.rgb, light, exp(-haze.w * length(v_relative)));
 #endif
     light = min(light * background.w, vec3(BRIGHTEST));
-#if ALPHA_BLEND
-    colour = vec4(light, base.a);
+#if GLASS && !UNLIT
+    colour = vec4(light * base.a, base.a);
+    left = vec4(mix(vec3(1.0), passing, base.a), 1.0 - base.a);
+#elif ALPHA_BLEND
+    colour = vec4(light * base.a, base.a);
+    left = vec4(1.0 - base.a);
 #else
     colour = vec4(light, 1.0);
 #endif

@@ -24,10 +24,14 @@ in vec4 in_row0;
 in vec4 in_row1;
 in vec4 in_row2;
 
+#if VOLUME
+out float v_thickness_scale;
+#endif
 out vec3 v_relative;
 out vec3 v_normal;
 #if SHADOW
 out vec3 v_shadow;
+out vec3 v_shadow_off;
 #endif
 
 void main() {
@@ -41,12 +45,16 @@ void main() {
     vec3 k0 = cross(c1, c2);
     float hand = dot(c0, k0) < 0.0 ? -1.0 : 1.0;
     v_normal = hand * (k0 * in_normal.x + cross(c2, c0) * in_normal.y + cross(c0, c1) * in_normal.z);
+#if VOLUME
+    // A thickness is in the mesh's own metres.
+    v_thickness_scale = pow(abs(dot(c0, k0)), 1.0 / 3.0);
+#endif
 #if SHADOW
     // Looked up off the surface on the sun's side, more where the sun grazes it: no surface shadows itself.
     vec3 n = normalize(v_normal);
     float n_l = dot(n, sun_direction.xyz);
-    vec3 off = n * (sign(n_l) * sun_light.w * (1.5 - abs(n_l)));
-    v_shadow = (shadow_from_relative * vec4(v_relative + off, 1.0)).xyz;
+    v_shadow = (shadow_from_relative * vec4(v_relative, 1.0)).xyz;
+    v_shadow_off = mat3(shadow_from_relative) * (n * (sign(n_l) * (1.5 - abs(n_l))));
 #endif
 #if TANGENTS
     v_tangent = vec4(c0 * in_tangent.x + c1 * in_tangent.y + c2 * in_tangent.z, in_tangent.w * hand);
@@ -57,11 +65,11 @@ void main() {
 #if UV_COUNT > 0
     for (int i = 0; i < UV_COUNT; ++i) {
 #if UV1
-        vec2 uv = material.uv_row0[i].w > 0.5 ? in_uv1 : in_uv0;
+        vec2 uv = material.uv_rows[2 * i].w > 0.5 ? in_uv1 : in_uv0;
 #else
         vec2 uv = in_uv0;
 #endif
-        v_uv[i] = vec2(dot(material.uv_row0[i].xyz, vec3(uv, 1.0)), dot(material.uv_row1[i].xyz, vec3(uv, 1.0)));
+        v_uv[i] = vec2(dot(material.uv_rows[2 * i].xyz, vec3(uv, 1.0)), dot(material.uv_rows[2 * i + 1].xyz, vec3(uv, 1.0)));
     }
 #endif
 }
