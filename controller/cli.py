@@ -234,11 +234,17 @@ def bench(
     json: Json = False,
     take: Annotated[list[Path] | None, typer.Option(help="predict: a recorded take (FreeD lines or .f4).")] = None,
     plot: Annotated[Path | None, typer.Option(help="predict: write a picture.")] = None,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="scene: against three.js, pygfx, Panda3D + simplepbr.")
+    ] = False,
+    growth: Annotated[bool, typer.Option("--growth", help="scene: over triangles, views, pixels.")] = False,
+    pictures: Annotated[Path | None, typer.Option(help="scene: a folder for the peers' pictures or the plots.")] = None,
 ) -> None:
     """Measure this machine."""
     from controller.bench import bench_command
 
-    raise typer.Exit(bench_command(name, json=json, takes=take or [], plot=plot) or 0)
+    code = bench_command(name, json=json, takes=take or [], plot=plot, peers=peers, growth=growth, pictures=pictures)
+    raise typer.Exit(code or 0)
 
 
 @app.command()

@@ -10,9 +10,19 @@ NAMES = ("scene", "wall", "predict", "overscan", "latency", "tracking")
 """What can be measured; each is a module of this package."""
 
 
-def bench_command(name: str, *, json: bool = False, takes: Sequence[Path] = (), plot: Path | None = None) -> int:
-    """Run one benchmark and print its figures. `takes` and `plot` are for those that read recordings or draw a picture.
-    Returns the exit code (2: unknown name, or an option it does not have; 3: no GL)."""
+def bench_command(
+    name: str,
+    *,
+    json: bool = False,
+    takes: Sequence[Path] = (),
+    plot: Path | None = None,
+    peers: bool = False,
+    growth: bool = False,
+    pictures: Path | None = None,
+) -> int:
+    """Run one benchmark and print its figures. The other options are for those that have them: recordings to read, a
+    plot or a folder of pictures to write, other renderers to measure, growth to look at.
+    Returns the exit code (2: unknown name, or an option it does not have; 3: no GL, or a peer is missing)."""
     import importlib
     import inspect
     import json as json_module
@@ -27,8 +37,8 @@ def bench_command(name: str, *, json: bool = False, takes: Sequence[Path] = (), 
         return 2
     run = importlib.import_module(f"controller.bench.{name}").run
     options: dict[str, Any] = {"takes": list(takes)} if takes else {}
-    if plot is not None:
-        options["plot"] = plot
+    given = {"plot": plot, "peers": peers or None, "growth": growth or None, "pictures": pictures}
+    options |= {option: value for option, value in given.items() if value is not None}
     unknown = [option for option in options if option not in inspect.signature(run).parameters]
     if unknown:
         sys.stderr.write(f"controller.bench {name}: it has no {unknown[0]} -> leave the option out\n")
@@ -43,10 +53,13 @@ def bench_command(name: str, *, json: bool = False, takes: Sequence[Path] = (), 
         return 1
     if json:
         sys.stdout.write(json_module.dumps(figures) + "\n")
-        return 0
-    for line in _lines(figures):
-        sys.stdout.write(line + "\n")
-    return 0
+    else:
+        for line in _lines(figures):
+            sys.stdout.write(line + "\n")
+    missing: dict[str, str] = figures.get("missing", {})
+    for peer, why in missing.items():
+        sys.stderr.write(f"controller.bench {name}/{peer}: not measured: {why}\n")
+    return 3 if missing else 0
 
 
 def _lines(figures: dict[str, Any], indent: str = "") -> list[str]:

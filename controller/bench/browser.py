@@ -8,6 +8,7 @@ with as many raster threads (LP_NUM_THREADS), as our own renderer.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mimetypes
 import os
@@ -21,7 +22,7 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
 PEERS: Final = Path(__file__).resolve().parents[2] / "web" / "peers"
@@ -83,7 +84,7 @@ class Browser:
     def __init__(
         self, page: str, *, folders: Mapping[str, Path] | None = None, environment: Mapping[str, str] | None = None
     ) -> None:
-        """`page` is a file of `web/peers`; `folders` are served as `/NAME/...`; `environment` is added to the browser's.
+        """`page` is a file of `web/peers`; `folders` are served as `/NAME/...`; `environment` goes to the browser too.
 
         Raises
         ------
@@ -204,17 +205,15 @@ class Browser:
             self.process.wait(timeout=5)
         except (ProcessLookupError, subprocess.TimeoutExpired):
             pass
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
         self._commands.put(None)
         self._server.shutdown()
         self._server.server_close()
         self._profile.cleanup()
 
-    def __enter__(self) -> Browser:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -61,6 +61,20 @@ def cameras(count: int) -> list[F64]:
     return out
 
 
+def gl_pose(stage_from_camera: F64) -> F64:
+    """[4, 4]  a camera's pose with OpenGL's camera axes (x right, y up, looks along -z), which most renderers take."""
+    from stage.frames import stage_from_gl
+
+    return stage_from_gl(stage_from_camera)
+
+
+def to_sun() -> F64:
+    """[3]  the direction to the light, unit length, stage axes."""
+    from stage.frames import rotation_from_pan_tilt_roll
+
+    return rotation_from_pan_tilt_roll(SUN_PAN_DEG, SUN_ELEVATION_DEG, 0.0)[:, 1]
+
+
 def asset() -> Asset:
     """The scene as an asset (Y up)."""
     materials, meshes, nodes = [], [], []

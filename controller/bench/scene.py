@@ -1,70 +1,29 @@
-"""`openvolume bench scene`: our scene pass against Panda3D, same scene, shading, light, size and read-back.
-
-Each peer is a process of its own. Within a round they take turns every few views, so that a slow stretch of the
-machine meets both; the ratio is the median over rounds of our time through theirs.
-"""
+"""`openvolume bench scene`: our scene pass against Panda3D, same shading; with `--peers` against other renderers."""
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-FRAMES = 40
-"""Views a peer draws in a round."""
-TURN = 5
-"""Views before it is the other's turn."""
+import numpy as np
+
+from controller.bench.paired import FRAMES, Worker, measure, ratios, told
+
 PEERS = ("openvolume", "panda3d")
 
 
-class _Worker:
-    """One peer's process."""
-
-    def __init__(self, name: str, size: tuple[int, int]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "controller.bench.worker", name, str(size[0]), str(size[1])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-        )
-        self.about = self._answer(name)
-
-    def _answer(self, name: str) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the benchmark's {name} process ended with code {self.process.wait()}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def ask(self, line: str) -> dict[str, Any]:
-        """Send one line, wait for its answer."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return self._answer("worker")
-
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.stdout.close()
-        try:
-            self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-def run(rounds: int = 7, size: tuple[int, int] = (960, 540)) -> dict[str, Any]:
+def run(
+    rounds: int = 7,
+    size: tuple[int, int] = (960, 540),
+    peers: bool = False,
+    pictures: Path | None = None,
+) -> dict[str, Any]:
     """Measure `rounds` paired rounds of 40 views each at `size`.
+
+    With `peers`: three.js, pygfx and Panda3D + simplepbr at two sizes instead (`controller.bench.scene_peers`);
+    `pictures` is a folder for their pictures.
 
     Returns
     -------
@@ -73,57 +32,40 @@ def run(rounds: int = 7, size: tuple[int, int] = (960, 540)) -> dict[str, Any]:
 
     Raises
     ------
-    RuntimeError : a peer could not run (Panda3D is part of the `[test]` extra).
+    PeerMissingError : Panda3D is not there (it is part of the `[test]` extra).
+    RuntimeError : a peer could not run.
     """
-    workers: dict[str, _Worker] = {}
-    medians: dict[str, list[float]] = {name: [] for name in PEERS}
-    least: dict[str, float] = {name: float("inf") for name in PEERS}
+    if peers:
+        from controller.bench.scene_peers import run_peers
+
+        return run_peers(rounds, folder=pictures)
+    workers: list[Worker] = []
     try:
         for name in PEERS:
-            workers[name] = _Worker(name, size)
+            worker = Worker(name, size)
+            workers.append(worker)
         difference = _difference(workers)
-        for _ in range(rounds):
-            times: dict[str, list[float]] = {name: [] for name in PEERS}
-            for turn in range(FRAMES // TURN):
-                for name in PEERS if turn % 2 == 0 else reversed(PEERS):
-                    times[name] += workers[name].ask(f"{TURN} {turn * TURN}")["ms"]
-            for name in PEERS:
-                medians[name].append(statistics.median(times[name]))
-                least[name] = min(least[name], *times[name])
-        about = {name: worker.about for name, worker in workers.items()}
+        times = measure(workers, rounds)
     finally:
-        for worker in workers.values():
-            worker.end()
-    ratios = [ours / theirs for ours, theirs in zip(medians["openvolume"], medians["panda3d"], strict=True)]
+        for worker in workers:
+            worker.close()
+    each = ratios(times["openvolume"], times["panda3d"])
     return {
         "benchmark": "scene",
         "size_px": list(size),
         "rounds": rounds,
         "views_per_round": FRAMES,
-        "peers": about,
-        "ms": {
-            name: {
-                "median": round(statistics.median(medians[name]), 3),
-                "min": round(least[name], 3),
-                "rounds": [round(v, 3) for v in medians[name]],
-            }
-            for name in PEERS
-        },
-        "ratio": round(statistics.median(ratios), 4),
-        "ratios": [round(r, 4) for r in ratios],
+        "peers": {worker.name: worker.about for worker in workers},
+        "ms": {name: told(entry) for name, entry in times.items()},
+        "ratio": round(statistics.median(each), 4),
+        "ratios": each,
         "picture_difference": difference,
     }
 
 
-def _difference(workers: dict[str, _Worker]) -> dict[str, float]:
+def _difference(workers: list[Worker]) -> dict[str, float]:
     """How far the peers' pictures of the first view are apart: proof that both drew the same."""
-    import numpy as np
-
     with tempfile.TemporaryDirectory(prefix="openvolume-bench-") as folder:
-        pictures = []
-        for name, worker in workers.items():
-            file = Path(folder) / f"{name}.npy"
-            worker.ask(f"picture {file}")
-            pictures.append(np.load(file)[..., :3].astype(np.int64))
+        pictures = [worker.picture(Path(folder))[..., :3].astype(np.int64) for worker in workers]
     apart = np.abs(pictures[0] - pictures[1])
     return {"mean": round(float(apart.mean()), 5), "max": float(apart.max())}

@@ -1,20 +1,25 @@
 """One peer of a benchmark in a process of its own: draws the reference scene when asked, says how long it took.
 
-`python -m controller.bench.worker openvolume|panda3d WIDTH HEIGHT`; a line on stdin is `VIEWS FIRST`, `picture FILE`
-or nothing to end; the answer is one JSON line.
+`python -m controller.bench.worker NAME WIDTH HEIGHT`, NAME openvolume, panda3d, threejs, pygfx or simplepbr; a line on
+stdin is `VIEWS FIRST`, `picture FILE` or nothing to end; the answer is one JSON line.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import time
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.bench import reference
+from controller.bench.browser import PeerMissingError
+from controller.bench.peer_simplepbr import geometry
 
 VIEWS = 20
 
@@ -117,11 +122,12 @@ void main() {
 """
 
     def __init__(self, width_px: int, height_px: int) -> None:
-        from panda3d import core
-
+        try:
+            from panda3d import core
+        except ImportError as error:
+            raise PeerMissingError(f"{error} -> run scripts/peers") from error
         from renderer.scene import WORKING_FROM_REC709
         from renderer.shaders import source
-        from stage.frames import rotation_from_pan_tilt_roll
 
         core.load_prc_file_data(
             "",
@@ -152,36 +158,18 @@ void main() {
         self.output.make_display_region().set_camera(self.camera)
         fragment = self.FRAGMENT.replace("//LIT", source("scene/lit.glsl"))
         root.set_shader(core.Shader.make(core.Shader.SL_GLSL, self.VERTEX, fragment))
-        turn = rotation_from_pan_tilt_roll(reference.SUN_PAN_DEG, reference.SUN_ELEVATION_DEG, 0.0)
         light = WORKING_FROM_REC709 @ np.ones(3) * (reference.SUN_ILLUMINANCE / np.pi)
         ambient = WORKING_FROM_REC709 @ np.full(3, reference.AMBIENT)
-        root.set_shader_input("sun_direction", core.LVecBase4(*turn[:, 1], 0.0))
+        root.set_shader_input("sun_direction", core.LVecBase4(*reference.to_sun(), 0.0))
         root.set_shader_input("sun_light", core.LVecBase4(*light, 0.0))
         root.set_shader_input("sh", core.PTA_LVecBase4f([core.LVecBase4f(*ambient, 0.0)]))
         for body in reference.bodies():
-            node = root.attach_new_node(self._geometry(body))
+            node = root.attach_new_node(geometry(core, body))
             node.set_shader_input("base", core.LVecBase4(*(WORKING_FROM_REC709 @ np.array(body.colour)), 1.0))
             node.set_shader_input("factors", core.LVecBase4(body.metallic, body.roughness, 0.0, 0.0))
         self.root = root
         self.poses = reference.cameras(VIEWS)
         self.size = (width_px, height_px)
-
-    def _geometry(self, body: reference.Body) -> Any:
-        core = self.core
-        data = core.GeomVertexData("body", core.GeomVertexFormat.get_v3n3(), core.Geom.UH_static)
-        data.unclean_set_num_rows(len(body.positions))
-        packed = np.concatenate([body.positions, body.normals], axis=1, dtype=np.float32)
-        memoryview(data.modify_array(0)).cast("B")[:] = packed.tobytes()
-        triangles = core.GeomTriangles(core.Geom.UH_static)
-        triangles.set_index_type(core.Geom.NT_uint32)
-        array = triangles.modify_vertices()
-        array.unclean_set_num_rows(body.indices.size)
-        memoryview(array).cast("B")[:] = body.indices.tobytes()
-        geom = core.Geom(data)
-        geom.add_primitive(triangles)
-        node = core.GeomNode("body")
-        node.add_geom(geom)
-        return node
 
     def draw(self, view: int) -> NDArray[np.uint8]:
         """See `Peer`."""
@@ -190,7 +178,7 @@ void main() {
         self.root.set_shader_input("eye", self.core.LVecBase3(*pose[:3, 3]))
         self.engine.render_frame()
         raw = np.frombuffer(self.texture.get_ram_image(), np.uint8)
-        return raw.reshape(self.size[1], self.size[0], -1)[::-1]
+        return raw.reshape(self.size[1], self.size[0], -1)[::-1][..., [2, 1, 0, 3]]
 
     def describe(self) -> dict[str, Any]:
         """See `Peer`."""
@@ -198,33 +186,87 @@ void main() {
         return {"renderer": gsg.get_driver_renderer(), "version": self.core.PandaSystem.get_version_string()}
 
 
+def peer(name: str, size_px: tuple[int, int]) -> Peer:
+    """The renderer of that name, its scene loaded.
+
+    Raises
+    ------
+    PeerMissingError : what it needs is not on this machine.
+    """
+    if name == "openvolume":
+        return OpenVolume(*size_px)
+    if name == "panda3d":
+        return Panda3D(*size_px)
+    if name == "threejs":
+        from controller.bench.peer_three import ThreeJs
+
+        return ThreeJs(*size_px, VIEWS)
+    if name == "pygfx":
+        from controller.bench.peer_pygfx import Pygfx
+
+        return Pygfx(*size_px, VIEWS)
+    if name == "simplepbr":
+        from controller.bench.peer_simplepbr import SimplePbr
+
+        return SimplePbr(*size_px, VIEWS)
+    raise ValueError(f"there is no peer {name!r}")
+
+
+def raster_threads(processes: list[int]) -> int:
+    """Raster threads of the software drivers (llvmpipe, lavapipe) in these processes; 0 where a GPU draws. A driver
+    opened twice in one process has its threads twice, by the same names, but one of the two rests."""
+    names: set[str] = set()
+    for pid in processes:
+        for file in Path(f"/proc/{pid}/task").glob("*/comm"):
+            with contextlib.suppress(OSError):
+                names.add(file.read_text().strip())
+    return sum(name.startswith("llvmpipe-") for name in names)
+
+
 def main() -> None:
     """Serve until stdin ends."""
     name, width, height = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    peer: Peer = OpenVolume(width, height) if name == "openvolume" else Panda3D(width, height)
-    for view in range(VIEWS):
-        peer.draw(view)
-    _say(peer.describe())
-    for line in sys.stdin:
-        word, _, rest = line.strip().partition(" ")
-        if word == "picture":
-            picture = peer.draw(0)
-            if name == "panda3d":
-                picture = picture[..., [2, 1, 0, 3]]
-            np.save(rest, np.ascontiguousarray(picture))
-            _say({})
-            continue
-        times: list[float] = []
-        for view in range(int(rest), int(rest) + int(word)):
-            begin = time.perf_counter()
-            peer.draw(view % VIEWS)
-            times.append((time.perf_counter() - begin) * 1000.0)
-        _say({"ms": times})
+    # What libraries print must not come between the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def say(answer: dict[str, Any]) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+    try:
+        drawn = peer(name, (width, height))
+    except PeerMissingError as error:
+        say({"missing": str(error)})
+        return
+    try:
+        for view in range(VIEWS):
+            drawn.draw(view)
+        processes: list[int] = drawn.processes() if hasattr(drawn, "processes") else [os.getpid()]
+        say({**drawn.describe(), "raster_threads": raster_threads(processes)})
+        for line in sys.stdin:
+            word, _, rest = line.strip().partition(" ")
+            if word == "picture":
+                np.save(rest, np.ascontiguousarray(drawn.draw(0)))
+                say({})
+            else:
+                say({"ms": times_ms(drawn, int(rest), int(word))})
+    finally:
+        if hasattr(drawn, "close"):
+            drawn.close()
 
 
-def _say(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+def times_ms(drawn: Peer, first: int, count: int) -> list[float]:
+    """What each of `count` views from `first` on takes, read-back included."""
+    if hasattr(drawn, "times_ms"):
+        own: list[float] = drawn.times_ms(first, count)
+        return own
+    times: list[float] = []
+    for view in range(first, first + count):
+        begin = time.perf_counter()
+        drawn.draw(view % VIEWS)
+        times.append((time.perf_counter() - begin) * 1000.0)
+    return times
 
 
 if __name__ == "__main__":
