@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from renderer.errors import RendererError
+from renderer.light_config import LightConfig
 from stage.config import Degrees, Id, Label, Section
 from renderer.panoramas import ColourSpace
 from stage.errors import Problem
@@ -88,6 +89,8 @@ class SceneConfig(Section):
     """One asset or several that share their origin; relative to the configuration's folder."""
     dome: DomeConfig | None = None
     sun: SunConfig | None = None
+    lights: dict[Id, LightConfig] = Field(default_factory=dict)
+    """Lamps, beside those of the assets."""
     haze: HazeConfig | None = None
     ambient: Colour = (0.0, 0.0, 0.0)
     """Even light from all sides, added to the dome's."""
@@ -98,6 +101,11 @@ class SceneConfig(Section):
     """The stage position it opens with; left out, the stage's origin stands on the scene's."""
     shadow_range_m: Annotated[float, Field(gt=0.0, le=10_000.0)] = 60.0
     """How far from the stage the sun's shadows reach in a scene that is larger."""
+    shadow_detail_m: Annotated[float, Field(gt=0.0, le=10_000.0)] = 6.0
+    """How far from the stage they are finest."""
+    shadow_cascades: Annotated[int, Field(ge=1, le=4)] = 3
+    """Maps from the finest to the farthest: each is drawn once, and again when the sun, the stage or a thing in it
+    moves."""
 
 
 class PositionConfig(Section):
@@ -136,7 +144,9 @@ class RenderConfig(Section):
     outer_every_frames: Annotated[int, Field(ge=1, le=120)] = 1
     """The outer picture is drawn anew every so many frames (at once when scene, position or eye point change)."""
     shadow_px: Annotated[int, Field(ge=64, le=16384)] = 2048
-    """Side of the sun's shadow map."""
+    """Side of each of the sun's shadow maps."""
+    lamp_shadow_px: Annotated[int, Field(ge=64, le=4096)] = 512
+    """Side of a spot's shadow map; a point light that casts has six."""
     msaa: Literal[1, 2, 4, 8] = 1
     """Samples a pixel. 1 on machines without a GPU: 4 costs 2.5 times the picture there."""
     near_m: Annotated[float, Field(gt=0.0, le=10.0)] = 0.05

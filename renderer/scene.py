@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renderer.clusters import Cluster, clustered
-from renderer.config import DomeConfig, SceneConfig, asset_path, linear_from_ev
+from renderer.config import DomeConfig, SceneConfig, SunConfig, asset_path, linear_from_ev
 from renderer.device import Device
 from renderer.domes import Dome
 from renderer.gltf.animation import Hierarchy
 from renderer.gltf.loader import load
-from renderer.gltf.model import Asset, Material, Primitive
+from renderer.gltf.model import Asset, Light, Material, Primitive
+from renderer.lights import LINEAR_FROM_LUX, Follows, Lights
 from renderer.materials import BLOCK_BYTES, MaterialDraw, Textures, pack
 from renderer.panoramas import load_picture
 from renderer.working import AP1, REC709, rgb_from_rgb
@@ -174,7 +175,7 @@ class Scene:
         self._compile(device, materials)
         self.commands = device.ctx.buffer(reserve=max(20, 20 * len(self.draws.commands)))
         self.rows = device.ctx.buffer(reserve=max(48, 48 * self.object_count))
-        self.sun = _sun(config, assets, self._trees)
+        self._hang_lights(device)
         self.dome_config = config.dome or DomeConfig(file="none")
         self.dome_light = linear_from_ev(self.dome_config.exposure_ev)
         self.ambient = WORKING_FROM_REC709 @ np.asarray(config.ambient, dtype=np.float64)
@@ -184,6 +185,49 @@ class Scene:
         if config.haze is not None:
             self.haze[:3] = WORKING_FROM_REC709 @ np.asarray(config.haze.colour, dtype=np.float64)
             self.haze[3] = 3.0 / config.haze.distance_m
+
+    def _hang_lights(self, device: Device) -> None:
+        """The sun, and all other lights: of the configuration, and of the assets' nodes."""
+        self._sun_node: tuple[Follows, Light] | None = None
+        hanging: dict[str, tuple[Light, Follows]] = {}
+        for a, (asset, tree) in enumerate(zip(self.assets, self._trees, strict=True)):
+            for index, _ in tree.order:
+                node = asset.nodes[index]
+                if node.light is None:
+                    continue
+                light, owner = asset.lights[node.light], Follows(a, index)
+                if light.kind == "directional" and self.config.sun is None and self._sun_node is None:
+                    self._sun_node = owner, light
+                    continue
+                name = f"{asset.file.stem}/{node.name or index}"
+                hanging[name if name not in hanging else f"{name}_{index}"] = light, owner
+        self.lights = Lights(
+            self.config.lights,
+            [(name, *value) for name, value in hanging.items()],
+            exposure_ev=self.config.exposure_ev,
+            working_from_rec709=device.working_from_rec709,
+        )
+        self.notes += self.lights.notes
+        self.lights.follow(self._scene_from_node)
+        moved = [self._trees[owner.asset].animated for owner in self.lights.follows.values()]
+        self._moving_lights = [
+            name for (name, owner), nodes in zip(self.lights.follows.items(), moved, strict=True) if owner.node in nodes
+        ]
+        self.sun = _configured_sun(self.config.sun)
+        self._place_sun()
+
+    def _scene_from_node(self, owner: Follows) -> F64:
+        return np.asarray(STAGE_FROM_Y_UP @ self._trees[owner.asset].world_from_nodes(self.time_s)[owner.node])
+
+    def _place_sun(self) -> None:
+        """The first directional light of the assets is the sun where none is configured."""
+        if self._sun_node is None:
+            return
+        owner, light = self._sun_node
+        # It shines along the node's -Z; the sun stands the other way.
+        to_sun = self._scene_from_node(owner)[:3, 2]
+        colour = WORKING_FROM_REC709 @ np.asarray(light.colour, dtype=np.float64)
+        self.sun = Sun(to_sun / np.linalg.norm(to_sun), colour * (light.intensity * LINEAR_FROM_LUX), shadow=True)
 
     # --- compile ----------------------------------------------------------------------------------------------
 
@@ -331,7 +375,12 @@ class Scene:
         """Move what is animated to `time_s`. The same time gives the same transforms, whatever came before."""
         if self._moving.size and time_s != self.time_s:
             self._place(self._moving, time_s)
-        self.time_s = time_s
+        if time_s != self.time_s:
+            self.time_s = time_s
+            if self._moving_lights:
+                self.lights.follow(self._scene_from_node, self._moving_lights)
+            if self._sun_node is not None and self._sun_node[0].node in self._trees[self._sun_node[0].asset].animated:
+                self._place_sun()
 
     def bounds(self) -> tuple[F64, F64]:
         """Bounding spheres of all draws as they stand: centres, [n, 3] scene metres, and radii, [n]."""
@@ -374,22 +423,9 @@ def interleave(primitive: Primitive, material: MaterialDraw) -> tuple[F32, Layou
     return np.ascontiguousarray(np.concatenate(parts, axis=1), dtype=np.float32), layout
 
 
-def _sun(config: SceneConfig, assets: list[Asset], trees: list[Hierarchy]) -> Sun | None:
-    """The configured sun; without one, the first directional light of the assets."""
-    if config.sun is not None:
-        sun = config.sun
-        turn = rotation_from_pan_tilt_roll(sun.pan_deg, sun.elevation_deg, 0.0)
-        colour = WORKING_FROM_REC709 @ np.asarray(sun.colour, dtype=np.float64)
-        return Sun(turn @ np.array([0.0, 1.0, 0.0]), colour * (sun.illuminance / np.pi), sun.shadow)
-    for asset, tree in zip(assets, trees, strict=True):
-        world = tree.world_from_nodes(0.0)
-        for index, _ in tree.order:
-            number = asset.nodes[index].light
-            if number is None or asset.lights[number].kind != "directional":
-                continue
-            light = asset.lights[number]
-            # It shines along the node's -Z; the sun stands the other way.
-            to_sun = (STAGE_FROM_Y_UP @ world[index])[:3, 2]
-            colour = WORKING_FROM_REC709 @ np.asarray(light.colour, dtype=np.float64)
-            return Sun(to_sun / np.linalg.norm(to_sun), colour * (light.intensity / np.pi), shadow=True)
-    return None
+def _configured_sun(sun: SunConfig | None) -> Sun | None:
+    if sun is None:
+        return None
+    turn = rotation_from_pan_tilt_roll(sun.pan_deg, sun.elevation_deg, 0.0)
+    colour = WORKING_FROM_REC709 @ np.asarray(sun.colour, dtype=np.float64)
+    return Sun(turn @ np.array([0.0, 1.0, 0.0]), colour * (sun.illuminance / np.pi), sun.shadow)

@@ -7,7 +7,7 @@ holds a micrometre wherever the stage stands. There is no history: the same inpu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import moderngl
@@ -18,7 +18,8 @@ from renderer.device import Device
 from renderer.domes import OCTAHEDRON_PX, ROUGHNESS_LEVELS
 from renderer.materials import BLOCK_BYTES
 from renderer.panoramas import HALF_MAX
-from renderer.passes.shadow import Fit, ShadowPass
+from renderer.passes.casters import ShadowStatistics
+from renderer.passes.lighting import CONSTANTS, Lighting, view_floats
 from renderer.scene import F32, F64, Batch, Scene
 from renderer.shaders import source
 from stage.frames import Array
@@ -29,8 +30,8 @@ _OUTPUTS: Final[dict[Output, int]] = {"colour": 0, "position": 1, "fringes": 2}
 _SRC1_COLOR, _SRC1_ALPHA = 0x88F9, 0x8589
 _BLEND: Final = (moderngl.ONE, _SRC1_COLOR, moderngl.ONE, _SRC1_ALPHA)
 """What a surface adds, and the share of each colour behind it that it leaves: glass may be coloured."""
-_REFLECTIONS_UNIT, _SHADOW_UNIT, _DOME_UNIT, _MOVING_UNIT = 5, 6, 7, 8
-_VIEW_FLOATS: Final = 3 * 16 + 18 * 4
+_REFLECTIONS_UNIT, _DOME_UNIT = 5, 7
+_VIEW_FLOATS: Final = 3 * 16 + 17 * 4
 
 _Defines = tuple[tuple[str, int], ...]
 
@@ -90,31 +91,39 @@ def release_target(framebuffer: moderngl.Framebuffer, /) -> None:
 
 
 class ScenePass:
-    """Draws views of scenes. One for a device; it keeps the programs, and the shadow map of the scene on air."""
+    """Draws views of scenes. One for a device; it keeps the programs, and the shadow maps of the scenes on air."""
 
-    def __init__(self, device: Device, *, shadow_px: int = 2048) -> None:
+    def __init__(self, device: Device, *, shadow_px: int = 2048, lamp_shadow_px: int = 512) -> None:
         self._ctx = device.ctx
-        self._shadow_px = shadow_px
+        self._shadow_px, self._lamp_shadow_px = shadow_px, lamp_shadow_px
         self._device = device
         self._programs: dict[tuple[str, str, _Defines], moderngl.Program] = {}
         self._arrays: dict[tuple[int, _Defines], list[moderngl.VertexArray | None]] = {}
         self._skies: dict[_Defines, moderngl.VertexArray] = {}
-        self._shadows: dict[int, ShadowPass] = {}
+        self._lightings: dict[int, Lighting] = {}
         self._view = device.ctx.buffer(reserve=4 * _VIEW_FLOATS)
         self.statistics = Statistics()
 
-    def prepare(self, scene: Scene, *, stage_from_scene: ArrayLike, scene_time_s: float) -> Fit | None:
-        """Once a frame before its views: move the scene, and draw the shadow map if something in it moved.
+    def prepare(self, scene: Scene, *, stage_from_scene: ArrayLike, scene_time_s: float) -> Lighting | None:
+        """Once a frame before its views: move the scene, and draw the shadow maps in which something moved.
 
         `draw` calls it too; a second call with the same values does nothing.
         """
         scene.update(scene_time_s)
-        if scene.sun is None or not scene.sun.shadow:
-            return None
-        shadow = self._shadows.get(id(scene))
-        if shadow is None:
-            shadow = self._shadows[id(scene)] = ShadowPass(self._device, self._shadow_px)
-        return shadow.update(scene, np.asarray(stage_from_scene, dtype=np.float64))
+        lighting = self._lightings.get(id(scene))
+        if lighting is None:
+            if not scene.lights.lamps and (scene.sun is None or not scene.sun.shadow):
+                return None
+            lighting = self._lightings[id(scene)] = Lighting(
+                self._device, scene, shadow_px=self._shadow_px, lamp_px=self._lamp_shadow_px
+            )
+        lighting.update(np.asarray(stage_from_scene, dtype=np.float64))
+        return lighting
+
+    def shadow_statistics(self, scene: Scene) -> ShadowStatistics:
+        """What the shadows of `scene` have cost so far; a frame's share is the difference of two readings."""
+        lighting = self._lightings.get(id(scene))
+        return ShadowStatistics() if lighting is None else replace(lighting.statistics)
 
     def draw(
         self,
@@ -138,7 +147,7 @@ class ScenePass:
             of the surface seen in metres, w = 1, and for the sky its direction * 1e5, w = 0 (transparent surfaces
             are left out; take an RGBA32F target); `fringes` the measuring pattern of `fringes`.
         """
-        fit = self.prepare(scene, stage_from_scene=stage_from_scene, scene_time_s=scene_time_s)
+        lighting = self.prepare(scene, stage_from_scene=stage_from_scene, scene_time_s=scene_time_s)
         view = _View(view_from_stage, clip_from_view, stage_from_scene)
         ctx = self._ctx
         target.use()
@@ -150,16 +159,15 @@ class ScenePass:
         ground = np.clip(scene.background * 2.0 ** (exposure_ev + scene.config.exposure_ev), 0.0, HALF_MAX)
         target.clear(float(ground[0]), float(ground[1]), float(ground[2]), 1.0, depth=1.0)
         self._view.orphan()
-        self._view.write(self._pack(scene, view, fit, exposure_ev, fringes or Fringes(), target.size).tobytes())
+        self._view.write(self._pack(scene, view, lighting, exposure_ev, fringes or Fringes(), target.size).tobytes())
         self._view.bind_to_uniform_block(0)
-        shared = self._shared(scene, fit, output)
+        shared = self._shared(scene, lighting, output)
         visible = self._visible(scene, view)
         self.statistics = Statistics()
         if scene.dome is not None and output == "colour":
             scene.dome.reflections.use(_REFLECTIONS_UNIT)
-        if fit is not None:
-            self._shadows[id(scene)].map.use(_SHADOW_UNIT)
-            self._shadows[id(scene)].moving_map.use(_MOVING_UNIT)
+        if lighting is not None and output == "colour":
+            lighting.bind()
         solid = [entry for entry in visible if not entry.batch.material.blend]
         self._draw_batches(scene, solid, shared, flipped=view.flipped)
         if sky:
@@ -178,7 +186,7 @@ class ScenePass:
         self,
         scene: Scene,
         view: _View,
-        fit: Fit | None,
+        lighting: Lighting | None,
         exposure_ev: float,
         fringes: Fringes,
         size_px: tuple[int, int],
@@ -187,20 +195,15 @@ class ScenePass:
         out = np.zeros(_VIEW_FLOATS, dtype=np.float32)
         out[0:16] = view.clip_from_relative.T.reshape(16)
         out[16:32] = view.stage_from_relative.T.reshape(16)
-        if fit is not None:
-            shift = np.eye(4)
-            shift[:3, 3] = view.eye_in_scene - fit.origin_m
-            half = np.diag([0.5, 0.5, 0.5, 1.0])
-            half[:3, 3] = 0.5
-            out[32:48] = (half @ fit.clip_from_relative @ shift).T.reshape(16)
-        rest = out[48:].reshape(18, 4)
+        of_lights = view_floats(lighting, view.eye_in_scene)
+        out[32:48] = of_lights[:16]
+        rest = out[48:].reshape(17, 4)
         rest[0:9, :3] = scene.sh
         if scene.sun is not None:
             rest[9, :3] = scene.sun.direction
             rest[10, :3] = scene.sun.light
-        if fit is not None:
-            rest[9, 3] = 1.0 / self._shadow_px
-            rest[10, 3] = 1.5 * fit.texel_m
+        if lighting is not None:
+            rest[9, 3], rest[10, 3] = lighting.texels()
         yaw = np.radians(scene.dome_config.yaw_deg)
         lod = 0.0
         if scene.dome is not None:
@@ -210,8 +213,7 @@ class ScenePass:
         rest[13] = *scene.background, 2.0 ** (exposure_ev + scene.config.exposure_ev)
         rest[14] = *fringes.axis, fringes.phase_cycles
         rest[15] = fringes.cycles_per_rad, fringes.cycles_per_m, 0.0, 0.0
-        if fit is not None:
-            rest[16, :3], rest[17, :3] = fit.moving_scale, fit.moving_offset
+        rest[16] = of_lights[16:]
         return out
 
     def _visible(self, scene: Scene, view: _View) -> list[_Visible]:
@@ -294,7 +296,7 @@ class ScenePass:
 
     # --- programs ---------------------------------------------------------------------------------------------
 
-    def _shared(self, scene: Scene, fit: Fit | None, output: Output) -> _Defines:
+    def _shared(self, scene: Scene, lighting: Lighting | None, output: Output) -> _Defines:
         """What of the scene every surface's program depends on."""
         lit = output == "colour"
         return _defines(
@@ -303,8 +305,7 @@ class ScenePass:
                 "DOME_LIGHT": int(lit and scene.dome is not None and scene.dome_config.light),
                 "REFLECTIONS": int(lit and scene.dome is not None and scene.dome_config.light),
                 "SUN": int(lit and scene.sun is not None),
-                "SHADOW": int(lit and fit is not None),
-                "MOVING_SHADOW": int(lit and fit is not None and bool(fit.moving_scale.any())),
+                **(lighting.defines() if lit and lighting is not None else {}),
                 "HAZE": int(lit and scene.haze[3] > 0.0),
             }
         )
@@ -332,8 +333,9 @@ class ScenePass:
                 "WORKING_FROM_REC709": ", ".join(repr(float(v)) for v in self._device.working_from_rec709.T.reshape(9)),
                 "OCTAHEDRON_PX": OCTAHEDRON_PX,
                 "ROUGHNESS_LEVELS": ROUGHNESS_LEVELS,
-                # Four filtered lookups soften the shadow's edge; without a GPU they are a third of the picture.
-                "SHADOW_TAPS": 1 if self._device.capabilities.software else 4,
+                **CONSTANTS,
+                # Nine filtered lookups soften a shadow's edge; without a GPU they would be half of the picture.
+                "SHADOW_TAPS": 1 if self._device.capabilities.software else 9,
             }
             self._programs[key] = self._ctx.program(
                 source(f"scene/{vertex}", settings), source(f"scene/{fragment}", settings)
@@ -344,14 +346,14 @@ class ScenePass:
         """Free what is kept for `scene`; call it before the scene is released."""
         for key in [key for key in self._arrays if key[0] == id(scene)]:
             _release(self._arrays.pop(key))
-        shadow = self._shadows.pop(id(scene), None)
-        if shadow is not None:
-            shadow.release()
+        lighting = self._lightings.pop(id(scene), None)
+        if lighting is not None:
+            lighting.release()
 
     def release(self) -> None:
         """Free all programs, arrays and maps."""
-        for shadow in self._shadows.values():
-            shadow.release()
+        for lighting in self._lightings.values():
+            lighting.release()
         for arrays in self._arrays.values():
             _release(arrays)
         _release(list(self._skies.values()))

@@ -1,4 +1,8 @@
-"""The sun's shadow maps: depth of the casters seen from the sun, drawn again only when something in them moved."""
+"""The sun's shadow maps: cascades round the stage, drawn again only when the sun, the stage or a caster moved.
+
+They are fitted to the stage and to what casts, never to a view: all views share them, and shadows do not crawl.
+What stands still has its cascades; what an animation moves has one map of its own, drawn with every step in time.
+"""
 
 from __future__ import annotations
 
@@ -7,37 +11,87 @@ from typing import Final
 
 import moderngl
 import numpy as np
-from numpy.typing import NDArray
 
 from renderer.device import Device
-from renderer.scene import F64, Batch, Scene
-from renderer.shaders import source
+from renderer.passes.casters import Casters, Mask, depth_map
+from renderer.scene import F32, F64, Scene
 from stage.frames import Array
 
-Mask = NDArray[np.bool_]
+CASCADES_MOST: Final = 4
+_STEPS: Final = 8
+"""A cascade's middle stands on a lattice of its size / 8: the stage may move so far before it is drawn again, and a
+texel always covers the same ground."""
+EDGE: Final = 0.08
+"""Share of a cascade's half width over which it gives way to the next coarser one."""
+MARGIN_TEXELS: Final = 3
+"""Texels at a map's edge that are not read: their filter would reach the neighbour."""
+_UP: Final = 0.99
 
-_BIAS: Final = (1.5, 2.0)
-"""Slope and constant depth offset: what keeps a lit face from shadowing itself at its own texel size."""
+
+@dataclass(frozen=True, slots=True)
+class Cascade:
+    """One map: a square of the plane across the sun's light."""
+
+    centre: tuple[float, float]
+    """Its middle in the sun's plane, metres."""
+    half_m: float
+    depth: tuple[float, float]
+    """Heights towards the sun between which it holds depth: nearest, farthest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Where the shadow maps look. `clip_from_relative` works on scene metres relative to `origin_m`."""
+    """Where the shadow maps look, from fine to coarse. All of them share the axes `turn` and the origin."""
 
     origin_m: F64
-    clip_from_relative: F64
-    texel_m: float
-    moving_scale: F64
-    """[3]  a place in the map of what moves, 0..1, is place in the still map, 0..1, times this..."""
-    moving_offset: F64
-    """[3]  ...plus this. Both are zero when nothing that moves casts."""
+    turn: F64
+    """[3, 3]  rows: right and up in the sun's plane, and towards the sun."""
+    cascades: tuple[Cascade, ...]
+    moving: Cascade | None
+    """The map of what moves; None when nothing that moves casts."""
+    size_px: int
+    moving_px: int
+
+    @property
+    def clip_from_relative(self) -> F64:
+        """[4, 4]  the coarsest cascade: clip space from scene metres relative to `origin_m`."""
+        return self.clip_of(self.cascades[-1])
+
+    @property
+    def texel_m(self) -> float:
+        """Of the coarsest cascade."""
+        return 2.0 * self.cascades[-1].half_m / self.size_px
+
+    def clip_of(self, cascade: Cascade) -> F64:
+        """[4, 4]  a map's clip space from scene metres relative to `origin_m`."""
+        near, far = cascade.depth
+        out = np.eye(4)
+        out[:2, :3] = self.turn[:2] / cascade.half_m
+        out[:2, 3] = (self.turn[:2] @ self.origin_m - cascade.centre) / cascade.half_m
+        out[2, :3] = -2.0 / (near - far) * self.turn[2]
+        out[2, 3] = (near + far - 2.0 * float(self.turn[2] @ self.origin_m)) / (near - far)
+        return out
+
+    def places(self) -> F32:
+        """[CASCADES_MOST + 1, 4]  per cascade, and last the moving map: offset x, y, scale, texels to move off a
+        surface: a place in the coarsest map, 0..1, times the scale plus the offset is the one in that map."""
+        base = self.cascades[-1]
+        out = np.zeros((CASCADES_MOST + 1, 4), dtype=np.float32)
+        for i, cascade in [*enumerate(self.cascades), (CASCADES_MOST, self.moving)]:
+            if cascade is None:
+                continue
+            scale = base.half_m / cascade.half_m
+            shift = (np.asarray(base.centre) - cascade.centre) / (2.0 * cascade.half_m)
+            px = self.size_px if i < CASCADES_MOST else self.moving_px
+            out[i] = *(0.5 - 0.5 * scale + shift), scale, 1.5 * 2.0 * cascade.half_m / px
+        return out
 
 
 def fit(scene: Scene, stage_from_scene: Array, size_px: int) -> Fit | None:
-    """The maps' frusta: all casters where they are few, else what lies within the scene's shadow range.
+    """The maps for `scene` with the stage where it is; None where there is nothing to cast.
 
-    They follow the sun, the casters' whole movement and the stage's place alone, never a camera or the time: every
-    view shares one map, and shadows do not crawl. None where there is nothing to cast.
+    The coarsest holds all casters where they are few, else what lies within the scene's shadow range of the stage;
+    the finer ones, as many as the configuration says, the stage's surroundings.
     """
     sun = scene.sun
     casts = scene.draws.casts
@@ -45,33 +99,50 @@ def fit(scene: Scene, stage_from_scene: Array, size_px: int) -> Fit | None:
         return None
     centres, radii = scene.swept[0][casts], scene.swept[1][casts]
     middle, reach = _round(centres, radii)
-    stage_in_scene = np.linalg.solve(np.asarray(stage_from_scene, dtype=np.float64), [0.0, 0.0, 0.0, 1.0])[:3]
-    if reach > scene.config.shadow_range_m:
-        middle, reach = np.asarray(stage_in_scene, dtype=np.float64), scene.config.shadow_range_m
+    # A rim stays empty, for the fading out at the edge.
+    reach /= 1.0 - EDGE - 2.0 * MARGIN_TEXELS / size_px - 0.01
+    stage = np.linalg.solve(np.asarray(stage_from_scene, dtype=np.float64), [0.0, 0.0, 0.0, 1.0])[:3]
     z = sun.direction
-    x = np.cross([0.0, 0.0, 1.0] if abs(z[2]) < 0.99 else [0.0, 1.0, 0.0], z)
+    x = np.cross([0.0, 0.0, 1.0] if abs(z[2]) < _UP else [0.0, 1.0, 0.0], z)
     x /= np.linalg.norm(x)
     turn = np.stack([x, np.cross(z, x), z])
-    along = (centres - middle) @ z
-    near_m, far_m = float((along + radii).max()) + 0.1, float((along - radii).min()) - 0.1
-    # A caster far towards the sun still counts, one far beyond the range in depth does not.
-    far_m = max(far_m, -2.0 * reach)
-    clip = np.eye(4)
-    clip[:2, :3] = turn[:2] / reach
-    clip[2, :3] = -2.0 / (near_m - far_m) * turn[2]
-    clip[2, 3] = (near_m + far_m) / (near_m - far_m)
-    scale, offset = np.zeros(3), np.zeros(3)
-    if scene.moving[casts].any():
-        at, wide = _round(centres[scene.moving[casts]], radii[scene.moving[casts]])
-        # A rim stays empty: what lies beyond the map is read there, and must find nothing.
-        wide *= 1.05
-        if wide < reach:
-            place = 0.5 + 0.5 * (turn[:2] @ (at - middle)) / reach
-            scale[:] = reach / wide, reach / wide, 1.0
-            offset[:2] = 0.5 - place * scale[:2]
-        else:
-            scale[:] = 1.0
-    return Fit(middle, clip, 2.0 * reach / size_px, scale, offset)
+    flat = centres @ turn.T
+    # A caster far towards the sun still counts; one that reaches no map does not stretch their depth.
+    range_m = scene.config.shadow_range_m
+    wide = reach > range_m
+    half_m = range_m if wide else reach
+    about = turn @ (stage if wide else middle)
+    near_by = (np.abs(flat[:, :2] - about[:2]) < half_m * (1.0 + 1.0 / _STEPS) + radii[:, None]).all(axis=1)
+    high, low = flat[:, 2] + radii, flat[:, 2] - radii
+    if not near_by.any():
+        near_by[:] = True
+    near, far = float(high[near_by].max()), float(low[near_by].min())
+    # In steps, so that a caster more or less does not change every map.
+    step = max(1.0, 2.0 ** np.ceil(np.log2(near - far)) / 16.0)
+    depth = float(np.ceil(near / step + 0.01) * step), float(np.floor(far / step - 0.01) * step)
+    halves = cascade_halves(half_m, scene.config.shadow_detail_m, scene.config.shadow_cascades)
+    in_plane = turn @ stage
+    cascades = [Cascade(_snapped(in_plane, half), half, depth) for half in halves[:-1]]
+    cascades.append(Cascade(_snapped(about, half_m), half_m, depth) if wide else Cascade(_at(about), half_m, depth))
+    moving, moving_px = None, max(64, size_px // 4)
+    moves = scene.moving[casts]
+    if moves.any():
+        at, reach = _round(centres[moves], radii[moves])
+        reach *= 1.05
+        # As fine as the finest cascade if a map of the same size can be; coarser where things move far.
+        moving = Cascade(_at(turn @ at), reach, depth)
+        while moving_px < size_px and reach / moving_px > halves[0] / size_px:
+            moving_px *= 2
+    return Fit(np.round(stage), turn, tuple(cascades), moving, size_px, moving_px)
+
+
+def cascade_halves(half_m: float, detail_m: float, count: int) -> list[float]:
+    """Half widths of the cascades, from fine to coarse: `detail_m`, geometric steps, `half_m`; fewer where a step
+    would be less than a factor of 1.6."""
+    if detail_m >= half_m or count < 2:
+        return [half_m]
+    steps = min(count - 1, max(1, round(np.log(half_m / detail_m) / np.log(1.6))))
+    return [float(detail_m * (half_m / detail_m) ** (i / steps)) for i in range(steps)] + [half_m]
 
 
 def _round(centres: F64, radii: F64) -> tuple[F64, float]:
@@ -81,146 +152,112 @@ def _round(centres: F64, radii: F64) -> tuple[F64, float]:
     return middle, float((np.linalg.norm(centres - middle, axis=1) + radii).max())
 
 
+def _snapped(in_plane: F64, half_m: float) -> tuple[float, float]:
+    step = half_m * 2.0 / _STEPS
+    return float(np.round(in_plane[0] / step) * step), float(np.round(in_plane[1] / step) * step)
+
+
+def _at(in_plane: F64) -> tuple[float, float]:
+    return float(in_plane[0]), float(in_plane[1])
+
+
 class ShadowPass:
-    """Draws and keeps one scene's shadow maps: `map` of what stands still, `moving_map` of what an animation moves.
+    """Draws and keeps one scene's sun shadows: `map` holds the cascades side by side, `moving_map` what moves."""
 
-    The still map is drawn when the sun or the stage's place changes, the other, small one with every step in time.
-    """
-
-    def __init__(self, device: Device, size_px: int) -> None:
-        self._ctx = device.ctx
-        self._size_px = size_px
-        self.map, self._target = self._make(size_px)
-        self.moving_map, self._moving_target = self._make(max(64, size_px // 4))
-        self._programs: dict[tuple[tuple[str, int], ...], moderngl.Program] = {}
-        self._arrays: dict[tuple[int, int], moderngl.VertexArray] = {}
-        self._rows: moderngl.Buffer | None = None
-        self._commands: moderngl.Buffer | None = None
-        self._scene: Scene | None = None
-        self._drawn: tuple[bytes, bytes] | None = None
+    def __init__(self, device: Device, size_px: int, casters: Casters) -> None:
+        self._device = device
+        self._size_px = size_px - size_px % _STEPS
+        self._casters = casters
+        self.map: moderngl.Texture | None = None
+        self.moving_map: moderngl.Texture | None = None
+        self._target: moderngl.Framebuffer | None = None
+        self._moving_target: moderngl.Framebuffer | None = None
+        self._held: dict[int, tuple[Cascade, bytes]] = {}
+        self._drawn: tuple[bytes, ...] | None = None
         self._moved: bytes | None = None
         self.fit: Fit | None = None
         self.still_count = 0
-        """How often the still map was drawn."""
+        """How often cascades of what stands still were drawn."""
         self.moving_count = 0
-
-    def _make(self, size_px: int) -> tuple[moderngl.Texture, moderngl.Framebuffer]:
-        texture = self._ctx.depth_texture((size_px, size_px))
-        texture.compare_func = "<="
-        texture.filter = (moderngl.LINEAR, moderngl.LINEAR)
-        texture.repeat_x = texture.repeat_y = False
-        return texture, self._ctx.framebuffer(depth_attachment=texture)
+        """How often the map of what moves was drawn."""
 
     def update(self, scene: Scene, stage_from_scene: Array) -> Fit | None:
         """The maps' fit for `scene` as it stands now, drawn again if need be; None without a sun that casts."""
-        if scene is not self._scene:
-            self._use(scene)
-        state = (
-            b"" if scene.sun is None else scene.sun.direction.tobytes(),
-            np.asarray(stage_from_scene, dtype=np.float64).tobytes(),
-        )
-        casts = scene.draws.casts
+        sun = scene.sun
+        still = self._casters.still_state()
+        light = b"" if sun is None else sun.direction.tobytes() + bytes([sun.shadow])
+        state = (light, np.asarray(stage_from_scene, dtype=np.float64).tobytes(), still)
         if state != self._drawn:
-            self._drawn, self._moved = state, None
-            self.fit = fit(scene, stage_from_scene, self._size_px)
+            if self._drawn is not None and (self._drawn[0], self._drawn[2]) != (light, still):
+                self._held.clear()
+            self._drawn = state
+            before, self.fit = self.fit, fit(scene, stage_from_scene, self._size_px)
             if self.fit is not None:
-                self._draw(scene, self._target, self.fit.origin_m, self.fit.clip_from_relative, casts & ~scene.moving)
-                self.still_count += 1
-        if self.fit is not None and self.fit.moving_scale.any():
-            moved = scene.scene_from_objects[np.unique(scene.draws.objects[scene.moving])].tobytes()
+                self._make(self.fit)
+                if before is None or before.moving != self.fit.moving or not np.array_equal(before.turn, self.fit.turn):
+                    self._moved = None
+                self._draw_still(scene, self.fit, still)
+        if self.fit is not None and self.fit.moving is not None:
+            moved = self._casters.moving_state()
             if moved != self._moved:
                 self._moved = moved
-                # The same in clip space, -1..1: p' = scale * (p + 1) + 2 * offset - 1.
-                closer = np.diag([*self.fit.moving_scale, 1.0])
-                closer[:3, 3] = self.fit.moving_scale + 2.0 * self.fit.moving_offset - 1.0
-                clip = closer @ self.fit.clip_from_relative
-                self._draw(scene, self._moving_target, self.fit.origin_m, clip, casts & scene.moving)
+                self._draw(scene, self.fit, self.fit.moving, scene.moving)
                 self.moving_count += 1
         return self.fit
 
-    def _use(self, scene: Scene) -> None:
-        self._drop()
-        self._scene, self._drawn = scene, None
-        self._rows = self._ctx.buffer(reserve=max(48, 48 * scene.object_count))
-        self._commands = self._ctx.buffer(scene.draws.commands.tobytes() or bytes(20))
+    def _draw_still(self, scene: Scene, fit: Fit, still: bytes) -> None:
+        drawn = False
+        for i, cascade in enumerate(fit.cascades):
+            if self._held.get(i) == (cascade, still):
+                continue
+            self._held[i] = cascade, still
+            self._draw(scene, fit, cascade, ~scene.moving, tile=i)
+            drawn = True
+        self.still_count += drawn
 
-    def _draw(
-        self, scene: Scene, target: moderngl.Framebuffer, origin_m: F64, clip_from_relative: F64, which: Mask
-    ) -> None:
-        assert self._rows is not None
-        assert self._commands is not None
-        rows = scene.scene_from_objects[:, :3, :].copy()
-        rows[:, :, 3] -= origin_m
-        self._rows.orphan()
-        self._rows.write(rows.astype(np.float32).tobytes())
-        clip = np.ascontiguousarray(clip_from_relative.T, dtype=np.float32).tobytes()
-        ctx = self._ctx
-        target.use()
-        target.clear()
-        ctx.enable_only(moderngl.DEPTH_TEST)
-        ctx.depth_func = "<="
-        ctx.polygon_offset = _BIAS
-        for batch in scene.draws.batches:
-            # Draws are sorted by batch, and casting goes by node: runs of casters are drawn one call each.
-            for first, count in _runs(which[batch.first : batch.first + batch.count]):
-                array = self._array(scene, batch)
-                values = {"clip_from_relative": clip}
-                if batch.material.masked:
-                    values |= {
-                        "uv_row0": np.asarray(batch.material.base_uv[:3], np.float32).tobytes(),
-                        "uv_row1": np.asarray(batch.material.base_uv[3:], np.float32).tobytes(),
-                        "alpha": np.asarray(batch.material.cut, np.float32).tobytes(),
-                    }
-                for name, value in values.items():
-                    uniform = array.program[name]
-                    assert isinstance(uniform, moderngl.Uniform)
-                    uniform.write(value)
-                if batch.material.masked:
-                    batch.material.textures[0][1].use(0)
-                array.render_indirect(self._commands, moderngl.TRIANGLES, count, first=batch.first + first)
-        ctx.polygon_offset = 0.0, 0.0
+    def _draw(self, scene: Scene, fit: Fit, cascade: Cascade, which: Mask, tile: int | None = None) -> None:
+        centres, radii = scene.bounds()
+        flat = centres @ fit.turn.T
+        reach = cascade.half_m + radii
+        near = (np.abs(flat[:, :2] - cascade.centre) < reach[:, None]).all(axis=1)
+        near &= flat[:, 2] + radii > cascade.depth[1]
+        chosen = scene.draws.casts & which & near
+        clip = fit.clip_of(cascade)
+        if tile is None:
+            assert self._moving_target is not None
+            place = (0, 0, fit.moving_px, fit.moving_px)
+            self._casters.draw(self._moving_target, place, fit.origin_m, clip, chosen)
+        else:
+            assert self._target is not None
+            x, y = (tile % 2) * fit.size_px, (tile // 2) * fit.size_px
+            self._casters.draw(self._target, (x, y, fit.size_px, fit.size_px), fit.origin_m, clip, chosen)
 
-    def _array(self, scene: Scene, batch: Batch) -> moderngl.VertexArray:
-        key = (id(batch.geometry), int(batch.material.masked))
-        if key not in self._arrays:
-            defines = batch.material.depth_defines
-            if defines not in self._programs:
-                self._programs[defines] = self._ctx.program(
-                    source("scene/depth.vert", dict(defines)), source("scene/depth.frag", dict(defines))
-                )
-            program = self._programs[defines]
-            read = ("in_position", "in_uv0") if batch.material.masked else ("in_position",)
-            form = " ".join(f"{n}f" if name in read else f"{4 * n}x" for name, n in batch.geometry.layout.attributes)
-            names = [name for name, _ in batch.geometry.layout.attributes if name in read]
-            self._arrays[key] = self._ctx.vertex_array(
-                program,
-                [
-                    (batch.geometry.vertices, form, *names),
-                    (self._rows, "4f 4f 4f/i", "in_row0", "in_row1", "in_row2"),
-                ],
-                index_buffer=batch.geometry.indices,
-            )
-        return self._arrays[key]
+    def _make(self, fit: Fit) -> None:
+        """Textures of the sizes `fit` needs."""
+        count = len(fit.cascades)
+        size = (fit.size_px * min(count, 2), fit.size_px * ((count + 1) // 2))
+        if self.map is None or self.map.size != size:
+            self._free_still()
+            self.map, self._target = depth_map(self._device, size)
+        if fit.moving is not None and (self.moving_map is None or self.moving_map.width != fit.moving_px):
+            self._free_moving()
+            self.moving_map, self._moving_target = depth_map(self._device, (fit.moving_px, fit.moving_px))
 
-    def _drop(self) -> None:
-        for array in self._arrays.values():
-            array.release()
-        self._arrays.clear()
-        for buffer in (self._rows, self._commands):
-            if buffer is not None:
-                buffer.release()
-        self._rows = self._commands = None
+    def _free_still(self) -> None:
+        self._held.clear()
+        if self.map is not None and self._target is not None:
+            self._target.release()
+            self.map.release()
+        self.map = self._target = None
+
+    def _free_moving(self) -> None:
+        self._moved = None
+        if self.moving_map is not None and self._moving_target is not None:
+            self._moving_target.release()
+            self.moving_map.release()
+        self.moving_map = self._moving_target = None
 
     def release(self) -> None:
-        """Free the map and what drew it."""
-        self._drop()
-        for program in self._programs.values():
-            program.release()
-        for thing in (self._target, self._moving_target, self.map, self.moving_map):
-            thing.release()
-
-
-def _runs(chosen: Mask) -> list[tuple[int, int]]:
-    """(first, count) of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]])))
-    return [(int(a), int(b - a)) for a, b in edges.reshape(-1, 2)]
+        """Free the maps."""
+        self._free_still()
+        self._free_moving()

@@ -438,7 +438,7 @@ def test_a_missing_file_is_refused_with_its_name(tmp_path: Path, gl: Device) -> 
 def test_sun_of_the_asset_serves_where_none_is_configured(bench: Bench) -> None:
     from renderer.gltf.model import Light
 
-    lamp = Light("directional", (1.0, 0.5, 0.25), np.pi)
+    lamp = Light("directional", (1.0, 0.5, 0.25), 100.0 * np.pi)  # lux
     # Turned to shine along glTF's +z... the node's -z points there after half a turn about y: from the front.
     nodes = (Node("q", mesh=0, translation=(0, 0, -3)), Node("sun", light=0))
     scene = bench.scene(replace(asset(Material(metallic=0.0, roughness=1.0), nodes=nodes), lights=(lamp,)))

@@ -124,15 +124,18 @@ def test_the_map_is_kept_until_something_moves(rig: Rig) -> None:
     still, moving = rig.scene(floor_and_plate()), rig.scene(floor_and_plate(turning=True))
 
     def count(scene: Scene) -> tuple[int, int]:
-        shadow = rig.scene_pass._shadows[id(scene)]
+        shadow = rig.scene_pass._lightings[id(scene)].sun
         return shadow.still_count, shadow.moving_count
 
     rig.light_at(still, (8.0, 6.0), (1.0, 1.0), scene_time_s=0.1)
     rig.light_at(still, (3.0, 3.0), scene_time_s=0.7)
     assert count(still) == (1, 0)
-    turned = np.eye(4)
-    turned[0, 3] = 1.0
-    rig.light_at(still, (8.0, 6.0), stage_from_scene=turned)
+    moved = np.eye(4)
+    moved[0, 3] = 0.5
+    rig.light_at(still, (8.0, 6.0), stage_from_scene=moved)
+    assert count(still) == (1, 0)
+    moved[0, 3] = 5.0
+    rig.light_at(still, (8.0, 6.0), stage_from_scene=moved)
     assert count(still) == (2, 0)
     shaded = rig.light_at(moving, (8.0, 6.0), (8.0, 6.0), scene_time_s=0.0)
     assert count(moving) == (1, 1)

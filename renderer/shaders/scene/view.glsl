@@ -3,17 +3,16 @@
 layout(std140, binding = 0) uniform View {
     mat4 clip_from_relative;
     mat4 stage_from_relative;    // its translation is the eye in the stage
-    mat4 shadow_from_relative;   // to 0..1 in the shadow map
+    mat4 shadow_from_relative;   // to 0..1 in the coarsest of the sun's maps
     vec4 sh[9];                  // light of the dome and the ambient on a white matt surface
     vec4 sun_direction;          // to the sun; w: one texel of the shadow map in 0..1
-    vec4 sun_light;              // illuminance / pi, linear ACEScg; w: shadow normal offset in metres
+    vec4 sun_light;              // illuminance / pi, linear ACEScg; w: one texel of the map of what moves
     vec4 dome_turn;              // cos and sin of the yaw; z: brightness; w: mip of the background
     vec4 haze;                   // colour; w: extinction per metre
     vec4 background;             // colour without a dome; w: exposure factor of the whole picture
     vec4 fringe_axis;            // stage axis; w: phase in cycles
     vec4 fringe_count;           // cycles a radian of direction, cycles a metre of stage position
-    vec4 moving_scale;           // from a place in the shadow map to the one in the map of what moves
-    vec4 moving_offset;
+    vec4 eye_in_lights;          // the eye, relative to where the lamps' places are counted from
 };
 
 const float PI = 3.14159265358979;
