@@ -148,9 +148,9 @@ class Client:
         """The camera of a source, where it stands now, is at a pose (left out: its configured one)."""
         return await self._change("POST", f"sources/{source}/zero", pose)
 
-    async def activate_scene(self, scene: str) -> OutcomeView:
-        """Put a scene on the walls."""
-        return await self._change("POST", f"scenes/{scene}/activate", None)
+    async def activate_scene(self, scene: str, **how: Any) -> OutcomeView:
+        """Put a scene on the walls: `activate_scene("hall", kind="dissolve", frames=24, at_frame=n)`; a cut without."""
+        return await self._change("POST", f"scenes/{scene}/activate", how or None)
 
     async def activate_position(self, position: str) -> OutcomeView:
         """Put the stage at a position of the virtual world."""

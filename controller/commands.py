@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 from controller.errors import BadValue, UnknownAddress
 from controller.show import ActiveScene, CameraSettings, Nudge, Show, SourceDelays
 from controller.store import Change
+from controller.switching import MOST_WAITING, Moment, Switch, SwitchOrder, under_way
 from stage.errors import Problem
 from stage.frames import Array, inverse_pose
 from stage.plan import OuterMode, PlanPattern, matrix16
@@ -32,6 +33,9 @@ _Frames = Annotated[float, Meta(ge=-60.0, le=60.0)]
 
 PATTERNS: Final = ("inner_grid", "eye_card", "tile_outlines", "alignment_grid", "ramp")
 """Line-up pictures of renderer.patterns that can be switched while the show runs."""
+
+SWITCH_LEAD_S: Final = 0.15
+"""A switch that names no frame begins so much later: its version must hold on every process by then."""
 
 STEP_M: Final = 0.001
 STEP_DEG: Final = 0.01
@@ -64,6 +68,8 @@ class Surroundings:
     """The position each scene opens with; "" or absent: its origin."""
     patterns: tuple[str, ...] = PATTERNS
     """Kinds of line-up pictures the renderer draws."""
+    moment: Moment | None = None
+    """A frame planned lately; None before the first: then everything happens at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +159,44 @@ def _read_scene(show: Show, _: str) -> str:
     return max(show.scenes, key=lambda scene: scene.weight).id if show.scenes else ""
 
 
-def _write_scene(show: Show, _: str, scene: str, around: Surroundings) -> Show:
+def _write_scene(show: Show, _: str, order: str | SwitchOrder, around: Surroundings) -> Show:
+    wanted = SwitchOrder(order) if isinstance(order, str) else order
+    scene, moment = wanted.scene, around.moment
     if scene not in around.scenes:
         raise _bad(
             "scenes/active", "no scene of this show", scene, f"use one of {', '.join(around.scenes) or '(none)'}"
         )
-    if [active.id for active in show.scenes] == [scene]:
+    waiting = under_way(show.switches, moment.t_present_ns, moment.rate) if moment is not None else []
+    frames = 0 if wanted.kind == "cut" else wanted.frames
+    if moment is None or not (frames or wanted.at_frame):
+        if [active.id for active in show.scenes] == [scene] and not waiting:
+            return show
+        # At once: whatever is under way or waits ends with it.
+        show = msgspec.structs.replace(show, scenes=[ActiveScene(scene)], switches=[])
+        return _write_position(show, "", around.scene_positions.get(scene, ""), around)
+    begin = wanted.at_frame or moment.frame_after(SWITCH_LEAD_S)
+    if wanted.at_frame and wanted.at_frame <= moment.frame:
+        detail = f"frame {wanted.at_frame} has passed"
+        raise _bad("scenes/active", detail, wanted.at_frame, f"name a frame after {moment.frame_after(SWITCH_LEAD_S)}")
+    if waiting:
+        ends = waiting[-1].begin_frame + waiting[-1].frames
+        if wanted.at_frame and wanted.at_frame < ends:
+            detail = f"the switch before it is done at frame {ends}"
+            raise _bad("scenes/active", detail, wanted.at_frame, f"name frame {ends} or a later one, or cut")
+        if len(waiting) >= MOST_WAITING:
+            raise _bad("scenes/active", f"{len(waiting)} switches wait already", scene, "cut, or wait")
+        begin = max(begin, ends)
+    before = _read_scene(show, "")
+    if not before:
+        show = msgspec.structs.replace(show, scenes=[ActiveScene(scene)])
+        return _write_position(show, "", around.scene_positions.get(scene, ""), around)
+    if before == scene:
         return show
-    show = msgspec.structs.replace(show, scenes=[ActiveScene(scene)])
+    switch = Switch(
+        before, show.stage_from_scene, begin, moment.present_ns(begin), wanted.kind, frames, wanted.curve,
+        wanted.angle_deg, wanted.softness_deg,
+    )  # fmt: skip
+    show = msgspec.structs.replace(show, scenes=[ActiveScene(scene)], switches=[*waiting, switch])
     return _write_position(show, "", around.scene_positions.get(scene, ""), around)
 
 
@@ -225,7 +261,9 @@ ADDRESSES: Final[tuple[Address, ...]] = (
     _nudge("pan_deg", Annotated[float, Meta(ge=-360.0, le=360.0)], "+ = left."),
     _nudge("tilt_deg", Annotated[float, Meta(ge=-90.0, le=90.0)], "+ = up."),
     _nudge("roll_deg", Annotated[float, Meta(ge=-360.0, le=360.0)], "+ = clockwise seen from behind."),
-    Address("scenes/active", "", str, "The scene on air; it opens at its own position.", _read_scene, _write_scene),
+    Address("scenes/active", "", str | SwitchOrder,
+            "The scene on air; it opens at its own position. A name cuts to it at once; an object tells how and when.",
+            _read_scene, _write_scene),
     Address("position", "", str, "The named place of the stage in the virtual world; empty: its origin.",
             lambda show, _: show.position, _write_position),
     _plain("exposure_ev", "exposure_ev", Annotated[float, Meta(ge=-20.0, le=20.0)], "Of everything on the walls."),
@@ -325,7 +363,9 @@ def apply(show: Show, command: Command, around: Surroundings) -> tuple[Show, dic
             moved[mode] = Change(show.cameras[name].overscan_mode, after.cameras[name].overscan_mode)
         elif path == "scenes/active":
             moved["position"] = Change(show.position, after.position)
-        if any(change.before != change.after for change in moved.values()):
+        # A switch that was cut short ends at the same scene all the same, and is a change.
+        cut_short = path == "scenes/active" and show.switches != after.switches
+        if cut_short or any(change.before != change.after for change in moved.values()):
             changes.update(moved)
     return (after, changes) if changes else (show, {})
 
@@ -375,6 +415,7 @@ def carry_over(old_first: Show, old: Show, new_first: Show) -> Show:
         nudges=old.nudges,
         delays=sources,
         patterns=old.patterns,
+        scene_states=old.scene_states,
         take=old.take,
         exposure_ev=kept("exposure_ev"),
         outer_mode=kept("outer_mode"),
@@ -390,7 +431,10 @@ def settle(show: Show, around: Surroundings, *, wanted: Show) -> Show:
     if scenes:
         total = sum(scene.weight for scene in scenes) or 1.0
         scenes = [msgspec.structs.replace(scene, weight=scene.weight / total) for scene in scenes]
-        show = msgspec.structs.replace(show, scenes=scenes)
+        kept = all(switch.scene in around.scenes for switch in wanted.switches)
+        show = msgspec.structs.replace(show, scenes=scenes, switches=wanted.switches if kept else [])
+    states = {name: state for name, state in show.scene_states.items() if name in around.scenes}
+    show = msgspec.structs.replace(show, scene_states=states)
     if wanted.position in around.positions:
         show = _write_position(show, "", wanted.position, around)
     targets = around.walls | around.cameras

@@ -302,11 +302,12 @@ class Conductor:
         self._set_latch()
 
     def _set_latch(self) -> None:
-        coming = self._versions.coming(self._frame)
-        if coming is not None and coming.picture != self._lead.what:
+        due_ns = self._keeper.frames.deadline_ns(self._frame)
+        picture = (self._versions.coming(self._frame) or self._versions.now).picture_at(due_ns)
+        if picture != self._lead.what:
             # Nobody knows yet how long the new picture takes: the lead grows first, then it is switched to.
-            self._lead.expect(self._frame, coming.picture)
-        self._latch_ns = self._keeper.frames.deadline_ns(self._frame) - self._lead.lead_ns
+            self._lead.expect(self._frame, picture)
+        self._latch_ns = due_ns - self._lead.lead_ns
         self._rehearsal_ns = self._latch_ns - REHEARSAL_NS
         self._rehearsed = self._last is None or self._rate.period_ns < SLOWEST_REHEARSED_NS
 
@@ -457,8 +458,8 @@ class Conductor:
         if now.stage.rate != before.stage.rate:
             self._lead = AdaptiveLead(now.stage.rate, now.picture)
             self._told.tell().rate = now.stage.rate
-        elif now.picture != self._lead.what:
-            self._lead.expect(self._frame, now.picture)
+        elif (picture := now.picture_at(self._keeper.frames.deadline_ns(self._frame))) != self._lead.what:
+            self._lead.expect(self._frame, picture)
         if now.stage.canvases.keys() != before.stage.canvases.keys():
             self._told.tell().expect(now.stage.canvases)
 

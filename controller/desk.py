@@ -17,7 +17,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -41,6 +41,7 @@ from controller.messages import Abort, Commit, Committed, Failed, Message, Prepa
 from controller.rundir import RunDir
 from controller.show import Show, Snapshot, decode_snapshot, encode_snapshot
 from controller.store import Change, Kind, Revision, Store
+from controller.switching import Moment
 from runtime.clock import NS_PER_S, Clock
 from stage.compiled import CompiledStage, decode_stage, encode_stage
 from stage.errors import OpenVolumeError, Problem
@@ -143,6 +144,8 @@ class Desk:
         self._behind: set[asyncio.Task[None]] = set()
         self.listeners: list[Callable[[Outcome], None]] = []
         self.revs: dict[str, int] = {}
+        self.moment: Moment | None = None
+        """The newest frame planned: what an order that names frames counts from."""
         self.show: Show = snapshot.show
         self.loaded: LoadedConfig = loaded
         self.stage: CompiledStage = decode_stage(snapshot.stage)
@@ -161,6 +164,11 @@ class Desk:
     def rev(self) -> int:
         """The running revision."""
         return self.show.version
+
+    @property
+    def around_now(self) -> Surroundings:
+        """What runs, and when "now" is."""
+        return replace(self.around, moment=self.moment)
 
     def rev_of(self, path: str) -> int:
         """The revision that last changed an object (`cameras/a`); the one it was found at if none did since."""
@@ -196,7 +204,7 @@ class Desk:
         UnknownAddress, BadValue : nothing changed. ChangeRefused, ChangeTimedOut, ConductorAbsent, StoreError.
         """
         # Told at once, without waiting for a turn; checked again when it has it.
-        apply(self.show, command, self.around)
+        apply(self.show, command, self.around_now)
         return await self._enqueue(_Task(command.who, _future(), command=command))
 
     async def undo(self, prefix: str = "", *, who: str = "") -> Outcome:
@@ -249,8 +257,9 @@ class Desk:
                 return False
         return True
 
-    def seen(self, frame: int, version: int) -> None:
+    def seen(self, frame: int, version: int, moment: Moment | None = None) -> None:
         """A plan was seen: the proof that a version holds, also when the conductor's word was lost with it."""
+        self.moment = moment or self.moment
         for (stage, rev), waiting in self._waiting.items():
             if stage == "commit" and rev <= version and not waiting.done.is_set():
                 waiting.frame = frame
@@ -310,7 +319,7 @@ class Desk:
         for task in tasks:
             assert task.command is not None
             try:
-                show, moved = apply(show, task.command, self.around)
+                show, moved = apply(show, task.command, self.around_now)
             except ControllerError as error:
                 _fail([task], error)
                 continue
@@ -471,7 +480,7 @@ class Desk:
             following = await self._replace(loaded, None)
         else:
             command = undo_of({p: c for p, c in revision.changes.items() if not prefix or _under(p, prefix)})
-            show, changes = apply(self.show, command, self.around)
+            show, changes = apply(self.show, command, self.around_now)
             following = _Next(show, changes, "undo")
         following.kind, following.undoes = "undo", revision.rev
         return following

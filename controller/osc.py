@@ -5,6 +5,9 @@
     /sources/fiz/nudge/x_m f             absolute; /sources/fiz/step/x_m f adds
     /sources/fiz/zero                    the camera, as it stands now, is where the configuration puts it
     /scenes/valley/activate              also with an argument; 0 (a button let go) does nothing
+    /scenes/valley/cut [i]               at a frame
+    /scenes/valley/dissolve i [i]        over so many frames [from a frame on]
+    /scenes/valley/wipe i [f f i]        over so many frames [angle, softness, from a frame on]
     /positions/hill/activate
     /patterns/inner_grid i               or the names of walls and cameras
     /actions/black                       hold, safe, work, none; 0 does nothing
@@ -37,6 +40,12 @@ log = logging.getLogger(__name__)
 LOG_EVERY_NS: Final = NS_PER_S
 """A controller that sends nonsense sixty times a second gets one line a second."""
 MAX_WAITING: Final = 512
+_SWITCH: Final = {
+    "cut": ("at_frame",),
+    "dissolve": ("frames", "at_frame"),
+    "wipe": ("frames", "angle_deg", "softness_deg", "at_frame"),
+}
+_SWITCH_LEAST: Final = {"cut": 0, "dissolve": 1, "wipe": 1}
 
 
 class OscStatistics:
@@ -77,12 +86,19 @@ def command_of(address: str, arguments: tuple[Any, ...], who: str) -> Command | 
         if values and values[0] in (0, False):
             return None
         return Command({"scenes/active" if parts[0] == "scenes" else "position": parts[1]}, who=who)
+    if len(parts) == 3 and parts[0] == "scenes" and parts[2] in ("cut", "dissolve", "wipe"):
+        names = _SWITCH[parts[2]]
+        if len(values) < _SWITCH_LEAST[parts[2]] or len(values) > len(names):
+            detail = f"takes {', '.join(names)}"
+            raise UnknownAddress(Problem(UnknownAddress.code, path, detail, values, "send the first of them at least"))
+        order = {"scene": parts[1], "kind": parts[2], **dict(zip(names, values, strict=False))}
+        return Command({"scenes/active": order}, who=who)
     if not values:
         raise UnknownAddress(Problem(UnknownAddress.code, path, "needs a value", None, "send one after the address"))
     if len(parts) == 4 and parts[0] == "sources" and parts[2] == "step":
         return Command(steps={f"sources/{parts[1]}/nudge/{parts[3]}": values[0]}, who=who)
-    names = parts[0] == "patterns" and all(isinstance(value, str) for value in values)
-    return Command({path: values if names or len(values) > 1 else values[0]}, who=who)
+    targets = parts[0] == "patterns" and all(isinstance(value, str) for value in values)
+    return Command({path: values if targets or len(values) > 1 else values[0]}, who=who)
 
 
 class OscControl(asyncio.DatagramProtocol):

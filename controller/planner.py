@@ -14,7 +14,7 @@ from math import ceil, log2
 import msgspec
 import numpy as np
 
-from controller.show import CameraSettings, Show
+from controller.show import CameraSettings, Show, scenes_at
 from stage.cameras import Camera, pupil_m
 from stage.compiled import CompiledStage
 from stage.coverage import WallSamples, wall_view
@@ -191,6 +191,8 @@ class Planner:
             if (settings := show.cameras.get(camera.id)) is not None
         ]
         cameras.sort(key=lambda c: (c.rank, c.id))
+        scene_time_ns = rate.deadline_ns(0, frame)
+        scenes = scenes_at(show, t_present_ns, scene_time_ns, rate)
         return FramePlan(
             frame=frame,
             rate=(rate.num, rate.den),
@@ -200,12 +202,12 @@ class Planner:
             tai_ns=tai_ns,
             config_version=show.config_version,
             show_version=show.version,
-            scene_time_ns=rate.deadline_ns(0, frame),
+            scene_time_ns=scene_time_ns,
             seed=show.seed,
             exposure_ev=show.exposure_ev,
             cameras=cameras,
-            outer=self._outer(show, frame),
-            scenes=[PlanScene(s.id, s.version, s.weight, show.stage_from_scene) for s in show.scenes],
+            outer=self._outer(show, scenes, frame),
+            scenes=scenes,
             patterns=show.patterns,
             subjects=list(subjects),
             output_delays={name: way.held_back_frames for name, way in self.ways(show).items()},
@@ -213,9 +215,9 @@ class Planner:
             t_latched_ns=t_latched_ns,
         )
 
-    def _outer(self, show: Show, frame: int) -> PlanOuter:
+    def _outer(self, show: Show, scenes: list[PlanScene], frame: int) -> PlanOuter:
         # A change of what the outer shows is drawn at once, whatever the mode: only "frozen" keeps the old picture.
-        key = (show.eye_m, show.stage_from_scene, tuple((s.id, s.version, s.weight) for s in show.scenes))
+        key = (show.eye_m, scenes)
         stale = self._outer_frame is None or self._outer_frame > frame
         if show.outer_mode == "live":
             stale = True

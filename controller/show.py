@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
+from controller.switching import Switch, planned_scenes
 from stage.compiled import CompiledStage
 from stage.frames import Array, pose, pose_from_pan_tilt_roll
-from stage.plan import Action, Matrix16, OuterMode, PlanPattern, matrix16
+from stage.plan import Action, Matrix16, OuterMode, PlanPattern, PlanScene, matrix16
+from stage.rate import Rate
 
 
 class CameraSettings(Struct, frozen=True):
@@ -36,6 +38,43 @@ class ActiveScene(Struct, frozen=True):
     id: str
     version: int = 1
     weight: float = 1.0
+
+
+class Transport(Struct, frozen=True):
+    """How a scene's animations run: at `scene time * speed + offset`; before `from_ns` of it as they did before."""
+
+    speed: float = 1.0
+    """1: as authored; 0: they stand still; negative: backwards."""
+    offset_ns: int = 0
+    from_ns: int = 0
+    """Plan's scene time from which on this holds."""
+    before_speed: float = 1.0
+    before_offset_ns: int = 0
+
+    def at(self, scene_time_ns: int) -> tuple[float, int]:
+        """Speed and offset at a scene time of the plan."""
+        if scene_time_ns < self.from_ns:
+            return self.before_speed, self.before_offset_ns
+        return self.speed, self.offset_ns
+
+    def time_ns(self, scene_time_ns: int) -> int:
+        """The animations' own time."""
+        speed, offset_ns = self.at(scene_time_ns)
+        return PlanScene("", 0, 0.0, [], None, speed, offset_ns).time_ns(scene_time_ns)
+
+
+class SceneState(Struct, frozen=True):
+    """What is live of one scene of the show."""
+
+    version: int = 1
+    """Revision of the show at which what is drawn of it changed last; every node reads that revision's edits."""
+    key: str = ""
+    """Its compiled state in the cache (`controller.library.cache`); empty: as its files are when a node reads them."""
+    edits: dict[str, Any] = {}
+    """Live edits by address below the scene (`objects/lamp/visible`), in the order they were first made."""
+    transport: Transport = Transport()
+    preload: bool = False
+    """Whether it is kept ready on every node, on air or not."""
 
 
 class Nudge(Struct, frozen=True):
@@ -74,6 +113,11 @@ class Show(Struct, frozen=True):
     config_version: int = 0
     cameras: dict[str, CameraSettings] = {}
     scenes: list[ActiveScene] = []
+    """On air once every switch is done."""
+    switches: list[Switch] = []
+    """From scene to scene, those that wait and those under way; oldest first."""
+    scene_states: dict[str, SceneState] = {}
+    """By scene; one that is not in it is as its files have it."""
     position: str = ""
     """Name of the stage position in use; `stage_from_scene` is what counts."""
     stage_from_scene: Matrix16 = msgspec.field(default_factory=lambda: matrix16(pose((0.0, 0.0, 0.0))))
@@ -90,6 +134,27 @@ class Show(Struct, frozen=True):
     take: str = ""
     """Name of the take that rolls, empty when none does: time does not jump meanwhile."""
     seed: int = 0
+
+
+def scenes_at(show: Show, t_present_ns: int, scene_time_ns: int, rate: Rate) -> list[PlanScene]:
+    """What a frame shows of the show's scenes: entries of its plan."""
+    states = {
+        name: PlanScene(name, state.version, 1.0, [], None, *state.transport.at(scene_time_ns))
+        for name, state in show.scene_states.items()
+    }
+    scenes = []
+    for scene in show.scenes:
+        known = states.get(scene.id)
+        entry = PlanScene(scene.id, scene.version, scene.weight, show.stage_from_scene)
+        if known is not None:
+            entry = PlanScene(
+                scene.id, known.version, scene.weight, show.stage_from_scene, None,
+                known.time_speed, known.time_offset_ns,
+            )  # fmt: skip
+        scenes.append(entry)
+    if not show.switches:
+        return scenes
+    return planned_scenes(scenes, show.switches, states, t_present_ns, rate)
 
 
 def first_show(stage: CompiledStage, *, scenes: list[str], config_version: int = 0) -> Show:

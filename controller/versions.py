@@ -16,7 +16,7 @@ from controller.messages import Abort, Commit, Committed, Failed, Prepare, Prepa
 from controller.planner import Planner
 from controller.post import Post
 from controller.rundir import RunDir
-from controller.show import Show, decode_snapshot
+from controller.show import Show, decode_snapshot, scenes_at
 from controller.snapshots import running_config
 from controller.sources import inner_limits, mounts_of, pictures_of, steered
 from runtime.clock import NS_PER_MS, Clock
@@ -42,10 +42,17 @@ class Version:
     @property
     def picture(self) -> Hashable:
         """What tells apart pictures that take different times to draw; sliders do not."""
+        return self.picture_at(None)
+
+    def picture_at(self, t_present_ns: int | None) -> Hashable:
+        """The same at a frame: while scenes are switched it shows others than in the end (None)."""
         show = self.show
+        scenes = tuple(sorted(scene.id for scene in show.scenes))
+        if show.switches and t_present_ns is not None:
+            scenes = tuple(sorted(entry.id for entry in scenes_at(show, t_present_ns, 0, self.stage.rate)))
         return (
             show.config_version,
-            tuple(sorted(scene.id for scene in show.scenes)),
+            scenes,
             (show.outer_mode, show.outer_every_frames),
             tuple(sorted(name for name, camera in show.cameras.items() if camera.enabled)),
             tuple(sorted(pattern.kind for pattern in show.patterns)),

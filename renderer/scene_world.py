@@ -1,21 +1,30 @@
-"""Scenes as a `World`: what a plan says is on air, drawn from any point of the stage; two scenes dissolve in light."""
+"""Scenes as a `World`: what a plan says is on air, drawn from any point of the stage; scenes are mixed in light.
+
+A dissolve adds each scene by its weight. A wipe covers what comes before it in the plan along a direction of the stage
+(`stage.plan.PlanWipe`), so that every view agrees where the edge is; a view that lies wholly on one side of the edge
+draws one scene only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 import moderngl
 import numpy as np
 
 from renderer.device import Device
 from renderer.errors import RendererError
-from renderer.passes.scene import ScenePass, release_target, target
+from renderer.passes.scene import ScenePass
+from renderer.passes.target import ViewTarget
 from renderer.scene import Scene
 from renderer.shaders import source
 from stage.errors import Problem
 from stage.frames import Array
 from stage.plan import FramePlan, PlanScene, transform_of
+
+KEEP_SCRATCH: Final = 8
+"""Sizes of views whose second picture is kept: an inner of each camera and the faces of an outer picture."""
 
 
 class UnknownSceneError(RendererError):
@@ -40,8 +49,8 @@ class SceneWorld:
         self.scene_pass = ScenePass(device, shadow_px=shadow_px)
         self._device = device
         self._output: Literal["colour", "position"] = output
-        self._mix: tuple[moderngl.Program, moderngl.VertexArray] | None = None
-        self._scratch: moderngl.Framebuffer | None = None
+        self._mixers: dict[str, tuple[moderngl.Program, moderngl.VertexArray]] = {}
+        self._scratch: dict[tuple[int, int, int], ViewTarget] = {}
 
     def prepare(self, plan: FramePlan) -> None:
         """Move every scene on air to the plan's time and bring its shadows up to date.
@@ -54,7 +63,7 @@ class SceneWorld:
             self.scene_pass.prepare(
                 self._scene(entry),
                 stage_from_scene=transform_of(entry.stage_from_scene),
-                scene_time_s=plan.scene_time_ns / 1e9,
+                scene_time_s=entry.time_ns(plan.scene_time_ns) / 1e9,
             )
 
     def draw(
@@ -76,11 +85,55 @@ class SceneWorld:
             heaviest = max(on_air, key=lambda entry: entry.weight)
             self._draw(plan, heaviest, view_from_stage, clip_from_view, target)
             return
+        pieces = self._scratch_of(target)
+        if on_air[-1].wipe is not None:
+            self._wiped(plan, on_air[:-1], on_air[-1], view_from_stage, clip_from_view, pieces, target)
+            return
         total = sum(entry.weight for entry in on_air)
-        pieces = self._scratch_of(target.size)
         for first, entry in enumerate(on_air):
-            self._draw(plan, entry, view_from_stage, clip_from_view, pieces)
+            self._draw(plan, entry, view_from_stage, clip_from_view, pieces.framebuffer)
+            pieces.finish(mips=False)
             self._add(pieces, target, entry.weight / total, first=first == 0)
+
+    def _wiped(
+        self,
+        plan: FramePlan,
+        before: list[PlanScene],
+        coming: PlanScene,
+        view_from_stage: Array,
+        clip_from_view: Array,
+        pieces: ViewTarget,
+        target: moderngl.Framebuffer,
+    ) -> None:
+        """The scene before outside the wipe, the one that comes inside it."""
+        assert coming.wipe is not None
+        way = np.array(coming.wipe.direction, dtype=np.float64)
+        half = coming.wipe.softness_deg / 2.0
+        edge = np.radians([coming.wipe.edge_deg - half, coming.wipe.edge_deg + half])
+        lowest, highest = _reach(way, view_from_stage, clip_from_view)
+        if highest < edge[0] or not before:
+            self._draw(plan, coming, view_from_stage, clip_from_view, target)
+            return
+        if lowest > edge[1]:
+            self._draw(plan, before[-1], view_from_stage, clip_from_view, target)
+            return
+        turned = np.eye(4)
+        turned[:3, :3] = np.asarray(view_from_stage, dtype=np.float64)[:3, :3]
+        direction_from_clip = np.linalg.inv(np.asarray(clip_from_view, dtype=np.float64) @ turned)
+        for first, (entry, sign) in enumerate(((before[-1], -1.0), (coming, 1.0))):
+            self._draw(plan, entry, view_from_stage, clip_from_view, pieces.framebuffer)
+            pieces.finish(mips=False)
+            uniforms = {
+                "direction_from_clip": np.ascontiguousarray(direction_from_clip.T, dtype=np.float32).tobytes(),
+                "way": np.array([*way, sign], dtype=np.float32).tobytes(),
+                "edge": edge.astype(np.float32).tobytes(),
+            }
+            self._lay(pieces, target, "wipe", uniforms, first=first == 0)
+
+    def ready(self) -> None:
+        """Compile what mixes scenes: the first dissolve must not wait for it."""
+        for name in ("mix", "wipe"):
+            self._mixer(name)
 
     def forget(self, scene_id: str) -> Scene | None:
         """Take a scene out; it is returned to be released, or kept, by its owner."""
@@ -92,11 +145,11 @@ class SceneWorld:
     def release(self) -> None:
         """Free what draws; the scenes stay."""
         self.scene_pass.release()
-        if self._scratch is not None:
-            release_target(self._scratch)
-        if self._mix is not None:
-            for thing in reversed(self._mix):
-                thing.release()
+        for scratch in self._scratch.values():
+            scratch.release()
+        for program, triangle in self._mixers.values():
+            triangle.release()
+            program.release()
 
     def _on_air(self, plan: FramePlan) -> list[PlanScene]:
         return [entry for entry in plan.scenes if entry.weight > 0.0]
@@ -129,35 +182,67 @@ class SceneWorld:
             clip_from_view=clip_from_view,
             stage_from_scene=transform_of(entry.stage_from_scene),
             target=target,
-            scene_time_s=plan.scene_time_ns / 1e9,
+            scene_time_s=entry.time_ns(plan.scene_time_ns) / 1e9,
             exposure_ev=plan.exposure_ev,
             output=self._output,
         )
 
-    def _scratch_of(self, size_px: tuple[int, int]) -> moderngl.Framebuffer:
-        if self._scratch is None or self._scratch.size != size_px:
-            if self._scratch is not None:
-                release_target(self._scratch)
-            self._scratch = target(self._device, size_px)
-        return self._scratch
+    def _scratch_of(self, target: moderngl.Framebuffer) -> ViewTarget:
+        """A second picture of the target's size and samples: what is mixed must be drawn as finely as what is not."""
+        key = (*target.size, target.samples)
+        found = self._scratch.pop(key, None) or ViewTarget(self._device, *target.size, "f2", samples=target.samples)
+        self._scratch[key] = found
+        while len(self._scratch) > KEEP_SCRATCH:
+            self._scratch.pop(next(iter(self._scratch))).release()
+        return found
 
-    def _add(self, piece: moderngl.Framebuffer, whole: moderngl.Framebuffer, weight: float, *, first: bool) -> None:
+    def _add(self, piece: ViewTarget, whole: moderngl.Framebuffer, weight: float, *, first: bool) -> None:
+        self._lay(piece, whole, "mix", {"weight": np.float32(weight).tobytes()}, first=first)
+
+    def _lay(
+        self,
+        piece: ViewTarget,
+        whole: moderngl.Framebuffer,
+        name: str,
+        uniforms: Mapping[str, bytes],
+        *,
+        first: bool,
+    ) -> None:
+        """Add a scene's share to the whole picture."""
         ctx = self._device.ctx
-        if self._mix is None:
-            program = ctx.program(source("scene/full.vert"), source("scene/mix.frag"))
-            self._mix = (program, ctx.vertex_array(program, []))
-        program, triangle = self._mix
+        program, triangle = self._mixer(name)
         whole.use()
         whole.depth_mask = True
         if first:
             whole.clear(0.0, 0.0, 0.0, 0.0)
         ctx.enable_only(moderngl.BLEND)
         ctx.blend_func = moderngl.ONE, moderngl.ONE
-        picture = piece.color_attachments[0]
-        assert isinstance(picture, moderngl.Texture)
-        picture.use(0)
-        weight_uniform = program["weight"]
-        assert isinstance(weight_uniform, moderngl.Uniform)
-        weight_uniform.write(np.float32(weight).tobytes())
+        piece.texture.use(0)
+        for uniform, value in uniforms.items():
+            slot = program[uniform]
+            assert isinstance(slot, moderngl.Uniform)
+            slot.write(value)
         triangle.render(vertices=3)
         ctx.disable(moderngl.BLEND)
+
+    def _mixer(self, name: str) -> tuple[moderngl.Program, moderngl.VertexArray]:
+        if name not in self._mixers:
+            ctx = self._device.ctx
+            program = ctx.program(source("scene/full.vert"), source(f"scene/{name}.frag"))
+            self._mixers[name] = (program, ctx.vertex_array(program, []))
+        return self._mixers[name]
+
+
+def _reach(way: Array, view_from_stage: Array, clip_from_view: Array) -> tuple[float, float]:
+    """The least and largest angle along `way`, radians, that a view may see; a little more, never less."""
+    turn = np.asarray(view_from_stage, dtype=np.float64)[:3, :3]
+    inverse = np.linalg.inv(np.asarray(clip_from_view, dtype=np.float64))
+    corners = np.array([[x, y, 1.0, 1.0] for x in (-1.0, 1.0) for y in (-1.0, 1.0)]) @ inverse.T
+    directions = corners[:, :3] / corners[:, 3:]
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    middle = directions.mean(axis=0)
+    middle /= np.linalg.norm(middle)
+    # A cone around the corners: all of a rectangular view lies in it.
+    spread = float(np.arccos(np.clip((directions @ middle).min(), -1.0, 1.0)))
+    along = float(np.arcsin(np.clip((turn.T @ middle) @ way, -1.0, 1.0)))
+    return along - spread - 1e-3, along + spread + 1e-3

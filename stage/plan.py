@@ -79,6 +79,21 @@ class PlanOuter(Struct, frozen=True, forbid_unknown_fields=True):
     eye_m: Vec3
 
 
+class PlanWipe(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a scene already covers those before it: along `direction` up to an edge, seen from every point alike.
+
+    Of a view direction d (unit length, stage frame) it is `asin(d . direction)` that counts, so the edge lies as far
+    away as the sky and has no seam anywhere: every wall, camera and node agrees on it.
+    """
+
+    direction: Vec3
+    """Unit vector in the stage frame: the way the edge moves."""
+    edge_deg: float
+    """Where the edge is: -90 opposite to `direction`, 0 all round its middle, 90 at its end."""
+    softness_deg: float = 0.0
+    """Width of the mix around the edge."""
+
+
 class PlanScene(Struct, frozen=True, forbid_unknown_fields=True):
     """One scene on air: its version counts live edits, the weights of all scenes sum to 1."""
 
@@ -86,6 +101,17 @@ class PlanScene(Struct, frozen=True, forbid_unknown_fields=True):
     version: int
     weight: float
     stage_from_scene: Matrix16
+    wipe: PlanWipe | None = None
+    """It is mixed over the scenes before it in place, not by weight; the weight then tells how far it has come."""
+    time_speed: float = 1.0
+    """Its animations run at `scene_time_ns * time_speed + time_offset_ns`."""
+    time_offset_ns: int = 0
+
+    def time_ns(self, scene_time_ns: int) -> int:
+        """The time of its animations when the plan's is `scene_time_ns`."""
+        if self.time_speed == 1.0:
+            return scene_time_ns + self.time_offset_ns
+        return int(scene_time_ns * self.time_speed) + self.time_offset_ns
 
 
 class PlanLook(Struct, frozen=True, forbid_unknown_fields=True):

@@ -28,9 +28,11 @@ from controller.osc import OscStatistics
 from controller.rundir import RunDir
 from controller.show import Nudge
 from controller.store import Store, state_folder
+from controller.switching import Moment
 from runtime.clock import NS_PER_S, Clock
 from stage.plan import FramePlan, transform_of
 from stage.published import stage_document
+from stage.rate import Rate
 
 log = logging.getLogger(__name__)
 
@@ -239,7 +241,8 @@ class Control:
             self._tell()
 
     def _plan(self, plan: FramePlan) -> None:
-        self.desk.seen(plan.frame, plan.show_version)
+        moment = Moment(plan.frame, plan.t_present_ns, plan.scene_time_ns, Rate(*plan.rate))
+        self.desk.seen(plan.frame, plan.show_version, moment)
 
     def _message(self, message: AnyMessage) -> None:
         takers = (self.desk.on_message, self.pictures.on_message, self.clock_hand.on_message)

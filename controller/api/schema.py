@@ -23,6 +23,7 @@ TAGS: Final = {
     "cameras": "Tracked cameras and what they see",
     "sources": "Tracking in, and its line-up",
     "show": "What is on the walls",
+    "scenes": "Virtual worlds: switched, edited and changed on air",
     "line-up": "Pictures to line up with",
     "action": "BLACK, HOLD, SAFE, WORK",
     "config": "The whole configuration and its history",
@@ -116,8 +117,24 @@ def _wrapped(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "required": [name], "properties": {name: schema}}
 
 
-def _value(kind: Any, pattern: str) -> dict[str, Any]:
+def plain_schema(kind: Any) -> dict[str, Any]:
+    """JSON Schema of a type with every reference written out: it stands inside other documents."""
     schema = dict(msgspec.json.schema(kind))
+    defined = schema.pop("$defs", {})
+
+    def whole(value: Any) -> Any:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                return whole(defined[value["$ref"].rpartition("/")[2]])
+            return {name: whole(inner) for name, inner in value.items()}
+        return [whole(inner) for inner in value] if isinstance(value, list) else value
+
+    found: dict[str, Any] = whole(schema)
+    return found
+
+
+def _value(kind: Any, pattern: str) -> dict[str, Any]:
+    schema = plain_schema(kind)
     if pattern.endswith("/overscan_deg"):
         return {"anyOf": [schema, {"type": "number", "minimum": 0, "maximum": 80}]}
     return schema

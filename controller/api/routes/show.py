@@ -1,4 +1,4 @@
-"""What is on the walls: scenes, positions, line-up pictures, the show's own settings, actions, undo."""
+"""What is on the walls: positions, line-up pictures, the show's own settings, actions, undo."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ from controller.api.views import (
     OutcomeView,
     PatternView,
     PositionView,
-    SceneView,
     ShowView,
 )
 from controller.commands import Command
@@ -78,26 +77,6 @@ async def patch_show(request: Request, control: Here) -> Response:
     # A scene brings its own position: one that is named with it comes after.
     ordered = dict(sorted(changes.items(), key=lambda item: item[0] == "position"))
     return send_outcome(await change(control, Command(ordered, who=who(request))))
-
-
-@routes.get("/scenes", responses=answers(SceneView, many=True), tags=["show"])
-async def get_scenes(control: Here) -> Response:
-    """Every scene by id."""
-    return send_json(present.scenes(control.desk), rev=control.desk.rev_of("scenes"))
-
-
-@routes.get("/scenes/{scene}", responses=answers(SceneView), tags=["show"])
-async def get_scene(control: Here, scene: str) -> Response:
-    """One scene."""
-    known(scene, control.desk.around.scenes, f"scenes/{scene}")
-    return send_json(present.scenes(control.desk)[scene])
-
-
-@routes.post("/scenes/{scene}/activate", responses=answers(OutcomeView), tags=["show"])
-async def activate_scene(request: Request, control: Here, scene: str) -> Response:
-    """Put a scene on the walls, at the position it opens with."""
-    known(scene, control.desk.around.scenes, f"scenes/{scene}")
-    return send_outcome(await change(control, Command({"scenes/active": scene}, who=who(request))))
 
 
 @routes.get("/positions", responses=answers(PositionView, many=True), tags=["show"])
