@@ -200,6 +200,8 @@ class SourceStatus(Struct, frozen=True):
     """Count per reason (tracking.sample.Reason)."""
     lost: int = 0
     """Numbers of the sender's own counter that never came."""
+    dropped: int = 0
+    """Datagrams that the kernel dropped unread."""
     rate_hz: float = 0.0
     age_ms: float | None = None
     """Since its newest sample was received; None before the first."""

@@ -131,6 +131,7 @@ def source_status(inputs: TrackingInputs, now_ns: int) -> dict[str, SourceStatus
             reason=found.reason,
             samples=found.samples,
             lost=found.lost,
+            dropped=found.dropped,
             refused={str(reason): count for reason, count in found.refused.items()},
             rate_hz=found.rate_hz,
             age_ms=found.age_ms,

@@ -35,7 +35,7 @@ from tracking.mapping import Mapping as SourceMapping
 from tracking.mapping import mapping_of
 from tracking.predict import PredictedPose
 from tracking.receivers import MAX_READ, Arrival, Receiver, open_receiver
-from tracking.report import SourceStatistics, alarms_of, statistics_of
+from tracking.report import SourceStatistics, alarms_of, flood_alarms, statistics_of
 from tracking.sample import Sample
 from tracking.stream import Link, SourceStream, carried_stream, fresh_stream, link_of, take
 from tracking.subjects import PredictedSubject, predicted_subject, stream_name, subject_mapping, subject_source
@@ -157,6 +157,7 @@ class TrackingInputs:
                 self._poll.register(fd, select.POLLIN)
             else:
                 self._unpolled.append(link)
+            link.screen()
 
     def filenos(self) -> list[int]:
         """Descriptors to wait on. ZeroMQ's are edge-triggered: `drain` after each wake-up, and at the latch anyway."""
@@ -202,6 +203,8 @@ class TrackingInputs:
         unread = link.unread
         for arrival in arrivals:
             take(link, arrival, taken)
+        if arrivals[-1].t_received_ns >= link.guard.due_ns:
+            link.watch(arrivals[-1].t_received_ns)
         return len(arrivals) >= TURN and 2 * (link.unread - unread) < len(arrivals)
 
     def inject(
@@ -326,6 +329,8 @@ class TrackingInputs:
             out.extend(alarms_of(state, path, now))
         for name, state in self._subjects.items():
             out.extend(alarms_of(state, f"tracking/subjects/{name}", now))
+        for link in self._links:
+            out.extend(flood_alarms(link, now))
         for feed in self._feeds.values():
             feed.step(now)
             out.extend(feed.alarms())

@@ -25,6 +25,7 @@ from tracking.protocols.natnet import (
     connect_request,
 )
 from tracking.receivers import MAX_READ, Arrival, UdpReceiver
+from tracking.socket_filter import Screen
 
 EVERY_NS: Final = NS_PER_S // 2
 """Keep-alive and echo, and whatever is missing still."""
@@ -75,6 +76,15 @@ class NatNetReceiver:
     def fileno(self) -> int:
         """Descriptor that is readable when a datagram waits on either socket."""
         return self._both.fileno()
+
+    @property
+    def dropped(self) -> int:
+        """Datagrams that the kernel has dropped at the data socket."""
+        return self._data.dropped
+
+    def screen(self, screen: Screen) -> bool:
+        """Have the kernel let only some senders' data through; whether it does. The command port has one partner."""
+        return self._data.screen(screen)
 
     def receive(self, most: int = MAX_READ) -> list[Arrival]:
         """What waits, oldest first, `most` datagrams of each socket at most; the server is told what it has to hear."""

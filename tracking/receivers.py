@@ -20,6 +20,7 @@ from runtime.config import udp_address
 from stage.errors import Problem
 from tracking.config import Source
 from tracking.errors import ListenError
+from tracking.socket_filter import Screen, attach, dropped
 
 MAX_DATAGRAM: Final = 16384
 BUFFER_BYTES: Final = 1 << 20
@@ -27,6 +28,8 @@ BUFFER_BYTES: Final = 1 << 20
 MAX_READ: Final = 4096
 """Datagrams read in one go: a flood may not hold the caller for ever."""
 _ANY_INTERFACE: Final = "0.0.0.0"  # noqa: S104 - which interface joins the group; nothing is bound to it
+_SO_RCVBUFFORCE: Final = 33
+"""Linux: a receive buffer beyond what the system allows everybody, for those who may."""
 _IP_MULTICAST_ALL: Final = 49
 """Linux: 0 delivers only groups this socket joined."""
 
@@ -55,6 +58,13 @@ class Receiver(Protocol):
 
     def fileno(self) -> int:
         """Becomes readable when something waits."""
+
+    @property
+    def dropped(self) -> int:
+        """Datagrams that the kernel has dropped: kept out, or more than the buffer holds; 0 where it does not tell."""
+
+    def screen(self, screen: Screen) -> bool:
+        """Have the kernel let through only some senders; whether it does."""
 
     def receive(self, most: int = MAX_READ) -> list[Arrival]:
         """What waits, oldest first, `most` datagrams at most."""
@@ -92,7 +102,10 @@ class UdpReceiver:
         self._stamps = StampConverter.of(clock)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+            try:
+                self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER_BYTES)
+            except PermissionError:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
             enable_kernel_stamps(self._socket)
             if ipaddress.IPv4Address(host).is_multicast:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -116,6 +129,15 @@ class UdpReceiver:
     def fileno(self) -> int:
         """File descriptor of the socket."""
         return self._socket.fileno()
+
+    @property
+    def dropped(self) -> int:
+        """Datagrams that the kernel has dropped at this socket."""
+        return dropped(self._socket)
+
+    def screen(self, screen: Screen) -> bool:
+        """Have the kernel let through only some senders; whether it does. Never raises."""
+        return attach(self._socket, screen)
 
     def receive(self, most: int = MAX_READ) -> list[Arrival]:
         """What waits, oldest first, `most` datagrams at most."""
@@ -149,6 +171,8 @@ class ZmqReceiver:
     """A SUB or PULL socket. Its descriptor is edge-triggered: after it wakes, read until nothing waits."""
 
     polled = False
+    dropped = 0
+    """ZeroMQ does not tell."""
 
     def __init__(self, name: str, source: Source, clock: Clock) -> None:
         self._clock = clock
@@ -179,6 +203,10 @@ class ZmqReceiver:
     def fileno(self) -> int:
         """ZeroMQ's wake-up descriptor."""
         return int(self._socket.getsockopt(zmq.FD))
+
+    def screen(self, screen: Screen) -> bool:
+        """Whoever reaches the endpoint is heard."""
+        return False
 
     def receive(self, most: int = MAX_READ) -> list[Arrival]:
         """What waits, oldest first, `most` messages at most; of a message of several frames the last."""

@@ -33,6 +33,8 @@ class SourceStatistics:
     """By reason; what could not be told apart on a shared socket counts for each source on it."""
     lost: int
     """Numbers of the sender's own counter that never came; 0 where it has none."""
+    dropped: int
+    """Datagrams for its socket that the kernel dropped: senders not allowed, a flood, or more than the buffer holds."""
     rate_hz: float
     jitter_ms: float
     """Standard deviation of the time between arrivals."""
@@ -81,6 +83,7 @@ def statistics_of(state: SourceStream, link: Link, now_ns: int) -> SourceStatist
         samples=state.samples,
         refused=dict(state.refused + link.refused),
         lost=0 if state.counter is None else state.counter.lost,
+        dropped=0 if link.receiver is None else link.receiver.dropped,
         rate_hz=1e9 / mean_ns if mean_ns > 0.0 and health.state in (State.OK, State.COASTING) else 0.0,
         jitter_ms=sqrt(sum((s - mean_ns) ** 2 for s in steps) / len(steps)) / 1e6 if steps else 0.0,
         age_ms=None if newest is None else (now_ns - newest.t_received_ns) / 1e6,
@@ -156,3 +159,21 @@ def alarms_of(state: SourceStream, path: str, now_ns: int) -> list[Problem]:
             )
         )
     return out
+
+
+def flood_alarms(link: Link, now_ns: int) -> list[Problem]:
+    """That a socket is flooded, for as long as it is."""
+    if link.guard.flooded and now_ns > link.guard.due_ns:
+        # Nothing may have come for a while: then nobody has looked.
+        link.watch(now_ns)
+    if not link.guard.flooded:
+        return []
+    first, one_in = link.sources[0], link.guard.one_in
+    return [
+        Problem(
+            "tracking.flood",
+            f"tracking/sources/{first.name}",
+            f"{first.source.listen} is flooded; only who moves something already is heard, and one in {one_in} others",
+            mend="stop what sends there, or name the tracker's address in `allow`",
+        )
+    ]

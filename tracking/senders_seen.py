@@ -18,14 +18,14 @@ class RateCap:
     def __init__(self, rate_hz: float) -> None:
         self._rate_hz = rate_hz
         self._burst = max(32.0, rate_hz)
-        self._buckets: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._buckets: OrderedDict[str | Sender, tuple[float, int]] = OrderedDict()
 
-    def lets_in(self, host: str, t_received_ns: int) -> bool:
-        """Whether a datagram of that host, received then, is within its rate."""
-        tokens, last_ns = self._buckets.pop(host, (self._burst, t_received_ns))
+    def lets_in(self, who: str | Sender, t_received_ns: int) -> bool:
+        """Whether a datagram of that host, or of that one sender, received then, is within its rate."""
+        tokens, last_ns = self._buckets.pop(who, (self._burst, t_received_ns))
         tokens = min(self._burst, tokens + max(0, t_received_ns - last_ns) * 1e-9 * self._rate_hz)
         good = tokens >= 1.0
-        self._buckets[host] = (tokens - 1.0 if good else tokens, t_received_ns)
+        self._buckets[who] = (tokens - 1.0 if good else tokens, t_received_ns)
         if len(self._buckets) > MAX_SENDERS:
             self._buckets.popitem(last=False)
         return good
@@ -67,6 +67,13 @@ class SenderLock:
         if self.rival == sender:
             self.rival = None
         return True
+
+    @property
+    def sender(self) -> Sender | None:
+        """Who feeds the source, with port 0 while it may send from any of its host; None before the first."""
+        if self.holder is None:
+            return None
+        return self.holder if self._established else (self.holder[0], 0)
 
     def contested(self, now_ns: int) -> bool:
         """Whether a second sender was refused within the last second."""

@@ -11,6 +11,7 @@ import msgspec
 
 from tracking.config import Source
 from tracking.decoders import Assembler, Joiner, Packet, Parse, assembler_of, joiner_of, parser_of
+from tracking.flood_guard import FloodGuard
 from tracking.follower import PERIOD_NS, Follower
 from tracking.health import Health
 from tracking.history import History
@@ -21,7 +22,8 @@ from tracking.protocols import natnet
 from tracking.protocols.opentrackio import OpenTrackIOPacket
 from tracking.receivers import Arrival, Receiver
 from tracking.sample import LensReading, Reason, Refusal, Sample, Stamp
-from tracking.senders_seen import MAX_SENDERS, RateCap, SenderLock
+from tracking.senders_seen import MAX_SENDERS, RateCap, Sender, SenderLock
+from tracking.socket_filter import Screen
 from tracking.source_clock import SourceClock
 from tracking.timecode_match import DayAt, TimecodeMatch
 
@@ -185,6 +187,34 @@ class Link:
     datagrams: int = 0
     unread: int = 0
     """Of them, those not decoded: from senders that are not let in, or above the rate."""
+    guard: FloodGuard = field(default_factory=FloodGuard)
+
+    def screen(self) -> None:
+        """Have the kernel keep out whom no source would hear; where it does not, `take` looks at senders anyway."""
+        if self.receiver is None:
+            return
+        lists = [self.networks[s.name] for s in self.sources]
+        networks = () if not all(lists) else tuple(dict.fromkeys(n for networks in lists for n in networks))
+        senders: tuple[Sender, ...] | None = None
+        if self.guard.flooded:
+            locks = [state.lock for state in (*self.sources, *self.subjects)]
+            senders = tuple({lock.sender for lock in locks if lock.sender is not None})
+        self.receiver.screen(Screen(networks, senders, self.guard.one_in))
+
+    def watch(self, t_ns: int) -> None:
+        """See whether the socket is flooded. t_ns: arrival of the newest datagram, or now."""
+        taken = sum(state.packets for state in (*self.sources, *self.subjects))
+        if self.guard.look(self.datagrams - taken, t_ns):
+            self.screen()
+
+    def within_rate(self, arrival: Arrival) -> bool:
+        """Whether its sender may say so much. Who moves something has a rate of its own: another program on the same
+        host takes nothing away from it."""
+        sender = (arrival.host, arrival.port)
+        for state in self.sources:
+            if state.lock.holder == sender:
+                return self.cap.lets_in(sender, arrival.t_received_ns)
+        return self.cap.lets_in(arrival.host, arrival.t_received_ns)
 
     def items(self, arrival: Arrival) -> Sequence[Packet | Refusal]:
         """What a datagram decodes to."""
@@ -290,6 +320,7 @@ def link_of(
     )
     link.subjects = list(subjects)
     link.has_allow_lists = any(link.networks.values())
+    link.guard = FloodGuard(max(s.source.rate_limit_hz for s in states))
     if old is not None:
         link.refused, link.datagrams = old.refused, old.datagrams
         if old.sources[0].source.decoding == source.decoding:
@@ -309,7 +340,7 @@ def take(link: Link, arrival: Arrival, taken: list[Sample]) -> None:
             link.refused["not_allowed"] += 1
             link.unread += 1
             return
-    if not link.cap.lets_in(arrival.host, t_received_ns):
+    if not link.within_rate(arrival):
         link.refused["rate"] += 1
         link.unread += 1
         return

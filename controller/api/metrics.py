@@ -134,12 +134,18 @@ class _Reading:
         refused = CounterMetricFamily(
             "openvolume_tracking_refused", "Datagrams and samples not used", labels=["source", "reason"]
         )
+        dropped = CounterMetricFamily(
+            "openvolume_tracking_dropped",
+            "Datagrams dropped by the kernel: not allowed, flood, full",
+            labels=["source"],
+        )
         rate = GaugeMetricFamily("openvolume_tracking_rate_hertz", "Samples a second", labels=["source"])
         told = "RMS error of prediction at the photos, and what holding and constant velocity would have"
         turned = GaugeMetricFamily("openvolume_prediction_error_degrees", told, labels=["source", "way"])
         moved = GaugeMetricFamily("openvolume_prediction_error_metres", told, labels=["source", "way"])
         for name, source in sorted(conductor.sources.items()) if conductor is not None else ():
             datagrams.add_metric([name], source.datagrams)
+            dropped.add_metric([name], source.dropped)
             rate.add_metric([name], source.rate_hz)
             for reason, count in source.refused.items():
                 refused.add_metric([name, reason], count)
@@ -148,6 +154,7 @@ class _Reading:
             for way, rms_mm in source.prediction_rms_mm.items():
                 moved.add_metric([name, way], rms_mm * MM)
         yield datagrams
+        yield dropped
         yield refused
         yield rate
         yield turned

@@ -223,6 +223,7 @@ def source(desk: Desk, backend: Backend, name: str) -> SourceView:
         samples=status.samples,
         refused=status.refused,
         lost=status.lost,
+        dropped=status.dropped,
         rate_hz=status.rate_hz,
         age_ms=status.age_ms,
         jitter_ms=status.jitter_ms,

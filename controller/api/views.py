@@ -234,6 +234,8 @@ class SourceView(View, frozen=True):
     refused: dict[str, int]
     lost: int
     """Numbers of the sender's own counter that never came."""
+    dropped: int
+    """Datagrams for its socket that the kernel dropped: senders not allowed, a flood, or more than its buffer holds."""
     rate_hz: float
     age_ms: float | None
     jitter_ms: float
