@@ -60,8 +60,10 @@ class SceneWorld:
         UnknownSceneError
         """
         for entry in self._on_air(plan):
+            scene = self._scene(entry)
+            scene.follow(plan.subjects, transform_of(entry.stage_from_scene))
             self.scene_pass.prepare(
-                self._scene(entry),
+                scene,
                 stage_from_scene=transform_of(entry.stage_from_scene),
                 scene_time_s=entry.time_ns(plan.scene_time_ns) / 1e9,
             )

@@ -98,6 +98,21 @@ class Accessors:
             )
         return values[:, 0].astype(np.uint32)
 
+    def read_integers(self, index: int, place: str, *, width: int) -> NDArray[np.uint32]:
+        """Accessor `index` as unsigned integers, [count, width].
+
+        Raises
+        ------
+        AssetReferenceError, AssetDataError, AssetFormatError
+        """
+        values = self._elements(index, place, width)
+        if values.dtype.kind != "u":
+            raise AssetFormatError(
+                self._file, f"accessors[{index}].componentType", f"{place} needs unsigned integers",
+                value=self._document.accessors[index].componentType, mend="export the asset again",
+            )  # fmt: skip
+        return values.astype(np.uint32)
+
     def pick(self, items: list[_T], index: int, name: str, place: str) -> _T:
         """`items[index]`, or the error that `place` points to something the asset lacks.
 

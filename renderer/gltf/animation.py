@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -86,12 +87,51 @@ def rest_transform(node: Node) -> F64:
     return transform_from_trs(node.translation, node.rotation, node.scale)
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One animation acting: at scene time t it stands at `time_s + speed * t`, or at `time_s` when it does not play."""
+
+    animation: int
+    play: bool = True
+    time_s: float = 0.0
+    speed: float = 1.0
+
+    def at(self, scene_time_s: float, duration_s: float) -> float:
+        """Its own time, looping."""
+        time_s = self.time_s + (self.speed * scene_time_s if self.play else 0.0)
+        return time_s % duration_s if duration_s > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Places from outside, in the asset's own axes: they win over animations, and carry the nodes below with them."""
+
+    worlds: Mapping[int, F64] = field(default_factory=dict)
+    """Node -> its whole transform, [4, 4]."""
+    turns: Mapping[int, F64] = field(default_factory=dict)
+    """Node -> its rotation, [3, 3]; place and size stay those of the hierarchy..."""
+    points: Mapping[int, F64] = field(default_factory=dict)
+    """...but for a node's place, [3], here."""
+
+
+def default_runs(animations: Sequence[Animation]) -> tuple[Run, ...]:
+    """All animations that do not move what an earlier one moves, in the file's order."""
+    taken: set[tuple[int, str]] = set()
+    out = []
+    for number, animation in enumerate(animations):
+        moves = {(channel.node, channel.path) for channel in animation.channels}
+        if moves and not moves & taken:
+            taken |= moves
+            out.append(Run(number))
+    return tuple(out)
+
+
 class Hierarchy:
-    """The node tree of an asset, evaluated at any time. Every animation runs, each looping after its own length."""
+    """The node tree of an asset, evaluated at any time: animations, then lasting changes, then poses from outside."""
 
     def __init__(self, nodes: Sequence[Node], roots: Sequence[int], animations: Sequence[Animation]) -> None:
         self._nodes = nodes
-        self._animations = tuple(a for a in animations if a.channels)
+        self._animations = tuple(animations)
         order: list[tuple[int, int]] = []
         stack = [(root, -1) for root in reversed(roots)]
         while stack:
@@ -100,29 +140,77 @@ class Hierarchy:
             stack.extend((child, index) for child in reversed(nodes[index].children))
         self.order: tuple[tuple[int, int], ...] = tuple(order)
         """(node, parent or -1) of every node of the scene, parents first."""
-        moved = {c.node for a in self._animations for c in a.channels}
+        self._rest = {index: rest_transform(nodes[index]) for index, _ in order}
+        self._world = np.tile(np.eye(4), (len(nodes), 1, 1))
+        self.configure(default_runs(animations))
+
+    def configure(
+        self, runs: Sequence[Run], changes: Mapping[int, F64] | None = None, posed: Iterable[int] = ()
+    ) -> None:
+        """Choose which animations act and what is changed for good.
+
+        `changes` are transforms, [4, 4], laid over a node's own: it moves along its parent's axes, turns and grows
+        about its own origin. `posed` are nodes that poses from outside may move.
+        """
+        self.runs = tuple(runs)
+        self._changes = dict(changes or {})
+        self.pose = Pose()
+        moved = {c.node for run in self.runs for c in self._animations[run.animation].channels if c.path != "weights"}
+        moved |= set(posed)
         animated: set[int] = set()
-        for index, parent in order:
+        for index, parent in self.order:
             if index in moved or parent in animated:
                 animated.add(index)
         self.animated: frozenset[int] = frozenset(animated)
         """Nodes whose place can change with time."""
-        self._rest = {index: rest_transform(nodes[index]) for index, _ in order}
-        self._world = np.tile(np.eye(4), (len(nodes), 1, 1))
-        self._evaluate(self.order, self._rest)
-        self._moving = tuple((index, parent) for index, parent in order if index in animated)
+        self.reshaped: frozenset[int] = frozenset(
+            c.node for run in self.runs for c in self._animations[run.animation].channels if c.path == "weights"
+        )
+        """Nodes whose morph targets' weights change with time."""
+        self.period_s = max(
+            (
+                self._animations[run.animation].duration_s / abs(run.speed)
+                for run in self.runs
+                if run.play and run.speed
+            ),
+            default=0.0,
+        )
+        """Scene time after which all that is animated has been everywhere."""
+        self._moving = tuple((index, parent) for index, parent in self.order if index in animated)
+        self._weights: dict[int, F64] = {}
         self._time_s: float | None = None
+        self._evaluate(self.order, self._rest)
 
     def world_from_nodes(self, time_s: float) -> F64:
         """Transforms of all nodes, [nodes, 4, 4], at `time_s`. The array is reused by the next call."""
-        if not self._moving or time_s == self._time_s:
-            return self._world
+        self._update(time_s)
+        return self._world
+
+    def weights(self, node: int, time_s: float) -> F64 | None:
+        """The weights an animation gives a node's morph targets at `time_s`, or None."""
+        self._update(time_s)
+        return self._weights.get(node)
+
+    def set_pose(self, pose: Pose) -> None:
+        """Places from outside for the next evaluation, of nodes named as `posed`."""
+        if pose is not self.pose:
+            self.pose = pose
+            self._time_s = None
+
+    def _update(self, time_s: float) -> None:
+        if time_s == self._time_s or not (self.runs or self._moving):
+            return
         local = dict(self._rest)
-        for animation in self._animations:
-            t = time_s % animation.duration_s if animation.duration_s > 0 else 0.0
+        self._weights = {}
+        for run in self.runs:
+            animation = self._animations[run.animation]
+            t = run.at(time_s, animation.duration_s)
             values: dict[int, dict[str, F64]] = {}
             for channel in animation.channels:
-                values.setdefault(channel.node, {})[channel.path] = sample(channel, t)
+                if channel.path == "weights":
+                    self._weights[channel.node] = sample(channel, t)
+                else:
+                    values.setdefault(channel.node, {})[channel.path] = sample(channel, t)
             for index, change in values.items():
                 node = self._nodes[index]
                 if index in local:
@@ -133,8 +221,24 @@ class Hierarchy:
                     )
         self._evaluate(self._moving, local)
         self._time_s = time_s
-        return self._world
 
     def _evaluate(self, order: Sequence[tuple[int, int]], local: dict[int, F64]) -> None:
+        pose, changes = self.pose, self._changes
         for index, parent in order:
-            self._world[index] = local[index] if parent < 0 else self._world[parent] @ local[index]
+            if index in pose.worlds:
+                self._world[index] = pose.worlds[index]
+                continue
+            own = local[index]
+            if index in changes:
+                change = changes[index]
+                moved = np.eye(4)
+                moved[:3, :3] = change[:3, :3] @ own[:3, :3]
+                moved[:3, 3] = own[:3, 3] + change[:3, 3]
+                own = moved
+            world = own if parent < 0 else self._world[parent] @ own
+            if index in pose.turns:
+                world = world.copy()
+                world[:3, :3] = pose.turns[index] * np.linalg.norm(world[:3, :3], axis=0)
+                if index in pose.points:
+                    world[:3, 3] = pose.points[index]
+            self._world[index] = world

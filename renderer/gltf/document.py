@@ -40,6 +40,7 @@ class JsonBufferView(Struct):
     byteLength: int
     byteOffset: int = 0
     byteStride: int | None = None
+    extensions: dict[str, Any] = {}
 
 
 class JsonSparseIndices(Struct):
@@ -154,6 +155,16 @@ class JsonMesh(Struct):
 
     primitives: list[JsonPrimitive]
     name: str = ""
+    weights: list[float] = []
+
+
+class JsonSkin(Struct):
+    """`skins[]`: the nodes that bend a mesh."""
+
+    joints: list[int]
+    inverseBindMatrices: int | None = None
+    skeleton: int | None = None
+    name: str = ""
 
 
 class JsonNode(Struct):
@@ -163,6 +174,7 @@ class JsonNode(Struct):
     children: list[int] = []
     mesh: int | None = None
     skin: int | None = None
+    weights: list[float] | None = None
     matrix: list[float] | None = None
     translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
     rotation: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)
@@ -223,6 +235,8 @@ class Document(Struct):
     bufferViews: list[JsonBufferView] = []
     buffers: list[JsonBuffer] = []
     animations: list[JsonAnimation] = []
+    skins: list[JsonSkin] = []
+    cameras: list[Any] = []
     extensionsUsed: list[str] = []
     extensionsRequired: list[str] = []
     extensions: dict[str, Any] = {}
@@ -244,6 +258,30 @@ def read_document(file: Path) -> tuple[Document, bytes | None]:
         text, binary = _split_glb(file, data)
     else:
         text = data
+    return _decode(file, text), binary
+
+
+def read_document_json(file: Path) -> Document:
+    """The JSON alone of a .gltf or .glb file: of a GLB no more than that is read.
+
+    Raises
+    ------
+    AssetMissingError, AssetFormatError
+    """
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(20)
+            size, kind = struct.unpack_from("<II", head, 12) if len(head) == 20 else (0, 0)
+            if head[:4] == b"glTF" and kind == _JSON_CHUNK:
+                return _decode(file, stream.read(size))
+    except OSError as error:
+        raise AssetMissingError(
+            file, "", f"cannot be read: {error.strerror}", value=str(file), mend="correct the path"
+        ) from error
+    return read_document(file)[0]
+
+
+def _decode(file: Path, text: bytes) -> Document:
     if text.startswith(b"\xef\xbb\xbf"):
         text = text[3:]
     try:
@@ -265,7 +303,7 @@ def read_document(file: Path) -> tuple[Document, bytes | None]:
             value=document.asset.version,
             mend="export the asset again as glTF 2.0",
         )
-    return document, binary
+    return document
 
 
 def _split_glb(file: Path, data: bytes) -> tuple[bytes, bytes | None]:

@@ -1,4 +1,4 @@
-"""What a mesh lacks and drawing needs: triangles from strips and fans, flat normals, tangents for normal maps."""
+"""What a mesh lacks and drawing needs: lists from strips, fans and loops, flat normals, tangents for normal maps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,22 @@ from numpy.typing import NDArray
 
 from renderer.gltf.model import F32
 
-TRIANGLES, STRIP, FAN = 4, 5, 6
+POINTS, LINES, LINE_LOOP, LINE_STRIP, TRIANGLES, STRIP, FAN = range(7)
+
+
+def drawn_list(indices: NDArray[np.uint32], mode: int) -> NDArray[np.uint32]:
+    """Indices of points, of a list of lines, or of a list of triangles, whatever the glTF `mode` is."""
+    if mode == POINTS:
+        return indices
+    if mode == LINES:
+        return indices[: indices.size - indices.size % 2]
+    if mode in (LINE_LOOP, LINE_STRIP):
+        ends = np.roll(indices, -1)
+        pairs = np.stack([indices, ends], axis=1)
+        if mode == LINE_STRIP or indices.size < 2:
+            pairs = pairs[:-1]
+        return np.ascontiguousarray(pairs.reshape(-1))
+    return triangle_list(indices, mode)
 
 
 def triangle_list(indices: NDArray[np.uint32], mode: int) -> NDArray[np.uint32]:

@@ -16,7 +16,8 @@ F64 = NDArray[np.float64]
 AlphaMode = Literal["opaque", "mask", "blend"]
 Wrap = Literal["repeat", "clamp", "mirror"]
 Interpolation = Literal["step", "linear", "cubic"]
-AnimatedPath = Literal["translation", "rotation", "scale"]
+AnimatedPath = Literal["translation", "rotation", "scale", "weights"]
+PrimitiveMode = Literal["triangles", "lines", "points"]
 LightKind = Literal["directional", "point", "spot"]
 
 
@@ -99,8 +100,18 @@ class Material:
 
 
 @dataclass(frozen=True, slots=True)
+class MorphTarget:
+    """What a weight of 1 adds to positions, normals and tangents, each [vertices, 3] or None."""
+
+    positions: F32 | None
+    normals: F32 | None
+    tangents: F32 | None
+
+
+@dataclass(frozen=True, slots=True)
 class Primitive:
-    """Triangles of one material. `indices` is [triangles * 3]; attributes are [vertices, n]."""
+    """Triangles (or lines or points) of one material. `indices` is [triangles * 3], [lines * 2] or [points];
+    attributes are [vertices, n]."""
 
     positions: F32
     normals: F32
@@ -114,6 +125,16 @@ class Primitive:
     material: int | None
     variant_materials: tuple[tuple[int, int], ...] = ()
     """KHR_materials_variants: (index into `Asset.variants`, material); variants not named keep `material`."""
+    mode: PrimitiveMode = "triangles"
+    joints: NDArray[np.uint32] | None = None
+    """[n, 4 or 8]  which of the skin's joints move each vertex..."""
+    weights: F32 | None = None
+    """...and how much each, summing to 1."""
+    morphs: tuple[MorphTarget, ...] = ()
+    flat: bool = False
+    """The file has no normals: every triangle has three vertices of its own and its own normal, deformed too."""
+    lit: bool = True
+    """False for points and lines without normals, which are drawn without light."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +143,17 @@ class Mesh:
 
     name: str
     primitives: tuple[Primitive, ...]
+    weights: tuple[float, ...] = ()
+    """Of the morph targets, at rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skin:
+    """Nodes that bend a mesh. `joint_from_mesh`, [joints, 4, 4], takes the mesh as modelled into each joint's frame."""
+
+    name: str
+    joints: tuple[int, ...]
+    joint_from_mesh: F64
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +181,17 @@ class Node:
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     parent_from_node: F64 | None = None
     """[4, 4]  given instead of translation, rotation and scale when the file holds a `matrix`."""
+    skin: int | None = None
+    weights: tuple[float, ...] | None = None
+    """Of its mesh's morph targets, instead of the mesh's own."""
     casts_shadow: bool = True
     """False when the node's extras say `{"openvolume": {"shadow": false}}`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One animated value of one node. `values` is [keys, n], for cubic [keys, 3, n] (in, value, out)."""
+    """One animated value of one node. `values` is [keys, n], for cubic [keys, 3, n] (in, value, out); n is the number
+    of morph targets for `weights`."""
 
     node: int
     path: AnimatedPath
@@ -190,9 +226,10 @@ class Asset:
     notes: tuple[str, ...] = field(default=())
     variants: tuple[str, ...] = ()
     """Names of the material variants (KHR_materials_variants)."""
+    skins: tuple[Skin, ...] = ()
 
     @property
     def triangles(self) -> int:
         """Triangles drawn, counting each node that shows a mesh."""
-        per_mesh = [sum(p.indices.size // 3 for p in mesh.primitives) for mesh in self.meshes]
+        per_mesh = [sum(p.indices.size // 3 for p in mesh.primitives if p.mode == "triangles") for mesh in self.meshes]
         return sum(per_mesh[node.mesh] for node in self.nodes if node.mesh is not None)

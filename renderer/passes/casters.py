@@ -50,7 +50,7 @@ class Casters:
 
     def moving_state(self) -> bytes:
         """The same of what an animation moves."""
-        return self._state("moving", self._scene.draws.casts & self._scene.moving)
+        return self._state("moving", self._scene.draws.casts & self._scene.moving) + self._scene.bent_state
 
     def _state(self, kind: str, which: Mask) -> bytes:
         draws = np.packbits(which).tobytes()
