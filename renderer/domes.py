@@ -6,6 +6,7 @@ The picture's middle lies at the scene's +Y, its right half at +X, its top row a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import moderngl
@@ -54,6 +55,10 @@ def sh_basis(d: F64) -> F64:
     )
 
 
+BASIS_CONSTANTS: Final = np.array(
+    [0.28209479177387814, *[0.4886025119029199] * 3, 1.0925484305920792, 1.0925484305920792, 0.31539156525252005,
+     1.0925484305920792, 0.5462742152960396]
+)  # fmt: skip
 _COSINE_LOBE: Final = np.array([1.0] + [2.0 / 3.0] * 3 + [0.25] * 5)
 """What a matt surface's cosine does to each harmonic, divided by pi: the sum is then the light it shows."""
 
@@ -82,6 +87,56 @@ def _row_solid_angle(height: int, width: int) -> F64:
     return np.asarray((edges[:-1] - edges[1:]) * (2.0 * np.pi / width))
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The one small, bright place of a dome that gives much of its light: a sun."""
+
+    direction: F64
+    """[3]  to it, unit, in the dome's own frame (yaw 0)."""
+    light: F64
+    """[3]  what a white matt surface that faces it shows of it."""
+
+
+_KEY_AT: Final = 16.0
+"""A pixel counts as the key's from so many times the dome's mean."""
+_KEY_SHARE: Final = 0.02
+_KEY_CLOSE: Final = 0.995
+"""How nearly the key's rays are parallel: the length of their mean direction."""
+
+
+def split_key(picture: DomePicture, *, light_limit: float = HALF_MAX) -> tuple[DomePicture, Key | None]:
+    """The dome without its key, and the key; the dome as it is when its bright places are none, faint or several.
+
+    Nine harmonics hold a soft sky within a few percent, but make a sun of the dome a lobe that also shines round the
+    corner: a sixth of the light is wrong where it grazes. Taken out, it lights surfaces exactly as a direction.
+    """
+    pixels = np.minimum(picture.pixels, np.float32(light_limit))
+    height, width = pixels.shape[:2]
+    weight = _row_solid_angle(height, width)[:, None]
+    bright = pixels.max(axis=-1)
+    mean = float((bright * weight).sum()) / (4.0 * np.pi)
+    kept = np.minimum(1.0, _KEY_AT * mean / np.maximum(bright, 1e-9))
+    over = (1.0 - kept) * weight
+    rows, columns = np.nonzero(kept < 1.0)
+    if not rows.size:
+        return DomePicture(pixels), None
+    light = pixels[rows, columns] * over[rows, columns, None]
+    toward = (light.sum(axis=-1)[:, None] * _some_directions(rows, columns, width, height)).sum(axis=0)
+    total = float(light.sum())
+    length = float(np.linalg.norm(toward))
+    if total < _KEY_SHARE * float((pixels.sum(axis=-1) * weight).sum()) or length < _KEY_CLOSE * total:
+        return DomePicture(pixels), None
+    rest = (pixels * kept[..., None]).astype(np.float32)
+    return DomePicture(rest), Key(toward / length, np.asarray(light.sum(axis=0) / np.pi, dtype=np.float64))
+
+
+def _some_directions(rows: NDArray[np.intp], columns: NDArray[np.intp], width: int, height: int) -> F64:
+    """[n, 3]  directions of chosen pixels (see `directions`)."""
+    pan = np.pi - (columns + 0.5) / width * 2.0 * np.pi
+    polar = (rows + 0.5) / height * np.pi
+    return np.stack([-np.sin(polar) * np.sin(pan), np.sin(polar) * np.cos(pan), np.cos(polar)], axis=-1)
+
+
 class Dome:
     """A dome on the GPU: `background` (equirectangular, mips) and `reflections` (octahedral, by roughness)."""
 
@@ -89,6 +144,7 @@ class Dome:
         ctx = device.ctx
         self.picture = picture
         self.light_limit = HALF_MAX if light_limit is None else light_limit
+        self._rest, self.key = split_key(picture, light_limit=self.light_limit)
         width, height = picture.size_px
         self.texels_per_rad = width / (2.0 * np.pi)
         rgba = np.ones((height, width, 4), dtype=np.float16)
@@ -100,8 +156,20 @@ class Dome:
         self.reflections = self._prefilter(ctx)
 
     def irradiance_sh(self, yaw_deg: float) -> F64:
-        """[9, 3]  see `irradiance_sh`; without exposure."""
-        return irradiance_sh(self.picture, yaw_deg=yaw_deg, light_limit=self.light_limit)
+        """[9, 3]  see `irradiance_sh`; without exposure, and without the light of `key`."""
+        return irradiance_sh(self._rest, yaw_deg=yaw_deg)
+
+    def light_block(self, yaw_deg: float, brightness: float) -> F64:
+        """[9, 4]  the dome's light as shaders/scene/lit.glsl sums it (`sh`): harmonics with their constants, and in
+        the last column the key's direction and light."""
+        out = np.zeros((9, 4))
+        out[:, :3] = self.irradiance_sh(yaw_deg) * BASIS_CONSTANTS[:, None] * brightness
+        if self.key is not None:
+            yaw = np.radians(yaw_deg)
+            x, y, z = self.key.direction
+            out[:3, 3] = x * np.cos(yaw) - y * np.sin(yaw), x * np.sin(yaw) + y * np.cos(yaw), z
+            out[3:6, 3] = self.key.light * brightness
+        return out
 
     def _prefilter(self, ctx: moderngl.Context) -> moderngl.Texture3D:
         program = ctx.program(source("scene/full.vert"), source("scene/prefilter.frag"))

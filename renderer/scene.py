@@ -341,15 +341,11 @@ class Scene:
         return (low + high) / 2.0, np.linalg.norm(high - low, axis=1) / 2.0 + widest
 
     def _light(self) -> F64:
-        """[9, 3]  constants folded in, as the surface shader sums them."""
-        sh = np.zeros((9, 3))
+        """[9, 4]  as the surface shader sums them (`Dome.light_block`)."""
+        sh = np.zeros((9, 4))
         if self.dome is not None and self.dome_config.light:
-            fold = np.array(
-                [0.28209479177387814] + [0.4886025119029199] * 3
-                + [1.0925484305920792, 1.0925484305920792, 0.31539156525252005, 1.0925484305920792, 0.5462742152960396]
-            )  # fmt: skip
-            sh = self.dome.irradiance_sh(self.dome_config.yaw_deg) * fold[:, None] * self.dome_light
-        sh[0] += self.ambient
+            sh = self.dome.light_block(self.dome_config.yaw_deg, self.dome_light)
+        sh[0, :3] += self.ambient
         return sh
 
     # --- life -------------------------------------------------------------------------------------------------

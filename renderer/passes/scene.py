@@ -198,7 +198,7 @@ class ScenePass:
         of_lights = view_floats(lighting, view.eye_in_scene)
         out[32:48] = of_lights[:16]
         rest = out[48:].reshape(17, 4)
-        rest[0:9, :3] = scene.sh
+        rest[0:9, : scene.sh.shape[1]] = scene.sh
         if scene.sun is not None:
             rest[9, :3] = scene.sun.direction
             rest[10, :3] = scene.sun.light
@@ -304,6 +304,7 @@ class ScenePass:
                 "OUTPUT": _OUTPUTS[output],
                 "DOME_LIGHT": int(lit and scene.dome is not None and scene.dome_config.light),
                 "REFLECTIONS": int(lit and scene.dome is not None and scene.dome_config.light),
+                "DOME_KEY": int(lit and bool(scene.sh[3:6, 3:].any())),
                 "SUN": int(lit and scene.sun is not None),
                 **(lighting.defines() if lit and lighting is not None else {}),
                 "HAZE": int(lit and scene.haze[3] > 0.0),

@@ -4,7 +4,7 @@ layout(std140, binding = 0) uniform View {
     mat4 clip_from_relative;
     mat4 stage_from_relative;    // its translation is the eye in the stage
     mat4 shadow_from_relative;   // to 0..1 in the coarsest of the sun's maps
-    vec4 sh[9];                  // light of the dome and the ambient on a white matt surface
+    vec4 sh[9];                  // light of the dome and the ambient on a white matt surface; w: the dome's key
     vec4 sun_direction;          // to the sun; w: one texel of the shadow map in 0..1
     vec4 sun_light;              // illuminance / pi, linear ACEScg; w: one texel of the map of what moves
     vec4 dome_turn;              // cos and sin of the yaw; z: brightness; w: mip of the background
