@@ -47,5 +47,6 @@ def camera_status(plan: FramePlan | None, planner: Planner) -> dict[str, CameraS
             overscan_px=overscan_px(camera.lens, camera.overscan_deg, camera.raster_px),
             overscan_cost_percent=100.0 * cost_of(camera.lens, camera.overscan_deg),
             texels_per_led=planner.texels_per_led(camera.id),
+            lowered_steps=camera.lowered_steps,
         )
     return out

@@ -246,6 +246,23 @@ class CameraStatus(Struct, frozen=True):
     overscan_cost_percent: float = 0.0
     """Pixels drawn for it, over those of the camera's own picture."""
     texels_per_led: float = 0.0
+    lowered_steps: int = 0
+    """Eighths of an octave by which it is drawn coarser because drawing took too long."""
+
+
+class ResolutionStatus(Struct, frozen=True):
+    """Whether inner pictures are drawn coarser than configured, and why."""
+
+    enabled: bool = False
+    lowered_steps: int = 0
+    """Eighths of an octave, on all cameras that are not held."""
+    steps_most: int = 0
+    changes: int = 0
+    held: bool = False
+    """Nothing is changed: a take rolls, or every camera is frozen."""
+    draw_p99_ms: float = 0.0
+    """Of the slowest node since the last change."""
+    budget_ms: float = 0.0
 
 
 class ConductorStatus(Struct, frozen=True):
@@ -274,6 +291,7 @@ class ConductorStatus(Struct, frozen=True):
     """What frames get their time from, and how well."""
     sources: dict[str, SourceStatus] = {}
     cameras: dict[str, CameraStatus] = {}
+    resolution: ResolutionStatus = ResolutionStatus()
     alarms: list[Alarm] = []
 
 

@@ -14,6 +14,7 @@ from math import ceil, log2
 import msgspec
 import numpy as np
 
+from controller.resolution import STEPS_PER_OCTAVE
 from controller.show import CameraSettings, Show, scenes_at
 from stage.cameras import Camera, pupil_m
 from stage.compiled import CompiledStage
@@ -36,7 +37,6 @@ from stage.rate import NS_PER_S, Rate
 
 SHRINK_DEG_PER_S = 1.0
 """How fast overscan may shrink: slow enough that nobody sees the edge breathe."""
-DENSITY_STEPS_PER_OCTAVE = 8
 RASTER_STEP_PX = 16
 """Rasters are whole multiples of this, so a moving camera seldom asks for new textures."""
 
@@ -90,6 +90,7 @@ class _CameraMemory:
     covered: tuple[PoseErrors, Array, Sides] | None = None
     """Cover of the prediction errors, with what it was worked out for."""
     density_step: int | None = None
+    lowered_steps: int = 0
     stage_from_camera: Array | None = None
     viewed_from: Array | None = None
     nearest_m: float = 5.0
@@ -99,10 +100,17 @@ class _CameraMemory:
 
 @dataclass(slots=True)
 class Planner:
-    """Makes the plans of one stage, in frame order."""
+    """Makes the plans of one stage, in frame order.
+
+    Attributes
+    ----------
+    lowered_steps : by how many eighths of an octave inner pictures are to be coarser (`controller.resolution`); a
+        camera whose overscan is frozen, and every camera while a take rolls, keeps what it has.
+    """
 
     stage: CompiledStage
     limits: InnerLimits
+    lowered_steps: int = 0
     _samples: WallSamples = field(init=False)
     _memory: dict[str, _CameraMemory] = field(init=False, default_factory=dict)
     _outer_frame: int | None = field(init=False, default=None)
@@ -149,7 +157,8 @@ class Planner:
         there."""
         for camera in plan.cameras:
             if camera.id in self.stage.cameras:
-                self._memory.setdefault(camera.id, _CameraMemory()).overscan_deg = camera.overscan_deg
+                memory = self._memory.setdefault(camera.id, _CameraMemory())
+                memory.overscan_deg, memory.lowered_steps = camera.overscan_deg, camera.lowered_steps
 
     @contextmanager
     def practice(self) -> Iterator[None]:
@@ -186,7 +195,9 @@ class Planner:
         stands at its configured pose with quality "untracked"."""
         rate = self.stage.rate
         cameras = [
-            self._camera(camera, settings, poses.get(camera.id), self.photo_time_ns(camera.id, show, t_present_ns))
+            self._camera(
+                camera, settings, poses.get(camera.id), self.photo_time_ns(camera.id, show, t_present_ns), show
+            )
             for camera in self.stage.cameras.values()
             if (settings := show.cameras.get(camera.id)) is not None
         ]
@@ -228,12 +239,16 @@ class Planner:
         assert self._outer_frame is not None
         return PlanOuter(show.outer_mode, self._outer_frame, show.eye_m)
 
-    def _camera(self, camera: Camera, settings: CameraSettings, pose: TrackedPose | None, photo_ns: int) -> PlanCamera:
+    def _camera(
+        self, camera: Camera, settings: CameraSettings, pose: TrackedPose | None, photo_ns: int, show: Show
+    ) -> PlanCamera:
         pose = pose or TrackedPose(camera.default_stage_from_camera, quality="untracked")
         lens = tracked_lens(camera.lens, pose)
         pupil = pupil_m(pose.stage_from_camera, lens)
         memory = self._memory.setdefault(camera.id, _CameraMemory())
         sides = self._overscan(settings, pose, lens, photo_ns, memory)
+        if not is_held(settings, show):
+            memory.lowered_steps = self.lowered_steps
         self._view(camera, pose, lens, pupil, sides, memory)
         return PlanCamera(
             id=camera.id,
@@ -254,6 +269,7 @@ class Planner:
             t_sampled_ns=pose.t_sampled_ns,
             t_received_ns=pose.t_received_ns,
             quality=pose.quality,
+            lowered_steps=memory.lowered_steps,
         )
 
     def _overscan(
@@ -335,18 +351,24 @@ class Planner:
         left, right, bottom, top = overscan_tangents(lens, sides)
         wide, high = right - left, top - bottom
         if memory.needed_density > 0.0:
-            wanted = ceil(log2(memory.needed_density) * DENSITY_STEPS_PER_OCTAVE)
+            wanted = ceil(log2(memory.needed_density) * STEPS_PER_OCTAVE)
             held = memory.density_step
             # Up at once, down only after two whole steps: no flapping between two sizes.
             if held is None or wanted > held or wanted < held - 1:
                 memory.density_step = wanted
         step = memory.density_step if memory.density_step is not None else 0
-        density = 2.0 ** (step / DENSITY_STEPS_PER_OCTAVE)
+        density = 2.0 ** (step / STEPS_PER_OCTAVE)
         density = min(density, self.limits.max_side_px / max(wide, high))
+        density *= 2.0 ** (-memory.lowered_steps / STEPS_PER_OCTAVE)
         memory.drawn_density = density
         return _raster_side(wide * density, self.limits.max_side_px), _raster_side(
             high * density, self.limits.max_side_px
         )
+
+
+def is_held(settings: CameraSettings, show: Show) -> bool:
+    """Whether a camera's picture must keep its size: its overscan is frozen, or a take rolls."""
+    return settings.overscan_mode == "frozen" or bool(show.take)
 
 
 def photo_time_ns(

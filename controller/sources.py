@@ -9,6 +9,7 @@ import numpy as np
 
 from controller.messages import Alarm, Percentiles, Severity, SourceStatus
 from controller.planner import InnerLimits, TrackedPose
+from controller.resolution import ResolutionLimits
 from controller.show import Nudge, Show, SourceDelays
 from renderer.config import RenderConfig
 from stage.cameras import Camera
@@ -26,6 +27,16 @@ _CRITICAL = ("tracking.source_lost", "tracking.source_bad")
 def inner_limits(render: RenderConfig) -> InnerLimits:
     """What the render section says about inner frusta."""
     return InnerLimits(render.texels_per_led, render.max_inner_px, render.scale)
+
+
+def resolution_limits(render: RenderConfig) -> ResolutionLimits:
+    """What the render section says about drawing coarser when drawing takes too long."""
+    dynamic = render.dynamic
+    if not dynamic.enabled:
+        return ResolutionLimits()
+    return ResolutionLimits.of(
+        ceiling=render.texels_per_led, floor_=dynamic.floor_texels_per_led, budget_share=dynamic.budget_share
+    )
 
 
 def mounts_of(stage: CompiledStage) -> dict[str, Array]:

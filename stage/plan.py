@@ -68,6 +68,8 @@ class PlanCamera(Struct, frozen=True, forbid_unknown_fields=True):
     t_sampled_ns: int = 0
     t_received_ns: int = 0
     quality: str = "ok"
+    lowered_steps: int = 0
+    """By how many eighths of an octave `raster_px` is coarser than configured because drawing took too long."""
 
 
 class PlanOuter(Struct, frozen=True, forbid_unknown_fields=True):

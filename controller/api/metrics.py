@@ -166,12 +166,22 @@ class _Reading:
         cost = GaugeMetricFamily(
             "openvolume_overscan_cost_ratio", "Pixels drawn for it over the picture's own", labels=["camera"]
         )
+        texels = GaugeMetricFamily(
+            "openvolume_inner_texels_per_led", "Inner texels for each LED at the densest in view", labels=["camera"]
+        )
+        lowered = GaugeMetricFamily(
+            "openvolume_inner_lowered_steps", "Eighths of an octave drawn coarser than configured", labels=["camera"]
+        )
         for name, camera in sorted(conductor.cameras.items()) if conductor is not None else ():
             for side, deg in zip(("left", "right", "top", "bottom"), camera.overscan_deg, strict=True):
                 sides.add_metric([name, side], deg)
             cost.add_metric([name], camera.overscan_cost_percent / 100.0)
+            texels.add_metric([name], camera.texels_per_led)
+            lowered.add_metric([name], camera.lowered_steps)
         yield sides
         yield cost
+        yield texels
+        yield lowered
 
 
 def _counter(name: str, about: str, value: float) -> Metric:

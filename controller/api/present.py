@@ -188,6 +188,7 @@ def camera(desk: Desk, backend: Backend, name: str) -> CameraView:
         overscan_cost_percent=status.overscan_cost_percent if status is not None else 0.0,
         raster_px=planned.raster_px if planned is not None else (0, 0),
         texels_per_led=status.texels_per_led if status is not None else 0.0,
+        lowered_steps=planned.lowered_steps if planned is not None else 0,
         photo=f"/api/v1/cameras/{name}/photo.jpg",
     )
 
@@ -322,6 +323,7 @@ def nodes(backend: Backend) -> NodesView:
             plans=conductor.plans,
             slots_skipped=conductor.slots_skipped,
             own_share_ms=conductor.own_share_ms,
+            resolution=conductor.resolution,
             age_ms=(backend.age_ns(conductor) or 0) / NS_PER_MS,
         ),
         nodes=[node(backend, status) for _, status in sorted(backend.nodes.items())],

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from controller.messages import Alarm, ChildStatus, Percentiles, Severity, SourceState
+from controller.messages import Alarm, ChildStatus, Percentiles, ResolutionStatus, Severity, SourceState
 from controller.store import Change, Kind
 from runtime.clock_report import ClockReport, ReferenceName
 from stage.plan import PlanLens, Vec3
@@ -162,6 +162,8 @@ class CameraView(View, frozen=True):
     """Pixels drawn for it, over those of the camera's own picture."""
     raster_px: tuple[int, int]
     texels_per_led: float
+    lowered_steps: int
+    """Eighths of an octave by which it is drawn coarser than configured, because drawing took too long."""
     photo: str
 
 
@@ -335,6 +337,8 @@ class ConductorView(View, frozen=True):
     plans: int
     slots_skipped: int
     own_share_ms: Percentiles
+    resolution: ResolutionStatus
+    """Whether inner pictures are drawn coarser than configured, and why."""
     age_ms: float
 
 
