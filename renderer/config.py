@@ -128,6 +128,19 @@ class PositionConfig(Section):
         return inverse_pose(self.scene_from_stage)
 
 
+class DynamicConfig(Section):
+    """Coarser inner pictures while a node cannot draw them in time; finer again when it can.
+
+    Off by default: sharpness that depends on a machine's load is somebody's decision.
+    """
+
+    enabled: bool = False
+    floor_texels_per_led: Annotated[float, Field(ge=0.1, le=4.0)] = 0.625
+    """Never fewer inner pixels for each LED than this; `texels_per_led` is the most."""
+    budget_share: Annotated[float, Field(ge=0.1, le=1.0)] = 0.75
+    """Share of a frame's period that drawing may take on a node (its p99)."""
+
+
 class RenderConfig(Section):
     """How much picture is drawn."""
 
@@ -135,6 +148,7 @@ class RenderConfig(Section):
     """Canvases are drawn this many times smaller each way (for machines without a GPU); it must divide them."""
     texels_per_led: Annotated[float, Field(ge=0.25, le=4.0)] = 1.25
     """Inner pixels for each LED at the densest LED in view."""
+    dynamic: DynamicConfig = Field(default_factory=DynamicConfig)
     max_inner_px: Annotated[int, Field(ge=64, le=16384)] = 4096
     """Longest side of an inner frustum's picture."""
     outer_px: Annotated[int, Field(ge=16, le=8192)] = 1024
