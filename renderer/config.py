@@ -6,21 +6,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field
 
+from renderer.config_types import Colour, Ev, FileName, Light, SceneMetres
 from renderer.errors import RendererError
 from renderer.light_config import LightConfig
-from stage.config import Degrees, Id, Label, Section
+from renderer.object_config import BindingConfig, ExposedConfig, ObjectConfig
 from renderer.panoramas import ColourSpace
+from stage.config import Degrees, Id, Label, Section
 from stage.errors import Problem
 from stage.frames import Array, inverse_pose, pose_from_pan_tilt_roll
-
-SceneMetres = Annotated[float, Field(ge=-100_000.0, le=100_000.0)]
-Ev = Annotated[float, Field(ge=-20.0, le=20.0)]
-Light = Annotated[float, Field(ge=0.0, le=1_000_000.0)]
-Colour = tuple[Light, Light, Light]
-"""Linear Rec.709; 1.0 is 100 nit where it is light."""
-FileName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
 def _one_or_many(value: object) -> object:
@@ -83,10 +78,20 @@ class SceneConfig(Section):
     """A virtual world: glTF assets in one frame, a dome, a sun. Its frame is the stage's kind (Z up, metres)."""
 
     label: Label = ""
+    file: FileName | None = None
+    """A scene file: YAML with these same keys, file names in it relative to it. Beside it only `label` and
+    `position` are given."""
     gltf: Annotated[list[FileName], BeforeValidator(_one_or_many, json_schema_input_type=FileName | list[FileName])] = (
         Field(default_factory=list)
     )
-    """One asset or several that share their origin; relative to the configuration's folder."""
+    """One asset or several that share their origin; relative to the configuration's folder. Each is an object named
+    like its file."""
+    objects: dict[Id, ObjectConfig] = Field(default_factory=dict)
+    """Assets with places, variants and animations of their own."""
+    bindings: dict[Id, BindingConfig] = Field(default_factory=dict)
+    """What follows tracked subjects."""
+    exposed: dict[Id, ExposedConfig] = Field(default_factory=dict)
+    """What the director may move live."""
     dome: DomeConfig | None = None
     sun: SunConfig | None = None
     lights: dict[Id, LightConfig] = Field(default_factory=dict)

@@ -3,107 +3,52 @@
 All triangles of one vertex layout share one buffer; a draw is one indirect command. Per view the pass culls,
 writes the visible commands and one row triple an object, and makes one call a material: no Python work a draw.
 The scene's frame is the stage's kind: Z up, metres; glTF assets are turned into it once, here.
+
+A scene has one truth at any moment: its configuration, with live edits laid over it (`apply`), the time (`update`)
+and the tracked subjects (`follow`). What was shown before never matters.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
-from renderer.clusters import Cluster, clustered
+from renderer.addresses import Address, addresses, edited
+from renderer.compile import Batch, Bent, Draws, Geometry, Layout, compile_draws
 from renderer.config import DomeConfig, SceneConfig, SunConfig, asset_path, linear_from_ev
 from renderer.device import Device
 from renderer.domes import Dome
-from renderer.gltf.animation import Hierarchy
 from renderer.gltf.loader import load
-from renderer.gltf.model import Asset, Light, Material, Primitive
-from renderer.lights import LINEAR_FROM_LUX, Follows, Lights
+from renderer.gltf.model import Asset, Light, Skin
+from renderer.gltf.outline import ids_of
+from renderer.lights import LINEAR_FROM_LUX, Follows, Lamp, Lights
 from renderer.materials import BLOCK_BYTES, MaterialDraw, Textures, pack
+from renderer.object_config import BindingConfig, ObjectConfig
+from renderer.objects import SceneObject
 from renderer.panoramas import load_picture
+from renderer.passes.deform import DeformPass
+from renderer.scene_file import normal_form
 from renderer.working import AP1, REC709, rgb_from_rgb
-from stage.frames import STAGE_FROM_Y_UP, rotation_from_pan_tilt_roll
+from stage.frames import inverse_pose, rotation_from_pan_tilt_roll
+from stage.plan import PlanSubject, transform_of
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
+__all__ = ["F32", "F64", "WORKING_FROM_REC709", "Batch", "Draws", "Geometry", "Layout", "Scene", "Sun"]
+
 _SWEEP_STEPS: Final = 48
 """Moments of an animation at which its reach is looked at."""
+_ROOM_M: Final = 12.0
+"""How far from the stage's origin what follows a subject is taken to go."""
 
 WORKING_FROM_REC709: Final = rgb_from_rgb(AP1, REC709)
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Which attributes the vertices of a buffer have, in this order after position and normal."""
-
-    uv0: bool
-    uv1: bool
-    tangents: bool
-    colours: bool
-
-    @property
-    def attributes(self) -> tuple[tuple[str, int], ...]:
-        """(name, float count) of each attribute in order."""
-        optional = (
-            ("in_uv0", 2, self.uv0), ("in_uv1", 2, self.uv1), ("in_tangent", 4, self.tangents),
-            ("in_colour", 4, self.colours),
-        )  # fmt: skip
-        return (("in_position", 3), ("in_normal", 3), *((name, n) for name, n, here in optional if here))
-
-
-@dataclass(slots=True)
-class Geometry:
-    """One vertex and one index buffer."""
-
-    layout: Layout
-    vertices: moderngl.Buffer
-    indices: moderngl.Buffer
-
-
-@dataclass(slots=True)
-class Batch:
-    """Draws that differ in nothing but their commands: a range of the scene's draw list."""
-
-    geometry: Geometry
-    material: MaterialDraw
-    mirrored: bool
-    """Its objects' transforms turn handedness round."""
-    first: int
-    count: int
-
-
-@dataclass(slots=True)
-class Draws:
-    """The static draw list, sorted by batch. Arrays are parallel, one entry a draw."""
-
-    commands: NDArray[np.uint32]
-    """[n, 5]  count, instances, first index, base vertex, object: OpenGL's indirect command."""
-    objects: NDArray[np.intp]
-    centres_m: F64
-    """[n, 3]  bounding sphere in the object's own frame."""
-    radii_m: F64
-    casts: NDArray[np.bool_]
-    blend: NDArray[np.bool_]
-    batch_of: NDArray[np.intp]
-    """Which of `batches` each draw belongs to."""
-    batches: list[Batch] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Item:
-    layout: Layout
-    material: MaterialDraw
-    mirrored: bool
-    command: tuple[int, int, int, int, int]
-    object: int
-    centre_m: F64
-    radius_m: float
-    casts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +72,14 @@ class Scene:
         ------
         SceneFileError, AssetError (and its kinds)
         """
-        files = [asset_path(folder, name, path="gltf") for name in config.gltf]
-        assets = [load(file) for file in files]
+        config = normal_form(config)
+        read: dict[Path, Asset] = {}
+        assets = []
+        for name, thing in config.objects.items():
+            file = asset_path(folder, thing.gltf, path=f"objects/{name}/gltf")
+            if file not in read:
+                read[file] = load(file)
+            assets.append(read[file])
         dome = None
         if config.dome is not None:
             files = [asset_path(folder, name, path="dome/file") for name in config.dome.files]
@@ -140,42 +91,76 @@ class Scene:
     def from_assets(
         cls, device: Device, config: SceneConfig, assets: list[Asset], *, dome: Dome | None = None
     ) -> Scene:
-        """A scene of assets already read (or made), without files; `config.gltf` and `config.dome.file` are unused."""
+        """A scene of assets already read (or made), without files; `config.gltf` and `config.dome.file` are unused.
+
+        Each is the object of `config.objects` named like its file, or one that stands at the origin.
+        """
+        names = ids_of((asset.file.stem for asset in assets), "object")
+        objects = {
+            name: config.objects.get(name) or ObjectConfig(gltf=str(asset.file))
+            for name, asset in zip(names, assets, strict=True)
+        }
         self = cls.__new__(cls)
-        self._build(device, config, assets, dome, None)
+        self._build(device, config.model_copy(update={"gltf": [], "objects": objects}), assets, dome, None)
         return self
 
     def _build(
         self, device: Device, config: SceneConfig, assets: list[Asset], dome: Dome | None, anisotropy: float | None
     ) -> None:
+        self.base = config
+        """The configuration in its normal form, without edits."""
         self.config = config
+        """The same with the edits that hold now."""
         self.assets = assets
         self.dome = dome
-        self.notes = tuple(f"{asset.file.name}: {note}" for asset in assets for note in asset.notes)
+        self.notes: tuple[str, ...] = tuple(
+            dict.fromkeys(f"{asset.file.name}: {note}" for asset in assets for note in asset.notes)
+        )
+        self.time_s = 0.0
+        self.generation = 0
+        """Counts changes after which materials need other programs: what was made to draw batches is made anew."""
+        self.objects = [
+            SceneObject(name, asset, thing, self._bindings(name))
+            for (name, thing), asset in zip(config.objects.items(), assets, strict=True)
+        ]
+        self.notes += tuple(f"{o.asset.file.name}: {note}" for o in self.objects for note in o.notes())
         # Software GL pays for every tap; a GPU gives anisotropy away.
         taps = anisotropy if anisotropy is not None else (1.0 if device.capabilities.software else 8.0)
-        self._textures = [Textures(device, asset, anisotropy=taps) for asset in assets]
-        self._trees = [Hierarchy(asset.nodes, asset.roots, asset.animations) for asset in assets]
-        materials: list[dict[tuple[int | None, bool], MaterialDraw]] = []
+        self._textures = {id(asset): Textures(device, asset, anisotropy=taps) for asset in assets}
+        self._first_block: list[int] = []
+        self._drawn: list[list[MaterialDraw]] = []
         blocks: list[F32] = []
-        first = 0
-        for asset, textures in zip(assets, self._textures, strict=True):
-            used = list(
-                dict.fromkeys((p.material, p.colours is not None) for mesh in asset.meshes for p in mesh.primitives)
-            )
-            plain = [Material() if i is None else asset.materials[i] for i, _ in used]
-            drawn, packed = pack(
-                [(material, key[1]) for material, key in zip(plain, used, strict=True)], textures, first=first
-            )
-            materials.append(dict(zip(used, drawn, strict=True)))
+        for number in range(len(self.objects)):
+            self._first_block.append(sum(len(drawn) for drawn in self._drawn))
+            drawn, packed = self._pack(number)
+            self._drawn.append(drawn)
             blocks.append(packed)
-            first += len(drawn)
         data = np.concatenate(blocks) if blocks else np.zeros((1, BLOCK_BYTES // 4), np.float32)
         self.material_blocks = device.ctx.buffer(data.tobytes())
-        self._compile(device, materials)
+        self._compile(device)
         self.commands = device.ctx.buffer(reserve=max(20, 20 * len(self.draws.commands)))
         self.rows = device.ctx.buffer(reserve=max(48, 48 * self.object_count))
         self._hang_lights(device)
+        self._surroundings()
+        self._known: dict[str, Address] | None = None
+
+    def _bindings(self, name: str) -> list[BindingConfig]:
+        return [binding for binding in self.config.bindings.values() if binding.object == name]
+
+    def _pack(self, number: int) -> tuple[list[MaterialDraw], F32]:
+        thing = self.objects[number]
+        return pack(thing.materials(), self._textures[id(thing.asset)], first=self._first_block[number])
+
+    # --- surroundings -----------------------------------------------------------------------------------------
+
+    def _surroundings(self) -> None:
+        """All that is not objects: sun, lamps, dome, air. Everything is taken from the configuration as it is now."""
+        config = self.config
+        for name, light in config.lights.items():
+            self.lights.configure(name, light)
+        self._plain_lamps: dict[str, Lamp] = {name: self.lights.lamps[name] for name in config.lights}
+        self.sun = _configured_sun(config.sun)
+        self._place_sun()
         self.dome_config = config.dome or DomeConfig(file="none")
         self.dome_light = linear_from_ev(self.dome_config.exposure_ev)
         self.ambient = WORKING_FROM_REC709 @ np.asarray(config.ambient, dtype=np.float64)
@@ -187,19 +172,19 @@ class Scene:
             self.haze[3] = 3.0 / config.haze.distance_m
 
     def _hang_lights(self, device: Device) -> None:
-        """The sun, and all other lights: of the configuration, and of the assets' nodes."""
+        """The lights of the configuration, and those that hang on the assets' nodes."""
         self._sun_node: tuple[Follows, Light] | None = None
         hanging: dict[str, tuple[Light, Follows]] = {}
-        for a, (asset, tree) in enumerate(zip(self.assets, self._trees, strict=True)):
-            for index, _ in tree.order:
-                node = asset.nodes[index]
+        for a, thing in enumerate(self.objects):
+            for index, _ in thing.tree.order:
+                node = thing.asset.nodes[index]
                 if node.light is None:
                     continue
-                light, owner = asset.lights[node.light], Follows(a, index)
+                light, owner = thing.asset.lights[node.light], Follows(a, index)
                 if light.kind == "directional" and self.config.sun is None and self._sun_node is None:
                     self._sun_node = owner, light
                     continue
-                name = f"{asset.file.stem}/{node.name or index}"
+                name = f"{thing.name}/{node.name or index}"
                 hanging[name if name not in hanging else f"{name}_{index}"] = light, owner
         self.lights = Lights(
             self.config.lights,
@@ -208,16 +193,24 @@ class Scene:
             working_from_rec709=device.working_from_rec709,
         )
         self.notes += self.lights.notes
+        self._place_lights()
+
+    def _place_lights(self) -> None:
+        """Lights of assets to where their nodes are; those of nodes that are not seen go out."""
         self.lights.follow(self._scene_from_node)
-        moved = [self._trees[owner.asset].animated for owner in self.lights.follows.values()]
+        for name, owner in self.lights.follows.items():
+            thing = self.objects[owner.asset]
+            on = thing.config.visible and owner.node not in thing.hidden
+            self.lights.change(name, replace(self.lights.lamps[name], on=on))
         self._moving_lights = [
-            name for (name, owner), nodes in zip(self.lights.follows.items(), moved, strict=True) if owner.node in nodes
+            name
+            for name, owner in self.lights.follows.items()
+            if self.objects[owner.asset].follows or owner.node in self.objects[owner.asset].tree.animated
         ]
-        self.sun = _configured_sun(self.config.sun)
-        self._place_sun()
 
     def _scene_from_node(self, owner: Follows) -> F64:
-        return np.asarray(STAGE_FROM_Y_UP @ self._trees[owner.asset].world_from_nodes(self.time_s)[owner.node])
+        thing = self.objects[owner.asset]
+        return np.asarray(thing.scene_from_asset @ thing.tree.world_from_nodes(self.time_s)[owner.node])
 
     def _place_sun(self) -> None:
         """The first directional light of the assets is the sun where none is configured."""
@@ -229,117 +222,6 @@ class Scene:
         colour = WORKING_FROM_REC709 @ np.asarray(light.colour, dtype=np.float64)
         self.sun = Sun(to_sun / np.linalg.norm(to_sun), colour * (light.intensity * LINEAR_FROM_LUX), shadow=True)
 
-    # --- compile ----------------------------------------------------------------------------------------------
-
-    def _compile(self, device: Device, materials: list[dict[tuple[int | None, bool], MaterialDraw]]) -> None:
-        vertices: dict[Layout, list[F32]] = {}
-        indices: dict[Layout, list[NDArray[np.uint32]]] = {}
-        filled: dict[Layout, tuple[int, int]] = {}
-        placed: dict[tuple[int, int, int], tuple[Layout, int, int, list[Cluster]]] = {}
-        items: list[_Item] = []
-        owners: list[tuple[int, int]] = []
-        for a, (asset, tree) in enumerate(zip(self.assets, self._trees, strict=True)):
-            world = tree.world_from_nodes(0.0)
-            for node_index, _ in tree.order:
-                node = asset.nodes[node_index]
-                if node.mesh is None:
-                    continue
-                owners.append((a, node_index))
-                # A mirrored object stays mirrored: animations that turn an object inside out are not followed.
-                mirrored = float(np.linalg.det(world[node_index][:3, :3])) < 0.0
-                for p, primitive in enumerate(asset.meshes[node.mesh].primitives):
-                    material = materials[a][primitive.material, primitive.colours is not None]
-                    key = (a, node.mesh, p)
-                    if key not in placed:
-                        packed, layout = interleave(primitive, material)
-                        # Blended triangles keep the file's order, which is what they are drawn in.
-                        order, pieces = clustered(primitive.positions, primitive.indices, whole=material.blend)
-                        vertex, index = filled.get(layout, (0, 0))
-                        vertices.setdefault(layout, []).append(packed)
-                        indices.setdefault(layout, []).append(order)
-                        placed[key] = (layout, vertex, index, pieces)
-                        filled[layout] = (vertex + len(packed), index + order.size)
-                    layout, vertex, index, pieces = placed[key]
-                    number = len(owners) - 1
-                    casts = node.casts_shadow and not material.blend
-                    for piece in pieces:
-                        command = (piece.count, 1, index + piece.first, vertex, number)
-                        items.append(
-                            _Item(layout, material, mirrored, command, number, piece.centre_m, piece.radius_m, casts)
-                        )
-        geometries = {
-            layout: Geometry(
-                layout,
-                device.ctx.buffer(np.concatenate(vertices[layout]).tobytes()),
-                device.ctx.buffer(np.concatenate(indices[layout]).astype(np.uint32).tobytes()),
-            )
-            for layout in vertices
-        }
-        self.geometries = list(geometries.values())
-        rank = {layout: i for i, layout in enumerate(geometries)}
-        items.sort(key=lambda i: (i.material.blend, i.material.defines, rank[i.layout], i.material.index, i.mirrored))
-        self.draws = Draws(
-            np.array([i.command for i in items], dtype=np.uint32).reshape(-1, 5),
-            np.array([i.object for i in items], dtype=np.intp),
-            np.array([i.centre_m for i in items], dtype=np.float64).reshape(-1, 3),
-            np.array([i.radius_m for i in items], dtype=np.float64),
-            np.array([i.casts for i in items], dtype=np.bool_),
-            np.array([i.material.blend for i in items], dtype=np.bool_),
-            np.zeros(len(items), dtype=np.intp),
-        )
-        for n, item in enumerate(items):
-            last = self.draws.batches[-1] if self.draws.batches else None
-            geometry = geometries[item.layout]
-            same = last is not None and (last.geometry, last.material.index, last.mirrored) == (
-                geometry, item.material.index, item.mirrored,
-            )  # fmt: skip
-            # Transparent draws are sorted among all of them: each is its own batch.
-            if last is not None and same and not item.material.blend:
-                last.count += 1
-            else:
-                self.draws.batches.append(Batch(geometry, item.material, item.mirrored, n, 1))
-            self.draws.batch_of[n] = len(self.draws.batches) - 1
-        self._owners = owners
-        self.object_count = len(owners)
-        self._moving = np.array(
-            [i for i, (a, node) in enumerate(owners) if node in self._trees[a].animated], dtype=np.intp
-        )
-        self.scene_from_objects = np.tile(np.eye(4), (self.object_count, 1, 1))
-        """[objects, 4, 4]  where each object stands."""
-        self.stretch = np.ones(self.object_count)
-        """Largest scale of each object."""
-        self.time_s = 0.0
-        self._place(range(self.object_count), 0.0)
-        self.moving = np.isin(self.draws.objects, self._moving)
-        """[draws]  which draws an animation moves."""
-        self.swept = self._sweep()
-        """Bounding spheres of all draws over the whole of the animation: centres, [n, 3], and radii, [n]."""
-
-    def _place(self, objects: range | NDArray[np.intp], time_s: float) -> None:
-        self._bounds: tuple[F64, F64] | None = None
-        worlds = [tree.world_from_nodes(time_s) for tree in self._trees]
-        for i in objects:
-            a, node = self._owners[int(i)]
-            self.scene_from_objects[i] = STAGE_FROM_Y_UP @ worlds[a][node]
-        if len(objects):
-            chosen = self.scene_from_objects[list(objects)][:, :3, :3]
-            self.stretch[list(objects)] = np.linalg.norm(chosen, ord=2, axis=(1, 2))
-
-    def _sweep(self) -> tuple[F64, F64]:
-        centres, radii = self.bounds()
-        if not self._moving.size:
-            return centres, radii
-        length_s = max(a.duration_s for asset in self.assets for a in asset.animations)
-        low, high, widest = centres.copy(), centres.copy(), radii.copy()
-        for time_s in np.linspace(0.0, length_s, _SWEEP_STEPS, endpoint=False):
-            self._place(self._moving, float(time_s))
-            centres, radii = self.bounds()
-            np.minimum(low, centres, out=low)
-            np.maximum(high, centres, out=high)
-            np.maximum(widest, radii, out=widest)
-        self._place(self._moving, 0.0)
-        return (low + high) / 2.0, np.linalg.norm(high - low, axis=1) / 2.0 + widest
-
     def _light(self) -> F64:
         """[9, 4]  as the surface shader sums them (`Dome.light_block`)."""
         sh = np.zeros((9, 4))
@@ -347,6 +229,136 @@ class Scene:
             sh = self.dome.light_block(self.dome_config.yaw_deg, self.dome_light)
         sh[0, :3] += self.ambient
         return sh
+
+    # --- objects ----------------------------------------------------------------------------------------------
+
+    def _compile(self, device: Device) -> None:
+        materials = [
+            dict(zip(thing.material_keys, drawn, strict=True))
+            for thing, drawn in zip(self.objects, self._drawn, strict=True)
+        ]
+        made = compile_draws(device, self.assets, [thing.tree for thing in self.objects], materials)
+        self.draws = made.draws
+        self.geometries = made.geometries
+        self._owners = made.owners
+        self._variants = made.variants
+        self._bent = made.bent
+        self._skins: dict[int, Skin] = {b.object: b.bending.skin for b in made.bent if b.bending.skin is not None}
+        self._deform = DeformPass(device)
+        self.object_count = len(made.owners)
+        self._may_cast = made.draws.casts.copy()
+        self._asset_of = np.array([a for a, _ in made.owners], dtype=np.intp)
+        self.scene_from_objects = np.tile(np.eye(4), (self.object_count, 1, 1))
+        """[objects, 4, 4]  where each object stands."""
+        self.stretch = np.ones(self.object_count)
+        """Largest scale of each object."""
+        self._centres, self._radii = made.draws.centres_m.copy(), made.draws.radii_m.copy()
+        self._joints: dict[int, F64] = {}
+        self._stage_in_scene = np.zeros(3)
+        self._stale = False
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Everything about the objects that their configuration decides."""
+        draws = self.draws
+        seen = np.array(
+            [self.objects[a].config.visible and node not in self.objects[a].hidden for a, node in self._owners],
+            dtype=np.bool_,
+        )
+        shadows = np.array([self.objects[a].config.shadow for a, _ in self._owners], dtype=np.bool_)
+        self.shown = seen[draws.objects]
+        """[draws]  which are seen at all."""
+        for number, variants in self._variants.items():
+            self.shown[number] &= self.objects[self._owners[draws.objects[number]][0]].variant in variants
+        draws.casts[:] = self._may_cast & self.shown & shadows[draws.objects]
+        bent = {b.object for b in self._bent}
+        self._moving = np.array(
+            [
+                i
+                for i, (a, node) in enumerate(self._owners)
+                if i in bent or self.objects[a].follows or node in self.objects[a].tree.animated
+            ],
+            dtype=np.intp,
+        )
+        self.moving = np.isin(draws.objects, self._moving)
+        """[draws]  which draws an animation or a subject may move."""
+        self._bound = any(thing.bound for thing in self.objects) or any(
+            binding.light is not None for binding in self.config.bindings.values()
+        )
+        self._place(range(self.object_count), self.time_s)
+        self._bend()
+        self.swept = self._sweep()
+        """Bounding spheres of all draws over the whole of the animation: centres, [n, 3], and radii, [n]."""
+
+    def _place(self, objects: Iterable[int] | NDArray[np.intp], time_s: float) -> None:
+        self._bounds: tuple[F64, F64] | None = None
+        worlds = [thing.tree.world_from_nodes(time_s) for thing in self.objects]
+        chosen = [int(i) for i in objects]
+        for i in chosen:
+            a, node = self._owners[i]
+            skin = self._skins.get(i)
+            if skin is None:
+                self.scene_from_objects[i] = self.objects[a].scene_from_asset @ worlds[a][node]
+                continue
+            # A figure is an object that stands where its first joint does: its vertices stay small numbers.
+            joints = worlds[a][list(skin.joints)]
+            origin = np.eye(4)
+            origin[:3, 3] = joints[0, :3, 3]
+            joints[:, :3, 3] -= origin[:3, 3]
+            self._joints[i] = joints
+            self.scene_from_objects[i] = self.objects[a].scene_from_asset @ origin
+        if chosen:
+            self.stretch[chosen] = np.linalg.norm(self.scene_from_objects[chosen][:, :3, :3], ord=2, axis=(1, 2))
+        for bent in self._bent:
+            if bent.draws.size:
+                centre, radius = bent.bending.sphere(*self._shape(bent, time_s))
+                self._centres[bent.draws], self._radii[bent.draws] = centre, radius
+
+    def _shape(self, bent: Bent, time_s: float) -> tuple[F64, F64]:
+        """Placed joints, [joints, 4, 4], and weights of the morph targets, [targets], of what bends."""
+        a, index = self._owners[bent.object]
+        thing = self.objects[a]
+        node = thing.asset.nodes[index]
+        weights = thing.tree.weights(index, time_s)
+        if weights is None:
+            assert node.mesh is not None
+            weights = np.asarray(node.weights or thing.asset.meshes[node.mesh].weights, dtype=np.float64)
+        joints = self._joints[bent.object] if bent.bending.skin is not None else np.zeros((0, 4, 4))
+        return joints, weights[: bent.bending.targets]
+
+    def _bend(self) -> None:
+        """Write the vertices of everything that bends and is seen."""
+        if not self._bent:
+            return
+        for bent in self._bent:
+            if not self.shown[bent.draws].any():
+                continue
+            layout = bent.geometry.layout
+            self._deform.bend(
+                bent.bending, bent.bending.pose(*self._shape(bent, self.time_s)), bent.geometry.vertices,
+                first=bent.first * layout.floats, stride=layout.floats, tangent_at=layout.tangent_at,
+            )  # fmt: skip
+        self._deform.finish()
+
+    def _sweep(self) -> tuple[F64, F64]:
+        centres, radii = self._spheres()
+        if not self._moving.size:
+            return centres, radii
+        period_s = max(thing.tree.period_s for thing in self.objects)
+        low, high, widest = centres.copy(), centres.copy(), radii.copy()
+        for time_s in np.linspace(0.0, period_s, _SWEEP_STEPS, endpoint=False) if period_s else ():
+            self._place(self._moving, float(time_s))
+            centres, radii = self._spheres()
+            np.minimum(low, centres, out=low)
+            np.maximum(high, centres, out=high)
+            np.maximum(widest, radii, out=widest)
+        self._place(self._moving, self.time_s)
+        middle, reach = (low + high) / 2.0, np.linalg.norm(high - low, axis=1) / 2.0 + widest
+        followers = self.moving & np.array([thing.bound for thing in self.objects])[self._asset_of][self.draws.objects]
+        # Where a subject goes nobody knows before: anywhere in the room.
+        middle[followers] = self._stage_in_scene
+        reach[followers] = _ROOM_M + 2.0 * widest[followers]
+        return middle, reach
 
     # --- life -------------------------------------------------------------------------------------------------
 
@@ -356,67 +368,140 @@ class Scene:
 
     @property
     def triangles(self) -> int:
-        return int(self.draws.commands[:, 0].sum() // 3)
+        return int(
+            sum(
+                self.draws.commands[batch.first : batch.first + batch.count, 0].sum() // 3
+                for batch in self.draws.batches
+                if batch.mode == moderngl.TRIANGLES
+            )
+        )
 
     @property
     def size_bytes(self) -> int:
         """Bytes held on the GPU."""
         held = sum(g.vertices.size + g.indices.size for g in self.geometries)
-        held += sum(textures.size_bytes for textures in self._textures)
+        held += sum(textures.size_bytes for textures in self._textures.values())
+        held += sum(bent.bending.size_bytes for bent in self._bent)
         if self.dome is not None:
             held += self.dome.background.width * self.dome.background.height * 8 * 4 // 3
         return int(held)
 
+    @property
+    def bent_state(self) -> bytes:
+        """Equal bytes are equal shapes of everything that bends."""
+        return b"".join(bent.bending.state for bent in self._bent)
+
+    def addresses(self) -> dict[str, Address]:
+        """Every value that can be changed live, as it is now."""
+        return addresses(self.config, {thing.name: thing.outline for thing in self.objects})
+
+    def apply(self, edits: Mapping[str, Any]) -> None:
+        """Lay `edits` (address within the scene -> value: all that hold, not only new ones) over the configuration.
+
+        The same edits give the same picture, whatever was applied before; none give the scene as configured.
+
+        Raises
+        ------
+        UnknownAddressError, EditValueError : nothing is changed then.
+        """
+        if self._known is None:
+            self._known = addresses(self.base, {thing.name: thing.outline for thing in self.objects})
+        config = edited(self.base, edits, self._known)
+        if config == self.config:
+            return
+        before, self.config = self.config, config
+        changed = [i for i, thing in enumerate(self.objects) if config.objects[thing.name] != thing.config]
+        for i in changed:
+            thing = self.objects[i]
+            materials = config.objects[thing.name].materials != thing.config.materials
+            thing.configure(config.objects[thing.name], self._bindings(thing.name))
+            if materials:
+                self._repaint(i)
+        if changed:
+            self._stale = True
+            self._arrange()
+            self._place_lights()
+        if changed or config.model_copy(update={"objects": before.objects}) != before:
+            self._surroundings()
+
+    def _repaint(self, number: int) -> None:
+        """Materials of an object that was configured anew."""
+        drawn, blocks = self._pack(number)
+        before, self._drawn[number] = self._drawn[number], drawn
+        self.material_blocks.write(blocks.tobytes(), offset=self._first_block[number] * BLOCK_BYTES)
+        new = {draw.index: draw for draw in drawn}
+        for batch in self.draws.batches:
+            batch.material = new.get(batch.material.index, batch.material)
+        if any(a.defines != b.defines for a, b in zip(before, drawn, strict=True)):
+            self.generation += 1
+
+    def follow(self, subjects: Sequence[PlanSubject], stage_from_scene: F64) -> None:
+        """Take over where a plan's tracked subjects are: what is bound to them goes there with the next `update`."""
+        if not self._bound:
+            return
+        scene_from_stage = inverse_pose(stage_from_scene)
+        known = {subject.id: subject for subject in subjects}
+        for thing in self.objects:
+            thing.follow(known, scene_from_stage)
+        for binding in self.config.bindings.values():
+            if binding.light is not None and binding.light in self.config.lights:
+                self._follow_light(binding.light, known.get(binding.subject), scene_from_stage)
+        if not np.array_equal(scene_from_stage[:3, 3], self._stage_in_scene):
+            self._stage_in_scene = scene_from_stage[:3, 3].copy()
+            self.swept = self._sweep()
+        self._stale = True
+
+    def _follow_light(self, name: str, subject: PlanSubject | None, scene_from_stage: F64) -> None:
+        lamp = self._plain_lamps[name]
+        if subject is not None:
+            placed = scene_from_stage @ np.asarray(transform_of(subject.stage_from_subject))
+            x, y, z = placed[:3, 3].tolist()
+            ax, ay, az = placed[:3, 1].tolist()
+            lamp = replace(lamp, position_m=(x, y, z), axis=(ax, ay, az))
+        self.lights.change(name, lamp)
+
     def update(self, time_s: float) -> None:
         """Move what is animated to `time_s`. The same time gives the same transforms, whatever came before."""
-        if self._moving.size and time_s != self.time_s:
+        if time_s == self.time_s and not self._stale:
+            return
+        self.time_s, self._stale = time_s, False
+        if self._moving.size:
             self._place(self._moving, time_s)
-        if time_s != self.time_s:
-            self.time_s = time_s
-            if self._moving_lights:
-                self.lights.follow(self._scene_from_node, self._moving_lights)
-            if self._sun_node is not None and self._sun_node[0].node in self._trees[self._sun_node[0].asset].animated:
+            self._bend()
+        if self._moving_lights:
+            self.lights.follow(self._scene_from_node, self._moving_lights)
+        if self._sun_node is not None:
+            owner = self._sun_node[0]
+            if self.objects[owner.asset].follows or owner.node in self.objects[owner.asset].tree.animated:
                 self._place_sun()
 
     def bounds(self) -> tuple[F64, F64]:
-        """Bounding spheres of all draws as they stand: centres, [n, 3] scene metres, and radii, [n]."""
-        if self._bounds is not None:
-            return self._bounds
-        transforms = self.scene_from_objects[self.draws.objects]
-        centres = np.einsum("nij,nj->ni", transforms[:, :3, :3], self.draws.centres_m) + transforms[:, :3, 3]
-        self._bounds = centres, self.draws.radii_m * self.stretch[self.draws.objects]
+        """Bounding spheres of all draws as they stand: centres, [n, 3] scene metres, and radii, [n]; what is not seen
+        has a radius of minus infinity, and so is in no view."""
+        if self._bounds is None:
+            centres, radii = self._spheres()
+            self._bounds = centres, np.where(self.shown, radii, -np.inf)
         return self._bounds
+
+    def _spheres(self) -> tuple[F64, F64]:
+        transforms = self.scene_from_objects[self.draws.objects]
+        centres = np.einsum("nij,nj->ni", transforms[:, :3, :3], self._centres) + transforms[:, :3, 3]
+        return centres, self._radii * self.stretch[self.draws.objects]
 
     def release(self) -> None:
         """Free all it holds on the GPU."""
         for geometry in self.geometries:
             geometry.vertices.release()
             geometry.indices.release()
-        for textures in self._textures:
+        for textures in self._textures.values():
             textures.release()
+        for bent in self._bent:
+            bent.bending.release()
+        self._deform.release()
         for buffer in (self.material_blocks, self.commands, self.rows):
             buffer.release()
         if self.dome is not None:
             self.dome.release()
-
-
-def interleave(primitive: Primitive, material: MaterialDraw) -> tuple[F32, Layout]:
-    """A primitive's vertices as one array, [vertices, floats], with the attributes its material reads."""
-    defines = dict(material.defines)
-    count = len(primitive.positions)
-    textured = bool(defines["UV_COUNT"])
-    layout = Layout(textured, material.uv1, material.tangents, primitive.colours is not None)
-    parts: list[F32] = [primitive.positions, primitive.normals]
-    if layout.uv0:
-        parts.append(np.zeros((count, 2), np.float32) if primitive.uv0 is None else primitive.uv0)
-    if layout.uv1:
-        parts.append(np.zeros((count, 2), np.float32) if primitive.uv1 is None else primitive.uv1)
-    if layout.tangents:
-        plain = np.tile(np.array([1, 0, 0, 1], np.float32), (count, 1))
-        parts.append(plain if primitive.tangents is None else primitive.tangents)
-    if layout.colours and primitive.colours is not None:
-        parts.append(primitive.colours)
-    return np.ascontiguousarray(np.concatenate(parts, axis=1), dtype=np.float32), layout
 
 
 def _configured_sun(sun: SunConfig | None) -> Sun | None:

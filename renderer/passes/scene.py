@@ -98,7 +98,7 @@ class ScenePass:
         self._shadow_px, self._lamp_shadow_px = shadow_px, lamp_shadow_px
         self._device = device
         self._programs: dict[tuple[str, str, _Defines], moderngl.Program] = {}
-        self._arrays: dict[tuple[int, _Defines], list[moderngl.VertexArray | None]] = {}
+        self._arrays: dict[tuple[int, int, _Defines], list[moderngl.VertexArray | None]] = {}
         self._skies: dict[_Defines, moderngl.VertexArray] = {}
         self._lightings: dict[int, Lighting] = {}
         self._view = device.ctx.buffer(reserve=4 * _VIEW_FLOATS)
@@ -255,7 +255,7 @@ class ScenePass:
 
     def _draw_batches(self, scene: Scene, visible: list[_Visible], shared: _Defines, *, flipped: bool) -> None:
         ctx = self._ctx
-        arrays = self._arrays.setdefault((id(scene), shared), [None] * len(scene.draws.batches))
+        arrays = self._arrays.setdefault((id(scene), scene.generation, shared), [None] * len(scene.draws.batches))
         textured = shared[0][1] == _OUTPUTS["colour"]
         culled, front = None, None
         for entry in visible:
@@ -275,7 +275,7 @@ class ScenePass:
             if array is None:
                 array = arrays[entry.number] = self._array(scene, batch, shared)
             scene.material_blocks.bind_to_uniform_block(1, offset=material.index * BLOCK_BYTES, size=BLOCK_BYTES)
-            array.render_indirect(scene.commands, moderngl.TRIANGLES, entry.count, first=entry.first)
+            array.render_indirect(scene.commands, batch.mode, entry.count, first=entry.first)
             self.statistics.draws += entry.count
             self.statistics.triangles += entry.triangles
         self.statistics.calls += len(visible)
