@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from controller.action import ActionWord
-from controller.camera_status import camera_status
+from controller.camera_status import camera_status, resolution_status
 from controller.lead import AdaptiveLead
 from controller.ledger import Ledger, Series
 from controller.ledger_batch import LedgerBatch
@@ -38,14 +38,16 @@ from controller.messages import (
     encode,
 )
 from controller.metronome import KIND_NOTES
-from controller.planner import TrackedPose
+from controller.planner import TrackedPose, all_held
 from controller.post import Post
+from controller.resolution import DynamicResolution
 from controller.rundir import RunDir, replace_file
 from controller.sources import (
     mounts_of,
     pictures_of,
     plan_subjects,
     preferences,
+    resolution_limits,
     source_alarms,
     source_status,
     steered,
@@ -174,6 +176,7 @@ class Conductor:
         self._tap = Tap(self._hand_on)
         self._epoch = self._plan_ring.epoch
         self._lead = AdaptiveLead(rate, first.picture)
+        self._resolution = DynamicResolution(rate, resolution_limits(first.config.render))
         self._inputs = TrackingInputs(
             steered(first.config.tracking, first.show),
             self._clock,
@@ -299,6 +302,7 @@ class Conductor:
             plan = msgspec.msgpack.decode(slot.data, type=FramePlan)
             self._frame = self._keeper.begin(before=(plan.frame, plan.t_present_ns), kept=self._resume_ledger())
             self._versions.now.planner.remember(plan)
+            self._resolution.resume(plan)
         self._set_latch()
 
     def _set_latch(self) -> None:
@@ -307,6 +311,7 @@ class Conductor:
         if picture != self._lead.what:
             # Nobody knows yet how long the new picture takes: the lead grows first, then it is switched to.
             self._lead.expect(self._frame, picture)
+            self._resolution.expect(self._frame)
         self._latch_ns = due_ns - self._lead.lead_ns
         self._rehearsal_ns = self._latch_ns - REHEARSAL_NS
         self._rehearsed = self._last is None or self._rate.period_ns < SLOWEST_REHEARSED_NS
@@ -454,12 +459,19 @@ class Conductor:
             now.planner.remember(self._last)
         self._inputs.prefer(preferences(now.show))
         self._keeper.rolling = bool(now.show.take)
+        limits = resolution_limits(now.config.render)
+        if limits != self._resolution.limits or now.stage.rate != before.stage.rate:
+            self._resolution = DynamicResolution(now.stage.rate, limits)
+            if self._last is not None:
+                self._resolution.resume(self._last)
+        now.planner.lowered_steps = self._resolution.lowered_steps
         self._keeper.reconfigure(now.config.time, now.stage.rate, self._frame)
         if now.stage.rate != before.stage.rate:
             self._lead = AdaptiveLead(now.stage.rate, now.picture)
             self._told.tell().rate = now.stage.rate
         elif (picture := now.picture_at(self._keeper.frames.deadline_ns(self._frame))) != self._lead.what:
             self._lead.expect(self._frame, picture)
+            self._resolution.expect(self._frame)
         if now.stage.canvases.keys() != before.stage.canvases.keys():
             self._told.tell().expect(now.stage.canvases)
 
@@ -484,6 +496,8 @@ class Conductor:
             self._listen(now_ns)
         if self._adapted_frame != self._frame:
             self._adapted_frame = self._frame
+            now = self._versions.now
+            now.planner.lowered_steps = self._resolution.decide(self._frame, held=all_held(now.show))
             # What has come meanwhile need not wait for the longer pieces of work.
             self._join(self._inputs.drain(), latch=False)
             self._inputs.adapt(until_ns=self._next_ns - SLACK_NS)
@@ -531,6 +545,8 @@ class Conductor:
         published_ns = self._published.get(report.frame)
         if published_ns is not None and report.t_drawn_ns:
             self._lead.measured(report.frame, max(0, report.t_drawn_ns - published_ns))
+        if report.t_drawn_ns:
+            self._resolution.measured(report.node, report.frame, report.t_drawn_ns - report.t_draw_started_ns)
         self._told.report(report)
 
     def _save_ledger(self) -> None:
@@ -584,6 +600,7 @@ class Conductor:
             receive_to_history_ms=self._history_ms.percentiles(WINDOW),
             sources=source_status(self._inputs, now_ns),
             cameras=camera_status(self._last, version.planner),
+            resolution=resolution_status(self._resolution, held=all_held(version.show)),
             alarms=alarms,
         )
         self._status.publish(encode(status), frame=max(0, self._frame - 1), t_ns=now_ns)
