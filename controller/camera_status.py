@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from controller.messages import CameraStatus
+from controller.messages import CameraStatus, ResolutionStatus
 from controller.planner import Planner
+from controller.resolution import DynamicResolution
 from runtime.clock import NS_PER_MS
 from stage.frames import pan_tilt_roll_from_rotation
 from stage.overscan import cost_of, overscan_px
@@ -50,3 +51,16 @@ def camera_status(plan: FramePlan | None, planner: Planner) -> dict[str, CameraS
             lowered_steps=camera.lowered_steps,
         )
     return out
+
+
+def resolution_status(resolution: DynamicResolution, *, held: bool) -> ResolutionStatus:
+    """Whether inner pictures are drawn coarser than configured, and why."""
+    return ResolutionStatus(
+        enabled=resolution.limits.steps_most > 0,
+        lowered_steps=resolution.lowered_steps,
+        steps_most=resolution.limits.steps_most,
+        changes=resolution.changes,
+        held=held,
+        draw_p99_ms=resolution.draw_p99_ns / NS_PER_MS,
+        budget_ms=resolution.budget_ns / NS_PER_MS,
+    )

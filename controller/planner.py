@@ -371,6 +371,11 @@ def is_held(settings: CameraSettings, show: Show) -> bool:
     return settings.overscan_mode == "frozen" or bool(show.take)
 
 
+def all_held(show: Show) -> bool:
+    """Whether no camera's picture may change its size."""
+    return all(is_held(settings, show) for settings in show.cameras.values() if settings.enabled)
+
+
 def photo_time_ns(
     stage: CompiledStage,
     camera: Camera,

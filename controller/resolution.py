@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log2
 from typing import Final
 
+from stage.plan import FramePlan
 from stage.rate import Rate
 
 STEPS_PER_OCTAVE: Final = 8
@@ -60,10 +61,10 @@ class DynamicResolution:
     changes : how often that has changed.
     """
 
-    def __init__(self, rate: Rate, limits: ResolutionLimits, *, lowered_steps: int = 0) -> None:
+    def __init__(self, rate: Rate, limits: ResolutionLimits) -> None:
         self.limits = limits
         self.budget_ns = int(rate.period_ns * limits.budget_share)
-        self.lowered_steps = min(lowered_steps, limits.steps_most)
+        self.lowered_steps = 0
         self.changes = 0
         self._window = max(WINDOW_LEAST, ceil(WINDOW_S * rate.hz))
         self._wait = max(self._window, ceil(RAISE_S * rate.hz))
@@ -73,6 +74,11 @@ class DynamicResolution:
         self._from_frame = 0
         self._raised_frame: int | None = None
         """When it last went up, until that has proved right."""
+
+    def resume(self, plan: FramePlan) -> None:
+        """Go on from a plan that another made: nobody sees that the conductor was another."""
+        steps = max((camera.lowered_steps for camera in plan.cameras), default=0)
+        self.lowered_steps = min(steps, self.limits.steps_most)
 
     def expect(self, frame: int) -> None:
         """From `frame` on something else is drawn: what was measured says nothing about it."""
