@@ -30,7 +30,22 @@ Kind = Literal["number", "switch", "colour", "vector", "choice"]
 Value = bool | float | int | str | tuple[float, ...] | None
 
 FIXED: Final = frozenset(
-    {"label", "file", "position", "bindings", "exposed", "gltf", "shadow_range_m", "light_limit", "colour_space"}
+    {
+        "label",
+        "file",
+        "position",
+        "bindings",
+        "exposed",
+        "gltf",
+        "shadow_range_m",
+        "light_limit",
+        "colour_space",
+        "when",
+        "haze",
+        "ozone",
+        "ground_albedo",
+        "altitude_m",
+    }
 )
 """Fields that are no live values: they say what is loaded, not how it looks."""
 _UNITS: Final = {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
+from renderer.air_config import FogConfig, SkyConfig
 from renderer.config_types import Colour, Ev, FileName, Light, SceneMetres
 from renderer.errors import RendererError
 from renderer.light_config import LightConfig
@@ -43,15 +44,15 @@ class DomeConfig(Section):
     """Stops added to the picture; at 0 its linear 1.0 is 100 nit."""
     background: bool = True
     """Whether it is seen."""
-    @property
-    def files(self) -> list[str]:
-        """One file, or a cube's six."""
-        return [self.file] if isinstance(self.file, str) else list(self.file)
-
     light: bool = True
     """Whether it lights the scene."""
     light_limit: Light | None = None
     """Brightest linear value that lights the scene, before exposure: takes the sun's disc out of the light."""
+
+    @property
+    def files(self) -> list[str]:
+        """One file, or a cube's six."""
+        return [self.file] if isinstance(self.file, str) else list(self.file)
 
 
 class SunConfig(Section):
@@ -64,14 +65,6 @@ class SunConfig(Section):
     """Linear light on a surface that faces it: a white matt one then shows `illuminance / pi`."""
     colour: Colour = (1.0, 1.0, 1.0)
     shadow: bool = True
-
-
-class HazeConfig(Section):
-    """Air that takes contrast with distance: light from `d` metres away keeps `exp(-3 d / distance_m)`."""
-
-    distance_m: Annotated[float, Field(gt=0.0, le=1_000_000.0)]
-    """Distance at which 5 % of a thing's own light is left."""
-    colour: Colour = (0.6, 0.7, 0.8)
 
 
 class SceneConfig(Section):
@@ -96,7 +89,9 @@ class SceneConfig(Section):
     sun: SunConfig | None = None
     lights: dict[Id, LightConfig] = Field(default_factory=dict)
     """Lamps, beside those of the assets."""
-    haze: HazeConfig | None = None
+    sky: SkyConfig | None = None
+    """A physical sky with its own sun, in place of `dome` and `sun`."""
+    fog: FogConfig | None = None
     ambient: Colour = (0.0, 0.0, 0.0)
     """Even light from all sides, added to the dome's."""
     background: Colour = (0.0, 0.0, 0.0)
@@ -111,6 +106,13 @@ class SceneConfig(Section):
     shadow_cascades: Annotated[int, Field(ge=1, le=4)] = 3
     """Maps from the finest to the farthest: each is drawn once, and again when the sun, the stage or a thing in it
     moves."""
+
+    @model_validator(mode="after")
+    def _has_one_sky(self) -> Self:
+        for name in ("dome", "sun"):
+            if self.sky is not None and getattr(self, name) is not None:
+                raise ValueError(f"a scene with a sky has no {name} of its own: the sky brings all of it")
+        return self
 
 
 class PositionConfig(Section):

@@ -20,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renderer.addresses import Address, addresses, edited
+from renderer.air_config import FogConfig
 from renderer.compile import Batch, Bent, Draws, Geometry, Layout, compile_draws
 from renderer.config import DomeConfig, SceneConfig, SunConfig, asset_path, linear_from_ev
 from renderer.device import Device
 from renderer.domes import Dome
+from renderer.fog import even, horizon_of, turned
 from renderer.gltf.loader import load
 from renderer.gltf.model import Asset, Light, Skin
 from renderer.gltf.outline import ids_of
@@ -34,6 +36,7 @@ from renderer.objects import SceneObject
 from renderer.panoramas import load_picture
 from renderer.passes.deform import DeformPass
 from renderer.scene_file import normal_form
+from renderer.sky import Sky
 from renderer.working import AP1, REC709, rgb_from_rgb
 from stage.frames import inverse_pose, rotation_from_pan_tilt_roll
 from stage.plan import PlanSubject, transform_of
@@ -141,6 +144,8 @@ class Scene:
         self.commands = device.ctx.buffer(reserve=max(20, 20 * len(self.draws.commands)))
         self.rows = device.ctx.buffer(reserve=max(48, 48 * self.object_count))
         self._hang_lights(device)
+        self.sky = None if config.sky is None else Sky(device, config.sky)
+        self._dome_horizon: F64 | None = None
         self._surroundings()
         self._known: dict[str, Address] | None = None
 
@@ -161,15 +166,29 @@ class Scene:
         self._plain_lamps: dict[str, Lamp] = {name: self.lights.lamps[name] for name in config.lights}
         self.sun = _configured_sun(config.sun)
         self._place_sun()
+        if self.sky is not None and config.sky is not None:
+            self.sky.change(config.sky)
+            shines = Sun(self.sky.direction, self.sky.illuminance / np.pi, config.sky.shadow)
+            self.sun = shines if config.sky.sun else None
         self.dome_config = config.dome or DomeConfig(file="none")
         self.dome_light = linear_from_ev(self.dome_config.exposure_ev)
         self.ambient = WORKING_FROM_REC709 @ np.asarray(config.ambient, dtype=np.float64)
         self.background = WORKING_FROM_REC709 @ np.asarray(config.background, dtype=np.float64)
         self.sh = self._light()
-        self.haze = np.zeros(4)
-        if config.haze is not None:
-            self.haze[:3] = WORKING_FROM_REC709 @ np.asarray(config.haze.colour, dtype=np.float64)
-            self.haze[3] = 3.0 / config.haze.distance_m
+        self.fog = config.fog
+        self.fog_light = np.zeros((3, 3)) if config.fog is None else self._fog_light(config.fog)
+
+    def _fog_light(self, config: FogConfig) -> F64:
+        """[3, 3]  see `renderer.fog`."""
+        if config.colour is not None:
+            return even(WORKING_FROM_REC709 @ np.asarray(config.colour, dtype=np.float64))
+        if self.sky is not None:
+            return self.sky.horizon()
+        if self.dome is None:
+            return even(self.ambient + self.background)
+        if self._dome_horizon is None:
+            self._dome_horizon = horizon_of(self.dome.picture, light_limit=self.dome.light_limit)
+        return turned(self._dome_horizon, self.dome_config.yaw_deg) * self.dome_light
 
     def _hang_lights(self, device: Device) -> None:
         """The lights of the configuration, and those that hang on the assets' nodes."""
@@ -181,7 +200,7 @@ class Scene:
                 if node.light is None:
                     continue
                 light, owner = thing.asset.lights[node.light], Follows(a, index)
-                if light.kind == "directional" and self.config.sun is None and self._sun_node is None:
+                if light.kind == "directional" and not self._has_sun and self._sun_node is None:
                     self._sun_node = owner, light
                     continue
                 name = f"{thing.name}/{node.name or index}"
@@ -194,6 +213,10 @@ class Scene:
         )
         self.notes += self.lights.notes
         self._place_lights()
+
+    @property
+    def _has_sun(self) -> bool:
+        return self.config.sun is not None or self.config.sky is not None
 
     def _place_lights(self) -> None:
         """Lights of assets to where their nodes are; those of nodes that are not seen go out."""
@@ -225,7 +248,9 @@ class Scene:
     def _light(self) -> F64:
         """[9, 4]  as the surface shader sums them (`Dome.light_block`)."""
         sh = np.zeros((9, 4))
-        if self.dome is not None and self.dome_config.light:
+        if self.sky is not None and self.sky.config.light:
+            sh[:, :3] = self.sky.light_block()
+        elif self.dome is not None and self.dome_config.light:
             sh = self.dome.light_block(self.dome_config.yaw_deg, self.dome_light)
         sh[0, :3] += self.ambient
         return sh
@@ -384,6 +409,8 @@ class Scene:
         held += sum(bent.bending.size_bytes for bent in self._bent)
         if self.dome is not None:
             held += self.dome.background.width * self.dome.background.height * 8 * 4 // 3
+        if self.sky is not None:
+            held += self.sky.size_bytes
         return int(held)
 
     @property
@@ -502,6 +529,8 @@ class Scene:
             buffer.release()
         if self.dome is not None:
             self.dome.release()
+        if self.sky is not None:
+            self.sky.release()
 
 
 def _configured_sun(sun: SunConfig | None) -> Sun | None:

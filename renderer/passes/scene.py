@@ -18,6 +18,15 @@ from renderer.device import Device
 from renderer.domes import OCTAHEDRON_PX, ROUGHNESS_LEVELS
 from renderer.materials import BLOCK_BYTES
 from renderer.panoramas import HALF_MAX
+from renderer.passes.air import (
+    AIR_CONSTANTS,
+    AirBlock,
+    air_defines,
+    backdrop_defines,
+    bind_surroundings,
+    dome_turn,
+    has_backdrop,
+)
 from renderer.passes.casters import ShadowStatistics
 from renderer.passes.lighting import CONSTANTS, Lighting, view_floats
 from renderer.scene import F32, F64, Batch, Scene
@@ -31,7 +40,7 @@ _SRC1_COLOR, _SRC1_ALPHA = 0x88F9, 0x8589
 _BLEND: Final = (moderngl.ONE, _SRC1_COLOR, moderngl.ONE, _SRC1_ALPHA)
 """What a surface adds, and the share of each colour behind it that it leaves: glass may be coloured."""
 _REFLECTIONS_UNIT, _DOME_UNIT = 5, 7
-_VIEW_FLOATS: Final = 3 * 16 + 17 * 4
+_VIEW_FLOATS: Final = 3 * 16 + 16 * 4
 
 _Defines = tuple[tuple[str, int], ...]
 
@@ -102,6 +111,7 @@ class ScenePass:
         self._skies: dict[_Defines, moderngl.VertexArray] = {}
         self._lightings: dict[int, Lighting] = {}
         self._view = device.ctx.buffer(reserve=4 * _VIEW_FLOATS)
+        self._air = AirBlock(device)
         self.statistics = Statistics()
 
     def prepare(self, scene: Scene, *, stage_from_scene: ArrayLike, scene_time_s: float) -> Lighting | None:
@@ -154,18 +164,19 @@ class ScenePass:
         ctx.enable_only(moderngl.DEPTH_TEST)
         ctx.depth_func = "<="
         target.depth_mask = True
-        # A plain background costs nothing as the colour the target is cleared to; a dome is drawn where it shows.
-        sky = output != "colour" or (scene.dome is not None and scene.dome_config.background)
+        # A plain background costs nothing as the colour the target is cleared to; what is more is drawn where it shows.
+        sky = output != "colour" or has_backdrop(scene)
         ground = np.clip(scene.background * 2.0 ** (exposure_ev + scene.config.exposure_ev), 0.0, HALF_MAX)
         target.clear(float(ground[0]), float(ground[1]), float(ground[2]), 1.0, depth=1.0)
         self._view.orphan()
         self._view.write(self._pack(scene, view, lighting, exposure_ev, fringes or Fringes(), target.size).tobytes())
         self._view.bind_to_uniform_block(0)
+        self._air.write(scene, view.eye_in_scene, view.rad_per_px(target.size))
         shared = self._shared(scene, lighting, output)
         visible = self._visible(scene, view)
         self.statistics = Statistics()
-        if scene.dome is not None and output == "colour":
-            scene.dome.reflections.use(_REFLECTIONS_UNIT)
+        if output == "colour":
+            bind_surroundings(scene, reflections_unit=_REFLECTIONS_UNIT, background_unit=_DOME_UNIT)
         if lighting is not None and output == "colour":
             lighting.bind()
         solid = [entry for entry in visible if not entry.batch.material.blend]
@@ -197,23 +208,18 @@ class ScenePass:
         out[16:32] = view.stage_from_relative.T.reshape(16)
         of_lights = view_floats(lighting, view.eye_in_scene)
         out[32:48] = of_lights[:16]
-        rest = out[48:].reshape(17, 4)
+        rest = out[48:].reshape(16, 4)
         rest[0:9, : scene.sh.shape[1]] = scene.sh
         if scene.sun is not None:
             rest[9, :3] = scene.sun.direction
             rest[10, :3] = scene.sun.light
         if lighting is not None:
             rest[9, 3], rest[10, 3] = lighting.texels()
-        yaw = np.radians(scene.dome_config.yaw_deg)
-        lod = 0.0
-        if scene.dome is not None:
-            lod = max(0.0, float(np.log2(scene.dome.texels_per_rad * view.rad_per_px(size_px))))
-        rest[11] = np.cos(yaw), np.sin(yaw), scene.dome_light, lod
-        rest[12] = scene.haze
-        rest[13] = *scene.background, 2.0 ** (exposure_ev + scene.config.exposure_ev)
-        rest[14] = *fringes.axis, fringes.phase_cycles
-        rest[15] = fringes.cycles_per_rad, fringes.cycles_per_m, 0.0, 0.0
-        rest[16] = of_lights[16:]
+        rest[11] = dome_turn(scene, view.rad_per_px(size_px))
+        rest[12] = *scene.background, 2.0 ** (exposure_ev + scene.config.exposure_ev)
+        rest[13] = *fringes.axis, fringes.phase_cycles
+        rest[14] = fringes.cycles_per_rad, fringes.cycles_per_m, 0.0, 0.0
+        rest[15] = of_lights[16:]
         return out
 
     def _visible(self, scene: Scene, view: _View) -> list[_Visible]:
@@ -281,7 +287,7 @@ class ScenePass:
         self.statistics.calls += len(visible)
 
     def _draw_sky(self, scene: Scene, view: _View, output: Output) -> None:
-        defines = _defines({"OUTPUT": _OUTPUTS[output]})
+        defines = _defines({"OUTPUT": _OUTPUTS[output], **(backdrop_defines(scene) if output == "colour" else {})})
         if defines not in self._skies:
             self._skies[defines] = self._ctx.vertex_array(self._program("full.vert", "sky.frag", defines), [])
         array = self._skies[defines]
@@ -289,8 +295,6 @@ class ScenePass:
         if isinstance(uniform, moderngl.Uniform):
             inverse = np.linalg.inv(view.clip_from_relative).T
             uniform.write(np.ascontiguousarray(inverse, dtype=np.float32).tobytes())
-        if output == "colour" and scene.dome is not None:
-            scene.dome.background.use(_DOME_UNIT)
         self._ctx.disable(moderngl.CULL_FACE)
         array.render(vertices=3)
 
@@ -302,12 +306,10 @@ class ScenePass:
         return _defines(
             {
                 "OUTPUT": _OUTPUTS[output],
-                "DOME_LIGHT": int(lit and scene.dome is not None and scene.dome_config.light),
-                "REFLECTIONS": int(lit and scene.dome is not None and scene.dome_config.light),
+                **(air_defines(scene) if lit else {}),
                 "DOME_KEY": int(lit and bool(scene.sh[3:6, 3:].any())),
                 "SUN": int(lit and scene.sun is not None),
                 **(lighting.defines() if lit and lighting is not None else {}),
-                "HAZE": int(lit and scene.haze[3] > 0.0),
             }
         )
 
@@ -329,11 +331,12 @@ class ScenePass:
         key = (vertex, fragment, defines)
         if key not in self._programs:
             settings: dict[str, object] = {
+                "OCTAHEDRON_PX": OCTAHEDRON_PX,
                 **dict(defines),
                 **{f"OUTPUT_{name.upper()}": value for name, value in _OUTPUTS.items()},
                 "WORKING_FROM_REC709": ", ".join(repr(float(v)) for v in self._device.working_from_rec709.T.reshape(9)),
-                "OCTAHEDRON_PX": OCTAHEDRON_PX,
                 "ROUGHNESS_LEVELS": ROUGHNESS_LEVELS,
+                **AIR_CONSTANTS,
                 **CONSTANTS,
                 # Nine filtered lookups soften a shadow's edge; without a GPU they would be half of the picture.
                 "SHADOW_TAPS": 1 if self._device.capabilities.software else 9,
@@ -361,6 +364,7 @@ class ScenePass:
         for program in self._programs.values():
             program.release()
         self._view.release()
+        self._air.release()
 
 
 def _release(arrays: Sequence[moderngl.VertexArray | None]) -> None:

@@ -11,7 +11,8 @@ import moderngl
 import numpy as np
 import pytest
 
-from renderer.config import HazeConfig, PositionConfig, SceneConfig, SceneFileError, SunConfig, asset_path
+from renderer.air_config import FogConfig
+from renderer.config import PositionConfig, SceneConfig, SceneFileError, SunConfig, asset_path
 from renderer.device import Device
 from renderer.domes import Dome, directions
 from renderer.gltf.model import Animation, Asset, Channel, Material, Mesh, Node, Primitive, Sampler, Texture, TextureUse
@@ -268,8 +269,8 @@ def replace_config(config: Any, **values: Any) -> Any:
     return config.model_copy(update=values)
 
 
-def test_haze_takes_contrast_with_distance(bench: Bench) -> None:
-    near = bench.scene(asset(unlit(1, 1, 1)), haze=HazeConfig(distance_m=9.0, colour=(0.0, 0.0, 0.0)))
+def test_fog_takes_contrast_with_distance(bench: Bench) -> None:
+    near = bench.scene(asset(unlit(1, 1, 1)), fog=FogConfig(distance_m=9.0, colour=(0.0, 0.0, 0.0)))
     assert bench.draw(near)[MIDDLE][0] == pytest.approx(np.exp(-1.0), rel=2e-3)
 
 

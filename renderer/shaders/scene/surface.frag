@@ -5,6 +5,7 @@
 #include "scene/octahedron.glsl"
 #include "scene/angle.glsl"
 #include "scene/fringe.glsl"
+#include "scene/air.glsl"
 
 in vec3 v_relative;
 in vec3 v_normal;
@@ -178,8 +179,9 @@ void main() {
     vec3 passing;
     light += through_glass(s, passing);
 #endif
-#if HAZE
-    light = mix(haze.rgb, light, exp(-haze.w * length(v_relative)));
+#if FOG
+    float far = length(v_relative);
+    light = through_fog(light, v_relative / far, far);
 #endif
     light = min(light * background.w, vec3(BRIGHTEST));
 #if GLASS && !UNLIT

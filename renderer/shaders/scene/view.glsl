@@ -7,8 +7,7 @@ layout(std140, binding = 0) uniform View {
     vec4 sh[9];                  // light of the dome and the ambient on a white matt surface; w: the dome's key
     vec4 sun_direction;          // to the sun; w: one texel of the shadow map in 0..1
     vec4 sun_light;              // illuminance / pi, linear ACEScg; w: one texel of the map of what moves
-    vec4 dome_turn;              // cos and sin of the yaw; z: brightness; w: mip of the background
-    vec4 haze;                   // colour; w: extinction per metre
+    vec4 dome_turn;              // of dome or sky: cos and sin of the yaw; z: brightness; w: mip of the dome
     vec4 background;             // colour without a dome; w: exposure factor of the whole picture
     vec4 fringe_axis;            // stage axis; w: phase in cycles
     vec4 fringe_count;           // cycles a radian of direction, cycles a metre of stage position
