@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from controller.config import LoadedConfig, OpenVolumeConfig, compile_loaded, load_config
+from renderer.scene_file import files_of
 from stage.compiled import Cabinet, CompiledStage, MeshTile, Processor, Wall
 from stage.config import MeshWall
 from stage.errors import OpenVolumeError, Problem
@@ -160,5 +161,5 @@ def _inputs(config: OpenVolumeConfig) -> list[list[str]]:
 
 def _scene(config: OpenVolumeConfig, name: str) -> list[str]:
     scene = config.scenes[name]
-    parts = [*scene.gltf, *(scene.dome.files if scene.dome else [])]
+    parts = [file for _, file in files_of(scene)]
     return [name, scene.label, ", ".join(parts) or "no files"]

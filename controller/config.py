@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,6 +18,8 @@ from pydantic import Field
 
 import configs
 from renderer.config import PositionConfig, RenderConfig, SceneConfig
+from renderer.scene_check import scene_problems
+from renderer.scene_file import with_scene_files
 from runtime.config import TimeConfig, time_problems
 from stage.compile import Compilation, OutputDelay, compile_with_warnings
 from stage.compiled import CompiledStage
@@ -113,6 +115,8 @@ class LoadedConfig:
     """Folder that file names in it are relative to."""
     lines: dict[str, int] = field(default_factory=dict, repr=False)
     """1-based line of every path."""
+    scene_files: dict[Id, Path] = field(default_factory=dict)
+    """The file of every scene that has one of its own; `config.scenes` holds what is in them."""
 
     @property
     def name(self) -> str:
@@ -181,7 +185,7 @@ def load_config_data(data: dict[str, Any], *, base_dir: Path) -> LoadedConfig:
     config, problems = validate(OpenVolumeConfig, Document(data))
     if config is None:
         raise ConfigError(*problems)
-    return LoadedConfig(config, None, text, sha256(text.encode()).hexdigest(), base_dir)
+    return _with_scenes(LoadedConfig(config, None, text, sha256(text.encode()).hexdigest(), base_dir))
 
 
 def _load(data: bytes, *, path: Path | None, base_dir: Path) -> LoadedConfig:
@@ -190,7 +194,21 @@ def _load(data: bytes, *, path: Path | None, base_dir: Path) -> LoadedConfig:
     if config is None:
         raise ConfigError(*problems)
     text = data.decode("utf-8-sig")
-    return LoadedConfig(config, path, text, sha256(data).hexdigest(), base_dir, document.lines)
+    return _with_scenes(LoadedConfig(config, path, text, sha256(data).hexdigest(), base_dir, document.lines))
+
+
+def _with_scenes(loaded: LoadedConfig) -> LoadedConfig:
+    """The same with its scene files read in; they count to what tells whether the configuration changed."""
+    scenes, files, problems = with_scene_files(loaded.config.scenes, loaded.base_dir)
+    if problems:
+        raise ConfigError(*with_lines(problems, loaded.lines))
+    if not files:
+        return loaded
+    digest = sha256(loaded.sha256.encode())
+    for file in files.values():
+        digest.update(file.read_bytes())
+    config = loaded.config.model_copy(update={"scenes": scenes})
+    return replace(loaded, config=config, sha256=digest.hexdigest(), scene_files=files)
 
 
 def compile_config(loaded: LoadedConfig) -> CompiledStage:
@@ -206,7 +224,7 @@ def compile_config(loaded: LoadedConfig) -> CompiledStage:
 def compile_loaded(loaded: LoadedConfig) -> Compilation:
     """As `compile_config`, with the warnings."""
     config = loaded.config
-    problems = _references(config, loaded.base_dir)
+    problems = _references(loaded)
     result: Compilation | None = None
     try:
         result = compile_with_warnings(
@@ -292,8 +310,9 @@ def _lens_table_problems(config: OpenVolumeConfig, base_dir: Path) -> list[Probl
     return problems
 
 
-def _references(config: OpenVolumeConfig, base_dir: Path) -> list[Problem]:
+def _references(loaded: LoadedConfig) -> list[Problem]:
     """Names in one section that must exist in another, and files that must exist."""
+    config, base_dir = loaded.config, loaded.base_dir
     problems = [
         unknown("camera", join("tracking/sources", name, "camera"), source.camera, config.cameras)
         for name, source in config.tracking.sources.items()
@@ -310,23 +329,11 @@ def _references(config: OpenVolumeConfig, base_dir: Path) -> list[Problem]:
     for name, scene in config.scenes.items():
         if scene.position is not None and scene.position not in config.positions:
             problems.append(unknown("position", join("scenes", name, "position"), scene.position, config.positions))
-        files = [(join("scenes", name, "gltf", i), file) for i, file in enumerate(scene.gltf)]
-        if scene.dome is not None:
-            files += [(join("scenes", name, "dome/file"), file) for file in scene.dome.files]
-        for path, file in files:
-            if not _exists(base_dir / file):
-                detail = f"there is no file {base_dir / file}"
-                problems.append(
-                    Problem("renderer.scene_file", path, detail, file, "correct the name or put the file there")
-                )
+        for fault in scene_problems(scene, base_dir, config.tracking.subjects):
+            # What lies in a scene file is told with its name: lines here are the configuration's.
+            detail = fault.detail if name not in loaded.scene_files else f"{loaded.scene_files[name]}: {fault.detail}"
+            problems.append(replace(fault, path=join("scenes", name, fault.path), detail=detail))
     return problems
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def _warnings(config: OpenVolumeConfig) -> list[Problem]:

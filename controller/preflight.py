@@ -16,6 +16,7 @@ from typing import Literal
 
 from controller.config import LoadedConfig, compile_config, load_config
 from renderer.config import asset_path
+from renderer.scene_file import files_of
 from runtime.clock import NS_PER_MS, SystemClock
 from runtime.config import TimeConfig, udp_address
 from runtime.errors import ReferenceOpenError
@@ -195,7 +196,7 @@ def _processors(stage: CompiledStage) -> Iterator[Finding]:
 
 def _files(loaded: LoadedConfig) -> Iterator[Finding]:
     for name, scene in loaded.config.scenes.items():
-        files = [*scene.gltf, *(scene.dome.files if scene.dome else [])]
+        files = [file for _, file in files_of(scene)]
         try:
             for file in files:
                 asset_path(loaded.base_dir, file, path=f"scenes/{name}")
