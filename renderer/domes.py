@@ -22,7 +22,10 @@ F64 = NDArray[np.float64]
 
 OCTAHEDRON_PX: Final = 128
 ROUGHNESS_LEVELS: Final = 8
-_SAMPLES: Final = (1, 24, 32, 48, 64, 64, 64, 64)
+_SAMPLES: Final = (1, 128, 256, 128, 128, 128, 128, 128)
+"""Rays of each level: against integration the map is then 1 to 2 % off in the mean, after 0.3 s of software GL."""
+_KEYED_FROM: Final = 3
+"""Level of roughness from which the dome's key is a direction."""
 
 
 def directions(width: int, height: int, *, yaw_deg: float = 0.0) -> F64:
@@ -137,6 +140,25 @@ def _some_directions(rows: NDArray[np.intp], columns: NDArray[np.intp], width: i
     return np.stack([-np.sin(polar) * np.sin(pan), np.sin(polar) * np.cos(pan), np.cos(polar)], axis=-1)
 
 
+def _picture_texture(ctx: moderngl.Context, pixels: F32) -> moderngl.Texture:
+    height, width = pixels.shape[:2]
+    rgba = np.ones((height, width, 4), dtype=np.float16)
+    rgba[..., :3] = pixels
+    out = ctx.texture((width, height), 4, rgba.tobytes(), dtype="f2")
+    out.build_mipmaps()
+    out.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+    out.repeat_y = False
+    return out
+
+
+def _lobe_weight(roughness: float) -> float:
+    """What the GGX lobe of prefilter.frag (times the cosine) weighs over the hemisphere round its normal."""
+    cosine = (np.arange(4096) + 0.5) / 4096
+    a2 = roughness**4
+    lobe = a2 / (np.pi * (0.5 * (1.0 + cosine) * (a2 - 1.0) + 1.0) ** 2)
+    return float(2.0 * np.pi * (lobe * cosine).mean())
+
+
 class Dome:
     """A dome on the GPU: `background` (equirectangular, mips) and `reflections` (octahedral, by roughness)."""
 
@@ -145,14 +167,9 @@ class Dome:
         self.picture = picture
         self.light_limit = HALF_MAX if light_limit is None else light_limit
         self._rest, self.key = split_key(picture, light_limit=self.light_limit)
-        width, height = picture.size_px
+        width, _ = picture.size_px
         self.texels_per_rad = width / (2.0 * np.pi)
-        rgba = np.ones((height, width, 4), dtype=np.float16)
-        rgba[..., :3] = picture.pixels
-        self.background = ctx.texture((width, height), 4, rgba.tobytes(), dtype="f2")
-        self.background.build_mipmaps()
-        self.background.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
-        self.background.repeat_y = False
+        self.background = _picture_texture(ctx, picture.pixels)
         self.reflections = self._prefilter(ctx)
 
     def irradiance_sh(self, yaw_deg: float) -> F64:
@@ -172,26 +189,37 @@ class Dome:
         return out
 
     def _prefilter(self, ctx: moderngl.Context) -> moderngl.Texture3D:
-        program = ctx.program(source("scene/full.vert"), source("scene/prefilter.frag"))
-        program["dome"] = 0
-        program["size_px"] = float(OCTAHEDRON_PX)
-        program["limit"] = self.light_limit
-        program["texel_sr"] = 1.0 / self.texels_per_rad**2
+        # Narrow lobes see the key as it is; wide ones would need very many rays to meet it, and get it as a direction.
+        limited = _picture_texture(ctx, np.minimum(self.picture.pixels, np.float32(self.light_limit)))
+        rest = limited if self.key is None else _picture_texture(ctx, self._rest.pixels)
         target = ctx.framebuffer([ctx.texture((OCTAHEDRON_PX, OCTAHEDRON_PX), 4, dtype="f2")])
-        triangle = ctx.vertex_array(program, [])
         layers: list[bytes] = []
         ctx.disable(moderngl.DEPTH_TEST | moderngl.CULL_FACE | moderngl.BLEND)
         target.use()
-        self.background.use(0)
-        for level in range(ROUGHNESS_LEVELS):
-            program["roughness"] = level / (ROUGHNESS_LEVELS - 1)
-            program["sample_count"] = _SAMPLES[level]
-            triangle.render(vertices=3)
-            layers.append(target.read(components=4, dtype="f2"))
+        for keyed in (False, True):
+            program = ctx.program(source("scene/full.vert"), source("scene/prefilter.frag", {"KEY": int(keyed)}))
+            triangle = ctx.vertex_array(program, [])
+            program["dome"] = 0
+            program["size_px"] = float(OCTAHEDRON_PX)
+            program["texel_sr"] = 1.0 / self.texels_per_rad**2
+            (rest if keyed else limited).use(0)
+            for level in range(_KEYED_FROM, ROUGHNESS_LEVELS) if keyed else range(_KEYED_FROM):
+                roughness = level / (ROUGHNESS_LEVELS - 1)
+                program["roughness"] = roughness
+                program["sample_count"] = _SAMPLES[level]
+                if keyed:
+                    none = Key(np.array([0.0, 0.0, 1.0]), np.zeros(3))
+                    key = self.key or none
+                    program["key_direction"] = tuple(key.direction)
+                    program["key_light"] = tuple(key.light * np.pi / _lobe_weight(roughness))
+                triangle.render(vertices=3)
+                layers.append(target.read(components=4, dtype="f2"))
+            triangle.release()
+            program.release()
         out = ctx.texture3d((OCTAHEDRON_PX, OCTAHEDRON_PX, ROUGHNESS_LEVELS), 4, b"".join(layers), dtype="f2")
         out.filter = (moderngl.LINEAR, moderngl.LINEAR)
         out.repeat_x = out.repeat_y = out.repeat_z = False
-        for thing in (triangle, program, target.color_attachments[0], target):
+        for thing in {target.color_attachments[0], target, limited, rest}:
             thing.release()
         return out
 

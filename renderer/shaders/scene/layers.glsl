@@ -79,8 +79,9 @@ void add_glass(inout Surface s) {
 // blurred as the surface is rough. The more the ray is bent or blurred, the less of what is straight behind is shown:
 // a picture of it taken earlier would have an edge, and views must not depend on where theirs lie.
 vec3 through_glass(Surface s, out vec3 passing) {
-    vec2 ab = mirrored_share(s.roughness, s.n_v);
-    vec3 tint = s.through * max(1.0 - LARGEST(s.f0 * ab.x + F90(s) * ab.y), 0.0);
+    MIRRORED once, more;
+    mirrored(s, once, more);
+    vec3 tint = s.through * max(1.0 - LARGEST(once + more), 0.0);
 #if SHEEN
     tint *= 1.0 - s.sheen_most * s.sheen_seen;
 #endif

@@ -8,12 +8,16 @@ uniform sampler2D dome;
 uniform float roughness;
 uniform float size_px;      // side of the octahedral picture
 uniform float texel_sr;     // solid angle of a dome texel at the horizon
-uniform float limit;        // brightest value let into the light
 uniform int sample_count;
+#if KEY
+uniform vec3 key_direction; // a small bright place that is not in the dome's picture here
+uniform vec3 key_light;     // its light over what the lobe weighs in all
+#endif
 
 out vec4 colour;
 
 const float PI = 3.14159265358979;
+const float BRIGHTEST = 60000.0;
 
 vec2 hammersley(uint i, uint n) {
     uint bits = bitfieldReverse(i);
@@ -21,7 +25,7 @@ vec2 hammersley(uint i, uint n) {
 }
 
 vec3 radiance(vec3 d, float lod) {
-    return min(textureLod(dome, equirect_from_direction(d), lod).rgb, vec3(limit));
+    return textureLod(dome, equirect_from_direction(d), lod).rgb;
 }
 
 void main() {
@@ -58,5 +62,13 @@ void main() {
         sum += radiance(l, lod) * n_l;
         weight += n_l;
     }
-    colour = vec4(sum / max(weight, 1e-6), 1.0);
+    sum /= max(weight, 1e-6);
+#if KEY
+    float cosine = dot(n, key_direction);
+    if (cosine > 0.0) {
+        float d = 0.5 * (1.0 + cosine) * (a2 - 1.0) + 1.0;
+        sum += key_light * (cosine * a2 / (PI * d * d));
+    }
+#endif
+    colour = vec4(min(sum, vec3(BRIGHTEST)), 1.0);
 }
