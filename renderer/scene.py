@@ -142,7 +142,7 @@ class Scene:
         self.material_blocks = device.ctx.buffer(data.tobytes())
         self._compile(device)
         self.commands = device.ctx.buffer(reserve=max(20, 20 * len(self.draws.commands)))
-        self.rows = device.ctx.buffer(reserve=max(48, 48 * self.object_count))
+        self.rows = device.ctx.buffer(reserve=max(48, 48 * len(self.draws.commands)))
         self._hang_lights(device)
         self.sky = None if config.sky is None else Sky(device, config.sky)
         self._dome_horizon: F64 | None = None

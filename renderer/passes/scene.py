@@ -29,7 +29,8 @@ from renderer.passes.air import (
 )
 from renderer.passes.casters import ShadowStatistics
 from renderer.passes.lighting import CONSTANTS, Lighting, view_floats
-from renderer.scene import F32, F64, Batch, Scene
+from renderer.passes.visible import DrawList, Run
+from renderer.scene import F32, F64, Batch, Draws, Scene
 from renderer.shaders import source
 from stage.frames import Array
 
@@ -65,19 +66,11 @@ class Statistics:
     """What the last view drew."""
 
     draws: int = 0
+    """Meshes, or clusters of large ones."""
     triangles: int = 0
+    commands: int = 0
+    """Equal meshes that stand in several places are one command."""
     calls: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Visible:
-    """What a view sees of one batch: `count` commands from `first` on."""
-
-    batch: Batch
-    number: int
-    first: int
-    count: int
-    triangles: int
 
 
 def target(
@@ -108,6 +101,7 @@ class ScenePass:
         self._device = device
         self._programs: dict[tuple[str, str, _Defines], moderngl.Program] = {}
         self._arrays: dict[tuple[int, int, _Defines], list[moderngl.VertexArray | None]] = {}
+        self._lists: dict[int, tuple[Draws, DrawList]] = {}
         self._skies: dict[_Defines, moderngl.VertexArray] = {}
         self._lightings: dict[int, Lighting] = {}
         self._view = device.ctx.buffer(reserve=4 * _VIEW_FLOATS)
@@ -179,7 +173,7 @@ class ScenePass:
             bind_surroundings(scene, reflections_unit=_REFLECTIONS_UNIT, background_unit=_DOME_UNIT)
         if lighting is not None and output == "colour":
             lighting.bind()
-        solid = [entry for entry in visible if not entry.batch.material.blend]
+        solid = [run for run in visible if not scene.draws.batches[run.batch].material.blend]
         self._draw_batches(scene, solid, shared, flipped=view.flipped)
         if sky:
             self._draw_sky(scene, view, output)
@@ -222,50 +216,34 @@ class ScenePass:
         rest[15] = of_lights[16:]
         return out
 
-    def _visible(self, scene: Scene, view: _View) -> list[_Visible]:
+    def _visible(self, scene: Scene, view: _View) -> list[Run]:
         """Write rows and visible commands; what is seen of each batch, in drawing order."""
-        draws = scene.draws
-        if not len(draws.commands):
-            return []
-        rows = scene.scene_from_objects[:, :3, :].copy()
-        rows[:, :, 3] -= view.eye_in_scene
-        scene.rows.orphan()
-        scene.rows.write(rows.astype(np.float32).tobytes())
+        key = id(scene)
+        held = self._lists.get(key)
+        if held is None or held[0] is not scene.draws:
+            held = self._lists[key] = scene.draws, DrawList(scene.draws)
         centres, radii = scene.bounds()
         centres = centres - view.eye_in_scene
-        seen = np.flatnonzero(view.sees(centres, radii))
-        if not seen.size:
-            return []
-        depth = np.sqrt(np.einsum("ni,ni->n", centres[seen], centres[seen]))
-        # Nearest far side first: what lies wholly in front hides more than a ground that reaches past everything.
-        # Blended batches come last, the farthest first.
-        key = np.where(draws.blend[seen], -depth, depth + radii[seen])
-        batch = draws.batch_of[seen]
-        nearest = np.full(len(draws.batches), np.inf)
-        np.minimum.at(nearest, batch, key)
-        order = np.lexsort((key, batch, nearest[batch], draws.blend[seen]))
-        chosen = seen[order]
-        commands = draws.commands[chosen]
-        scene.commands.orphan()
-        scene.commands.write(commands.tobytes())
-        batch = batch[order]
-        starts = np.flatnonzero(np.diff(batch, prepend=-1))
-        counts = np.diff(starts, append=batch.size)
-        triangles = np.add.reduceat(commands[:, 0], starts) // 3
-        return [
-            _Visible(draws.batches[b], b, first, count, size)
-            for b, first, count, size in zip(
-                batch[starts].tolist(), starts.tolist(), counts.tolist(), triangles.tolist(), strict=True
-            )
-        ]
+        seen = np.flatnonzero(view.sees(centres, radii)) if len(radii) else np.zeros(0, np.intp)
+        near = centres[seen]
+        visible = held[1].seen(seen, np.sqrt(np.einsum("ni,ni->n", near, near)), radii[seen])
+        if visible.runs:
+            rows = scene.scene_from_objects[visible.objects, :3, :]
+            rows[:, :, 3] -= view.eye_in_scene
+            scene.rows.orphan()
+            scene.rows.write(rows.astype(np.float32).tobytes())
+            scene.commands.orphan()
+            scene.commands.write(visible.commands.tobytes())
+        return visible.runs
 
-    def _draw_batches(self, scene: Scene, visible: list[_Visible], shared: _Defines, *, flipped: bool) -> None:
+    def _draw_batches(self, scene: Scene, visible: list[Run], shared: _Defines, *, flipped: bool) -> None:
         ctx = self._ctx
         arrays = self._arrays.setdefault((id(scene), scene.generation, shared), [None] * len(scene.draws.batches))
         textured = shared[0][1] == _OUTPUTS["colour"]
         culled, front = None, None
-        for entry in visible:
-            batch, material = entry.batch, entry.batch.material
+        for run in visible:
+            batch = scene.draws.batches[run.batch]
+            material = batch.material
             if material.double_sided is not culled:
                 culled = material.double_sided
                 (ctx.disable if culled else ctx.enable)(moderngl.CULL_FACE)
@@ -277,13 +255,14 @@ class ScenePass:
                     texture.use(unit)
             elif material.masked:
                 material.textures[0][1].use(0)
-            array = arrays[entry.number]
+            array = arrays[run.batch]
             if array is None:
-                array = arrays[entry.number] = self._array(scene, batch, shared)
+                array = arrays[run.batch] = self._array(scene, batch, shared)
             scene.material_blocks.bind_to_uniform_block(1, offset=material.index * BLOCK_BYTES, size=BLOCK_BYTES)
-            array.render_indirect(scene.commands, batch.mode, entry.count, first=entry.first)
-            self.statistics.draws += entry.count
-            self.statistics.triangles += entry.triangles
+            array.render_indirect(scene.commands, batch.mode, run.count, first=run.first)
+            self.statistics.draws += run.draws
+            self.statistics.commands += run.count
+            self.statistics.triangles += run.triangles
         self.statistics.calls += len(visible)
 
     def _draw_sky(self, scene: Scene, view: _View, output: Output) -> None:
@@ -350,6 +329,7 @@ class ScenePass:
         """Free what is kept for `scene`; call it before the scene is released."""
         for key in [key for key in self._arrays if key[0] == id(scene)]:
             _release(self._arrays.pop(key))
+        self._lists.pop(id(scene), None)
         lighting = self._lightings.pop(id(scene), None)
         if lighting is not None:
             lighting.release()
