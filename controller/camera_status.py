@@ -29,6 +29,7 @@ def camera_status(plan: FramePlan | None, planner: Planner) -> dict[str, CameraS
                 "prediction": max(overscan.prediction_deg),
                 "hold": max(overscan.hold_deg),
                 "feather": overscan.feather_deg,
+                "focus": overscan.focus_deg,
                 "margin": overscan.margin_deg,
             }
         state = camera.quality if camera.quality in ("ok", "coasting", "lost", "bad") else "waiting"

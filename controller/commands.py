@@ -286,6 +286,8 @@ def find(path: str, around: Surroundings) -> tuple[Address, str]:
     Raises
     ------
     UnknownAddress : no such address, or the id names nothing of this show.
+    _camera("focus_blur_deg", Annotated[float, Meta(ge=0.0, le=5.0)],
+            "Largest radius by which content is blurred to look as far away as it is; 0 = off."),
     """
     parts = path.strip("/").split("/")
     for address in ADDRESSES:

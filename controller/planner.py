@@ -19,6 +19,7 @@ from controller.show import CameraSettings, Show, scenes_at
 from stage.cameras import Camera, pupil_m
 from stage.compiled import CompiledStage
 from stage.coverage import WallSamples, wall_view
+from stage.focus import reach_deg
 from stage.frames import Array
 from stage.outputs import WayToLight, wall_delay_frames, ways_to_light
 from stage.overscan import (
@@ -263,6 +264,7 @@ class Planner:
             overscan_deg=sides,
             raster_px=self._raster(lens, sides, memory),
             soft_edge_deg=settings.soft_edge_deg,
+            focus_blur_deg=reach_deg(lens, settings.focus_blur_deg),
             walls=list(camera.walls),
             source=pose.source,
             packet_id=pose.packet_id,
@@ -296,6 +298,7 @@ class Planner:
             margin_deg=settings.overscan_margin_deg,
             min_deg=settings.overscan_min_deg,
             max_deg=settings.overscan_max_deg,
+            focus_deg=reach_deg(lens, settings.focus_blur_deg),
         )
         shrink = SHRINK_DEG_PER_S * self.stage.rate.den / self.stage.rate.num
         last = memory.overscan_deg or needed.total_deg

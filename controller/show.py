@@ -27,6 +27,8 @@ class CameraSettings(Struct, frozen=True):
     overscan_min_deg: float = 0.0
     overscan_max_deg: float = 20.0
     soft_edge_deg: float = 1.0
+    focus_blur_deg: float = 0.0
+    """Largest radius of lens-aware focus blur; 0 = off."""
     delay_ms: float = 0.0
     preferred_source: str = ""
     """Who moves it of its sources; empty: priorities tell."""
@@ -182,6 +184,7 @@ def first_show(stage: CompiledStage, *, scenes: list[str], config_version: int =
         output_delays={canvas.id: canvas.delay_frames for canvas in stage.canvases.values()},
     )
 
+            focus_blur_deg=camera.focus_blur_deg,
 
 class Snapshot(Struct, frozen=True):
     """One whole version of what runs, as every process reads it: `show-<version>.msgpack` in the run directory."""

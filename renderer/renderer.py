@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +30,7 @@ from renderer.scene_world import SceneWorld
 from renderer.world import World
 from stage.compiled import CompiledStage
 from stage.errors import Problem
+from stage.frames import Array
 from stage.plan import FramePlan, PlanCamera
 
 Format = Literal["rgba8", "rgb10a2", "rgba32f"]
@@ -77,6 +79,13 @@ class _Rig:
     surfaces: dict[str, Surface] = field(default_factory=dict)
     stored: dict[ActionPicture, dict[str, NDArray[Any]]] = field(default_factory=dict)
     buffers: dict[tuple[str, Output], NDArray[Any]] = field(default_factory=dict)
+    origin_m: Array = field(default_factory=lambda: np.zeros(3))
+
+    def wall_arrays(self) -> Iterator[tuple[moderngl.Buffer, moderngl.Buffer, int]]:
+        """Every wall's triangles, as `FocusPass` reads them."""
+        for surface in self.surfaces.values():
+            for buffers in surface.parts:
+                yield buffers.shape, buffers.index, buffers.part.triangles.size
 
     def release(self) -> None:
         for surface in self.surfaces.values():
@@ -223,7 +232,7 @@ class Renderer:
             InnerPass(self.device, samples=config.msaa, near_m=config.near_m, far_m=config.far_m),
             ActionPictures(stage, config, scale=divisor),
         )
-        origin = stage_origin(stage)
+        origin = rig.origin_m = stage_origin(stage)
         try:
             for name, canvas in stage.canvases.items():
                 mesh = rig.meshes[name] = canvas_mesh(stage, name, origin_m=origin, scale=divisor)
@@ -359,7 +368,15 @@ class Renderer:
         for camera in shown_cameras(plan):
             reach = reach_of(rig.meshes, camera, inner_view(camera))
             if reach.anywhere or output == "coverage":
-                picture = rig.inner.draw(plan, camera, world, kind=kind, texels_per_pixel=reach.texels_per_pixel)
+                picture = rig.inner.draw(
+                    plan,
+                    camera,
+                    world,
+                    kind=kind,
+                    texels_per_pixel=reach.texels_per_pixel,
+                    walls=rig.wall_arrays(),
+                    origin_m=rig.origin_m,
+                )
                 pictures.append((picture, reach))
         gain = float(2.0 ** (plan.exposure_ev - rig.outer.exposure_ev)) if output != "data" else 1.0
         for surface in rig.surfaces.values():

@@ -46,6 +46,8 @@ class Camera:
     slot: int = 0
     overscan_min_deg: float = 0.0
     """or smaller than this."""
+    focus_blur_deg: float = 0.0
+    """Largest radius of lens-aware focus blur; 0 = off."""
 
 
 def pupil_m(stage_from_camera: Array, lens: PlanLens) -> Array:

@@ -360,6 +360,7 @@ def _cameras(cameras: Mapping[str, CameraConfig], stage: StageConfig, problems: 
             ),
             overscan_min_deg=0.0 if isinstance(overscan, FixedOverscan) else overscan.min_deg,
             soft_edge_deg=config.soft_edge_deg,
+            focus_blur_deg=config.focus_blur_deg,
             delay_ms=config.delay_ms,
             on_air=config.on_air,
             enabled=config.enabled,

@@ -354,6 +354,9 @@ class CameraConfig(Section):
     overscan: Annotated[AutoOverscan | FixedOverscan, Field(discriminator="mode")] = AutoOverscan(mode="auto")
     soft_edge_deg: Annotated[float, Field(ge=0.0, le=10.0)] = 0.5
     """Feather of the inner frustum, inside its overscan."""
+    focus_blur_deg: Annotated[float, Field(ge=0.0, le=5.0)] = 0.0
+    """Lens-aware focus: largest radius by which the wall's content is blurred so that it looks as far away as it is,
+    by the tracked focus distance and f-number. 0 = off; 1 holds most lenses."""
     rank: Annotated[int, Field(ge=0, le=63)] | None = None
     """A higher rank covers a lower one; left out, the order in the file."""
     on_air: bool = True

@@ -43,6 +43,8 @@ class Overscan:
     hold_deg: Sides
     feather_deg: float
     margin_deg: float
+    focus_deg: float = 0.0
+    """What blurred content reaches in from beyond the picture."""
 
 
 def movement(before: Array, after: Array) -> Array:
@@ -96,15 +98,16 @@ def required_overscan(
     margin_deg: float,
     min_deg: float = 0.0,
     max_deg: float,
+    focus_deg: float = 0.0,
 ) -> Overscan:
-    """Overscan per side = lens cover + prediction error + one held frame + feather + margin, from `min_deg` to
-    `max_deg`."""
+    """Overscan per side = lens cover + prediction error + one held frame + feather + focus blur + margin, from
+    `min_deg` to `max_deg`."""
     cover = lens_cover_deg(lens)
     left, right, top, bottom = (
-        min(max_deg, max(min_deg, c + p + h + soft_edge_deg + margin_deg))
+        min(max_deg, max(min_deg, c + p + h + soft_edge_deg + focus_deg + margin_deg))
         for c, p, h in zip(cover, prediction_deg, hold_deg, strict=True)
     )
-    return Overscan((left, right, top, bottom), cover, prediction_deg, hold_deg, soft_edge_deg, margin_deg)
+    return Overscan((left, right, top, bottom), cover, prediction_deg, hold_deg, soft_edge_deg, margin_deg, focus_deg)
 
 
 def cost_of(lens: PlanLens, overscan_deg: Sides) -> float:

@@ -70,6 +70,8 @@ class PlanCamera(Struct, frozen=True, forbid_unknown_fields=True):
     quality: str = "ok"
     lowered_steps: int = 0
     """By how many eighths of an octave `raster_px` is coarser than configured because drawing took too long."""
+    focus_blur_deg: float = 0.0
+    """Radius of the widest blur that lens-aware focus adds to what stands out of focus (`stage.focus`); 0 = none."""
 
 
 class PlanOuter(Struct, frozen=True, forbid_unknown_fields=True):

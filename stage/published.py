@@ -147,6 +147,7 @@ def _camera_document(camera: Camera) -> dict[str, Any]:
         "overscan_min_deg": camera.overscan_min_deg,
         "overscan_max_deg": camera.overscan_max_deg,
         "soft_edge_deg": camera.soft_edge_deg,
+        "focus_blur_deg": camera.focus_blur_deg,
         "on_air": camera.on_air,
         "enabled": camera.enabled,
     }

@@ -135,6 +135,8 @@ class CameraView(View, frozen=True):
     overscan_min_deg: float
     overscan_max_deg: float
     soft_edge_deg: float
+    focus_blur_deg: float
+    """Largest radius of lens-aware focus blur; 0 = off."""
     delay_ms: float
     preferred_source: str
     """Which of its sources should move it; empty: their priorities tell. `source` is the one that does."""
@@ -155,7 +157,7 @@ class CameraView(View, frozen=True):
     """From the sample to the photo it is predicted for."""
     overscan_now_deg: Sides
     overscan_causes_deg: dict[str, float]
-    """What it is made of: `lens`, `prediction`, `hold`, `feather`, `margin`."""
+    """What it is made of: `lens`, `prediction`, `hold`, `feather`, `focus`, `margin`."""
     overscan_now_px: Sides
     """Pixels of the inner picture beyond the camera's own."""
     overscan_cost_percent: float

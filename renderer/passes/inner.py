@@ -8,7 +8,8 @@ import moderngl
 import numpy as np
 
 from renderer.device import Device
-from renderer.passes.target import Kind, ViewTarget
+from renderer.passes.focus import FocusPass, WallArrays
+from renderer.passes.target import Kind, ViewTarget, ready
 from renderer.passes.view import View
 from renderer.world import World
 from stage.frames import Array
@@ -57,30 +58,50 @@ class InnerPass:
     def __init__(self, device: Device, *, samples: int, near_m: float, far_m: float) -> None:
         self._device, self._samples, self._near_m, self._far_m = device, samples, near_m, far_m
         self._targets: dict[str, list[ViewTarget]] = {}
+        self._focus = FocusPass(device, near_m=near_m, far_m=far_m)
 
     def draw(
-        self, plan: FramePlan, camera: PlanCamera, world: World, *, kind: Kind, texels_per_pixel: float
+        self,
+        plan: FramePlan,
+        camera: PlanCamera,
+        world: World,
+        *,
+        kind: Kind,
+        texels_per_pixel: float,
+        walls: WallArrays = (),
+        origin_m: Array | None = None,
     ) -> InnerPicture:
-        """One camera's picture. `texels_per_pixel` is the largest a canvas pixel spans; beyond 2 it gets mips."""
+        """One camera's picture. `texels_per_pixel` is the largest a canvas pixel spans; beyond 2 it gets mips.
+
+        `walls` are what lens-aware focus asks for the walls' distance (see `FocusPass.blurred`).
+        """
         view = inner_view(camera)
-        target = self._target(camera.id, view.size_px, kind)
+        focus = kind == "f2" and camera.focus_blur_deg > 0.0 and origin_m is not None
+        target = self._target(camera.id, view.size_px, kind, readable_depth=focus)
         world.draw(
             plan,
             view_from_stage=view.view_from_stage,
             clip_from_view=view.clip_from_view(near_m=self._near_m, far_m=self._far_m),
             target=target.framebuffer,
         )
-        target.finish(mips=kind == "f2" and texels_per_pixel > MIPS_ABOVE_TEXELS)
+        mips = kind == "f2" and texels_per_pixel > MIPS_ABOVE_TEXELS
+        if focus and origin_m is not None and target.depth is not None:
+            target.join()
+            blurred = self._focus.blurred(camera, view, target.texture, target.depth, walls, origin_m)
+            ready(blurred, mips=mips)
+            return InnerPicture(camera, view, blurred)
+        target.finish(mips=mips)
         return InnerPicture(camera, view, target.texture)
 
-    def _target(self, camera: str, size: tuple[int, int], kind: Kind) -> ViewTarget:
+    def _target(self, camera: str, size: tuple[int, int], kind: Kind, *, readable_depth: bool) -> ViewTarget:
         pool = self._targets.setdefault(camera, [])
         for target in pool:
-            if target.size == size and target.kind == kind:
+            if target.size == size and target.kind == kind and (target.depth is not None) == readable_depth:
                 pool.remove(target)
                 break
         else:
-            target = ViewTarget(self._device, *size, kind, samples=self._samples if kind == "f2" else 1)
+            samples = self._samples if kind == "f2" else 1
+            target = ViewTarget(self._device, *size, kind, samples=samples, readable_depth=readable_depth)
         pool.append(target)
         while len(pool) > _POOL:
             pool.pop(0).release()
@@ -92,3 +113,4 @@ class InnerPass:
             for target in pool:
                 target.release()
         self._targets.clear()
+        self._focus.release()
