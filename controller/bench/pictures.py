@@ -139,7 +139,7 @@ class OurStudio:
                 target=self._out,
                 scene_time_s=subject.time_s,
                 exposure_ev=subject.exposure_ev,
-                output=output,  # type: ignore[arg-type]  # one of its three words
+                output=output,
             )
             pictures.append(self.device.read(self._out).astype(np.float64)[::-1])
         self._pass.forget(scene)
