@@ -1,0 +1,1 @@
+"""Emulators of LED processors: real servers that speak the makers' protocols, with their quirks and faults."""
