@@ -119,6 +119,36 @@ def preflight(config: Config, json: Json = False) -> None:
 
 
 @app.command()
+def processors(
+    config: Config,
+    restore: Annotated[bool, typer.Option("--restore", help="Set what drifted, and check.")] = False,
+    json: Json = False,
+) -> None:
+    """Tell how a stage's LED processors are and what drifted from the show's wishes; --restore puts it right."""
+    from controller.processors.command import processors_command
+
+    raise typer.Exit(processors_command(config, restore=restore, as_json=json))
+
+
+@app.command()
+def emulate(
+    what: Annotated[str, typer.Argument(help="processor")],
+    model: Annotated[str, typer.Option(help="tessera, helios, coex, colorlight_v or colorlight_z.")] = "tessera",
+    host: Annotated[str, typer.Option(help="Address to answer at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 0,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="busy, locked, rebooting, lying, unplugged or no_signal.")
+    ] = None,
+) -> None:
+    """Stand in for a piece of equipment, with its real protocol and quirks."""
+    if what != "processor":
+        raise typer.BadParameter("what can be emulated is: processor", param_hint="WHAT")
+    from controller.processors.emulators.command import emulate_command
+
+    raise typer.Exit(emulate_command(model, host=host, port=port, faults=tuple(fault or ())))
+
+
+@app.command()
 def simulate(
     move: Annotated[str, typer.Option(help="orbit, dolly, crane, handheld, tripod or whip.")] = "orbit",
     protocol: Annotated[

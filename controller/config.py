@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 import configs
+from controller.processors.wishes import problems_of as processor_problems
 from renderer.config import PositionConfig, RenderConfig, SceneConfig
 from renderer.scene_check import scene_problems
 from renderer.scene_file import with_scene_files
@@ -326,6 +327,7 @@ def _references(loaded: LoadedConfig) -> list[Problem]:
     problems += _lens_table_problems(config, base_dir)
     problems += _osc_file_problems(config, base_dir)
     problems += time_problems(config.time, config.rate)
+    problems += processor_problems(config.stage.processors)
     for name, scene in config.scenes.items():
         if scene.position is not None and scene.position not in config.positions:
             problems.append(unknown("position", join("scenes", name, "position"), scene.position, config.positions))

@@ -56,6 +56,7 @@ def preflight(loaded: LoadedConfig) -> list[Finding]:
     findings.extend(_timecode(loaded.config.time))
     findings.extend(_shared_memory(stage))
     findings.extend(_processors(stage))
+    findings.extend(_spoken_to(loaded, stage))
     findings.extend(_files(loaded))
     findings.extend(_ports(loaded))
     return findings
@@ -192,6 +193,42 @@ def _processors(stage: CompiledStage) -> Iterator[Finding]:
         share = processor.load.get("share", 0.0)
         text = f"{processor.model}: {share:.0%} of its tightest limit, {processor.latency_frames:g} frames of delay"
         yield Finding(f"processor {processor.id}", "green" if share <= 1.0 else "red", text)
+
+
+def _spoken_to(loaded: LoadedConfig, stage: CompiledStage) -> Iterator[Finding]:
+    """Processors that answer: what arrives, how they are, and what is not as the show wants it."""
+    processors = loaded.config.stage.processors
+    if not any(processor.control for processor in processors.values()):
+        return
+    import asyncio
+
+    from controller.processors.command import looked_at
+
+    rate_hz = float(stage.rate.hz)
+    for name, kept in asyncio.run(looked_at(processors)).items():
+        part = f"processor {name}"
+        if kept.reading is None or kept.link != "ready":
+            problem = kept.trouble
+            yield Finding(part, "red", problem.detail if problem else kept.link, problem.mend if problem else "")
+            continue
+        signal = kept.reading.signal
+        if signal.present is False:
+            yield Finding(part, "red", f"nothing arrives at its input {signal.port}", "check cable and output")
+        elif signal.rate_hz is not None and not _rate_fits(signal.rate_hz, rate_hz):
+            text = f"its input runs at {signal.rate_hz:g} Hz, the show at {rate_hz:g}"
+            yield Finding(part, "red", text, "set the output to the show's rate or a whole multiple of it")
+        for trouble in kept.reading.health.troubles:
+            yield Finding(part, "amber", trouble, "see to it at the processor")
+        for drift in kept.drift:
+            text = f"{drift.name} is {drift.found}, the show wants {drift.wanted}"
+            yield Finding(part, "red", text, "openvolume processors CONFIG --restore")
+        if not kept.drift:
+            yield Finding(part, "green", f"{kept.reading.identity.maker} answers, set as the show wants it")
+
+
+def _rate_fits(found_hz: float, wanted_hz: float) -> bool:
+    times = round(found_hz / wanted_hz)
+    return times >= 1 and abs(found_hz - times * wanted_hz) < 0.06 * times
 
 
 def _files(loaded: LoadedConfig) -> Iterator[Finding]:

@@ -171,6 +171,21 @@ class MeshWall(_Wall):
 WallConfig = Annotated[FlatWall | ArcWall | CeilingWall | FloorWall | MeshWall, Field(discriminator="type")]
 
 
+class ProcessorControlConfig(Section):
+    """How a processor is spoken to, and how the show wants it set."""
+
+    driver: Literal["tessera", "helios", "coex", "colorlight"]
+    address: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:\[\]-]{1,260}$")]
+    """`host` or `host:port`; without a port the maker's own."""
+    family: Literal["v", "z"] = "z"
+    """Colorlight: which of its two series."""
+    device: Annotated[int, Field(ge=1, le=65_534)] | None = None
+    """Colorlight: the device's number; left out, all on that address."""
+    settings: dict[str, bool | float | str] = Field(default_factory=dict)
+    """How the show wants it: settings by name (docs/processors.md), e.g. `brightness_nits: 1200`. Whatever else it is
+    set to is left alone."""
+
+
 class ProcessorConfig(Section):
     """One LED processor of the stage."""
 
@@ -185,6 +200,8 @@ class ProcessorConfig(Section):
     """Data lines cabled from it to panels; left out, as many as needed."""
     line_bits: Bits | None = None
     """Bits per colour on its data lines; left out, the canvas' own."""
+    control: ProcessorControlConfig | None = None
+    """How it is spoken to; left out, it is not."""
 
 
 class EncodingConfig(Section):

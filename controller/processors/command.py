@@ -1,0 +1,126 @@
+"""`openvolume processors CONFIG`: how the LED processors of a stage are, what drifted, and putting it right."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from controller.config import compile_config, load_config
+from controller.processors.configured import keepers_of
+from controller.processors.driver import ProcessorError
+from controller.processors.keeper import Kept, SetResult
+from controller.processors.model import SETTINGS, Value
+from stage.config import ProcessorConfig
+from stage.errors import Problem
+
+EXIT_FAILED = 1
+
+
+async def looked_at(processors: Mapping[str, ProcessorConfig]) -> dict[str, Kept]:
+    """One look at every processor that is spoken to, all at once."""
+    keepers = keepers_of(processors)
+    try:
+        await asyncio.gather(*(keeper.look() for keeper in keepers.values()))
+    finally:
+        await asyncio.gather(*(keeper.close() for keeper in keepers.values()))
+    return {name: keeper.kept for name, keeper in keepers.items()}
+
+
+async def restored(processors: Mapping[str, ProcessorConfig]) -> dict[str, tuple[Kept, list[SetResult], list[Problem]]]:
+    """Set every processor as the show wants it, and read it back."""
+    keepers = keepers_of(processors)
+
+    async def one(name: str) -> tuple[Kept, list[SetResult], list[Problem]]:
+        try:
+            results = await keepers[name].restore()
+        except ProcessorError as error:
+            return keepers[name].kept, [], list(error.problems)
+        return keepers[name].kept, results, []
+
+    try:
+        found = await asyncio.gather(*(one(name) for name in keepers))
+    finally:
+        await asyncio.gather(*(keeper.close() for keeper in keepers.values()))
+    return dict(zip(keepers, found, strict=True))
+
+
+def processors_command(config: str, *, restore: bool = False, as_json: bool = False) -> int:
+    """Tell how every processor is; with `restore` set what drifted. 1 when one is not as the show wants it."""
+    loaded = load_config(config)
+    compile_config(loaded)
+    processors = loaded.config.stage.processors
+    if not any(processor.control for processor in processors.values()):
+        mend = "add `control: {driver: tessera, address: HOST}` to a processor of the stage"
+        sys.stdout.write(f"{loaded.name}: no processor is spoken to -> {mend}\n")
+        return 0
+    done: dict[str, list[SetResult]] = {}
+    failures: dict[str, list[Problem]] = {}
+    if restore:
+        outcome = asyncio.run(restored(processors))
+        kept = {name: one[0] for name, one in outcome.items()}
+        done = {name: one[1] for name, one in outcome.items()}
+        failures = {name: one[2] for name, one in outcome.items() if one[2]}
+    else:
+        kept = asyncio.run(looked_at(processors))
+    good = all(one.link == "ready" and not one.drift for one in kept.values()) and not failures
+    if as_json:
+        sys.stdout.write(
+            json.dumps({name: _document(kept[name], done.get(name, [])) for name in kept}, indent=2) + "\n"
+        )
+    else:
+        for name, one in kept.items():
+            sys.stdout.write(_told(name, one, done.get(name, []), failures.get(name, [])))
+    return 0 if good else EXIT_FAILED
+
+
+def _document(kept: Kept, results: list[SetResult]) -> dict[str, Any]:
+    return {
+        "link": kept.link,
+        "trouble": msgspec.to_builtins(kept.trouble) if kept.trouble else None,
+        "reading": msgspec.to_builtins(kept.reading) if kept.reading else None,
+        "desired": kept.desired,
+        "drift": [{"name": d.name, "wanted": d.wanted, "found": d.found} for d in kept.drift],
+        "set": [
+            {"name": r.name, "wanted": r.wanted, "found": r.found, "outcome": r.outcome, "detail": r.detail}
+            for r in results
+        ],
+    }
+
+
+def _told(name: str, kept: Kept, results: list[SetResult], failures: list[Problem]) -> str:
+    lines = []
+    reading = kept.reading
+    if reading is None:
+        lines.append(f"{name}: {kept.link}")
+    else:
+        who = reading.identity
+        lines.append(f"{name}: {kept.link}, {who.maker} {who.model} {who.name} ({who.serial}, {who.firmware})".rstrip())
+        signal = reading.signal
+        if signal.present:
+            size = f"{signal.width_px} x {signal.height_px} px" if signal.width_px else ""
+            lines.append(f"  input     {signal.port} {size} {signal.rate_hz or 0:g} Hz {signal.bits or ''}".rstrip())
+        elif signal.present is False:
+            lines.append(f"  input     nothing arrives at {signal.port or 'it'}")
+        lines += [f"  trouble   {trouble}" for trouble in reading.health.troubles]
+        for setting, shown in SETTINGS.items():
+            if setting in reading.settings:
+                drift = next((d for d in kept.drift if d.name == setting), None)
+                mark = f"   the show wants {_value(drift.wanted)}" if drift else ""
+                lines.append(f"  {_value(reading.settings[setting]):>12} {shown.unit:7} {setting}{mark}")
+        lines += [f"  note      {note}" for note in reading.notes]
+    if kept.trouble is not None:
+        lines.append(f"  {kept.trouble}")
+    lines += [f"  set       {r.name} {_value(r.wanted)}: {r.outcome} {r.detail}".rstrip() for r in results]
+    lines += [f"  {problem}" for problem in failures]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Value) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,49 @@
+"""The processors of a configuration: their drivers and keepers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from controller.processors.driver import Driver
+from controller.processors.keeper import Keeper
+from controller.processors.wishes import wanted
+from stage.config import ProcessorConfig, ProcessorControlConfig
+
+
+def driver_of(name: str, control: ProcessorControlConfig) -> Driver:
+    """The driver of one processor; nothing is connected yet."""
+    where = f"processors/{name}"
+    match control.driver:
+        case "tessera":
+            from controller.processors.tessera import Tessera
+
+            return Tessera(control.address, where=where)
+        case "helios":
+            from controller.processors.helios import Helios
+
+            return Helios(control.address, where=where)
+        case "coex":
+            from controller.processors.coex import Coex
+
+            return Coex(control.address, where=where)
+        case "colorlight":
+            from controller.processors.colorlight import Colorlight
+
+            return Colorlight(control.address, where=where, family=control.family, device=control.device)
+
+
+def keepers_of(processors: Mapping[str, ProcessorConfig]) -> dict[str, Keeper]:
+    """A keeper for each processor that is spoken to, on the running event loop's time."""
+    return {
+        name: Keeper(
+            name,
+            driver_of(name, processor.control),
+            now_ns=time.monotonic_ns,
+            pause=asyncio.sleep,
+            desired=wanted(processor.control),
+        )
+        for name, processor in processors.items()
+        if processor.control is not None
+    }

@@ -1,0 +1,49 @@
+"""What a configuration says of processors that nobody could carry out, with the mend; and the wishes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from controller.processors.model import SETTINGS, Value
+from stage.config import ProcessorConfig, ProcessorControlConfig
+from stage.documents import join
+from stage.errors import Problem
+
+MAKERS = {"tessera": "brompton", "helios": "megapixel", "coex": "novastar", "colorlight": "colorlight"}
+"""What a library id of each driver's maker begins with."""
+
+
+def wanted(control: ProcessorControlConfig) -> dict[str, Value]:
+    """The show's wishes, whole numbers as such."""
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in control.settings.items()
+        if name in SETTINGS
+    }
+
+
+def problems_of(processors: Mapping[str, ProcessorConfig]) -> list[Problem]:
+    """What nobody could carry out: settings of no such name, drivers of another maker."""
+    problems: list[Problem] = []
+    for name, processor in processors.items():
+        if processor.control is None:
+            continue
+        path = join("stage/processors", name, "control")
+        maker = MAKERS[processor.control.driver]
+        if not processor.model.startswith(maker):
+            detail = f"{processor.model} is none of {maker.capitalize()}'s processors"
+            mend = "give the driver of its maker: " + ", ".join(f"{d} ({m})" for d, m in MAKERS.items())
+            problems.append(
+                Problem("controller.processor_driver", f"{path}/driver", detail, processor.control.driver, mend)
+            )
+        for setting, value in processor.control.settings.items():
+            kind = SETTINGS[setting].kind if setting in SETTINGS else None
+            where = f"{path}/settings/{setting}"
+            if kind is None or SETTINGS[setting].live:
+                known = ", ".join(n for n, s in SETTINGS.items() if not s.live)
+                what = "no setting of this name" if kind is None else "an order of the moment, not a setting"
+                problems.append(Problem("controller.processor_setting", where, what, value, f"use one of {known}"))
+            elif (kind == "switch") != isinstance(value, bool) or (kind == "number") == isinstance(value, str):
+                told = {"switch": "true or false", "number": "a number"}.get(kind, "text")
+                problems.append(Problem("controller.processor_setting", where, f"takes {told}", value, f"give {told}"))
+    return problems
