@@ -19,6 +19,7 @@ import msgspec
 
 from controller.action import ActionWord
 from controller.camera_status import camera_status, resolution_status
+from controller.coalescing import Coalescing
 from controller.lead import AdaptiveLead
 from controller.ledger import Ledger, Series
 from controller.ledger_batch import LedgerBatch
@@ -78,11 +79,16 @@ LEDGER_NS = NS_PER_S
 TELLING_NS = 4 * NS_PER_MS
 """Status and counts are told only when so much time is left until the next latch: they take a tenth of it."""
 LISTEN_AGAIN_NS = NS_PER_S
+LOOK_NS = NS_PER_S // 50
+"""How often it looks whether a node that was not there has come."""
 QUIET_NS = NS_PER_MS // 2
 """Before a deadline the conductor stops listening for this long and sleeps straight to it."""
 REHEARSAL_NS = 5 * NS_PER_MS // 2
 """So long before the latch the plan is made once for practice. A process that slept for a frame finds its code and data
 gone from the caches, and is five times slower; at the latch that would be latency."""
+LEAST_WARM_NS, MOST_WARM_NS = 3 * NS_PER_MS // 10, NS_PER_MS
+"""So long before the latch it is awake again, as long as practice last took, and reads and practises until it is time:
+even two milliseconds of sleep cool the caches."""
 SLOWEST_REHEARSED_NS = 12 * NS_PER_MS
 """Periods shorter than this leave the caches warm, and no time for practice."""
 SLACK_NS = NS_PER_MS
@@ -132,6 +138,9 @@ class Conductor:
         self._last: FramePlan | None = None
         self._alarms: dict[str, Alarm] = {}
         self._garbage = SlackCollector()
+        self._coalescing = Coalescing()
+        self._practice_ns = LEAST_WARM_NS
+        self._look_due_ns = 0
         self._listen_due_ns = 0
         self._listening = False
         self._taken = ExitStack()
@@ -210,13 +219,18 @@ class Conductor:
     def wake_fds(self) -> Sequence[int]:
         """Tracking sockets; also the letter box and outside time code, while there is time to read them (what is left
         unread would wake it again and again)."""
-        slack = self._next_ns - self._clock.now_ns() > SLACK_NS
-        letters = [self._post.fileno(), *self._keeper.filenos()] if slack else []
-        return [*self._inputs.filenos(), *letters] if self._sockets else letters
+        now_ns = self._clock.now_ns()
+        letters = [self._post.fileno(), *self._keeper.filenos()] if self._next_ns - now_ns > SLACK_NS else []
+        if not self._sockets or now_ns < self._coalescing.until_ns:
+            return letters
+        return [*self._inputs.filenos(), *letters]
 
     def step(self, now_ns: int) -> int | None:
         """Take in what arrived; latch and publish when it is time; then the rest."""
-        self._join(self._inputs.drain(), latch=now_ns >= self._latch_ns)
+        if self._rehearsed and not self._warm and self._warm_ns <= now_ns < self._latch_ns:
+            now_ns = self._warm_up(now_ns)
+        else:
+            self._take_in(latch=now_ns >= self._latch_ns)
         if now_ns >= self._latch_ns:
             self._latch(now_ns)
             now_ns = self._clock.now_ns()
@@ -227,7 +241,7 @@ class Conductor:
             self._housekeeping(now_ns)
             if self._done:
                 return None
-        return self._next_ns
+        return min(self._next_ns, self._coalescing.until_ns or self._next_ns)
 
     def stop(self) -> None:
         """Write what is known, let the nodes go on by themselves."""
@@ -263,19 +277,32 @@ class Conductor:
         for path in [path for path, alarm in self._alarms.items() if alarm.code == ListenError.code]:
             del self._alarms[path]
 
-    def _join(self, samples: Sequence[Sample], *, latch: bool) -> None:
-        """Note how long samples took from the kernel's stamp into their history. Those that came after the conductor
-        stopped listening for the frame have waited for the latch, not for the controller."""
-        if not samples:
-            return
+    def _take_in(self, awake_ns: int = 0, *, latch: bool = False) -> bool:
+        """Read what waits, as `_join` counts it; whether samples came of it."""
+        inputs = self._inputs
+        read = inputs.received
+        samples = inputs.drain()
+        self._coalescing.heard(inputs.received - read, self._clock.now_ns())
+        if samples:
+            self._join(samples, awake_ns, latch=latch)
+        return bool(samples)
+
+    def _join(self, samples: Sequence[Sample], awake_ns: int = 0, *, latch: bool) -> None:
+        """Note how long samples took from the kernel's stamp into their history.
+
+        awake_ns : since when the conductor reads again for the latch. Samples that came before, after it stopped
+            listening for the frame, have waited for the latch, not for the controller; from then on they count. What
+            is read at the latch itself counts as part of it.
+        """
         joined_ns = self._clock.now_ns()
         deaf_from_ns = self._rehearsal_ns - QUIET_NS
         for sample in samples:
-            waited = latch and sample.t_received_ns >= deaf_from_ns
-            took_ns = 0 if waited else max(0, joined_ns - sample.t_received_ns)
-            self._joined[sample.source] = (sample.packet_id, took_ns)
+            came_ns = sample.t_received_ns
+            waited = came_ns >= deaf_from_ns and (latch or came_ns < awake_ns)
+            took_ns = joined_ns - (awake_ns if waited else came_ns)
+            self._joined[sample.source] = (sample.packet_id, 0 if waited and latch else max(0, took_ns))
             if not waited:
-                self._history_ms.add(took_ns / NS_PER_MS)
+                self._history_ms.add(max(0, took_ns) / NS_PER_MS)
 
     # --- the frame clock ----------------------------------------------------------------------------------------
 
@@ -314,16 +341,39 @@ class Conductor:
             self._resolution.expect(self._frame)
         self._latch_ns = due_ns - self._lead.lead_ns
         self._rehearsal_ns = self._latch_ns - REHEARSAL_NS
+        self._warm_ns = self._latch_ns - min(max(2 * self._practice_ns, LEAST_WARM_NS), MOST_WARM_NS)
         self._rehearsed = self._last is None or self._rate.period_ns < SLOWEST_REHEARSED_NS
+        # Time that is not real has no caches to keep warm.
+        self._warm = self._rehearsed or not self._sockets
 
     @property
     def _next_ns(self) -> int:
-        """What it waits for: the rehearsal, then the latch."""
-        return self._latch_ns if self._rehearsed else self._rehearsal_ns
+        """What it waits for: the rehearsal, being awake again, the latch."""
+        if not self._rehearsed:
+            return self._rehearsal_ns
+        return self._latch_ns if self._warm else self._warm_ns
 
     def _rehearse(self, now_ns: int) -> None:
-        """Make the last frame's plan again and throw it away."""
+        """Practise once, after the sleep of a frame."""
         self._rehearsed = True
+        self._practise(now_ns)
+
+    def _warm_up(self, awake_ns: int) -> int:
+        """Practise again, then read whatever comes until the latch; the time then."""
+        self._warm = True
+        now_ns, fresh = awake_ns, True
+        while True:
+            fresh = self._take_in(awake_ns) or fresh
+            if fresh and self._latch_ns - self._clock.now_ns() > self._practice_ns:
+                fresh = False
+                self._practise(now_ns)
+                self._practice_ns = self._clock.now_ns() - now_ns
+            before_ns, now_ns = now_ns, self._clock.now_ns()
+            if not before_ns < now_ns < self._latch_ns:
+                return now_ns
+
+    def _practise(self, now_ns: int) -> None:
+        """Make the last frame's plan again and throw it away."""
         assert self._last is not None
         try:
             # The last frame's photo times: the predictors have answered for them, and remember nothing new.
@@ -499,14 +549,14 @@ class Conductor:
             now = self._versions.now
             now.planner.lowered_steps = self._resolution.decide(self._frame, held=all_held(now.show))
             # What has come meanwhile need not wait for the longer pieces of work.
-            self._join(self._inputs.drain(), latch=False)
+            self._take_in()
             self._inputs.adapt(until_ns=self._next_ns - SLACK_NS)
-            self._join(self._inputs.drain(), latch=False)
+            self._take_in()
+            self._garbage.collect(self._next_ns - self._clock.now_ns())
         # What has waited for too long is told all the same: a show of 120 frames may never have the time.
         time_enough = self._next_ns - self._clock.now_ns() >= TELLING_NS
         if (time_enough or now_ns >= self._status_due_ns + LEDGER_NS) and self._tell(now_ns):
-            self._join(self._inputs.drain(), latch=False)
-        self._garbage.collect(self._next_ns - self._clock.now_ns())
+            self._take_in()
 
     def _tell(self, now_ns: int) -> bool:
         """Status or counts, whichever is due, one of them at a time; whether one was."""
@@ -529,8 +579,13 @@ class Conductor:
             self._told.note(decode_note(slot.data))
 
     def _read_reports(self) -> None:
+        look = self._clock.now_ns() >= self._look_due_ns
+        if look:
+            self._look_due_ns = self._clock.now_ns() + LOOK_NS
         for node in self._nodes:
             reader = self._reports.get(node)
+            if reader is None and not look:
+                continue
             if reader is None:
                 reader = RingReader.try_open(self._run.reports(node), kind=KIND_REPORTS)
                 if reader is None:

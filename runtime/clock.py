@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import heapq
 import socket
-import sys
+import struct
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -30,7 +30,10 @@ a leap second it counted by itself.)"""
 SO_TIMESTAMPNS: Final = 35
 """Linux socket option and control message type; Python's socket module does not name it."""
 
-ANCILLARY_BYTES: Final = socket.CMSG_SPACE(16)
+_SOL_SOCKET: Final = int(socket.SOL_SOCKET)
+_TIMESPEC: Final = struct.Struct("=qq")
+
+ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_TIMESPEC.size)
 """Room `recvmsg` needs for one kernel stamp."""
 
 
@@ -219,9 +222,9 @@ def enable_kernel_stamps(sock: socket.socket) -> bool:
 def kernel_stamp_ns(ancillary: Iterable[tuple[int, int, bytes]]) -> int | None:
     """CLOCK_REALTIME ns the kernel stamped a datagram with, from `recvmsg`'s control messages; None without one."""
     for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) >= 16:
-            seconds = int.from_bytes(data[:8], sys.byteorder, signed=True)
-            return seconds * NS_PER_S + int.from_bytes(data[8:16], sys.byteorder, signed=True)
+        if level == _SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) >= _TIMESPEC.size:
+            seconds, ns = _TIMESPEC.unpack_from(data)
+            return int(seconds * NS_PER_S + ns)
     return None
 
 
@@ -233,6 +236,7 @@ class StampConverter:
     """
 
     STEP_NS: Final = NS_PER_MS
+    TIGHT_NS: Final = 400
 
     def __init__(
         self,
@@ -251,7 +255,8 @@ class StampConverter:
         return cls() if isinstance(clock, SystemClock) else cls(clock.now_ns, clock.now_ns)
 
     def _measure(self) -> int:
-        """Monotonic - real time: the middle of the tightest of three pairs of readings."""
+        """Monotonic - real time: the middle of the tightest of three pairs of readings, or of one that is as tight as
+        they ever are."""
         best_width_ns, best_ns = 1 << 62, 0
         for _ in range(3):
             before_ns = self._monotonic_ns()
@@ -259,21 +264,33 @@ class StampConverter:
             after_ns = self._monotonic_ns()
             if after_ns - before_ns < best_width_ns:
                 best_width_ns, best_ns = after_ns - before_ns, (before_ns + after_ns) // 2 - real_ns
+                if best_width_ns <= self.TIGHT_NS:
+                    break
         return best_ns
 
     def monotonic_ns(self, stamp_ns: int | None) -> int:
         """CLOCK_MONOTONIC ns of a kernel stamp; never later than now. None (no stamp) gives now."""
         now_ns = self._monotonic_ns()
-        if stamp_ns is None:
-            return now_ns
+        return now_ns if stamp_ns is None else self._stamped_ns(stamp_ns, now_ns, self._offset_now())
+
+    def all_monotonic_ns(self, stamps_ns: Sequence[int | None]) -> list[int]:
+        """The same of several at once; the clocks are read once for all of them."""
+        now_ns, offset_ns = self._monotonic_ns(), self._offset_now()
+        return [now_ns if s is None else self._stamped_ns(s, now_ns, offset_ns) for s in stamps_ns]
+
+    def _offset_now(self) -> int:
         offset_ns = self._measure()
         if abs(offset_ns - self._offset_ns) > self.STEP_NS:
             self._before_step_ns = self._offset_ns
             self.steps += 1
         self._offset_ns = offset_ns
-        ages_ns = [now_ns - stamp_ns - offset_ns]
-        # A whole queue may have been stamped before the step, so the older offset stays a candidate.
-        if self.steps:
-            ages_ns.append(now_ns - stamp_ns - self._before_step_ns)
+        return offset_ns
+
+    def _stamped_ns(self, stamp_ns: int, now_ns: int, offset_ns: int) -> int:
+        t_ns = stamp_ns + offset_ns
+        if not self.steps:
+            return min(now_ns, t_ns)
+        # A whole queue may have been stamped before a step of the clock, so the older offset stays a candidate.
+        ages_ns = (now_ns - t_ns, now_ns - stamp_ns - self._before_step_ns)
         plausible_ns = [age_ns for age_ns in ages_ns if age_ns >= -self.STEP_NS]
         return now_ns - max(0, min(plausible_ns, default=0))

@@ -9,7 +9,7 @@ R = Rz(pan) Rx(tilt) Ry(roll). Degrees at the border, quaternions xyzw and radia
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import hypot, isfinite
+from math import cos, hypot, isfinite, nan, radians, sin
 from typing import Final, Literal
 
 import numpy as np
@@ -38,15 +38,20 @@ STAGE_FROM_UNREAL_CM: Final[Array] = np.array(
 
 def rotation_from_pan_tilt_roll(pan_deg: float, tilt_deg: float, roll_deg: float) -> Array:
     """Rotation, [3, 3], Rz(pan) Rx(tilt) Ry(roll), from degrees."""
-    p, t, r = np.radians((pan_deg, tilt_deg, roll_deg))
-    cp, sp, ct, st, cr, sr = np.cos(p), np.sin(p), np.cos(t), np.sin(t), np.cos(r), np.sin(r)
-    return np.array(
-        [
-            [cp * cr - sp * st * sr, -sp * ct, cp * sr + sp * st * cr],
-            [sp * cr + cp * st * sr, cp * ct, sp * sr - cp * st * cr],
-            [-ct * sr, st, ct * cr],
-        ]
-    )
+    return np.array(_pan_tilt_roll(pan_deg, tilt_deg, roll_deg)).reshape(3, 3)
+
+
+def _pan_tilt_roll(pan_deg: float, tilt_deg: float, roll_deg: float) -> tuple[float, ...]:
+    """The same as nine plain numbers, row by row: trackers' samples come by the thousand a second."""
+    p, t, r = radians(pan_deg), radians(tilt_deg), radians(roll_deg)
+    if not isfinite(p + t + r):
+        return (nan,) * 9
+    cp, sp, ct, st, cr, sr = cos(p), sin(p), cos(t), sin(t), cos(r), sin(r)
+    return (
+        cp * cr - sp * st * sr, -sp * ct, cp * sr + sp * st * cr,
+        sp * cr + cp * st * sr, cp * ct, sp * sr - cp * st * cr,
+        -ct * sr, st, ct * cr,
+    )  # fmt: skip
 
 
 def pan_tilt_roll_from_rotation(rotation: ArrayLike) -> tuple[float, float, float]:
@@ -188,7 +193,9 @@ def pose_from_pan_tilt_roll(
     position_m: ArrayLike, /, *, pan_deg: float = 0.0, tilt_deg: float = 0.0, roll_deg: float = 0.0
 ) -> Array:
     """`stage_from_camera`, [4, 4], from a position, [3] stage metres, and stage angles in degrees."""
-    return pose(position_m, rotation_from_pan_tilt_roll(pan_deg, tilt_deg, roll_deg))
+    x, y, z = position_m  # type: ignore[misc, str-unpack]  # three numbers, whatever holds them
+    a, b, c, d, e, f, g, h, i = _pan_tilt_roll(pan_deg, tilt_deg, roll_deg)
+    return np.array((a, b, c, x, d, e, f, y, g, h, i, z, 0.0, 0.0, 0.0, 1.0), dtype=np.float64).reshape(4, 4)
 
 
 def pose_from_quaternion(position_m: ArrayLike, quaternion_xyzw: ArrayLike) -> Array:

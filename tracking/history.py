@@ -133,10 +133,9 @@ class History:
     def period_ns(self) -> int | None:
         """Median time between the last samples, ns, looked at anew every few samples; None before the second."""
         self._period_age += 1
-        times = self._times[-17:]
         if self._period_ns is None or self._period_age >= 8 or len(self._times) < 16:
             self._period_age = 0
-            steps = sorted(b - a for a, b in pairwise(times))
+            steps = sorted(b - a for a, b in pairwise(self._times[-17:]))
             self._period_ns = steps[len(steps) // 2] if steps else None
         return self._period_ns
 

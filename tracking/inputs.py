@@ -93,6 +93,9 @@ class TrackingInputs:
         self._is_open = False
         self.tap: Tap | None = None
         """Told everything that is received, before it is decoded."""
+        self.received = 0
+        """Datagrams read from the sockets so far."""
+        self._infos: dict[tuple[str, ...], LinkInfo] = {}
         self._adapted = -1
         self._links: list[Link] = []
         self._by_fd: dict[int, Link] = {}
@@ -179,33 +182,41 @@ class TrackingInputs:
         now_ns: lets the sources' health see the time too, when given. Never raises for what was received, never blocks.
         """
         taken: list[Sample] = []
-        # Asking once which of them have something costs less than asking each of sixteen sockets.
-        waiting = [self._by_fd[fd] for fd, _ in self._poll.poll(0)] + self._unpolled
-        for _ in range(MAX_READ // TURN):
-            # A socket that had more than its turn comes again after all others, a flooded one with the next call only.
-            waiting = [link for link in waiting if self._read(link, taken)]
-            if not waiting:
-                break
+        poll = self._poll.poll
+        # Asking once which of them have something costs less than asking each of sixteen sockets; asking again, after
+        # one datagram of each, less than finding every one of them empty.
+        ready = poll(0)
+        for fd, _ in ready:
+            self._read(self._by_fd[fd], taken, 1)
+        if ready or self._unpolled:
+            waiting = [self._by_fd[fd] for fd, _ in poll(0)] + self._unpolled
+            for _ in range(MAX_READ // TURN):
+                # A socket that had more than its turn comes again after all others, a flooded one with the next call
+                # only.
+                waiting = [link for link in waiting if self._read(link, taken, TURN)]
+                if not waiting:
+                    break
         if now_ns is not None:
             for state in (*self._sources.values(), *self._subjects.values()):
                 state.health.step(now_ns)
         return taken
 
-    def _read(self, link: Link, taken: list[Sample]) -> bool:
-        """A socket's turn; whether it should have another one."""
+    def _read(self, link: Link, taken: list[Sample], most: int) -> bool:
+        """A socket's turn, `most` datagrams; whether it should have another one."""
         if link.receiver is None:
             return False
-        arrivals = link.receiver.receive(TURN)
+        arrivals = link.receiver.receive(most)
         if not arrivals:
             return False
+        self.received += len(arrivals)
         if self.tap is not None:
-            self.tap.take(_told(link), arrivals)
+            self.tap.take(self._told(link), arrivals)
         unread = link.unread
         for arrival in arrivals:
             take(link, arrival, taken)
         if arrivals[-1].t_received_ns >= link.guard.due_ns:
             link.watch(arrivals[-1].t_received_ns)
-        return len(arrivals) >= TURN and 2 * (link.unread - unread) < len(arrivals)
+        return len(arrivals) >= most and 2 * (link.unread - unread) < len(arrivals)
 
     def inject(
         self, source: str, datagram: bytes, t_received_ns: int | None = None, *, sender: tuple[str, int] = ("", 0)
@@ -223,20 +234,22 @@ class TrackingInputs:
         arrived_ns = self._clock.now_ns() if t_received_ns is None else t_received_ns
         arrival = Arrival(datagram, sender[0], sender[1], arrived_ns)
         if self.tap is not None:
-            self.tap.take(_told(link), [arrival])
+            self.tap.take(self._told(link), [arrival])
         taken: list[Sample] = []
         take(link, arrival, taken)
         return taken
 
     def adapt(self, until_ns: int | None = None) -> None:
         """Let predictions learn from what has come, for the slack between frames. Each source in its turn, none begun
-        at or after `until_ns`."""
+        at or after `until_ns`; those that stand by for a camera seldom and more at a time."""
         states = [*self._sources.values(), *self._subjects.values()]
+        moving = {id(feed.active) for feed in self._feeds.values()}
         for _ in states:
             if until_ns is not None and self._clock.now_ns() >= until_ns:
                 return
             self._adapted = (self._adapted + 1) % len(states)
-            states[self._adapted].predictor.adapt(states[self._adapted].history)
+            state = states[self._adapted]
+            state.predictor.adapt(state.history, standing_by=bool(state.source.camera) and id(state) not in moving)
 
     # --- out ----------------------------------------------------------------------------------------------------
 
@@ -435,6 +448,7 @@ class TrackingInputs:
             if link.receiver is not None and link.receiver not in prepared.receivers.values():
                 link.receiver.close()
         self._links, self._sources, self._subjects, self._config = links, sources, subjects, prepared.config
+        self._infos.clear()
         self._listen()
         cameras: dict[str, list[SourceStream]] = {}
         for state in sources.values():
@@ -479,6 +493,15 @@ class TrackingInputs:
                 Problem(UnknownSource.code, "tracking/subjects", "no such subject", subject, f"use one of: {known}")
             )
         return state
+
+    def _told(self, link: Link) -> LinkInfo:
+        """How the tap knows a socket."""
+        info = self._infos.get(link.key)
+        if info is None:
+            source = link.sources[0].source
+            names = tuple(state.name for state in link.sources)
+            info = self._infos[link.key] = LinkInfo(source.listen, source.protocol, names)
+        return info
 
     def _now(self, now_ns: int | None) -> int:
         return self._clock.now_ns() if now_ns is None else now_ns
@@ -537,8 +560,3 @@ def _posed(state: SourceStream, t_photo_ns: int, overdue_ns: int, *, raw: bool) 
         arm_m = -inverse_pose(mount)[:3, 3]
         out[:3, 3] += (turned[:3, :3] - placed[:3, :3]) @ arm_m
     return out
-
-
-def _told(link: Link) -> LinkInfo:
-    source = link.sources[0].source
-    return LinkInfo(source.listen, source.protocol, tuple(state.name for state in link.sources))

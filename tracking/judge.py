@@ -72,6 +72,8 @@ class Judge:
         self._judged = 0
         self._errors: PoseErrors | None = None
         self._stale = 0
+        self._told: tuple[int, int, PredictionError, dict[str, Misses]] | None = None
+        """What was told last, and how many had been judged then."""
 
     def wants(self, t_photo_ns: int) -> bool:
         """Whether a prediction for this photo would be the first one."""
@@ -107,7 +109,25 @@ class Judge:
         return self._errors
 
     def error(self) -> PredictionError:
-        """p99.9 of the last photos' errors; zeros before the first."""
+        """p99.9 of the last photos' errors; zeros before the first. Worked out anew every few photos."""
+        return self._summary()[0]
+
+    def misses(self) -> dict[str, Misses]:
+        """Errors of the prediction used, of holding the newest sample, and of constant velocity, at the same photos.
+        Worked out anew every few photos."""
+        return self._summary()[1]
+
+    def _summary(self) -> tuple[PredictionError, dict[str, Misses]]:
+        told, judged = self._told, self._judged
+        if (
+            told is None
+            or told[1] != self._since_ns
+            or (judged != told[0] and (judged < FEW or judged - told[0] >= TOLD_EVERY))
+        ):
+            told = self._told = (judged, self._since_ns, self._error(), self._misses())
+        return told[2], told[3]
+
+    def _error(self) -> PredictionError:
         residuals = self.residuals()
         if not len(residuals):
             return PredictionError()
@@ -122,13 +142,15 @@ class Judge:
         out[:, 3] = np.sqrt((rows[:, 3:6] ** 2).sum(axis=1))
         return np.asarray(out)
 
-    def misses(self) -> dict[str, Misses]:
-        """Errors of the prediction used, of holding the newest sample, and of constant velocity, at the same photos."""
+    def _misses(self) -> dict[str, Misses]:
         squares = self._rivals[self._recent()]
-        if not len(squares):
+        count = len(squares)
+        if not count:
             return {name: Misses() for name in RIVALS}
         rms = np.sqrt(squares.mean(axis=0))
-        p95 = np.sqrt(np.quantile(squares, 0.95, axis=0))
+        # Not np.quantile: its first call imports half of numpy, in the middle of a show.
+        rank = min(count - 1, ceil(0.95 * (count - 1)))
+        p95 = np.sqrt(np.partition(squares, rank, axis=0)[rank])
         return {
             name: Misses(float(rms[i, 0]), float(p95[i, 0]), 1000.0 * float(rms[i, 1]), 1000.0 * float(p95[i, 1]))
             for i, name in enumerate(RIVALS)

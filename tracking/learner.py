@@ -46,9 +46,9 @@ TEMPERATURE: Final = 1.0
 TINY: Final = 1e-13
 
 
-def line_weights(step_s: float, ahead_s: float, memory_s: float) -> Array:
-    """Weights on the last `LAGS` steps, newest first, [LAGS]: the weighted line through the last positions, `ahead_s`
-    past the newest, less the newest."""
+def line_weights(step_s: float, ahead_s: float | Array, memory_s: float) -> Array:
+    """Weights on the last `LAGS` steps, newest first, [..., LAGS]: the weighted line through the last positions,
+    `ahead_s`, [...], past the newest, less the newest."""
     t_s = -step_s * np.arange(LAGS + 1)
     weight = np.exp(t_s / memory_s)
     weight /= weight.sum()
@@ -56,7 +56,7 @@ def line_weights(step_s: float, ahead_s: float, memory_s: float) -> Array:
     rate = lever / (lever @ t_s)
     level = weight - rate * (weight @ t_s)
     # From weights on positions to weights on the steps between them.
-    return -np.cumsum((level + ahead_s * rate)[::-1])[::-1][1:]
+    return np.asarray(-np.cumsum((level + np.multiply.outer(ahead_s, rate))[..., ::-1], axis=-1)[..., ::-1][..., 1:])
 
 
 class Learner:
@@ -74,13 +74,16 @@ class Learner:
         self.rows = 0
         ahead_s = step_s * np.array(self.steps)
         self.ahead_s: Array = ahead_s
-        line = [[line_weights(step_s, a, memory_s) for memory_s in MEMORIES_S] for a in (*ahead_s.tolist(), 0.0, 1.0)]
+        wanted_s = np.append(ahead_s, (0.0, 1.0))
+        weights = {memory_s: line_weights(step_s, wanted_s, memory_s) for memory_s in dict.fromkeys(MEMORIES_S)}
+        line = np.stack([weights[memory_s] for memory_s in MEMORIES_S], axis=1)
         nodes = len(self.steps)
-        self._line = np.array(line[:-2])
+        self._line = line[:-2]
         """[nodes, 6, LAGS]"""
-        self._rate = np.array(line[-1]) - np.array(line[-2])
-        self._gain = np.zeros((2, nodes, 6, LAGS))
-        """Learned weights less the line's."""
+        self._rate = line[-1] - line[-2]
+        self._said = np.zeros((6, LAGS, 3 * nodes))
+        """The line's weights beside what short and long memory add to them, in the order products want them."""
+        self._said[:, :, :nodes] = self._line.transpose(1, 2, 0)
         self._seen = np.zeros((6, LAGS, LAGS))
         self._met = np.zeros((nodes, 6, LAGS))
         self._ridges = [(ridge * step_s) ** 2 for ridge in (SHORT_RIDGE, LONG_RIDGE)]
@@ -101,7 +104,7 @@ class Learner:
 
     def rates(self, steps: Array) -> Array:
         """The line's displacement a second, [6], for last steps, [6, LAGS]."""
-        return np.asarray(np.einsum("ak,ak->a", self._rate, steps))
+        return np.asarray((self._rate * steps).sum(axis=1))
 
     def learn(self, steps: Array, met: Array) -> None:
         """Take in rows, oldest first: last steps, [n, 6, LAGS], and the displacement that came of them at each node,
@@ -114,9 +117,9 @@ class Learner:
         weighted = steps * keep[:, None, None]
         self._seen *= past
         self._met *= past
-        self._seen += np.einsum("nai,naj->aij", weighted, steps)
-        rest = met - np.einsum("qak,nak->nqa", self._line, steps)
-        self._met += np.einsum("nak,nqa->qak", weighted, rest)
+        by_axis = weighted.transpose(1, 2, 0)
+        self._seen += by_axis @ steps.transpose(1, 0, 2)
+        self._met += (by_axis @ (met - by_each[0]).transpose(2, 0, 1)).transpose(2, 0, 1)
         self.rows += count
         self._solve()
 
@@ -126,32 +129,40 @@ class Learner:
             held = ridge + TINY * np.trace(seen, axis1=1, axis2=2)
             inverse = np.linalg.inv(seen + held[:, None, None] * np.eye(lags))
             self._spread[i, :, :lags, :lags] = inverse
-            self._gain[i, :, :, :lags] = np.einsum("aij,qaj->qai", inverse, self._met[:, :, :lags])
+            nodes = len(self.steps)
+            self._said[:, :lags, (i + 1) * nodes : (i + 2) * nodes] = inverse @ self._met[:, :, :lags].transpose(1, 2, 0)
 
     def _by_each(self, steps: Array) -> Array:
         """What line, short and long memory say, [3, ..., nodes, 6]."""
-        line = np.einsum("qak,...ak->...qa", self._line, steps)
-        gain = np.einsum("mqak,...ak->m...qa", self._gain, steps)
-        leverage = np.einsum("...ai,maij,...aj->m...a", steps, self._spread, steps)
-        gain /= 1.0 + np.maximum(0.0, leverage - UNLIKE)[..., None, :]
-        return np.asarray(np.concatenate([line[None], line + gain]))
+        nodes = len(self.steps)
+        rows = steps.reshape(-1, 6, LAGS).swapaxes(0, 1)
+        out = (rows @ self._said).reshape(6, -1, 3, nodes).transpose(2, 1, 3, 0)
+        leverage = ((rows @ self._spread) * rows).sum(axis=-1).swapaxes(1, 2)[:, :, None, :]
+        out[1:] /= 1.0 + np.maximum(0.0, leverage - UNLIKE)
+        out[1:] += out[0]
+        return np.asarray(out.reshape(3, *steps.shape[:-2], nodes, 6))
 
     def _blend(self, by_each: Array) -> Array:
         shares = np.repeat(self.shares, 3, axis=2)
-        return np.asarray(np.einsum("mqa,m...qa->...qa", shares, by_each))
+        if by_each.ndim > shares.ndim:
+            shares = shares[:, None]
+        return np.asarray((shares * by_each).sum(axis=0))
 
     def _weigh(self, by_each: Array, met: Array) -> None:
         """Give each its share for what it would have said about rows it has not learned."""
         groups = (*by_each.shape[:-1], 2, 3)
         wrong = ((by_each - met) ** 2).reshape(groups).mean(axis=-1)
         whole = ((self._blend(by_each) - met) ** 2).reshape(groups[1:]).mean(axis=-1)
+        count = len(met)
+        ago = np.arange(count - 1, -1, -1)
         trust, scale = np.exp(-self.step_s / TRUST_S), np.exp(-self.step_s / SCALE_S)
-        for row in range(len(met)):
-            self._wrong = trust * self._wrong + wrong[:, row]
-            self._whole = scale * self._whole + whole[row]
-            self._whole_count = scale * self._whole_count + 1.0
-            self._prior *= scale
-            self._prior_count *= scale
+        scales = scale**ago
+        self._wrong = trust**count * self._wrong + np.einsum("n,mnqk->mqk", trust**ago, wrong)
+        faded = scale**count
+        self._whole = faded * self._whole + np.einsum("n,nqk->qk", scales, whole)
+        self._whole_count = float(faded * self._whole_count + scales.sum())
+        self._prior *= faded
+        self._prior_count *= faded
         counts = (self._whole + self._prior) / (self._whole_count + self._prior_count)
         likely = np.exp(-(self._wrong - self._wrong.min(axis=0)) / (2.0 * TEMPERATURE * counts))
         self.shares = likely / likely.sum(axis=0)

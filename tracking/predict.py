@@ -34,7 +34,9 @@ KNOWN_SAMPLES: Final = 3
 """Predictions from fewer samples are guesses that say nothing about the tracker."""
 LEARN_NS: Final = 60_000_000
 """New rows are taken in together, not more often than this."""
-MOST_ROWS: Final = 32
+MOST_ROWS: Final = 64
+STANDING_BY_NS: Final = 700_000_000
+"""So seldom a source learns that nobody asks: what MOST_ROWS hold of the quickest."""
 NEAREST, NEAREST_SOON = 4, 8
 """So many times around the one asked for are interpolated between; more within the next steps, where all is exact."""
 PAST: Final = 3
@@ -100,6 +102,7 @@ class Predictor:
         """When half of what makes it grown was learned; -1 afterwards."""
         self._ahead: tuple[Sample, Array, Array] | None = None
         self._calls = 0
+        self._adapted_ns = 0
 
     @property
     def learned_s(self) -> float:
@@ -142,19 +145,28 @@ class Predictor:
             self._remember(history, t_photo_ns, newest.stage_from_camera)
         return newest.stage_from_camera
 
-    def adapt(self, history: History) -> None:
+    def adapt(self, history: History, *, standing_by: bool = False) -> None:
         """Judge earlier predictions by the samples that have come since, learn from the movement, and look ahead from
-        the newest sample. For the slack between frames: it costs more than a prediction."""
+        the newest sample. For the slack between frames: it costs more than a prediction.
+
+        standing_by: nobody asks where it will be, for now. Then it only learns, and from more at a time.
+        """
         self._calls = 0
+        samples = history.samples
+        if standing_by and samples and 0 <= samples[-1].t_sampled_ns - self._adapted_ns < STANDING_BY_NS:
+            return
         self._judge.settle(history)
-        if not history.samples:
+        if not samples:
             self._lattice.clear()
             return
-        self._table(history)
+        self._adapted_ns = samples[-1].t_sampled_ns
+        self._lattice.follow(history)
+        self._fitting(history)
         if self._learn():
             self._ahead = None
-            self._table(history)
             self._grow()
+        if not standing_by:
+            self._table(history)
 
     def errors(self) -> PoseErrors | None:
         """The last photos' errors, for overscan; None before the first."""

@@ -30,6 +30,7 @@ MAX_READ: Final = 4096
 _ANY_INTERFACE: Final = "0.0.0.0"  # noqa: S104 - which interface joins the group; nothing is bound to it
 _SO_RCVBUFFORCE: Final = 33
 """Linux: a receive buffer beyond what the system allows everybody, for those who may."""
+_CUT_OFF: Final = int(socket.MSG_TRUNC)
 _IP_MULTICAST_ALL: Final = 49
 """Linux: 0 delivers only groups this socket joined."""
 
@@ -141,18 +142,29 @@ class UdpReceiver:
 
     def receive(self, most: int = MAX_READ) -> list[Arrival]:
         """What waits, oldest first, `most` datagrams at most."""
-        out: list[Arrival] = []
-        receive, stamp = self._socket.recvmsg, self._stamps.monotonic_ns
+        read = []
+        receive, longest = self._socket.recvmsg, self._longest
+        if most == 1:
+            try:
+                data, ancillary, flags, (host, port) = receive(longest, ANCILLARY_BYTES)
+            except OSError:
+                return []
+            t_received_ns = self._stamps.monotonic_ns(kernel_stamp_ns(ancillary))
+            return [Arrival(data, host, port, t_received_ns, flags & _CUT_OFF != 0)]
         for _ in range(most):
             try:
-                data, ancillary, flags, sender = receive(self._longest, ANCILLARY_BYTES)
+                read.append(receive(longest, ANCILLARY_BYTES))
             except ConnectionRefusedError:
                 continue  # an ICMP answer to something else: nothing was received by it
             except OSError:
                 break
-            t_received_ns = stamp(kernel_stamp_ns(ancillary))
-            out.append(Arrival(data, sender[0], sender[1], t_received_ns, bool(flags & socket.MSG_TRUNC)))
-        return out
+        if not read:
+            return []
+        stamps = self._stamps.all_monotonic_ns([kernel_stamp_ns(ancillary) for _, ancillary, _, _ in read])
+        return [
+            Arrival(data, host, port, t_received_ns, flags & _CUT_OFF != 0)
+            for (data, _, flags, (host, port)), t_received_ns in zip(read, stamps, strict=True)
+        ]
 
     def send(self, data: bytes, address: tuple[str, int]) -> bool:
         """Send a datagram from the port it listens on; whether it could be. Never blocks, never raises."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from math import sqrt
+from operator import mul, sub
 from typing import Final
 
 from stage.errors import Problem
@@ -67,7 +67,7 @@ def statistics_of(state: SourceStream, link: Link, now_ns: int) -> SourceStatist
     health.step(now_ns)
     newest = state.history.newest
     arrivals = list(state.arrivals)
-    steps = [b - a for a, b in pairwise(arrivals)]
+    steps = list(map(sub, arrivals[1:], arrivals))
     span_ns = arrivals[-1] - arrivals[0] if steps else 0
     mean_ns = span_ns / len(steps) if steps else 0.0
     holder = state.lock.holder
@@ -85,7 +85,7 @@ def statistics_of(state: SourceStream, link: Link, now_ns: int) -> SourceStatist
         lost=0 if state.counter is None else state.counter.lost,
         dropped=0 if link.receiver is None else link.receiver.dropped,
         rate_hz=1e9 / mean_ns if mean_ns > 0.0 and health.state in (State.OK, State.COASTING) else 0.0,
-        jitter_ms=sqrt(sum((s - mean_ns) ** 2 for s in steps) / len(steps)) / 1e6 if steps else 0.0,
+        jitter_ms=sqrt(max(0.0, sum(map(mul, steps, steps)) / len(steps) - mean_ns * mean_ns)) / 1e6 if steps else 0.0,
         age_ms=None if newest is None else (now_ns - newest.t_received_ns) / 1e6,
         last_packet_id=state.packets,
         sender="" if holder is None else f"{holder[0]}:{holder[1]}",
