@@ -60,11 +60,11 @@ class Subject:
         return np.asarray(stage_from_gl(pose_from_pan_tilt_roll(self.eye_m, pan_deg=float(pan), tilt_deg=float(tilt))))
 
 
-HELMET: Final = Subject("FlightHelmet", "FlightHelmet/FlightHelmet.gltf", BEACH, (0.42, -1.05, 0.48), (0.0, 0.0, 0.32))
+HELMET: Final = Subject("FlightHelmet", "FlightHelmet/FlightHelmet.gltf", BEACH, (0.5, -1.3, 0.55), (0.0, 0.0, 0.33))
 SUBJECTS: Final = (
     HELMET,
     Subject("BoxTextured", "BoxTextured.glb", BEACH, (1.4, -2.0, 1.2), (0.0, 0.0, 0.0)),
-    Subject("alien", "alien.glb", BEACH, (0.55, -1.5, 0.75), (0.0, 0.0, 0.32)),
+    Subject("alien", "alien.glb", BEACH, (0.65, -1.85, 0.85), (0.0, 0.0, 0.37)),
     Subject("SimpleSkin", "SimpleSkin.gltf", BEACH, (0.9, -4.2, 1.6), (0.0, 0.0, 1.0), time_s=1.2),
 )
 
