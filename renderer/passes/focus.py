@@ -71,7 +71,7 @@ class FocusPass:
         self._ctx = device.ctx
         self._range = 1.0 / far_m, 1.0 / near_m
         # Without a GPU every place costs; the discs are then made of fewer, wider ones.
-        self._taps = 40 if device.capabilities.software else 96
+        self._taps = 36 if device.capabilities.software else 96
         self._programs: dict[str, moderngl.Program] = {}
         self._triangles: dict[str, moderngl.VertexArray] = {}
         self._walls: dict[int, moderngl.VertexArray] = {}

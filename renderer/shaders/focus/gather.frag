@@ -1,6 +1,6 @@
 #version 450 core
 // Every texel gives its light to the disc of its own radius, and what lies behind a thing gives none to the thing.
-// A texel reads TAPS places about it. Only discs as wide as a place is far reach from there: places lie the closer the
+// A texel reads up to TAPS places about it. Only discs as wide as a place is far reach from there: places lie the closer the
 // nearer, and each stands for an area as wide as they lie apart.
 #include "focus/lens.glsl"
 
@@ -26,9 +26,12 @@ void main() {
     float own = nearness_of(texelFetch(depth, at, 0).r);
     vec3 sum = vec3(0.0), hidden = vec3(0.0);
     float covered = 0.0, seen_behind = 0.0;
-    for (int i = 0; i < TAPS; ++i) {
-        float off = far * (float(i) + 0.5) / float(TAPS);
-        float area = 2.0 * off * far / float(TAPS);
+    // Small discs need few places.
+    float rim = far + 0.5;
+    int taps = min(TAPS, 16 + int(2.0 * far));
+    for (int i = 0; i < taps; ++i) {
+        float off = rim * (float(i) + 0.5) / float(taps);
+        float area = 2.0 * off * rim / float(taps);
         float turn = 2.39996323 * float(i);
         vec2 uv = (gl_FragCoord.xy + off * squash * vec2(cos(turn), sin(turn))) / size;
         float wide = textureLod(radius, uv, 0.0).r;
@@ -37,7 +40,7 @@ void main() {
         // Its light is spread over its disc; a disc's rim is a texel wide.
         float share = clamp(disc - off + 0.5, 0.0, 1.0) * step(0.5, disc) * area / max(disc * disc, 0.25);
         if (share > 0.0) {
-            vec4 there = textureLod(soft, uv, max(0.0, 0.5 * log2(PI * area) - 1.5));
+            vec4 there = textureLod(soft, uv, max(0.0, 0.5 * log2(PI * area) - 1.0));
             if (there.a > 0.0) {
                 sum += there.rgb * (share / there.a);
                 covered += share;
