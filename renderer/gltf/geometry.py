@@ -79,7 +79,8 @@ def tangents(positions: F32, normals: F32, uv: F32, indices: NDArray[np.uint32])
         axis_from = np.where(np.abs(n[lost, :1]) < 0.9, [[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]])
         u[lost] = np.cross(axis_from, n[lost])
     u = _unit(u)
-    sign = np.where(np.sum(np.cross(n, u) * v, axis=1) < 0.0, -1.0, 1.0)
+    # A normal map's green points up in its picture, v down.
+    sign = np.where(np.sum(np.cross(n, u) * v, axis=1) > 0.0, -1.0, 1.0)
     return np.column_stack([u, sign]).astype(np.float32)
 
 

@@ -13,6 +13,8 @@ import pytest
 from renderer.config import SceneConfig
 from renderer.device import Device
 from renderer.domes import Dome, directions
+from renderer.gltf.geometry import tangents
+from renderer.gltf.loader import load
 from renderer.gltf.model import Asset, Material, Mesh, Node, Primitive, Sampler, Texture, TextureUse
 from renderer.panoramas import DomePicture
 from renderer.passes.scene import ScenePass, release_target, target
@@ -307,3 +309,15 @@ def test_coloured_glass_tints_what_is_behind_it(studio: Studio) -> None:
     )  # fmt: skip
     got = studio.picture(both)[SIZE // 2, SIZE // 2, :3]
     assert np.allclose(got, 0.5 * 0.96 * AP1_FROM_REC709 @ [0.9, 0.2, 0.1], rtol=0.02)
+
+
+def test_made_tangents_are_those_a_real_asset_brings(reference: Path) -> None:
+    """Normal maps lean the same way whether the file has tangents or they are made from its coordinates."""
+    helmet = load(reference / "assets" / "FlightHelmet" / "FlightHelmet.gltf")
+    for mesh in helmet.meshes:
+        for p in mesh.primitives:
+            assert p.tangents is not None
+            assert p.uv0 is not None
+            made = tangents(p.positions, p.normals, p.uv0, p.indices)
+            assert np.mean(made[:, 3] == p.tangents[:, 3]) > 0.98
+            assert np.median((made[:, :3] * p.tangents[:, :3]).sum(axis=1)) > 0.99
