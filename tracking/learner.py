@@ -129,8 +129,8 @@ class Learner:
             held = ridge + TINY * np.trace(seen, axis1=1, axis2=2)
             inverse = np.linalg.inv(seen + held[:, None, None] * np.eye(lags))
             self._spread[i, :, :lags, :lags] = inverse
-            nodes = len(self.steps)
-            self._said[:, :lags, (i + 1) * nodes : (i + 2) * nodes] = inverse @ self._met[:, :, :lags].transpose(1, 2, 0)
+            learned = slice((i + 1) * len(self.steps), (i + 2) * len(self.steps))
+            self._said[:, :lags, learned] = inverse @ self._met[:, :, :lags].transpose(1, 2, 0)
 
     def _by_each(self, steps: Array) -> Array:
         """What line, short and long memory say, [3, ..., nodes, 6]."""

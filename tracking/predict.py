@@ -34,9 +34,10 @@ KNOWN_SAMPLES: Final = 3
 """Predictions from fewer samples are guesses that say nothing about the tracker."""
 LEARN_NS: Final = 60_000_000
 """New rows are taken in together, not more often than this."""
-MOST_ROWS: Final = 64
+MOST_ROWS: Final = 32
 STANDING_BY_NS: Final = 700_000_000
-"""So seldom a source learns that nobody asks: what MOST_ROWS hold of the quickest."""
+MOST_STANDING_BY: Final = 64
+"""So seldom a source learns that nobody asks, and from so many rows: what comes of the quickest in that time."""
 NEAREST, NEAREST_SOON = 4, 8
 """So many times around the one asked for are interpolated between; more within the next steps, where all is exact."""
 PAST: Final = 3
@@ -162,7 +163,7 @@ class Predictor:
         self._adapted_ns = samples[-1].t_sampled_ns
         self._lattice.follow(history)
         self._fitting(history)
-        if self._learn():
+        if self._learn(MOST_STANDING_BY if standing_by else MOST_ROWS):
             self._ahead = None
             self._grow()
         if not standing_by:
@@ -219,8 +220,8 @@ class Predictor:
             self._times_s = np.concatenate([self._step_ns * 1e-9 * np.arange(-PAST, 1), self._learner.ahead_s])
         return self._learner
 
-    def _learn(self) -> bool:
-        """Learn from every step whose future is known by now; whether there was one."""
+    def _learn(self, most: int) -> bool:
+        """Learn from every step whose future is known by now, `most` rows; whether there was one."""
         lattice, learner, step_ns = self._lattice, self._learner, self._step_ns
         if learner is None or lattice.newest is None:
             return False
@@ -230,7 +231,7 @@ class Predictor:
         if until_ns - first_ns < LEARN_NS:
             return False
         rows = (until_ns - first_ns) // step_ns + 1
-        origins = until_ns - step_ns * np.arange(min(rows, MOST_ROWS) - 1, -1, -1)
+        origins = until_ns - step_ns * np.arange(min(rows, most) - 1, -1, -1)
         offsets = step_ns * np.concatenate([-_BACK, np.array(learner.steps)])
         values = lattice.at(origins[:, None] + offsets)
         past, now = values[:, : LAGS + 1], values[:, :1]
