@@ -2,87 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import json
-import struct
+import runpy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from renderer.gltf import errors, geometry
 from renderer.gltf.animation import Hierarchy, rest_transform, sample
 from renderer.gltf.loader import load
 from renderer.gltf.model import Channel
 
-TRIANGLE = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], dtype="<f4")
-
-
-class Build:
-    """Puts a glTF together accessor by accessor; `doc` may be bent before it is written."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.doc: dict[str, Any] = {
-            "asset": {"version": "2.0"}, "buffers": [], "bufferViews": [], "accessors": [], "nodes": [], "meshes": [],
-        }  # fmt: skip
-
-    def view(self, data: bytes, **extra: Any) -> int:
-        while len(self.data) % 4:
-            self.data.append(0)
-        self.doc["bufferViews"].append({"buffer": 0, "byteOffset": len(self.data), "byteLength": len(data), **extra})
-        self.data += data
-        return len(self.doc["bufferViews"]) - 1
-
-    def accessor(self, array: np.ndarray[Any, Any], **extra: Any) -> int:
-        array = np.atleast_2d(array.T).T
-        kinds = {"i1": 5120, "u1": 5121, "i2": 5122, "u2": 5123, "u4": 5125, "f4": 5126}
-        self.doc["accessors"].append(
-            {
-                "bufferView": self.view(array.tobytes()),
-                "componentType": kinds[array.dtype.str[1:]],
-                "count": len(array),
-                "type": {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}[array.shape[1]],
-                **extra,
-            }
-        )
-        return len(self.doc["accessors"]) - 1
-
-    def triangle(self, positions: np.ndarray[Any, Any] = TRIANGLE, **extra: Any) -> dict[str, Any]:
-        primitive: dict[str, Any] = {"attributes": {"POSITION": self.accessor(positions)}, **extra}
-        self.doc["meshes"].append({"primitives": [primitive]})
-        self.doc["nodes"].append({"mesh": len(self.doc["meshes"]) - 1})
-        return primitive
-
-    def write(self, folder: Path, *, glb: bool = False) -> Path:
-        buffer: dict[str, Any] = {"byteLength": len(self.data)}
-        if not glb:
-            buffer["uri"] = "data:application/octet-stream;base64," + base64.b64encode(self.data).decode()
-        self.doc["buffers"] = self.doc["buffers"] or [buffer]
-        text = json.dumps(self.doc).encode()
-        if not glb:
-            file = folder / "asset.gltf"
-            file.write_bytes(text)
-            return file
-        text += b" " * (-len(text) % 4)
-        binary = bytes(self.data) + b"\0" * (-len(self.data) % 4)
-        size = 12 + 8 + len(text) + 8 + len(binary)
-        file = folder / "asset.glb"
-        file.write_bytes(
-            struct.pack("<III", 0x46546C67, 2, size)
-            + struct.pack("<II", len(text), 0x4E4F534A) + text
-            + struct.pack("<II", len(binary), 0x004E4942) + binary
-        )  # fmt: skip
-        return file
-
-
-def png(colour: tuple[int, ...], size: tuple[int, int] = (2, 2)) -> bytes:
-    out = io.BytesIO()
-    Image.new("RGBA", size, colour).save(out, "PNG")
-    return out.getvalue()
+_KIT: Any = runpy.run_path(str(Path(__file__).with_name("_gltfkit.py")))
+Build, TRIANGLE, png = _KIT["Build"], _KIT["TRIANGLE"], _KIT["png"]
 
 
 # --- files of the wild ------------------------------------------------------------------------------------------
