@@ -38,6 +38,7 @@ Output = Literal["colour", "position", "fringes"]
 
 _OUTPUTS: Final[dict[Output, int]] = {"colour": 0, "position": 1, "fringes": 2}
 _SRC1_COLOR, _SRC1_ALPHA = 0x88F9, 0x8589
+_ALPHA_TO_COVERAGE, _ALPHA_TO_ONE = 0x809E, 0x809F
 _BLEND: Final = (moderngl.ONE, _SRC1_COLOR, moderngl.ONE, _SRC1_ALPHA)
 """What a surface adds, and the share of each colour behind it that it leaves: glass may be coloured."""
 _REFLECTIONS_UNIT, _DOME_UNIT = 5, 7
@@ -166,7 +167,7 @@ class ScenePass:
         self._view.write(self._pack(scene, view, lighting, exposure_ev, fringes or Fringes(), target.size).tobytes())
         self._view.bind_to_uniform_block(0)
         self._air.write(scene, view.eye_in_scene, view.rad_per_px(target.size))
-        shared = self._shared(scene, lighting, output)
+        shared = self._shared(scene, lighting, output, samples=target.samples)
         visible = self._visible(scene, view)
         self.statistics = Statistics()
         if output == "colour":
@@ -240,7 +241,8 @@ class ScenePass:
         ctx = self._ctx
         arrays = self._arrays.setdefault((id(scene), scene.generation, shared), [None] * len(scene.draws.batches))
         textured = shared[0][1] == _OUTPUTS["colour"]
-        culled, front = None, None
+        coverage = dict(shared)["COVERAGE"] == 1
+        culled, front, covering = None, None, False
         for run in visible:
             batch = scene.draws.batches[run.batch]
             material = batch.material
@@ -254,7 +256,12 @@ class ScenePass:
                 for unit, texture in material.textures:
                     texture.use(unit)
             elif material.masked:
-                material.textures[0][1].use(0)
+                for unit, texture in material.textures[:1]:
+                    texture.use(unit)
+            if (material.masked and coverage) is not covering:
+                covering = not covering
+                for state in (_ALPHA_TO_COVERAGE, _ALPHA_TO_ONE):
+                    (ctx.enable_direct if covering else ctx.disable_direct)(state)
             array = arrays[run.batch]
             if array is None:
                 array = arrays[run.batch] = self._array(scene, batch, shared)
@@ -263,6 +270,9 @@ class ScenePass:
             self.statistics.draws += run.draws
             self.statistics.commands += run.count
             self.statistics.triangles += run.triangles
+        if covering:
+            for state in (_ALPHA_TO_COVERAGE, _ALPHA_TO_ONE):
+                ctx.disable_direct(state)
         self.statistics.calls += len(visible)
 
     def _draw_sky(self, scene: Scene, view: _View, output: Output) -> None:
@@ -279,13 +289,15 @@ class ScenePass:
 
     # --- programs ---------------------------------------------------------------------------------------------
 
-    def _shared(self, scene: Scene, lighting: Lighting | None, output: Output) -> _Defines:
+    def _shared(self, scene: Scene, lighting: Lighting | None, output: Output, *, samples: int) -> _Defines:
         """What of the scene every surface's program depends on."""
         lit = output == "colour"
         return _defines(
             {
                 "OUTPUT": _OUTPUTS[output],
                 **(air_defines(scene) if lit else {}),
+                # Cut-out edges cover samples of a pixel one by one.
+                "COVERAGE": int(lit and samples > 1 and any(b.material.masked for b in scene.draws.batches)),
                 "DOME_KEY": int(lit and bool(scene.sh[3:6, 3:].any())),
                 "SUN": int(lit and scene.sun is not None),
                 **(lighting.defines() if lit and lighting is not None else {}),

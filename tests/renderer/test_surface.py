@@ -321,3 +321,34 @@ def test_made_tangents_are_those_a_real_asset_brings(reference: Path) -> None:
             made = tangents(p.positions, p.normals, p.uv0, p.indices)
             assert np.mean(made[:, 3] == p.tangents[:, 3]) > 0.98
             assert np.median((made[:, :3] * p.tangents[:, :3]).sum(axis=1)) > 0.99
+
+
+def test_cut_out_edges_are_smooth_where_samples_are(studio: Studio) -> None:
+    """A mask's edge covers samples: between leaf and sky lies more than two values, and alpha stays 1."""
+    samples = min(4, studio.device.capabilities.max_samples)
+    if samples < 2:
+        pytest.skip("this GPU has one sample a pixel")
+    rows, columns = np.mgrid[0:64, 0:64]
+    leaf = np.full((64, 64, 4), 255, np.uint8)
+    leaf[..., 3] = np.where((rows + 2 * columns) % 32 < 16, 255, 0)
+    cut = Material(base_texture=TextureUse(0), alpha_mode="mask", unlit=True)
+    plain = studio.picture(asset(cut, leaf))
+    once, studio.out = studio.out, target(studio.device, (SIZE, SIZE), dtype="f4", samples=samples)
+    joined = target(studio.device, (SIZE, SIZE), dtype="f4")
+    read = studio.device.read
+    studio.device.read = lambda framebuffer, **more: (  # type: ignore[method-assign]
+        studio.device.ctx.copy_framebuffer(joined, framebuffer), read(joined, **more)
+    )[1]  # fmt: skip
+    try:
+        smooth = studio.picture(asset(cut, leaf))
+    finally:
+        studio.device.read = read  # type: ignore[method-assign]
+        release_target(studio.out)
+        release_target(joined)
+        studio.out = once
+    inner = slice(SIZE // 2 - 10, SIZE // 2 + 10)
+    assert set(np.unique(plain[inner, inner, 0])) <= {0.0, 1.0}
+    between = (smooth[inner, inner, 0] > 0.1) & (smooth[inner, inner, 0] < 0.9)
+    assert between.mean() > 0.05
+    assert np.allclose(smooth[..., 3], 1.0)
+    assert abs(smooth[inner, inner, 0].mean() - plain[inner, inner, 0].mean()) < 0.05

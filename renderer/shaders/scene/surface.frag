@@ -96,7 +96,13 @@ void main() {
     base *= v_colour;
 #endif
 #if ALPHA_MASK
+#if COVERAGE
+    // The cut is made a pixel wide, and covers so many samples.
+    base.a = (base.a - material.emissive.w) / max(fwidth(base.a), 1e-4) + 0.5;
+    if (base.a <= 0.0) discard;
+#else
     if (base.a < material.emissive.w) discard;
+#endif
 #endif
 #if OUTPUT == OUTPUT_POSITION
     colour = vec4((stage_from_relative * vec4(v_relative, 1.0)).xyz, 1.0);
@@ -187,6 +193,8 @@ void main() {
 #if GLASS && !UNLIT
     colour = vec4(light * base.a, base.a);
     left = vec4(mix(vec3(1.0), passing, base.a), 1.0 - base.a);
+#elif COVERAGE && ALPHA_MASK
+    colour = vec4(light, min(base.a, 1.0));
 #elif ALPHA_BLEND
     colour = vec4(light * base.a, base.a);
     left = vec4(1.0 - base.a);
