@@ -25,7 +25,10 @@ SIX_VIEWS: Final = 1024
 _MARGIN_TEXELS: Final = 4
 _WIDEST_COS: Final = 0.34
 """Spots wider than 70 degrees take six maps."""
-_NEAR_M: Final = 0.05
+NEAR_M: Final = 0.05
+"""Nearer to a lamp, or inside its radius, nothing casts."""
+FAR: Final = 1.001
+"""Where a map ends, as a share of the lamp's range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +85,20 @@ class LampShadows:
             self._casters.draw(self._target, self._tile(number), origin, _clip(lamp, view.face, self._size_px), which)
 
     def views(self, lamps: Sequence[Lamp], origin_m: F64) -> F32:
-        """[views, 4, 4]  column by column: to the atlas, 0..1, from scene metres relative to `origin_m`."""
-        out = np.zeros((VIEWS_MOST, 4, 4), dtype=np.float32)
+        """[views, 3, 4]  rows that turn scene metres relative to `origin_m` into a place in the atlas, 0..1, and what
+        divides it."""
+        out = np.zeros((VIEWS_MOST, 3, 4), dtype=np.float32)
         if self.map is None:
             return out
-        side = np.array(self.map.size, dtype=np.float64)
+        width, height = self.map.size
         for number, view in enumerate(self._views):
             lamp = lamps[view.lamp]
-            shift = np.eye(4)
-            shift[:3, 3] = origin_m - np.asarray(lamp.position_m)
-            x, y, width, height = self._tile(number)
-            place = np.eye(4)
-            place[0, 0], place[1, 1], place[2, 2] = 0.5 * width / side[0], 0.5 * height / side[1], 0.5
-            place[:3, 3] = (x + 0.5 * width) / side[0], (y + 0.5 * height) / side[1], 0.5
-            out[number] = (place @ _clip(lamp, view.face, self._size_px) @ shift).T
+            rows = _clip(lamp, view.face, self._size_px)[[0, 1, 3]]
+            rows[:, 3] += rows[:, :3] @ (origin_m - np.asarray(lamp.position_m))
+            x, y, side, _ = self._tile(number)
+            out[number, 0] = (0.5 * side * rows[0] + (x + 0.5 * side) * rows[2]) / width
+            out[number, 1] = (0.5 * side * rows[1] + (y + 0.5 * side) * rows[2]) / height
+            out[number, 2] = rows[2]
         return out
 
     def _assign(self, scene: Scene, lamps: Sequence[Lamp]) -> None:
@@ -176,8 +179,8 @@ def _clip(lamp: Lamp, face: int, size_px: int) -> F64:
     """[4, 4]  clip space from scene metres relative to the lamp."""
     t = _tangent(lamp, size_px, six=face >= 0)
     axes = _axes(lamp, face)
-    far = lamp.range_m * 1.001
-    near = min(max(_NEAR_M, lamp.radius_m), 0.5 * far)
+    far = lamp.range_m * FAR
+    near = min(max(NEAR_M, lamp.radius_m), 0.5 * far)
     out = np.zeros((4, 4))
     out[0, :3], out[1, :3] = axes[0] / t, axes[1] / t
     out[2, :3], out[2, 3] = axes[2] * (far + near) / (far - near), -2.0 * far * near / (far - near)

@@ -12,7 +12,7 @@ import numpy as np
 from renderer.device import Device
 from renderer.lights import CAPACITY, Grid, Lamp
 from renderer.passes.casters import Casters, ShadowStatistics
-from renderer.passes.lamp_shadow import SIX_VIEWS, VIEWS_MOST, LampShadows
+from renderer.passes.lamp_shadow import FAR, NEAR_M, SIX_VIEWS, VIEWS_MOST, LampShadows
 from renderer.passes.shadow import CASCADES_MOST, EDGE, MARGIN_TEXELS, Fit, ShadowPass
 from renderer.scene import F32, F64, Scene
 from stage.frames import Array
@@ -20,14 +20,17 @@ from stage.frames import Array
 SUN_UNIT, MOVING_UNIT, LAMP_UNIT = 6, 8, 9
 """Texture units of the shadow maps."""
 _SUN_BLOCK, _LAMP_BLOCK, _CELL_BUFFER = 2, 3, 0
-_LAMPS_BYTES: Final = 32 + 64 * CAPACITY + 64 * VIEWS_MOST
+_LAMPS_BYTES: Final = 32 + 64 * CAPACITY + 48 * VIEWS_MOST
 
 CONSTANTS: Final[dict[str, object]] = {
     "SHADOW_CASCADES_MOST": CASCADES_MOST,
     "SHADOW_EDGE": EDGE,
     "SHADOW_MARGIN": f"{MARGIN_TEXELS}.0",
+    "SHADOW_SLOPE": 1.0,
     "LAMP_CAPACITY": CAPACITY,
     "LAMP_VIEWS": VIEWS_MOST,
+    "LAMP_NEAR": NEAR_M,
+    "LAMP_FAR": FAR,
     "SIX_VIEWS": SIX_VIEWS,
 }
 """Of the shaders that are lit."""
@@ -45,7 +48,7 @@ class Lighting:
         self.grid = Grid()
         self.fit: Fit | None = None
         self._ctx = ctx
-        self._sun_block = ctx.buffer(reserve=16 * (CASCADES_MOST + 1))
+        self._sun_block = ctx.buffer(reserve=16 * (2 * CASCADES_MOST + 2))
         self._sun_sent: bytes | None = None
         self._lamp_block = ctx.buffer(reserve=_LAMPS_BYTES)
         self._lamps_sent: bytes | None = None
@@ -66,7 +69,7 @@ class Lighting:
         has_sun = scene.sun is not None and scene.sun.shadow
         self.fit = self.sun.update(scene, stage_from_scene) if has_sun else None
         if self.fit is not None:
-            places = self.fit.places().tobytes()
+            places = self.fit.block().tobytes()
             if places != self._sun_sent:
                 self._sun_sent = places
                 self._sun_block.write(places)

@@ -72,19 +72,29 @@ class Fit:
         out[2, 3] = (near + far - 2.0 * float(self.turn[2] @ self.origin_m)) / (near - far)
         return out
 
-    def places(self) -> F32:
-        """[CASCADES_MOST + 1, 4]  per cascade, and last the moving map: offset x, y, scale, texels to move off a
-        surface: a place in the coarsest map, 0..1, times the scale plus the offset is the one in that map."""
-        base = self.cascades[-1]
-        out = np.zeros((CASCADES_MOST + 1, 4), dtype=np.float32)
+    def block(self) -> F32:
+        """[2 * CASCADES_MOST + 2, 4]  the SunShadow block of shaders/scene/shadow.glsl."""
+        base, finest = self.cascades[-1], self.cascades[0]
+        places = np.zeros((CASCADES_MOST + 1, 4), dtype=np.float32)
+        rims = np.zeros((CASCADES_MOST, 4), dtype=np.float32)
         for i, cascade in [*enumerate(self.cascades), (CASCADES_MOST, self.moving)]:
             if cascade is None:
                 continue
             scale = base.half_m / cascade.half_m
             shift = (np.asarray(base.centre) - cascade.centre) / (2.0 * cascade.half_m)
             px = self.size_px if i < CASCADES_MOST else self.moving_px
-            out[i] = *(0.5 - 0.5 * scale + shift), scale, 1.5 * 2.0 * cascade.half_m / px
-        return out
+            deep = 2.0 * cascade.half_m / px / (cascade.depth[0] - cascade.depth[1])
+            places[i] = *(0.5 - 0.5 * scale + shift), scale, deep
+        middle = (np.asarray(finest.centre) - base.centre) / (2.0 * base.half_m) + 0.5
+        for i, cascade in enumerate(self.cascades):
+            # A square round the finest one's middle that this one holds, with texels to spare for the filter.
+            aside = float(np.abs(np.asarray(cascade.centre) - finest.centre).max())
+            ends = cascade.half_m * (1.0 - 2.0 * MARGIN_TEXELS / self.size_px) - aside
+            rims[i, :2] = ends / (2.0 * base.half_m), 2.0 * base.half_m / (EDGE * ends)
+            if len(self.cascades) > 1:
+                places[i, :3] *= 0.5
+                places[i, :2] += (i % 2) / 2.0, (i // 2) / 2.0
+        return np.concatenate([places, rims, [[*middle, 0.0, 0.0]]]).astype(np.float32)
 
 
 def fit(scene: Scene, stage_from_scene: Array, size_px: int) -> Fit | None:
@@ -129,9 +139,9 @@ def fit(scene: Scene, stage_from_scene: Array, size_px: int) -> Fit | None:
     if moves.any():
         at, reach = _round(centres[moves], radii[moves])
         reach *= 1.05
-        # As fine as the finest cascade if a map of the same size can be; coarser where things move far.
+        # Half as fine as the finest cascade if half its size is enough, for it is drawn every frame; else coarser.
         moving = Cascade(_at(turn @ at), reach, depth)
-        while moving_px < size_px and reach / moving_px > halves[0] / size_px:
+        while 2 * moving_px < size_px and reach / moving_px > 2.0 * halves[0] / size_px:
             moving_px *= 2
     return Fit(np.round(stage), turn, tuple(cascades), moving, size_px, moving_px)
 
@@ -235,7 +245,7 @@ class ShadowPass:
     def _make(self, fit: Fit) -> None:
         """Textures of the sizes `fit` needs."""
         count = len(fit.cascades)
-        size = (fit.size_px * min(count, 2), fit.size_px * ((count + 1) // 2))
+        size = (fit.size_px * min(count, 2),) * 2
         if self.map is None or self.map.size != size:
             self._free_still()
             self.map, self._target = depth_map(self._device, size)

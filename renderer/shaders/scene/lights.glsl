@@ -9,10 +9,10 @@ struct Lamp {
 
 layout(std140, binding = 3) uniform Lamps {
     vec4 grid_low;              // corner of the grid; w: cells a metre
-    ivec4 grid_size;            // cells along x, y, z; w: whether what moves casts
+    ivec4 grid_size;            // cells along x, y, z
     Lamp lamps[LAMP_CAPACITY];
 #if LAMP_SHADOWS
-    mat4 lamp_views[LAMP_VIEWS];    // to the atlas of shadow maps, before the division
+    vec4 lamp_views[3 * LAMP_VIEWS];    // rows: to the place in the atlas of shadow maps, and what divides it
 #endif
 };
 layout(std430, binding = 0) readonly buffer LampCells {
@@ -32,9 +32,7 @@ int lamp_view(float coded, vec3 from_lamp) {
     return view - SIX_VIEWS + face;
 }
 
-float lamp_taps(int view, vec3 at) {
-    vec4 q = lamp_views[view] * vec4(at, 1.0);
-    vec3 place = q.xyz / q.w;
+float lamp_taps(vec3 place) {
 #if SHADOW_TAPS == 1
     return texture(lamp_map, place);
 #else
@@ -47,14 +45,25 @@ float lamp_taps(int view, vec3 at) {
 #endif
 }
 
-// `at` is the place, `n` its surface's normal on the lamp's side, `away` from the place to the lamp.
+// How much of a lamp a place sees. `n` is its surface's normal on the lamp's side, `away` goes to the lamp.
 float lamp_seen(Lamp lamp, vec3 at, vec3 n, vec3 away, float n_l) {
-    if (lamp.cone.z < 0.0) return 1.0;
     // Off the surface by more where the light grazes it, as for the sun.
     vec3 off = at + n * (lamp.axis.w * length(away) * 1.5 * (1.5 - n_l));
     vec3 from_lamp = off - lamp.place.xyz;
-    float seen = lamp_taps(lamp_view(lamp.cone.z, from_lamp), off);
-    if (lamp.cone.w >= 0.0) seen *= lamp_taps(lamp_view(lamp.cone.w, from_lamp), off);
+    float far = LAMP_FAR * inversesqrt(lamp.place.w);
+    float near = min(max(LAMP_NEAR, lamp.light.w), 0.5 * far);
+    float seen = 1.0;
+    float coded = lamp.cone.z;
+    float next = lamp.cone.w;
+    do {
+        int view = 3 * max(lamp_view(coded, from_lamp), 0);
+        float w = dot(lamp_views[view + 2], vec4(off, 1.0));
+        vec2 place = vec2(dot(lamp_views[view], vec4(off, 1.0)), dot(lamp_views[view + 1], vec4(off, 1.0))) / w;
+        float here = lamp_taps(vec3(place, (far - far * near / w) / (far - near)));
+        seen *= coded < 0.0 ? 1.0 : here;
+        coded = next;
+        next = -1.0;
+    } while (coded >= 0.0);
     return seen;
 }
 #endif
@@ -93,17 +102,24 @@ vec3 lamp_lights(Surface s) {
 #if LAMP_WORDS
     vec3 at = v_relative + eye_in_lights.xyz;
     ivec3 cell = ivec3(floor((at - grid_low.xyz) * grid_low.w));
-    if (all(greaterThanEqual(cell, ivec3(0))) && all(lessThan(cell, grid_size.xyz))) {
-        int first = ((cell.z * grid_size.y + cell.y) * grid_size.x + cell.x) * LAMP_WORDS;
+    bool inside = all(greaterThanEqual(cell, ivec3(0))) && all(lessThan(cell, grid_size.xyz));
+    int first = inside ? ((cell.z * grid_size.y + cell.y) * grid_size.x + cell.x) * LAMP_WORDS : 0;
+    uint listed[LAMP_WORDS];
+    for (int word = 0; word < LAMP_WORDS; ++word) listed[word] = inside ? lamp_cells[first + word] : 0u;
+    // The loop asks at its end: software GL runs one that asks at its start once more than needed.
+    bool more;
+    do {
+        int i = -1;
+        more = false;
         for (int word = 0; word < LAMP_WORDS; ++word) {
-            uint listed = lamp_cells[first + word];
-            while (listed != 0u) {
-                int i = findLSB(listed);
-                listed &= listed - 1u;
-                sum += lamp_light(s, lamps[32 * word + i], at);
+            if (i < 0 && listed[word] != 0u) {
+                i = 32 * word + findLSB(listed[word]);
+                listed[word] &= listed[word] - 1u;
             }
+            more = more || listed[word] != 0u;
         }
-    }
+        if (i >= 0) sum += lamp_light(s, lamps[i], at);
+    } while (more);
 #endif
     return sum;
 }

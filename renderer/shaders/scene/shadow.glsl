@@ -1,12 +1,15 @@
 // How much of the sun a place sees: cascades round the stage from fine to coarse, and one map of what moves. Needs
-// `v_shadow` (the place in the coarsest map, 0..1) and `v_shadow_off` (the way off the surface there, a metre long).
+// `v_shadow`: the place in the coarsest map, 0..1; w: how much nearer to the sun it is looked up, times the texel.
 layout(binding = 6) uniform sampler2DShadow shadow_map;
 #if MOVING_SHADOW
 layout(binding = 8) uniform sampler2DShadow moving_map;
 #endif
-// Per cascade, and last the moving map: offset x, y, scale, metres to move off a surface.
 layout(std140, binding = 2) uniform SunShadow {
+    // Per cascade, and last the moving map: offset x, y and scale to its tile, depth of a texel's width.
     vec4 shadow_place[SHADOW_CASCADES_MOST + 1];
+    // Per cascade: how far from the middle (in the coarsest map) it ends, 1 / the width of its rim.
+    vec4 shadow_rim[SHADOW_CASCADES_MOST];
+    vec4 shadow_middle;     // of the finest cascade, in the coarsest
 };
 
 float shadow_taps(sampler2DShadow map, vec3 at, vec2 texel) {
@@ -22,30 +25,34 @@ float shadow_taps(sampler2DShadow map, vec3 at, vec2 texel) {
 }
 
 vec3 shadow_at(vec4 place) {
-    vec3 at = v_shadow + v_shadow_off * place.w;
-    return vec3(at.xy * place.z + place.xy, at.z);
+    return vec3(v_shadow.xy * place.z + place.xy, v_shadow.z - v_shadow.w * place.w);
 }
 
 float sun_seen() {
-    float texel = sun_direction.w;
+#if SHADOW_CASCADES == 1
+    vec3 at = shadow_at(shadow_place[0]);
+    vec2 aside = abs(v_shadow.xy - shadow_middle.xy);
+    float inside = clamp((shadow_rim[0].x - max(aside.x, aside.y)) * shadow_rim[0].y, 0.0, 1.0);
+    float seen = 1.0 - inside + inside * shadow_taps(shadow_map, at, vec2(sun_direction.w));
+#else
+    // The finest cascade that holds the place, then coarser ones while there is something left to them: each gives way
+    // to the next at its rim, the coarsest to the sun. Software GL never skips what an `if` holds, and runs a loop that
+    // asks at its start once more than needed.
+    vec2 aside = abs(v_shadow.xy - shadow_middle.xy);
+    float far = max(aside.x, aside.y);
     float left = 1.0;
     float seen = 0.0;
-    for (int i = 0; i < SHADOW_CASCADES; ++i) {
-        vec3 at = shadow_at(shadow_place[i]);
-        vec2 aside = abs(at.xy - 0.5);
-        // 1 well inside, 0 at the rim: each cascade gives way to the next, the coarsest to the sun.
-        float inside = clamp((0.5 - SHADOW_MARGIN * texel - max(aside.x, aside.y)) * (2.0 / SHADOW_EDGE), 0.0, 1.0) * left;
-        if (inside > 0.0) {
-#if SHADOW_CASCADES == 1
-            seen += inside * shadow_taps(shadow_map, at, vec2(texel));
-#else
-            vec2 tiles = 1.0 / vec2(2.0, float((SHADOW_CASCADES + 1) / 2));
-            seen += inside * shadow_taps(shadow_map, vec3((at.xy + vec2(i % 2, i / 2)) * tiles, at.z), texel * tiles);
-#endif
-            left -= inside;
-        }
-    }
+    int i = 0;
+    for (int k = 0; k < SHADOW_CASCADES - 1; ++k) i += int(far >= shadow_rim[k].x);
+    do {
+        vec2 rim = shadow_rim[i].xy;
+        float inside = clamp((rim.x - far) * rim.y, 0.0, 1.0);
+        seen += left * inside * shadow_taps(shadow_map, shadow_at(shadow_place[i]), vec2(0.5 * sun_direction.w));
+        left *= 1.0 - inside;
+        ++i;
+    } while (left > 0.0 && i < SHADOW_CASCADES);
     seen += left;
+#endif
 #if MOVING_SHADOW
     // Its rim is empty: beyond it, the clamped lookup finds nothing in the way.
     seen *= shadow_taps(moving_map, shadow_at(shadow_place[SHADOW_CASCADES_MOST]), vec2(sun_light.w));

@@ -68,8 +68,7 @@ layout(binding = 24) uniform sampler2D thickness_texture;
 layout(binding = 5) uniform sampler3D reflections;
 #endif
 #if SHADOW
-in vec3 v_shadow;
-in vec3 v_shadow_off;
+in vec4 v_shadow;
 #endif
 
 #if ALPHA_BLEND
@@ -139,7 +138,9 @@ void main() {
 #endif
 #endif
 #ifdef NORMAL_UV
-    n = bent(texture(normal_texture, v_uv[NORMAL_UV]).xyz, material.factors.z, t, b, n);
+    vec3 bump = texture(normal_texture, v_uv[NORMAL_UV]).xyz;
+    float bumps = roughness_of_bumps(bump, material.factors.z);
+    n = bent(bump, material.factors.z, t, b, n);
 #endif
     float metallic = material.factors.x;
     float roughness = material.factors.y;
@@ -155,6 +156,9 @@ void main() {
     occlusion = 1.0 + material.factors.w * (orm.r - 1.0);
 #endif
     roughness = clamp(max(roughness, 0.0525) + max(max(bend.x, bend.y), bend.z), 0.0525, 1.0);
+#ifdef NORMAL_UV
+    if (bumps > 0.0) roughness = min(1.0, sqrt(sqrt(roughness * roughness * roughness * roughness + bumps)));
+#endif
     Surface s = surface(albedo, metallic, roughness, occlusion, n, v);
 #if SPECULAR
     add_specular(s, albedo, metallic);

@@ -30,8 +30,7 @@ out float v_thickness_scale;
 out vec3 v_relative;
 out vec3 v_normal;
 #if SHADOW
-out vec3 v_shadow;
-out vec3 v_shadow_off;
+out vec4 v_shadow;
 #endif
 
 void main() {
@@ -50,11 +49,10 @@ void main() {
     v_thickness_scale = pow(abs(dot(c0, k0)), 1.0 / 3.0);
 #endif
 #if SHADOW
-    // Looked up off the surface on the sun's side, more where the sun grazes it: no surface shadows itself.
-    vec3 n = normalize(v_normal);
-    float n_l = dot(n, sun_direction.xyz);
-    v_shadow = (shadow_from_relative * vec4(v_relative, 1.0)).xyz;
-    v_shadow_off = mat3(shadow_from_relative) * (n * (sign(n_l) * (1.5 - abs(n_l))));
+    // Looked up nearer to the sun by what a texel's width is deep, more where the sun grazes: no surface shadows itself.
+    float n_l = abs(dot(normalize(v_normal), sun_direction.xyz));
+    v_shadow.xyz = (shadow_from_relative * vec4(v_relative, 1.0)).xyz;
+    v_shadow.w = 0.5 + SHADOW_SLOPE * min(sqrt(1.0 - n_l * n_l) / n_l, 8.0);
 #endif
 #if TANGENTS
     v_tangent = vec4(c0 * in_tangent.x + c1 * in_tangent.y + c2 * in_tangent.z, in_tangent.w * hand);
