@@ -145,7 +145,9 @@ def test_both_passes_run_and_any_failure_counts(checkout: Checkout, first: str, 
 
 def test_all_takes_the_slow_ones_and_other_arguments_go_to_pytest(checkout: Checkout) -> None:
     checkout.setup("--test")
+    write_executable(checkout.folder / "scripts/peers", "#!/bin/sh\necho peers >>$LOG\n")
     _, asked, _ = checkout.run(str(checkout.folder / "scripts/test"), "tests/stage", "--all", "-k", "lens")
+    assert asked.pop(0) == "peers"
     assert asked[0].endswith("-n 2 -m not timing tests/stage -k lens")
     assert asked[1].endswith("-m timing tests/stage -k lens")
 
