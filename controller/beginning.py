@@ -20,10 +20,12 @@ from controller.config import (
     load_config_text,
     osc_maps,
 )
+from controller.library.cache import CACHE_FOLDER
 from controller.rundir import RunDir
+from controller.scene_book import write_states
 from controller.show import Show, Snapshot, encode_snapshot, first_show
 from controller.sources import configured_delays
-from controller.store import Revision, Store, StoredConfig
+from controller.store import Revision, Store, StoredConfig, state_folder
 from stage.compiled import CompiledStage, encode_stage
 from stage.errors import OpenVolumeError
 from tracking.lens_table import encode_grid
@@ -86,6 +88,7 @@ def snapshot_of(show: Show, loaded: LoadedConfig, stage: bytes) -> Snapshot:
         stage=stage,
         lens_tables={name: encode_grid(grid) for name, grid in lens_tables(loaded).items()},
         relays=bool(loaded.config.tracking.relays),
+        scene_cache=str(state_folder(loaded.name) / CACHE_FOLDER),
         osc_maps={name: found.model_dump_json() for name, found in osc_maps(loaded).items()},
     )
 
@@ -127,6 +130,7 @@ def begin_show(
 def write_first_snapshot(run: RunDir, beginning: Beginning) -> None:
     """Put what a run starts with where every process looks for it."""
     version = beginning.snapshot.show.version
+    write_states(run, beginning.snapshot.show)
     run.write_snapshot(version, encode_snapshot(beginning.snapshot))
     run.set_current_version(version)
 

@@ -37,10 +37,10 @@ from controller.api.views import (
     NodesView,
     OutcomeView,
     RecordView,
-    SceneView,
     ShowView,
     SourceView,
 )
+from controller.api.views_scenes import SceneView
 from controller.errors import ControllerError
 from controller.messages import PhotoKind
 from stage.errors import Problem

@@ -9,6 +9,7 @@ undo. Nothing here happens to the running show; `controller.desk` prepares and c
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
@@ -18,7 +19,8 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from controller.errors import BadValue, UnknownAddress
-from controller.show import ActiveScene, CameraSettings, Nudge, Show, SourceDelays
+from controller.scene_values import SceneValues
+from controller.show import ActiveScene, CameraSettings, Nudge, SceneState, Show, SourceDelays, Transport
 from controller.store import Change
 from controller.switching import MOST_WAITING, Moment, Switch, SwitchOrder, under_way
 from stage.errors import Problem
@@ -34,6 +36,7 @@ _Frames = Annotated[float, Meta(ge=-60.0, le=60.0)]
 PATTERNS: Final = ("inner_grid", "eye_card", "tile_outlines", "alignment_grid", "ramp")
 """Line-up pictures of renderer.patterns that can be switched while the show runs."""
 
+_KEY: Final = re.compile(r"[0-9a-f]{32}")
 SWITCH_LEAD_S: Final = 0.15
 """A switch that names no frame begins so much later: its version must hold on every process by then."""
 
@@ -68,6 +71,8 @@ class Surroundings:
     """The position each scene opens with; "" or absent: its origin."""
     patterns: tuple[str, ...] = PATTERNS
     """Kinds of line-up pictures the renderer draws."""
+    scene_values: Mapping[str, SceneValues] = field(default_factory=dict)
+    """What may be edited live of each scene."""
     moment: Moment | None = None
     """A frame planned lately; None before the first: then everything happens at once."""
 
@@ -86,11 +91,16 @@ class Address:
     about: str
     read: Callable[[Show, str], Any]
     write: Callable[[Show, str, Any, Surroundings], Show]
+    base: float | None = None
+    """What steps are added to where nothing else was set; of numbers that `read` has no value of."""
 
     @property
     def numeric(self) -> bool:
         """Whether steps can be added to it."""
-        return msgspec.inspect.type_info(self.kind).__class__.__name__ in ("FloatType", "IntType")
+        return self.base is not None or msgspec.inspect.type_info(self.kind).__class__.__name__ in (
+            "FloatType",
+            "IntType",
+        )
 
 
 def _camera(name: str, kind: Any, about: str) -> Address:
@@ -210,6 +220,38 @@ def _write_position(show: Show, _: str, name: str, around: Surroundings) -> Show
     return msgspec.structs.replace(show, position=name, stage_from_scene=stage_from_scene)
 
 
+def _state(show: Show, scene: str) -> SceneState:
+    return show.scene_states.get(scene, SceneState())
+
+
+def _with_state(show: Show, scene: str, **changes: Any) -> Show:
+    state = msgspec.structs.replace(_state(show, scene), **changes)
+    return msgspec.structs.replace(show, scene_states={**show.scene_states, scene: state})
+
+
+def _transport(name: str, kind: Any, about: str, read: Callable[[Transport], Any]) -> Address:
+    def write(show: Show, scene: str, value: Any, around: Surroundings) -> Show:
+        transport, moment, from_ns = _state(show, scene).transport, around.moment, 0
+        if moment is not None:
+            # From a frame that is not planned yet: what was shown until then stays as it was.
+            frame = moment.frame_after(SWITCH_LEAD_S)
+            from_ns = (
+                moment.scene_time_ns + moment.rate.deadline_ns(0, frame) - moment.rate.deadline_ns(0, moment.frame)
+            )
+        wanted = {"time_ns": round(value * 1e9)} if name == "time_s" else {name: value}
+        return _with_state(show, scene, transport=transport.changed(from_ns, **wanted))
+
+    return Address(
+        f"scenes/{{}}/transport/{name}", "scenes", kind, about, lambda show, s: read(_state(show, s).transport), write
+    )
+
+
+def _write_compiled(show: Show, scene: str, key: str, _: Surroundings) -> Show:
+    if key and not _KEY.fullmatch(key):
+        raise _bad(f"scenes/{scene}/compiled", "no compiled state", key, "take one of GET scenes/<id>/states")
+    return _with_state(show, scene, key=key)
+
+
 def _read_delay(show: Show, canvas: str) -> int:
     return show.output_delays.get(canvas, 0)
 
@@ -244,6 +286,8 @@ ADDRESSES: Final[tuple[Address, ...]] = (
     _camera("overscan_min_deg", _Angle, "The computed overscan never falls below it."),
     _camera("overscan_max_deg", _Angle, "The computed overscan never exceeds it."),
     _camera("soft_edge_deg", Annotated[float, Meta(ge=0.0, le=20.0)], "Width of the feather, inside the overscan."),
+    _camera("focus_blur_deg", Annotated[float, Meta(ge=0.0, le=5.0)],
+            "Largest radius by which content is blurred to look as far away as it is; 0 = off."),
     _camera("delay_ms", Annotated[float, Meta(ge=-1000.0, le=1000.0)], "Added to the photo time the pose is for."),
     Address("cameras/{}/preferred_source", "cameras", str,
             "Which of its sources moves it, from now on; empty: the one whose priority is highest.",
@@ -264,6 +308,17 @@ ADDRESSES: Final[tuple[Address, ...]] = (
     Address("scenes/active", "", str | SwitchOrder,
             "The scene on air; it opens at its own position. A name cuts to it at once; an object tells how and when.",
             _read_scene, _write_scene),
+    Address("scenes/{}/preload", "scenes", bool, "Whether every node keeps it ready, on air or not.",
+            lambda show, scene: _state(show, scene).preload,
+            lambda show, scene, value, _: _with_state(show, scene, preload=value)),
+    Address("scenes/{}/compiled", "scenes", str,
+            "Which compiled state of its files is shown; empty: as the files were when a node read them.",
+            lambda show, scene: _state(show, scene).key, _write_compiled),
+    _transport("playing", bool, "Whether its animations run.", lambda transport: transport.playing),
+    _transport("speed", Annotated[float, Meta(ge=-100.0, le=100.0)], "Of its animations; 1: as authored.",
+               lambda transport: transport.speed),
+    _transport("time_s", Annotated[float, Meta(ge=-1e6, le=1e6)], "Where its animations stand; they go on from there.",
+               lambda transport: transport.time_ns(transport.from_ns) / 1e9),
     Address("position", "", str, "The named place of the stage in the virtual world; empty: its origin.",
             lambda show, _: show.position, _write_position),
     _plain("exposure_ev", "exposure_ev", Annotated[float, Meta(ge=-20.0, le=20.0)], "Of everything on the walls."),
@@ -286,8 +341,6 @@ def find(path: str, around: Surroundings) -> tuple[Address, str]:
     Raises
     ------
     UnknownAddress : no such address, or the id names nothing of this show.
-    _camera("focus_blur_deg", Annotated[float, Meta(ge=0.0, le=5.0)],
-            "Largest radius by which content is blurred to look as far away as it is; 0 = off."),
     """
     parts = path.strip("/").split("/")
     for address in ADDRESSES:
@@ -300,7 +353,46 @@ def find(path: str, around: Surroundings) -> tuple[Address, str]:
             detail = f"no {address.collection.removesuffix('s')} {name!r} in this show"
             raise _unknown(path, detail, f"use one of {', '.join(sorted(known)) or '(none)'}")
         return address, name
+    if len(parts) > 2 and parts[0] == "scenes":
+        return scene_address(parts[1], "/".join(parts[2:]), around), parts[1]
     raise _unknown(path, "nothing to change is called this", "GET /api/v1/addresses lists all that can be changed")
+
+
+def scene_address(scene: str, below: str, around: Surroundings) -> Address:
+    """The row of a live value of a scene: as those of the table, but made of what the scene consists of.
+
+    Its value is what was edited, None where the scene is as configured; None takes an edit back.
+
+    Raises
+    ------
+    UnknownAddress
+    """
+    path = f"scenes/{scene}/{below}"
+    if scene not in around.scenes:
+        known = ", ".join(sorted(around.scenes)) or "(none)"
+        raise _unknown(path, f"no scene {scene!r} in this show", f"use one of {known}")
+    values = around.scene_values.get(scene)
+    if values is None:
+        raise _unknown(path, "what can be edited of this scene is not known (yet)", "look at the alarms of its files")
+    problem = values.unknown(below)
+    if problem is not None:
+        raise UnknownAddress(Problem(UnknownAddress.code, path, problem.detail, None, problem.mend))
+
+    def read(show: Show, name: str) -> Any:
+        return _state(show, name).edits.get(below)
+
+    def write(show: Show, name: str, value: Any, _: Surroundings) -> Show:
+        edits = dict(_state(show, name).edits)
+        if value is None:
+            edits.pop(below, None)
+        else:
+            problem = values.fault(below, value)
+            if problem is not None:
+                raise _bad(path, problem.detail, value, problem.mend)
+            edits[below] = value
+        return _with_state(show, name, edits=edits)
+
+    return Address(path, "", values.kind(below), values.about(below), read, write, values.number(below))
 
 
 def convert(address: Address, path: str, value: Any) -> Any:
@@ -312,7 +404,8 @@ def convert(address: Address, path: str, value: Any) -> Any:
     """
     if address.pattern.endswith("/overscan_deg") and isinstance(value, int | float) and not isinstance(value, bool):
         value = [value] * 4
-    if (address.kind is bool or address.pattern.startswith("patterns/")) and value in (0, 1):
+    switch = address.kind in (bool, bool | None) or address.pattern.startswith("patterns/")
+    if switch and value in (0, 1) and not isinstance(value, list):
         value = bool(value)
     for number in value if isinstance(value, list | tuple) else [value]:
         if isinstance(number, float) and not math.isfinite(number):
@@ -345,7 +438,8 @@ def apply(show: Show, command: Command, around: Surroundings) -> tuple[Show, dic
             if is_step:
                 if not address.numeric:
                     raise _bad(path, "steps can be added to numbers only", wanted, address.about)
-                wanted = address.read(after, name) + convert(address, path, wanted)
+                held = address.read(after, name)
+                wanted = (address.base if held is None else held) + convert(address, path, wanted)
             value = convert(address, path, wanted)
             if path not in before:
                 before[path] = address.read(show, name)

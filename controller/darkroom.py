@@ -2,7 +2,8 @@
 
 It reads what everybody may read (plans, canvas rings) and can never hold up a frame: the newest request of a camera
 replaces one that still waits, and whatever fails is told to the asker. The truth of a camera, the scene drawn
-straight from its pupil, is made here too; the scenes are loaded when it is first asked for.
+straight from its pupil, is made here too; the scenes are loaded when it is first asked for. Scenes are compiled here
+(`controller.library.compiler`), one after the other, photos first.
 """
 
 from __future__ import annotations
@@ -18,15 +19,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.config import load_config_text
+from controller.config import OpenVolumeConfig, load_config_text
 from controller.errors import ControllerError
 from controller.ledger import percentiles_of
+from controller.library.cache import SceneCache
+from controller.library.compiler import compile_scene, problems_of
+from controller.library.order import read_order
 from controller.messages import (
     KIND_PHOTO,
     KIND_STATUS,
     PIXELS_RGB8,
     STATUS_CAPACITY,
     Abort,
+    CompileScene,
     Failed,
     NodeStatus,
     PhotoFailed,
@@ -35,12 +40,18 @@ from controller.messages import (
     Prepare,
     Prepared,
     RoleState,
+    SceneCompiled,
+    SceneRefused,
     encode,
 )
 from controller.post import Post
+from controller.resident import apply_known
 from controller.rundir import RunDir
+from controller.scene_book import SceneBook
 from controller.show import Snapshot, decode_snapshot
+from renderer.config import SceneConfig
 from renderer.device import Device, DeviceLostError
+from renderer.frozen import Thaw, thaw
 from renderer.scene import Scene
 from renderer.scene_world import SceneWorld
 from renderer.sinks.ring import codes_of
@@ -53,7 +64,7 @@ from runtime.clock import NS_PER_MS, NS_PER_S, Clock
 from runtime.ring import KIND_CANVAS, KIND_PLANS, RingReader, RingWriter
 from stage.compiled import CompiledStage, decode_stage
 from stage.errors import OpenVolumeError, Problem
-from stage.plan import FramePlan, decode_plan
+from stage.plan import FramePlan, decode_plan, transform_of
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +89,8 @@ class _Version:
         self.stage: CompiledStage = decode_stage(snapshot.stage)
         self._camera: VirtualCamera | None = None
         self._world: SceneWorld | None = None
+        self._config: OpenVolumeConfig | None = None
+        self._scenes: dict[tuple[str, str], tuple[Scene, Thaw | None]] = {}
 
     def camera(self, device: Device) -> VirtualCamera:
         """What photographs this stage's walls."""
@@ -85,23 +98,54 @@ class _Version:
             self._camera = VirtualCamera(device, self.stage)
         return self._camera
 
-    def world(self, device: Device) -> SceneWorld:
-        """Its scenes. Raises OpenVolumeError when one cannot be read."""
+    def world(self, device: Device, plan: FramePlan, book: SceneBook) -> SceneWorld:
+        """The scenes of a plan, as live as it says. Raises OpenVolumeError when one cannot be read."""
+        folder = Path(self.snapshot.base_dir)
+        if self._config is None:
+            self._config = load_config_text(self.snapshot.config_text, base_dir=folder).config
         if self._world is None:
-            folder = Path(self.snapshot.base_dir)
-            config = load_config_text(self.snapshot.config_text, base_dir=folder).config
-            scenes = {name: Scene(device, scene, folder) for name, scene in config.scenes.items()}
-            self._world = SceneWorld(device, scenes, shadow_px=config.render.shadow_px)
+            self._world = SceneWorld(device, {}, shadow_px=self._config.render.shadow_px)
+        cache = SceneCache(Path(self.snapshot.scene_cache))
+        shown: dict[str, Scene] = {}
+        for entry in plan.scenes:
+            if entry.id not in self._config.scenes:
+                continue
+            state = book.state(entry.id, entry.version)
+            found = self._scenes.get((entry.id, state.key))
+            if found is None:
+                if state.key and cache.has(state.key):
+                    thawed = thaw(device, cache.scene(state.key))
+                    assert thawed.scene is not None
+                    found = self._scenes[entry.id, state.key] = (thawed.scene, thawed)
+                else:
+                    found = self._scenes[entry.id, state.key] = (
+                        Scene(device, self._config.scenes[entry.id], folder), None,
+                    )  # fmt: skip
+            apply_known(found[0], state.edits)
+            shown[entry.id] = found[0]
+        # What was switched away from is let go: this process may hold less than a node does.
+        for ident in [ident for ident, (scene, _) in self._scenes.items() if scene not in shown.values()]:
+            self._let_go(ident)
+        self._world.scenes = shown
         return self._world
+
+    def _let_go(self, ident: tuple[str, str]) -> None:
+        scene, thawed = self._scenes.pop(ident)
+        if self._world is not None:
+            self._world.scene_pass.forget(scene)
+        if thawed is not None:
+            thawed.release()
+        else:
+            scene.release()
 
     def release(self) -> None:
         """Free what it holds on the GPU."""
         if self._camera is not None:
             self._camera.release()
+        for ident in list(self._scenes):
+            self._let_go(ident)
         if self._world is not None:
             self._world.release()
-            for scene in self._world.scenes.values():
-                scene.release()
 
 
 class Darkroom:
@@ -110,8 +154,11 @@ class Darkroom:
     def __init__(self, *, run: RunDir, clock: Clock) -> None:
         self._run, self._clock = run, clock
         self._versions: dict[int, _Version] = {}
+        self._book = SceneBook(run)
         self._truth: Truth | None = None
         self._waiting: OrderedDict[str, PhotoRequest] = OrderedDict()
+        self._orders: deque[CompileScene] = deque()
+        self._compiling: SceneWorld | None = None
         self._plans: RingReader | None = None
         self._canvases: dict[str, RingReader] = {}
         self._photos: dict[str, RingWriter] = {}
@@ -146,7 +193,9 @@ class Darkroom:
         if self._waiting:
             _, request = self._waiting.popitem(last=False)
             self._answer(request)
-        return self._clock.now_ns() if self._waiting else now_ns + IDLE_NS
+        elif self._orders:
+            self._compile(self._orders.popleft())
+        return self._clock.now_ns() if self._waiting or self._orders else now_ns + IDLE_NS
 
     def stop(self) -> None:
         """Photos stay in their rings."""
@@ -159,6 +208,8 @@ class Darkroom:
             self._truth.release()
         for version in self._versions.values():
             version.release()
+        if self._compiling is not None:
+            self._compiling.release()
 
     def _say_stopped(self) -> None:
         self._publish_status(self._clock.now_ns(), "stopped")
@@ -170,6 +221,8 @@ class Darkroom:
             if isinstance(message, PhotoRequest):
                 self._waiting.pop(message.camera, None)
                 self._waiting[message.camera] = message
+            elif isinstance(message, CompileScene):
+                self._orders.append(message)
             elif isinstance(message, Prepare):
                 self._prepare(message)
             elif isinstance(message, Abort):
@@ -194,6 +247,38 @@ class Darkroom:
         for old in sorted(self._versions)[:-KEEP_VERSIONS]:
             self._versions.pop(old).release()
         return version
+
+    # --- scenes -------------------------------------------------------------------------------------------------
+
+    def _compile(self, message: CompileScene) -> None:
+        reply = self._run.path / message.reply_to
+        began_ns = self._clock.now_ns()
+        answer: SceneCompiled | SceneRefused
+        try:
+            order = read_order(self._run.scene_order(message.request))
+            if self._compiling is None:
+                self._compiling = SceneWorld(self._device, {})
+            state, cached = compile_scene(
+                self._device,
+                self._compiling,
+                SceneConfig.model_validate_json(order.config),
+                Path(order.folder),
+                SceneCache(Path(order.cache), limit_bytes=order.limit_bytes),
+                scene_id=order.scene,
+                clock=self._clock,
+                stage_from_scene=transform_of(order.stage_from_scene) if order.stage_from_scene else None,
+                keep=order.keep,
+            )
+            took_ms = (self._clock.now_ns() - began_ns) / NS_PER_MS
+            answer = SceneCompiled(message.scene, message.request, state.key, took_ms, cached)
+        except DeviceLostError:
+            raise
+        except Exception as error:  # whatever an asset holds, the darkroom goes on, and so does what is on air
+            if not isinstance(error, OpenVolumeError | OSError):
+                log.exception("scene %s cannot be compiled", message.scene)
+            problems = problems_of(error, message.scene)
+            answer = SceneRefused(message.scene, message.request, "darkroom", problems)
+        self._post.send(reply, answer)
 
     # --- photos -------------------------------------------------------------------------------------------------
 
@@ -236,7 +321,7 @@ class Darkroom:
             if self._truth is None:
                 self._truth = Truth(self._device)
             view = PhotoView.of(chosen, width_px=request.width_px)
-            light = self._truth.picture(version.world(self._device), plan, view, fine=FINE)
+            light = self._truth.picture(version.world(self._device, plan, self._book), plan, view, fine=FINE)
         else:
             codes = {name: self._codes(name, plan.frame) for name in version.stage.canvases}
             camera = version.camera(self._device)

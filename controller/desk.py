@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,6 +39,8 @@ from controller.errors import (
 )
 from controller.messages import Abort, Commit, Committed, Failed, Message, Prepare, Prepared
 from controller.rundir import RunDir
+from controller.scene_book import KEEP, drop_states, write_states
+from controller.scene_values import SceneValues
 from controller.show import Show, Snapshot, decode_snapshot, encode_snapshot
 from controller.store import Change, Kind, Revision, Store
 from controller.switching import Moment
@@ -144,6 +146,10 @@ class Desk:
         self._behind: set[asyncio.Task[None]] = set()
         self.listeners: list[Callable[[Outcome], None]] = []
         self.revs: dict[str, int] = {}
+        self.ready: Callable[[Command], Awaitable[Command]] = _as_it_is
+        """What a command waits for before its turn, and what it then comes to: scenes are made ready."""
+        self.scene_values: Mapping[str, SceneValues] = {}
+        """What may be edited live, by scene; kept up to date by whoever reads scenes' files."""
         self.moment: Moment | None = None
         """The newest frame planned: what an order that names frames counts from."""
         self.show: Show = snapshot.show
@@ -167,8 +173,8 @@ class Desk:
 
     @property
     def around_now(self) -> Surroundings:
-        """What runs, and when "now" is."""
-        return replace(self.around, moment=self.moment)
+        """What runs, what of its scenes can be edited, and when "now" is."""
+        return replace(self.around, moment=self.moment, scene_values=self.scene_values)
 
     def rev_of(self, path: str) -> int:
         """The revision that last changed an object (`cameras/a`); the one it was found at if none did since."""
@@ -205,6 +211,7 @@ class Desk:
         """
         # Told at once, without waiting for a turn; checked again when it has it.
         apply(self.show, command, self.around_now)
+        command = await self.ready(command)
         return await self._enqueue(_Task(command.who, _future(), command=command))
 
     async def undo(self, prefix: str = "", *, who: str = "") -> Outcome:
@@ -336,6 +343,8 @@ class Desk:
             config = await self._on_disk(lambda: self._store.add_config(loaded.source, str(loaded.base_dir)))
             stage_bytes = await asyncio.to_thread(encode_stage, stage)
         show = msgspec.structs.replace(following.show, version=rev, config_version=config)
+        show = numbered(show, self.show)
+        await self._on_disk(lambda: write_states(self._run, show))
         await self._prepare(show, loaded, stage_bytes)
         revision = Revision(rev, self._clock.tai_ns(), who, following.kind, following.changes, config)
         replaces = self._same_gesture(revision)
@@ -367,6 +376,7 @@ class Desk:
         for path in following.changes:
             self.revs[object_of(path)] = rev
         self._run.drop_snapshots(keep_from=rev - KEEP_SNAPSHOTS)
+        drop_states(self._run, keep={state.version for state in show.scene_states.values()}, keep_from=rev - KEEP)
         return rev, waiting
 
     async def _acknowledge(self, tasks: list[_Task], waiting: _Waiting, rev: int, following: _Next, who: str) -> None:
@@ -443,6 +453,9 @@ class Desk:
         if self._gesture is None or revision.kind != "set":
             return None
         before, t_ns = self._gesture
+        if any(path.endswith("/compiled") for path in revision.changes):
+            # Every state of a scene's files is one to go back to.
+            return None
         same = before.rev == self.show.version and before.who == revision.who
         same = same and before.changes.keys() == revision.changes.keys()
         return before if same and self._clock.now_ns() - t_ns <= GESTURE_NS else None
@@ -480,6 +493,7 @@ class Desk:
             following = await self._replace(loaded, None)
         else:
             command = undo_of({p: c for p, c in revision.changes.items() if not prefix or _under(p, prefix)})
+            command = await self.ready(command)
             show, changes = apply(self.show, command, self.around_now)
             following = _Next(show, changes, "undo")
         following.kind, following.undoes = "undo", revision.rev
@@ -515,10 +529,28 @@ def read_current(run: RunDir) -> tuple[Snapshot, LoadedConfig]:
     return snapshot, load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir))
 
 
+def numbered(show: Show, before: Show) -> Show:
+    """The show with a new version for every scene of which something else is drawn than before: its own revision."""
+    states = {
+        name: state
+        if (known := before.scene_states.get(name)) is not None
+        and (known.key, known.edits) == (state.key, state.edits)
+        and known.version == state.version
+        else msgspec.structs.replace(state, version=show.version)
+        for name, state in show.scene_states.items()
+    }
+    return msgspec.structs.replace(show, scene_states=states) if states else show
+
+
+async def _as_it_is(command: Command) -> Command:
+    return command
+
+
 def object_of(path: str) -> str:
     """The object an address belongs to: `cameras/a` of `cameras/a/rank`, `outer` of `outer/mode`."""
     parts = path.split("/")
-    deep = parts[0] in ("cameras", "sources", "canvases", "patterns") and len(parts) > 1
+    deep = parts[0] in ("cameras", "sources", "canvases", "patterns", "scenes") and len(parts) > 1
+    deep = deep and path != "scenes/active"
     return "/".join(parts[:2]) if deep else parts[0]
 
 

@@ -153,8 +153,60 @@ class PhotoFailed(Message, frozen=True):
     problems: list[Problem]
 
 
+class CompileScene(Message, frozen=True):
+    """Ask the darkroom to compile a scene into the cache, as its files are now. What to compile lies in the run
+    directory (`RunDir.scene_order`, a `controller.library.compiler.Order`); the darkroom takes it away."""
+
+    scene: str
+    request: int
+    """Number the answer repeats."""
+    reply_to: str
+
+
+class SceneCompiled(Message, frozen=True):
+    """The scene lies in the cache under `key`."""
+
+    scene: str
+    request: int
+    key: str
+    took_ms: float = 0.0
+    cached: bool = False
+    """It lay there already."""
+
+
+class LoadScene(Message, frozen=True):
+    """Ask a node to put a compiled scene on its GPU, in the time between pictures, and get its programs ready."""
+
+    scene: str
+    key: str
+    file: str
+    request: int
+    reply_to: str
+    stage_from_scene: list[float] = []
+    """Where it will lie in the stage: what is seen from there is made ready first. 16 numbers; empty: the origin."""
+
+
+class SceneLoaded(Message, frozen=True):
+    """`who` can show the scene at any frame."""
+
+    scene: str
+    request: int
+    who: str
+    took_ms: float = 0.0
+
+
+class SceneRefused(Message, frozen=True):
+    """`who` (`darkroom`, a node's id) cannot compile or hold the scene; what is on air stays."""
+
+    scene: str
+    request: int
+    who: str
+    problems: list[Problem]
+
+
 AnyMessage = (
     Prepare | Prepared | Failed | Commit | Committed | Abort | PhotoRequest | PhotoReady | PhotoFailed
+    | CompileScene | SceneCompiled | LoadScene | SceneLoaded | SceneRefused
     | JamTime | TimeJammed | TimeNotJammed
 )  # fmt: skip
 
@@ -295,6 +347,16 @@ class ConductorStatus(Struct, frozen=True):
     alarms: list[Alarm] = []
 
 
+class ResidentScene(Struct, frozen=True):
+    """A scene that a node holds ready."""
+
+    scene: str
+    key: str
+    """Its compiled state; empty: read from its files."""
+    size_bytes: int
+    on_air: bool = False
+
+
 class NodeStatus(Struct, frozen=True):
     """What a node (or the darkroom) knows, published about ten times a second in its status ring."""
 
@@ -314,6 +376,11 @@ class NodeStatus(Struct, frozen=True):
     repeats: dict[str, int] = {}
     """Count per reason (stage.plan.REASONS)."""
     draw_ms: Percentiles = Percentiles()
+    scenes: list[ResidentScene] = []
+    """What it can show at any frame, those used last first."""
+    scene_budget_bytes: int = 0
+    loading: str = ""
+    """The scene it makes ready now."""
     action: str = "none"
     """What it obeys now: none, black, hold, safe or work."""
     action_stamp_ns: int = 0

@@ -27,6 +27,7 @@ from controller.messages import (
     STATUS_CAPACITY,
     Alarm,
     NodeStatus,
+    ResidentScene,
     RoleState,
     encode,
 )
@@ -93,6 +94,18 @@ class Painter(Preparer, Protocol):
     @property
     def software(self) -> bool:
         """Whether it draws on the CPU."""
+
+    @property
+    def scenes(self) -> list[ResidentScene]:
+        """The scenes it holds ready."""
+
+    @property
+    def scene_budget_bytes(self) -> int:
+        """What they may take together."""
+
+    @property
+    def loading(self) -> str:
+        """The scene that is made ready now; empty: none."""
 
     def rehearse(self, plan: FramePlan) -> None:
         """Draw the first plan for practice: what only the first drawing costs is paid before a slot counts. Raises
@@ -540,6 +553,9 @@ class Node:
             repeated=self._repeated,
             repeats=self._repeats,
             draw_ms=percentiles_of([ns / NS_PER_MS for ns in self._draw_ns]),
+            scenes=self._painter.scenes,
+            scene_budget_bytes=self._painter.scene_budget_bytes,
+            loading=self._painter.loading,
             action=held.action,
             action_stamp_ns=held.stamp_ns,
             alarms=alarms,

@@ -6,8 +6,9 @@ and WORK are made when a version is prepared, so that showing them needs no draw
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,29 +18,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.config import OpenVolumeConfig, load_config_text
+from controller.library.cache import SceneCache
+from controller.messages import LoadScene, ResidentScene
 from controller.node import PainterLost
 from controller.planner import Planner
+from controller.resident import Resident, Residents, SceneMemoryError
 from controller.rundir import RunDir
-from controller.show import Snapshot
+from controller.scene_book import SceneBook
+from controller.show import SceneState, Show, Snapshot
 from controller.sources import inner_limits
 from renderer.config import SceneConfig
 from renderer.device import Device, DeviceLostError
 from renderer.renderer import CanvasPicture, Format, Renderer
-from renderer.scene import Scene
 from renderer.scene_world import SceneWorld
 from renderer.sinks.ring import canvas_ring
 from runtime.clock import Clock
 from runtime.ring import RingWriter, fourcc
 from stage.compiled import CompiledStage, decode_stage, encode_stage
-from stage.plan import FramePlan
+from stage.plan import FramePlan, PlanScene, transform_of
 from stage.rate import Rate
+
+log = logging.getLogger(__name__)
 
 LONGEST_STEP_FRAMES = 240
 KEEP_VERSIONS = 2
 """Versions of the stage that stay on the GPU beside the one on air: the newest, prepared or to go back to."""
-
-SceneKey = tuple[str, str, str]
-"""Scene id, its configuration, its folder: what makes two versions' scenes the same."""
 
 
 @dataclass(slots=True)
@@ -47,7 +50,9 @@ class _Version:
     drawn: bytes
     """Everything of the version that is drawn: two of equal ones share what is on the GPU."""
     stage: CompiledStage
-    scenes: dict[str, Scene]
+    scenes: dict[str, SceneConfig]
+    folder: Path
+    cache: SceneCache
     shadow_px: int
     actions: dict[str, dict[str, CanvasPicture]]
     """Picture per action, per canvas."""
@@ -71,8 +76,11 @@ class GLPainter:
         self._device = Device.create()
         self._renderer = Renderer(self._device)
         self._versions: dict[int, _Version] = {}
-        self._scenes: dict[SceneKey, Scene] = {}
-        self._world: tuple[int, SceneWorld] | None = None
+        self._book = SceneBook(run)
+        self._world_px, self._world = 2048, SceneWorld(self._device, {})
+        self._residents = Residents(self._device, self._world, clock=clock, budget_bytes=1 << 62)
+        self._next: set[Hashable] = set()
+        """Scenes that come next or are to be kept."""
         self._outputs: dict[str, _Output] = {}
         self._drawn: dict[str, CanvasPicture] = {}
         self._on_air: int | None = None
@@ -94,57 +102,87 @@ class GLPainter:
         """Whether GL runs on the CPU."""
         return self._device.capabilities.software
 
+    @property
+    def scenes(self) -> list[ResidentScene]:
+        """What can be shown at any frame."""
+        return self._residents.told(self._shown_scenes())
+
+    @property
+    def scene_budget_bytes(self) -> int:
+        """What they may take together."""
+        return self._residents.budget_bytes
+
+    @property
+    def loading(self) -> str:
+        """The scene that is made ready now."""
+        return self._residents.loading
+
     def holds(self, config_version: int) -> bool:
         """Whether plans of this version can be drawn at once."""
         return config_version in self._versions
 
-    def prepare(self, snapshot: Snapshot) -> Generator[None]:
+    def prepare(self, snapshot: Snapshot) -> Generator[int]:
         """Compile a version's stage, load its scenes, make its action pictures and draw once; one slice at a time.
 
-        The first drawing compiles shaders: it must not be the first on air.
+        The first drawing compiles shaders: it must not be the first on air. Yields what the next slice needs, ns.
 
         Raises
         ------
         OpenVolumeError : a scene cannot be read; the versions before stay as they are.
         """
         number = snapshot.show.config_version
+        self._book.learn(snapshot.show)
         if number in self._versions:
+            yield from self._make_resident(snapshot.show, self._versions[number], others=False)
             return
         stage = decode_stage(snapshot.stage)
         folder = Path(snapshot.base_dir)
         config = load_config_text(snapshot.config_text, base_dir=folder).config
         drawn = _drawn_of(stage, config, folder)
         every = snapshot.show.outer_every_frames if snapshot.show.outer_every_frames > 1 else 0
-        yield
+        cache = SceneCache(Path(snapshot.scene_cache))
+        self._residents.budget_bytes = config.render.scene_memory_mb << 20
+        yield 0
         for other, held in self._versions.items():
             if held.drawn == drawn:
                 # Tracking, cameras, processors may differ: nothing that has to be made ready here.
+                yield from self._make_resident(snapshot.show, held, others=True)
                 self._renderer.share_stage(number, of=other)
                 self._versions[number] = replace(held, stage=stage, outer_every_frames=every)
                 self._drop_old()
                 return
-        scenes: dict[str, Scene] = {}
-        for name, scene in config.scenes.items():
-            scenes[name] = self._scene(name, scene, folder)
-            yield
-        yield from self._renderer.loading_stage(stage, version=number, render=config.render)
-        actions: dict[str, dict[str, CanvasPicture]] = {}
+        version = _Version(drawn, stage, dict(config.scenes), folder, cache, config.render.shadow_px, {}, every)
+        yield from self._make_resident(snapshot.show, version, others=True)
+        for _ in self._renderer.loading_stage(stage, version=number, render=config.render):
+            yield 0
         for action, codes in self._renderer.action_pictures(number).items():
             forms: dict[str, Format] = {
                 name: "rgb10a2" if canvas.encoding.bits == 10 else "rgba8" for name, canvas in stage.canvases.items()
             }
-            actions[action] = {name: CanvasPicture(name, forms[name], array) for name, array in codes.items()}
-        version = _Version(drawn, stage, scenes, config.render.shadow_px, actions, every)
+            version.actions[action] = {name: CanvasPicture(name, forms[name], array) for name, array in codes.items()}
         plan = Planner(stage, inner_limits(config.render)).plan(snapshot.show, {}, frame=0, t_present_ns=0)
         # A frame number that never comes: no later plan may take this outer picture for its own.
         plan = msgspec.structs.replace(plan, outer=msgspec.structs.replace(plan.outer, drawn_frame=-1), actions=[])
-        self._renderer.submit(plan, world=self._world_of(version)).collect()
-        yield
+        self._renderer.submit(plan, world=self._world_of(version, plan)).collect()
+        yield 0
         self._versions[number] = version
         if not self._outputs:
             self._open(self._versions[number])
             self._show_safe_picture(number)
         self._drop_old()
+
+    def load(self, message: LoadScene) -> Generator[int]:
+        """Put a compiled scene on the GPU in slices, ready to be switched to. Yields what the next slice needs, ns.
+
+        Raises
+        ------
+        OpenVolumeError : it is no compiled scene, or there is no room. FileNotFoundError : it is not there.
+        """
+        place = transform_of(message.stage_from_scene) if message.stage_from_scene else None
+        self._next.add(message.key)
+        yield from self._residents.load_file(
+            message.scene, message.key, Path(message.file), keep=self._kept(), stage_from_scene=place
+        )
 
     def forget(self, config_version: int) -> None:
         """Free a version that will not be used, unless it is on air."""
@@ -161,7 +199,7 @@ class GLPainter:
         PainterLost : the GPU is gone.
         """
         try:
-            self._renderer.submit(plan, world=self._world_of(self._versions[plan.config_version])).collect()
+            self._renderer.submit(plan, world=self._world_of(self._versions[plan.config_version], plan)).collect()
         except DeviceLostError as error:
             raise PainterLost(*error.problems) from error
 
@@ -179,7 +217,7 @@ class GLPainter:
             if not plan.output_delays.get(name, 0) and self._fits(version, name)
         }
         try:
-            self._drawn = self._renderer.submit(plan, world=self._world_of(version)).collect(into)
+            self._drawn = self._renderer.submit(plan, world=self._world_of(version, plan)).collect(into)
         except DeviceLostError as error:
             raise PainterLost(*error.problems) from error
         self._on_air = plan.config_version
@@ -204,7 +242,7 @@ class GLPainter:
         if not 0 < left <= step:
             return
         coming = _coming(plan, plan.outer.drawn_frame + step)
-        world = self._world_of(self._versions[plan.config_version])
+        world = self._world_of(self._versions[plan.config_version], plan)
         try:
             while self._renderer.ahead(coming, world=world) >= left:
                 pass
@@ -239,21 +277,12 @@ class GLPainter:
         self._drawn = {}
         for output in self._outputs.values():
             output.ring.close()
-        if self._world is not None:
-            self._world[1].release()
-        for scene in self._scenes.values():
-            scene.release()
+        self._residents.release()
+        self._world.release()
         self._renderer.release()
         self._device.release()
 
     # --- versions -----------------------------------------------------------------------------------------------
-
-    def _scene(self, name: str, config: SceneConfig, folder: Path) -> Scene:
-        key = (name, config.model_dump_json(), str(folder))
-        scene = self._scenes.get(key)
-        if scene is None:
-            scene = self._scenes[key] = Scene(self._device, config, folder)
-        return scene
 
     def _drop_old(self) -> None:
         newest = sorted(number for number in self._versions if number != self._on_air)
@@ -262,24 +291,93 @@ class GLPainter:
             self._renderer.drop_stage(number)
         self._drop_scenes()
 
-    def _drop_scenes(self) -> None:
-        used = {id(scene) for version in self._versions.values() for scene in version.scenes.values()}
-        for key, scene in list(self._scenes.items()):
-            if id(scene) not in used:
-                del self._scenes[key]
-                if self._world is not None:
-                    self._world[1].scene_pass.forget(scene)
-                scene.release()
+    # --- scenes -------------------------------------------------------------------------------------------------
 
-    def _world_of(self, version: _Version) -> SceneWorld:
-        """The one world, showing a version's scenes: its programs are compiled once for all of them."""
-        if self._world is None or self._world[0] != version.shadow_px:
-            if self._world is not None:
-                self._world[1].release()
-            self._world = (version.shadow_px, SceneWorld(self._device, {}, shadow_px=version.shadow_px))
-        world = self._world[1]
-        world.scenes = version.scenes
-        return world
+    def _ident(self, version: _Version, name: str, state: SceneState) -> Hashable:
+        """What a scene is known by here: its compiled state, or, read from its files, all that says what it reads."""
+        if state.key:
+            return state.key
+        return (name, version.scenes[name].model_dump_json(), str(version.folder))
+
+    def _make_resident(self, show: Show, version: _Version, *, others: bool) -> Generator[int]:
+        """Load the scenes a show has on air, comes to or keeps; with `others` all that find room, too."""
+        first = [*(entry.id for entry in show.scenes), *(switch.scene for switch in show.switches)]
+        kept = [name for name, state in show.scene_states.items() if state.preload]
+        wanted = [name for name in dict.fromkeys([*first, *kept]) if name in version.scenes]
+        states = {name: show.scene_states.get(name, SceneState()) for name in version.scenes}
+        self._next = {self._ident(version, name, states[name]) for name in wanted}
+        for name in [*wanted, *(name for name in version.scenes if others and name not in wanted)]:
+            state = states[name]
+            ident = self._ident(version, name, state)
+            if ident in self._residents:
+                continue
+            keep = self._kept() if name in wanted else {*self._kept(), *self._all()}
+            try:
+                if state.key and version.cache.has(state.key):
+                    version.cache.touch(state.key)
+                    yield from self._residents.load_file(name, state.key, version.cache.scene(state.key), keep=keep)
+                else:
+                    yield 0
+                    self._residents.load_config(name, ident, version.scenes[name], version.folder, keep=keep)
+            except SceneMemoryError:
+                if name in wanted:
+                    raise
+                log.info("scene %s is not kept ready: the scene memory is full", name)
+            yield 0
+
+    def _kept(self) -> set[Hashable]:
+        """What must not be let go: on air, coming, kept."""
+        return {*self._shown_scenes(), *self._next}
+
+    def _all(self) -> set[Hashable]:
+        return {ident for version in self._versions.values() for ident in self._idents(version)}
+
+    def _idents(self, version: _Version) -> set[Hashable]:
+        return {self._ident(version, name, SceneState()) for name in version.scenes}
+
+    def _shown_scenes(self) -> set[Hashable]:
+        plan = self._last
+        if plan is None or plan.config_version not in self._versions:
+            return set()
+        version = self._versions[plan.config_version]
+        known = [entry for entry in plan.scenes if entry.id in version.scenes]
+        return {self._ident(version, entry.id, self._book.state(entry.id, entry.version)) for entry in known}
+
+    def _drop_scenes(self) -> None:
+        """Scenes read from files belong to versions; those of the cache stay while there is room."""
+        wanted = set[Hashable]()
+        for version in self._versions.values():
+            wanted |= self._idents(version)
+        self._residents.keep_only(wanted)
+
+    def _world_of(self, version: _Version, plan: FramePlan) -> SceneWorld:
+        """The one world, showing what a plan says of its scenes: programs are compiled once for all of them."""
+        if self._world_px != version.shadow_px:
+            self._world.release()
+            self._world_px, self._world = version.shadow_px, SceneWorld(self._device, {}, shadow_px=version.shadow_px)
+            self._world.ready()
+            self._residents.use(self._world)
+        self._world.scenes = {
+            entry.id: self._resident(version, entry).scene for entry in plan.scenes if entry.id in version.scenes
+        }
+        return self._world
+
+    def _resident(self, version: _Version, entry: PlanScene) -> Resident:
+        """The scene of a plan with the edits of its version; loaded at once when it is not here (a node joined)."""
+        state = self._book.state(entry.id, entry.version)
+        ident = self._ident(version, entry.id, state)
+        found = self._residents.get(ident)
+        if found is None and state.key and version.cache.has(state.key):
+            for _ in self._residents.load_file(
+                entry.id, state.key, version.cache.scene(state.key), keep=self._kept(), practice=False
+            ):
+                pass
+            found = self._residents.get(ident)
+        if found is None:
+            config = version.scenes[entry.id]
+            found = self._residents.load_config(entry.id, ident, config, version.folder, keep=self._kept())
+        found.edit(entry.version, state.edits)
+        return found
 
     # --- rings --------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Versions of the show in a node: got ready slice by slice in the time between pictures, answered when they are.
+"""Versions of the show and scenes in a node: made ready slice by slice between pictures, answered when they are.
 
 See `controller.messages` for the whole conversation. Whatever fails, the version that is on air goes on.
 """
@@ -8,11 +8,21 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
-from controller.messages import Abort, AnyMessage, Failed, Prepare, Prepared
+from controller.messages import (
+    Abort,
+    AnyMessage,
+    Failed,
+    LoadScene,
+    Prepare,
+    Prepared,
+    SceneLoaded,
+    SceneRefused,
+)
 from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import Snapshot, decode_snapshot
@@ -25,16 +35,28 @@ SLICE_AT_LEAST_NS = NS_PER_S // 4
 
 
 class Preparer(Protocol):
-    """What gets a version ready: the node's painter."""
+    """What gets versions and scenes ready: the node's painter. Slices yield what the next one needs, in ns."""
 
     def holds(self, config_version: int) -> bool:
         """Whether plans of this version can be drawn at once."""
 
-    def prepare(self, snapshot: Snapshot) -> Generator[None]:
+    def prepare(self, snapshot: Snapshot) -> Generator[int]:
         """Get a version ready in slices; change nothing shown. Raises OpenVolumeError."""
+
+    def load(self, message: LoadScene) -> Generator[int]:
+        """Get a compiled scene ready in slices; change nothing shown. Raises OpenVolumeError, OSError."""
 
     def forget(self, config_version: int) -> None:
         """A prepared version will not be used. Nothing happens to the one that was drawn last."""
+
+
+@dataclass(slots=True)
+class _Job:
+    message: Prepare | LoadScene
+    slices: Generator[int]
+    began_ns: int
+    next_ns: int = 0
+    """What its next slice needs, as far as it knows."""
 
 
 class Preparations:
@@ -42,19 +64,25 @@ class Preparations:
 
     def __init__(self, *, run: RunDir, name: str, clock: Clock, post: Post, painter: Preparer) -> None:
         self._run, self._name, self._clock, self._post, self._painter = run, name, clock, post, painter
-        self._jobs: deque[tuple[Prepare, Generator[None], int]] = deque()
+        self._jobs: deque[_Job] = deque()
         self._sliced_ns = 0
 
     def letter(self, message: AnyMessage) -> None:
         """A letter that came to the node."""
         if isinstance(message, Prepare):
             self._accept(message)
+        elif isinstance(message, LoadScene):
+            self._jobs.append(_Job(message, self._painter.load(message), self._clock.now_ns()))
         elif isinstance(message, Abort):
-            dropped = [job for job in self._jobs if job[0].version == message.version]
-            self._jobs = deque(job for job in self._jobs if job[0].version != message.version)
-            for prepare, slices, _ in dropped:
-                slices.close()
-                self._painter.forget(prepare.config_version)
+            dropped = [
+                job for job in self._jobs
+                if isinstance(job.message, Prepare) and job.message.version == message.version
+            ]  # fmt: skip
+            for job in dropped:
+                self._jobs.remove(job)
+                job.slices.close()
+                assert isinstance(job.message, Prepare)
+                self._painter.forget(job.message.config_version)
 
     def fetch(self, version: int) -> None:
         """A version never announced (this node was away): get it ready now, all at once."""
@@ -64,11 +92,11 @@ class Preparations:
     def spend(self, now_ns: int, until_ns: int, *, wanted: Callable[[], bool]) -> None:
         """Spend the slack until `until_ns` on the oldest preparation, slice by slice, unless the node is `wanted`.
 
-        A show that has no slack must still be able to change to a lighter one: now and then a slice is taken all
-        the same.
+        A slice is begun when what it needs is left. A show that has no slack must still be able to change to a lighter
+        one: now and then a slice is taken all the same.
         """
         while self._jobs:
-            slack = now_ns < until_ns and not wanted()
+            slack = now_ns + self._jobs[0].next_ns < until_ns and not wanted()
             if not slack and now_ns - self._sliced_ns < SLICE_AT_LEAST_NS:
                 return
             self._sliced_ns = now_ns
@@ -85,27 +113,39 @@ class Preparations:
             problem = Problem("node.snapshot", str(self._run.snapshot(message.version)), str(error))
             self._answer(message, Failed(message.version, self._name, [problem]))
             return
-        self._jobs.append((message, self._painter.prepare(snapshot), self._clock.now_ns()))
+        self._jobs.append(_Job(message, self._painter.prepare(snapshot), self._clock.now_ns()))
 
     def _slice(self) -> None:
-        message, slices, began_ns = self._jobs[0]
-        answer: Prepared | Failed
+        job = self._jobs[0]
+        problems: list[Problem] | None = None
         try:
-            next(slices)
+            job.next_ns = next(job.slices) or 0
         except StopIteration:
-            answer = Prepared(message.version, self._name, (self._clock.now_ns() - began_ns) / NS_PER_MS)
+            pass
         except OpenVolumeError as error:
-            answer = Failed(message.version, self._name, list(error.problems))
+            problems = list(error.problems)
         except Exception as error:  # the show goes on with the version that runs
-            log.exception("version %d cannot be prepared", message.version)
-            problem = Problem("node.prepare_failed", f"nodes/{self._name}", f"{type(error).__name__}: {error}")
-            answer = Failed(message.version, self._name, [problem])
+            log.exception("%s cannot be made ready", job.message)
+            detail = f"{type(error).__name__}: {error}"
+            problems = [Problem("node.prepare_failed", f"nodes/{self._name}", detail)]
         else:
             return
-        if isinstance(answer, Failed):
-            self._painter.forget(message.config_version)
         self._jobs.popleft()
-        self._answer(message, answer)
+        took_ms = (self._clock.now_ns() - job.began_ns) / NS_PER_MS
+        message = job.message
+        if isinstance(message, LoadScene):
+            self._tell(message, took_ms, problems)
+        elif problems is not None:
+            self._painter.forget(message.config_version)
+            self._answer(message, Failed(message.version, self._name, problems))
+        else:
+            self._answer(message, Prepared(message.version, self._name, took_ms))
 
     def _answer(self, message: Prepare, answer: Prepared | Failed) -> None:
+        self._post.send(self._run.path / message.reply_to, answer)
+
+    def _tell(self, message: LoadScene, took_ms: float, problems: list[Problem] | None) -> None:
+        answer: SceneLoaded | SceneRefused = SceneLoaded(message.scene, message.request, self._name, took_ms)
+        if problems is not None:
+            answer = SceneRefused(message.scene, message.request, self._name, problems)
         self._post.send(self._run.path / message.reply_to, answer)

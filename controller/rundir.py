@@ -23,6 +23,8 @@ relay.ring             relay       RelayStatus about once a second (controller.r
 record.json            service     what tracking is recorded into (controller.tracking_recorder)
 service.sock           service     answers to the service
 show-<version>.msgpack service     one whole version of the show (controller.show), never changed once named
+scenes-<version>.msgpack service   what is live of each scene at a version of the show (controller.scene_book)
+scene-order-<n>.msgpack  service   a scene for the darkroom to compile (controller.library.compiler)
 show.current           service     the number of the version that holds: where a restarted process begins
 action.word            anyone      BLACK, HOLD, SAFE, WORK (controller.action)
 supervisor.json        supervisor  children, pids, states, restarts (controller.messages.SupervisorStatus)
@@ -119,6 +121,12 @@ class RunDir:
 
     def snapshot(self, version: int) -> Path:
         return self.path / f"show-{version}.msgpack"
+
+    def scene_states(self, version: int) -> Path:
+        return self.path / f"scenes-{version}.msgpack"
+
+    def scene_order(self, request: int) -> Path:
+        return self.path / f"scene-order-{request}.msgpack"
 
     @property
     def action_word(self) -> Path:

@@ -46,7 +46,9 @@ class Transport(Struct, frozen=True):
     """How a scene's animations run: at `scene time * speed + offset`; before `from_ns` of it as they did before."""
 
     speed: float = 1.0
-    """1: as authored; 0: they stand still; negative: backwards."""
+    """1: as authored; negative: backwards."""
+    playing: bool = True
+    """Otherwise they stand still."""
     offset_ns: int = 0
     from_ns: int = 0
     """Plan's scene time from which on this holds."""
@@ -57,12 +59,22 @@ class Transport(Struct, frozen=True):
         """Speed and offset at a scene time of the plan."""
         if scene_time_ns < self.from_ns:
             return self.before_speed, self.before_offset_ns
-        return self.speed, self.offset_ns
+        return (self.speed if self.playing else 0.0), self.offset_ns
 
     def time_ns(self, scene_time_ns: int) -> int:
         """The animations' own time."""
         speed, offset_ns = self.at(scene_time_ns)
         return PlanScene("", 0, 0.0, [], None, speed, offset_ns).time_ns(scene_time_ns)
+
+    def changed(
+        self, from_ns: int, *, speed: float | None = None, playing: bool | None = None, time_ns: int | None = None
+    ) -> Transport:
+        """From `from_ns` of the plan's scene time on otherwise; going on from where they are, unless `time_ns` says."""
+        now_ns = self.time_ns(from_ns) if time_ns is None else time_ns
+        new = Transport(self.speed if speed is None else speed, self.playing if playing is None else playing)
+        moved_ns = PlanScene("", 0, 0.0, [], None, new.speed if new.playing else 0.0, 0).time_ns(from_ns)
+        before_speed, before_offset_ns = self.at(from_ns - 1)
+        return Transport(new.speed, new.playing, now_ns - moved_ns, from_ns, before_speed, before_offset_ns)
 
 
 class SceneState(Struct, frozen=True):
@@ -73,7 +85,7 @@ class SceneState(Struct, frozen=True):
     key: str = ""
     """Its compiled state in the cache (`controller.library.cache`); empty: as its files are when a node reads them."""
     edits: dict[str, Any] = {}
-    """Live edits by address below the scene (`objects/lamp/visible`), in the order they were first made."""
+    """Live edits by address below the scene (`objects/lamp/visible`): all that hold."""
     transport: Transport = Transport()
     preload: bool = False
     """Whether it is kept ready on every node, on air or not."""
@@ -172,6 +184,7 @@ def first_show(stage: CompiledStage, *, scenes: list[str], config_version: int =
             overscan_min_deg=camera.overscan_min_deg,
             overscan_max_deg=camera.overscan_max_deg,
             soft_edge_deg=camera.soft_edge_deg,
+            focus_blur_deg=camera.focus_blur_deg,
             delay_ms=camera.delay_ms,
         )
         for camera in stage.cameras.values()
@@ -184,7 +197,6 @@ def first_show(stage: CompiledStage, *, scenes: list[str], config_version: int =
         output_delays={canvas.id: canvas.delay_frames for canvas in stage.canvases.values()},
     )
 
-            focus_blur_deg=camera.focus_blur_deg,
 
 class Snapshot(Struct, frozen=True):
     """One whole version of what runs, as every process reads it: `show-<version>.msgpack` in the run directory."""
@@ -200,6 +212,8 @@ class Snapshot(Struct, frozen=True):
     """`tracking.lens_table.encode_grid` of every lens table file, by the name the configuration gives it."""
     relays: bool = False
     """Whether the configuration sends cameras on: until then their process sleeps."""
+    scene_cache: str = ""
+    """Folder of compiled scenes (`controller.library.cache`)."""
     osc_maps: dict[str, str] = {}
     """Every OSC mapping file as JSON, by the name the configuration gives it."""
 

@@ -168,6 +168,11 @@ class RenderConfig(Section):
     """Side of each of the sun's shadow maps."""
     lamp_shadow_px: Annotated[int, Field(ge=64, le=4096)] = 512
     """Side of a spot's shadow map; a point light that casts has six."""
+    scene_memory_mb: Annotated[int, Field(ge=64, le=1_000_000)] = 4096
+    """What scenes may take on each node's GPU together; those used longest ago make room, never one on air or next."""
+    supersample: Literal[1, 2, 3, 4] = 1
+    """Inner pictures are drawn this many times finer each way and joined: calm fences, foliage and glints, at nearly
+    the square of it in cost."""
     msaa: Literal[1, 2, 4, 8] = 1
     """Samples a pixel. 1 on machines without a GPU: 4 costs 2.5 times the picture there."""
     near_m: Annotated[float, Field(gt=0.0, le=10.0)] = 0.05

@@ -127,10 +127,7 @@ class _Functions:
 
     def __init__(self, address: Callable[[str], int]) -> None:
         def bind(name: str, result: Any, *arguments: Any) -> Any:
-            pointer = address(name)
-            if not pointer:
-                raise NoGLError(_no_gl(f"OpenGL has no {name}"))
-            return ctypes.CFUNCTYPE(result, *arguments)(pointer)
+            return _bind(address, name, result, *arguments)
 
         uint, size = ctypes.c_uint, ctypes.c_int
         self.fence_sync = bind("glFenceSync", ctypes.c_void_p, uint, uint)
@@ -144,6 +141,13 @@ class _Functions:
         self.read_pixels = bind("glReadPixels", None, size, size, size, size, uint, uint, ctypes.c_void_p)
 
 
+def _bind(address: Callable[[str], int], name: str, result: Any, *arguments: Any) -> Any:
+    pointer = address(name)
+    if not pointer:
+        raise NoGLError(_no_gl(f"OpenGL has no {name}"))
+    return ctypes.CFUNCTYPE(result, *arguments)(pointer)
+
+
 class Device:
     """A GPU device: `ctx` draws, `fence`/`read_*` wait and read with Python's lock free."""
 
@@ -152,7 +156,8 @@ class Device:
         self.ctx = ctx
         self.working_from_rec709 = AP1_FROM_REC709
         """Colours are multiplied in ACEScg; the identity makes a device compare with renderers that use Rec.709."""
-        self._gl = _Functions(address or _egl_address())
+        self._address = address or _egl_address()
+        self._gl = _Functions(self._address)
         info = ctx.info
         renderer = str(info["GL_RENDERER"])
         self.capabilities = Capabilities(
@@ -186,6 +191,15 @@ class Device:
         if device.capabilities.software:
             _keep_freed_memory()
         return device
+
+    def function(self, name: str, result: Any, *arguments: Any) -> Any:
+        """An OpenGL call by name, for what moderngl does not have; it runs with Python's lock free.
+
+        Raises
+        ------
+        NoGLError : this OpenGL has none of that name.
+        """
+        return _bind(self._address, name, result, *arguments)
 
     def fence(self) -> Fence:
         """A fence after everything queued so far; also starts the work (flush)."""

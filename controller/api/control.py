@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from controller.action import ActionName
-from controller.api import present
+from controller.api import present, present_scenes
 from controller.api.backend import RunBackend
 from controller.api.clock import ClockHand
 from controller.api.events import Hub
@@ -22,10 +22,12 @@ from controller.api.problems import problem
 from controller.commands import Command
 from controller.desk import Desk, Outcome, read_current
 from controller.errors import BadValue, UnknownAddress
+from controller.library.cache import CACHE_FOLDER, SceneCache
 from controller.lineup import Zero, nudge_to
 from controller.messages import Alarm, AnyMessage
 from controller.osc import OscStatistics
 from controller.rundir import RunDir
+from controller.scenery import Scenery, places_of
 from controller.show import Nudge
 from controller.store import Store, state_folder
 from controller.switching import Moment
@@ -62,6 +64,17 @@ class Control:
         self.backend = RunBackend(run, clock=clock)
         self.desk = Desk(snapshot, loaded, run=run, store=store, links=self.backend, clock=clock, reply_to=REPLY_TO)
         self.backend.expect(self.desk.stage.rate, self.desk.stage.canvases)
+        self.scenery = Scenery(
+            run=run,
+            cache=SceneCache(store.path.parent / CACHE_FOLDER),
+            links=self.backend,
+            clock=clock,
+            reply_to=REPLY_TO,
+            desk=self.desk,
+            held=self._held,
+        )
+        self.desk.ready = self.scenery.ready
+        self.desk.scene_values = self.scenery.values
         self.pictures = Pictures(self.backend, reply_to=REPLY_TO)
         self.clock_hand = ClockHand(self.backend, reply_to=REPLY_TO)
         self.hub = Hub(clock.now_ns, self._snapshot)
@@ -100,7 +113,7 @@ class Control:
     @property
     def alarms(self) -> list[Alarm]:
         """Every alarm, the worst first."""
-        return present.alarms(self.backend, list(self.own_alarms.values()))
+        return present.alarms(self.backend, [*self.own_alarms.values(), *self.scenery.alarms.values()])
 
     async def start(self) -> None:
         """Listen to the other processes and begin to take changes."""
@@ -111,7 +124,9 @@ class Control:
             asyncio.create_task(self._every(POLL_S, self.backend.poll), name="poll"),
             asyncio.create_task(self._every(TELL_S, self._tell), name="tell"),
         ]
+        self.scenery.configure(places_of(self.desk.loaded.config, self.desk.loaded.base_dir))
         await self.desk.start()
+        await self.scenery.start()
 
     async def stop(self) -> None:
         """Finish what is at hand and let go."""
@@ -120,6 +135,7 @@ class Control:
         for task in self._loops:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await self.scenery.stop()
         await self.desk.stop()
         await self.pictures.stop()
         if self._document is not None:
@@ -201,7 +217,7 @@ class Control:
             canvas = present.canvas(desk, backend, name, self._feeds)
             found[f"canvases/{name}"] = ("canvas", canvas.rev, canvas)
         for topic, views in (
-            ("scene", present.scenes(desk)),
+            ("scene", present_scenes.scenes(desk, backend, self.scenery)),
             ("position", present.positions(desk)),
             ("pattern", present.patterns(desk)),
         ):
@@ -211,8 +227,14 @@ class Control:
 
     def health(self) -> Any:
         """Whether pictures reach the walls."""
-        own = list(self.own_alarms.values())
+        own = [*self.own_alarms.values(), *self.scenery.alarms.values()]
         return present.health(self.desk, self.backend, uptime_s=self.uptime_s, version=self.version, own=own)
+
+    def _held(self, scene: str, key: str) -> bool:
+        nodes = [self.backend.nodes[name] for name in self.backend.living() if name in self.backend.nodes]
+        return bool(nodes) and all(
+            any((entry.scene, entry.key) == (scene, key) for entry in node.scenes) for node in nodes
+        )
 
     def _snapshot(self, topics: Collection[str]) -> tuple[int, Any]:
         wanted = {key: view for key, (topic, _, view) in self.objects().items() if not topics or topic in topics}
@@ -235,6 +257,7 @@ class Control:
         if outcome.kind in ("config", "rollback", "undo"):
             self._feeds = present.feeds_of(self.desk.stage)
             self.backend.expect(self.desk.stage.rate, self.desk.stage.canvases)
+            self.scenery.configure(places_of(self.desk.loaded.config, self.desk.loaded.base_dir))
             self._told.clear()
         if self.hub.clients:
             self.hub.publish("change", "change", outcome.rev, outcome)
@@ -245,7 +268,7 @@ class Control:
         self.desk.seen(plan.frame, plan.show_version, moment)
 
     def _message(self, message: AnyMessage) -> None:
-        takers = (self.desk.on_message, self.pictures.on_message, self.clock_hand.on_message)
+        takers = (self.desk.on_message, self.scenery.on_message, self.pictures.on_message, self.clock_hand.on_message)
         if not any(take(message) for take in takers):
             log.warning("a letter that was not expected: %s", type(message).__name__)
 

@@ -27,7 +27,6 @@ from controller.api.views import (
     PositionView,
     ProcessorView,
     RecordView,
-    SceneView,
     ShowView,
     SourceView,
     StallsView,
@@ -236,22 +235,6 @@ def source(desk: Desk, backend: Backend, name: str) -> SourceView:
         prediction_rms_mm=status.prediction_rms_mm,
         prediction_learned_s=status.prediction_learned_s,
     )
-
-
-def scenes(desk: Desk) -> dict[str, SceneView]:
-    """Every scene."""
-    weights = {scene.id: scene.weight for scene in desk.show.scenes}
-    return {
-        name: SceneView(
-            id=name,
-            rev=desk.rev_of("scenes"),
-            label=config.label,
-            active=name in weights,
-            weight=weights.get(name, 0.0),
-            position=config.position or "",
-        )
-        for name, config in desk.loaded.config.scenes.items()
-    }
 
 
 def positions(desk: Desk) -> dict[str, PositionView]:

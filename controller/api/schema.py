@@ -8,7 +8,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from controller.api import views
+from controller.api import views, views_scenes
 from controller.api.events import Envelope
 from controller.api.problems import ProblemDocument
 from controller.commands import ADDRESSES
@@ -63,6 +63,15 @@ def show_schema() -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
+def scene_schema() -> dict[str, Any]:
+    """The merge patch of a scene: what every scene has, and its own live values nested by their addresses."""
+    document = patch_schema("scenes")
+    document["additionalProperties"] = {
+        "description": "Live values by the parts of their address (GET scenes/{scene}/addresses); null: as configured."
+    }
+    return document
+
+
 def steps_schema() -> dict[str, Any]:
     """Steps that are added to a nudge."""
     properties = {name: {"type": "number"} for name in NUDGE_FIELDS}
@@ -88,7 +97,8 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         routes=app.routes,
         tags=[{"name": name, "description": about} for name, about in TAGS.items()],
     )
-    kinds = [kind for kind in vars(views).values() if isinstance(kind, type) and issubclass(kind, views.View)]
+    everything = {**vars(views), **vars(views_scenes)}.values()
+    kinds = [kind for kind in everything if isinstance(kind, type) and issubclass(kind, views.View)]
     _, components = msgspec.json.schema_components(
         [*(kind for kind in kinds if kind is not views.View), Alarm, ProblemDocument, Envelope], ref_template=_REF
     )
@@ -96,6 +106,10 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     components["Addresses"] = _wrapped("addresses", {**array, "items": {"$ref": _REF.format(name="AddressView")}})
     components["Records"] = _wrapped("records", {**array, "items": {"$ref": _REF.format(name="RecordView")}})
     components["Revisions"] = _wrapped("revisions", {**array, "items": {"$ref": _REF.format(name="RevisionView")}})
+    for name, kind in (("switches", "SwitchView"), ("memory", "SceneMemoryView"), ("states", "CompiledView"),
+                       ("values", "SceneAddressView")):  # fmt: skip
+        items = {**array, "items": {"$ref": _REF.format(name=kind)}}
+        components[f"Scene{name.capitalize()}"] = _wrapped(name, items)
     components["StageDocument"] = {
         "type": "object",
         "required": ["name", "rate", "walls", "canvases", "cabinets", "meshes", "cameras", "processors"],

@@ -256,18 +256,6 @@ class SourceView(View, frozen=True):
     """How much movement prediction has been learned from."""
 
 
-class SceneView(View, frozen=True):
-    """One virtual world of the configuration."""
-
-    id: str
-    rev: int
-    label: str
-    active: bool
-    weight: float
-    position: str
-    """The stage position it opens with; empty: its origin."""
-
-
 class PositionView(View, frozen=True):
     """One named place of the stage in the virtual world."""
 

@@ -21,6 +21,7 @@ from controller.beginning import fresh_show, snapshot_of
 from controller.conductor import Conductor
 from controller.config import LoadedConfig, compile_config
 from controller.ledger import Ledger
+from controller.messages import LoadScene, ResidentScene
 from controller.node import Node
 from controller.rundir import RunDir
 from controller.show import Show, Snapshot, encode_snapshot
@@ -81,6 +82,9 @@ class VirtualPainter:
 
     device = "virtual"
     software = True
+    scenes: list[ResidentScene] = []
+    scene_budget_bytes = 0
+    loading = ""
 
     def __init__(self, clock: VirtualClock, canvases: Sequence[str], cost: Cost) -> None:
         self.canvases = tuple(canvases)
@@ -97,15 +101,22 @@ class VirtualPainter:
         """Whether plans of this version can be drawn at once."""
         return config_version in self._versions
 
-    def prepare(self, snapshot: Snapshot) -> Generator[None]:
+    def prepare(self, snapshot: Snapshot) -> Generator[int]:
         """A few slices of virtual time."""
-        for _ in range(SLICES):
-            self._clock.sleep_until(self._clock.now_ns() + SLICE_NS)
-            yield
+        yield from self._slices()
         number = snapshot.show.config_version
         if number in self.refuses:
             raise TimingError(Problem("timing.refused", "nodes/main", "this one is refused on purpose"))
         self._versions.add(number)
+
+    def load(self, message: LoadScene) -> Generator[int]:
+        """As a version."""
+        yield from self._slices()
+
+    def _slices(self) -> Generator[int]:
+        for _ in range(SLICES):
+            self._clock.sleep_until(self._clock.now_ns() + SLICE_NS)
+            yield 0
 
     def forget(self, config_version: int) -> None:
         """A prepared version will not be used."""

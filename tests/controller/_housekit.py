@@ -21,6 +21,7 @@ from controller.messages import (
     AnyMessage,
     Commit,
     ConductorStatus,
+    LoadScene,
     NodeStatus,
     Prepare,
     decode_conductor,
@@ -51,6 +52,9 @@ class TimedPainter:
     canvases: tuple[str, ...] = ("left", "right")
     device = "virtual"
     software = True
+    scenes: tuple[()] = ()
+    scene_budget_bytes = 0
+    loading = ""
 
     def __init__(self, clock: VirtualClock, cost_ms: dict[int, float] | None = None, usual_ms: float = 10.0) -> None:
         self.clock, self.cost_ms, self.usual_ms = clock, cost_ms or {}, usual_ms
@@ -67,14 +71,19 @@ class TimedPainter:
     def holds(self, config_version: int) -> bool:
         return config_version in self.versions
 
-    def prepare(self, snapshot: Snapshot) -> Iterator[None]:
+    def prepare(self, snapshot: Snapshot) -> Iterator[int]:
         number = snapshot.show.config_version
         for _ in range(self.slices):
             self.clock.sleep_until(self.clock.now_ns() + 2 * NS_PER_MS)
-            yield
+            yield 0
         if number in self.unpreparable:
             raise self.unpreparable[number]
         self.versions.add(number)
+
+    def load(self, message: LoadScene) -> Iterator[int]:
+        for _ in range(self.slices):
+            self.clock.sleep_until(self.clock.now_ns() + 2 * NS_PER_MS)
+            yield 0
 
     def forget(self, config_version: int) -> None:
         self.forgotten.append(config_version)

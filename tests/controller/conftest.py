@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,24 +30,35 @@ from controller.action import read_action
 from controller.api.app import create_app
 from controller.api.control import Control
 from controller.beginning import begin_show, write_first_snapshot
+from controller.commands import Command
 from controller.config import compile_config, load_config, load_config_text
+from controller.library.cache import CompiledState, SceneCache
+from controller.library.inputs import inputs_of, state_key
+from controller.library.order import read_order
 from controller.messages import (
     KIND_PHOTO,
     KIND_STATUS,
     PIXELS_RGB8,
     STATUS_CAPACITY,
+    CompileScene,
+    LoadScene,
     NodeStatus,
     PhotoFailed,
     PhotoReady,
     PhotoRequest,
     Prepare,
     Prepared,
+    ResidentScene,
+    SceneCompiled,
+    SceneLoaded,
+    SceneRefused,
     encode,
 )
 from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import decode_snapshot
 from controller.store import Store
+from renderer.config import SceneConfig
 from runtime.clock import SystemClock
 from runtime.ring import KIND_CANVAS, KIND_PLANS, KIND_REPORTS, RingReader, RingWriter, fourcc
 from stage.errors import Problem
@@ -95,12 +106,18 @@ class FlatNode(threading.Thread):
         self.name_ = "n0"
         self.repeat: set[int] = set()
         self.photo_problem: Problem | None = None
+        self.scene_problem: Problem | None = None
+        """Why a scene cannot be compiled."""
+        self.compiled: list[str] = []
+        """Scenes in the order they were compiled."""
         self.ended = threading.Event()
         self.drawn = 0
         self.plan: FramePlan | None = None
         snapshot = decode_snapshot(run.snapshot(run.current_version()).read_bytes())
         self.loaded = load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir))
         stage = compile_config(self.loaded)
+        self.held: set[tuple[str, str]] = {(name, "") for name in self.loaded.config.scenes}
+        """Scenes it holds ready: id and compiled state."""
         self.sizes = {c.id: (c.width_px // stage.scale, c.height_px // stage.scale) for c in stage.canvases.values()}
         self.post = Post(run.node_socket("n0"))
         self.dark_post = Post(run.darkroom_socket)
@@ -165,6 +182,7 @@ class FlatNode(threading.Thread):
                 t_ns=time.monotonic_ns(), pid=os.getpid(), node=name, state="running", frame=self.drawn,
                 show_version=plan.show_version if plan else 0, config_version=plan.config_version if plan else 0,
                 rt_class=0, renderer="flat", canvases=list(self.sizes) if name == "n0" else [], action=action,
+                scenes=[ResidentScene(scene, key, 1000) for scene, key in sorted(self.held)], scene_budget_bytes=10**9,
             )  # fmt: skip
             ring.publish(encode(status), frame=self.drawn, t_ns=status.t_ns)
 
@@ -175,6 +193,31 @@ class FlatNode(threading.Thread):
                     post.send(self.run_dir.path / message.reply_to, Prepared(message.version, who))
                 elif isinstance(message, PhotoRequest):
                     self.photograph(message)
+                elif isinstance(message, CompileScene):
+                    self.compile(message)
+                elif isinstance(message, LoadScene):
+                    self.held.add((message.scene, message.key))
+                    self.tell()
+                    post.send(self.run_dir.path / message.reply_to, SceneLoaded(message.scene, message.request, who))
+
+    def compile(self, message: CompileScene) -> None:
+        """As the darkroom does, but for the scene itself."""
+        reply = self.run_dir.path / message.reply_to
+        order = read_order(self.run_dir.scene_order(message.request))
+        self.compiled.append(order.scene)
+        if self.scene_problem is not None:
+            refused = SceneRefused(message.scene, message.request, "darkroom", [self.scene_problem])
+            self.dark_post.send(reply, refused)
+            return
+        config = SceneConfig.model_validate_json(order.config)
+        inputs = inputs_of(config, Path(order.folder))
+        key = state_key(config, inputs)
+        cache = SceneCache(Path(order.cache))
+        cache.begin()
+        cache.scene(key).write_bytes(b"flat")
+        cache.thumbnail(key).write_bytes(b"picture")
+        cache.finish(CompiledState(key, order.scene, 4, 4, 0, 0, 1.0, 0))
+        self.dark_post.send(reply, SceneCompiled(message.scene, message.request, key, 1.0))
 
     def photograph(self, request: PhotoRequest) -> None:
         reply = self.run_dir.path / request.reply_to
@@ -223,6 +266,14 @@ class RunningHouse:
     def eventually(self, check: Callable[[], Any], *, timeout_s: float = 10.0) -> Any:
         """What `check` gives once it gives something true."""
         return eventually(check, timeout_s=timeout_s)
+
+    def submit(self, command: Command) -> Any:
+        """A command that came by no protocol."""
+        return self.wait(self.control.desk.submit(command))
+
+    def wait(self, done: Coroutine[Any, Any, Any]) -> Any:
+        """What a coroutine on the service's loop comes to."""
+        return asyncio.run_coroutine_threadsafe(done, self.service.loop).result(20)
 
     def kill_conductor(self) -> None:
         self.conductor.kill()

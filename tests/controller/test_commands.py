@@ -211,7 +211,8 @@ def test_undo_back_to_the_start_gives_the_first_show(keys: list[dict[str, None]]
 def test_every_address_is_told_and_readable() -> None:
     for address in ADDRESSES:
         assert address.about.endswith("."), address.pattern
-        name = {"cameras": "a", "sources": "fiz", "canvases": "left", "patterns": "grid", "": ""}[address.collection]
+        names = {"cameras": "a", "sources": "fiz", "canvases": "left", "patterns": "grid", "scenes": "hall", "": ""}
+        name = names[address.collection]
         found, found_name = find(address.pattern.replace("{}", name), AROUND)
         assert (found, found_name) == (address, name)
         address.read(SHOW, name)

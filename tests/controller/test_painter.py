@@ -101,7 +101,7 @@ def test_a_wall_begins_with_the_safe_picture_and_gets_what_is_drawn(desk: Desk) 
     assert (frame, hash_) == (7, 99)
     renderer = Renderer(desk.painter._device)
     renderer.load_stage(desk.stage, version=1, render=desk.loaded.config.render)
-    world = desk.painter._world_of(desk.painter._versions[1])
+    world = desk.painter._world_of(desk.painter._versions[1], plan)
     assert np.array_equal(codes, renderer.draw(plan, world=world)["main"].array)
     renderer.release()
 

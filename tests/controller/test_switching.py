@@ -154,7 +154,7 @@ def test_weights_always_sum_to_one(frames: int, frame: int, kind: str) -> None:
 
 
 def test_versions_and_transport_of_both_scenes_are_in_the_plan() -> None:
-    states = {"a": SceneState(7), "b": SceneState(9, transport=Transport(0.5, 100, 10**12, 1.0, 0))}
+    states = {"a": SceneState(7), "b": SceneState(9, transport=Transport(0.5, True, 100, 10**12, 1.0, 0))}
     show = msgspec.structs.replace(SHOW, scene_states=states)
     show = ordered(show, scene="b", kind="dissolve", frames=9, at_frame=1010)
     found = {entry.id: (entry.version, entry.time_speed) for entry in at(show, 1012)}

@@ -1,0 +1,256 @@
+"""The scenes a node holds on its GPU: mapped from the cache, put there in slices, made ready to draw, let go in turn.
+
+A scene is known by its compiled state, so two versions of one scene can be here at a time: the one on air, and the one
+that is switched to. The memory they take is bounded; the one used longest ago goes first, and never one that is on air,
+comes next, or was asked to be kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Collection, Generator, Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from controller.errors import ControllerError
+from controller.messages import ResidentScene
+from renderer.addresses import EditValueError, UnknownAddressError
+from renderer.config import SceneConfig
+from renderer.device import Device
+from renderer.frozen import Thaw
+from renderer.passes.target import ViewTarget
+from renderer.scene import Scene
+from renderer.scene_world import SceneWorld
+from runtime.clock import Clock
+from stage.errors import Problem
+from stage.frames import Array
+from stage.projection import cube_view_from_stage
+
+log = logging.getLogger(__name__)
+
+_WINDOWS: Final = 4
+"""Each face of the cube around the eye is drawn in so many by so many windows for practice: a window is a slice."""
+_PRACTICE_PX: Final = 16
+_FIRST_PRACTICE_NS: Final = 8_000_000
+"""What a window is taken to need until one was drawn."""
+
+
+class SceneMemoryError(ControllerError):
+    """There is no room for a scene beside those that are on air, come next or are kept."""
+
+    code = "controller.scene_memory"
+
+
+def apply_known(scene: Scene, edits: Mapping[str, Any]) -> None:
+    """Lay over a scene those of the edits that it has room for: the same ones in every process."""
+    left = dict(edits)
+    while True:
+        try:
+            scene.apply(left)
+        except (UnknownAddressError, EditValueError) as error:
+            before = len(left)
+            for problem in error.problems:
+                left.pop(problem.path, None)
+            if len(left) == before:
+                raise
+        else:
+            return
+
+
+@dataclass(slots=True)
+class Resident:
+    """One scene on the GPU."""
+
+    name: str
+    ident: Hashable
+    key: str
+    scene: Scene
+    thawed: Thaw | None
+    size_bytes: int
+    applied: tuple[str, int] | None = None
+    """The scene's id and version whose edits it shows."""
+
+    def edit(self, version: int, edits: Mapping[str, Any]) -> None:
+        """Show a version's edits. An address that the scene has no more (its file was changed) waits for its return."""
+        if self.applied == (self.name, version):
+            return
+        apply_known(self.scene, edits)
+        self.applied = (self.name, version)
+
+
+class Residents:
+    """All of them, those used longest ago first."""
+
+    def __init__(self, device: Device, world: SceneWorld, *, clock: Clock, budget_bytes: int) -> None:
+        self._device, self._world, self._clock = device, world, clock
+        self.budget_bytes = budget_bytes
+        self._held: OrderedDict[Hashable, Resident] = OrderedDict()
+        self.loading = ""
+
+    def __contains__(self, ident: object) -> bool:
+        return ident in self._held
+
+    @property
+    def held_bytes(self) -> int:
+        """What they take together."""
+        return sum(resident.size_bytes for resident in self._held.values())
+
+    def use(self, world: SceneWorld) -> None:
+        """Draw with another world from now on."""
+        self._world = world
+
+    def get(self, ident: Hashable) -> Resident | None:
+        """One of them, which is used now; None when it is not here."""
+        found = self._held.get(ident)
+        if found is not None:
+            self._held.move_to_end(ident)
+        return found
+
+    def told(self, on_air: Collection[Hashable]) -> list[ResidentScene]:
+        """For status: those used last first."""
+        return [
+            ResidentScene(held.name, held.key, held.size_bytes, held.ident in on_air)
+            for held in reversed(self._held.values())
+        ]
+
+    def load_file(
+        self,
+        name: str,
+        key: str,
+        file: Path,
+        *,
+        keep: Collection[Hashable],
+        stage_from_scene: Array | None = None,
+        practice: bool = True,
+    ) -> Generator[int]:
+        """Put a compiled state on the GPU in slices and, for `practice`, make its programs ready. Yields what the next
+        slice needs, ns.
+
+        Raises
+        ------
+        FrozenSceneError, FileNotFoundError, SceneMemoryError
+        """
+        if self.get(key) is not None:
+            return
+        self.loading = name
+        try:
+            thaw = Thaw(self._device, file)
+            self.make_room(thaw.size_bytes, keep=keep, name=name)
+            yield from thaw.slices()
+            assert thaw.scene is not None
+            try:
+                yield 0
+                if practice:
+                    yield from practise(
+                        self._device, self._world, thaw.scene, clock=self._clock, stage_from_scene=stage_from_scene
+                    )
+            except BaseException:
+                self._world.scene_pass.forget(thaw.scene)
+                thaw.release()
+                raise
+            self._held[key] = Resident(name, key, key, thaw.scene, thaw, thaw.size_bytes)
+        finally:
+            self.loading = ""
+
+    def load_config(
+        self, name: str, ident: Hashable, config: SceneConfig, folder: Path, *, keep: Collection[Hashable]
+    ) -> Resident:
+        """Read a scene from its files, all at once. Raises as `Scene`, and SceneMemoryError."""
+        found = self.get(ident)
+        if found is None:
+            scene = Scene(self._device, config, folder)
+            try:
+                self.make_room(scene.size_bytes, keep=keep, name=name)
+            except BaseException:
+                scene.release()
+                raise
+            found = self._held[ident] = Resident(name, ident, "", scene, None, scene.size_bytes)
+        return found
+
+    def make_room(self, size_bytes: int, *, keep: Collection[Hashable], name: str) -> None:
+        """Let scenes go until `size_bytes` more fit. Raises SceneMemoryError, letting none go, when they never will."""
+        free = [ident for ident in self._held if ident not in keep]
+        kept_bytes = sum(held.size_bytes for ident, held in self._held.items() if ident in keep)
+        if kept_bytes + size_bytes > self.budget_bytes:
+            needed, held = size_bytes / 1e6, kept_bytes / 1e6
+            raise SceneMemoryError(
+                Problem(
+                    SceneMemoryError.code,
+                    f"scenes/{name}",
+                    f"it needs {needed:.0f} MB beside {held:.0f} MB that must stay, and {self.budget_bytes / 1e6:.0f} "
+                    "MB is all there may be",
+                    mend="keep fewer scenes ready, make it smaller, or raise render/scene_memory_mb",
+                )
+            )
+        for ident in free:
+            if self.held_bytes + size_bytes <= self.budget_bytes:
+                break
+            self.drop(ident)
+
+    def drop(self, ident: Hashable) -> None:
+        """Let one go; harmless when it is not here."""
+        held = self._held.pop(ident, None)
+        if held is None:
+            return
+        self._world.scene_pass.forget(held.scene)
+        if held.thawed is not None:
+            held.thawed.release()
+        else:
+            held.scene.release()
+
+    def keep_only(self, wanted: Collection[Hashable]) -> None:
+        """Let all others go that were read from files: those of the cache stay while there is room."""
+        for ident in [ident for ident, held in self._held.items() if not held.key and ident not in wanted]:
+            self.drop(ident)
+
+    def release(self) -> None:
+        """Let all of them go."""
+        for ident in list(self._held):
+            self.drop(ident)
+
+
+def practise(
+    device: Device, world: SceneWorld, scene: Scene, *, clock: Clock, stage_from_scene: Array | None = None
+) -> Generator[int]:
+    """Draw a scene once from the stage's middle, all round, a window at a time, and show nothing of it: programs are
+    compiled, shadow maps made, buffers first used. Yields what the next window needs, ns."""
+    place = np.eye(4) if stage_from_scene is None else stage_from_scene
+    target = ViewTarget(device, _PRACTICE_PX, _PRACTICE_PX, "f2")
+    eye = np.array([0.0, 0.0, 1.7])
+    longest_ns = _FIRST_PRACTICE_NS
+    near, far, side = 0.05, 20_000.0, 2.0 / _WINDOWS
+    try:
+        yield longest_ns
+        world.scene_pass.prepare(scene, stage_from_scene=place, scene_time_s=0.0)
+        device.finish()
+        for face in range(6):
+            for cell in range(_WINDOWS * _WINDOWS):
+                yield longest_ns
+                began_ns = clock.now_ns()
+                left, bottom = -1.0 + side * (cell % _WINDOWS), -1.0 + side * (cell // _WINDOWS)
+                right, top = left + side, bottom + side
+                clip = np.array(
+                    [
+                        [2.0 / side, 0.0, (right + left) / side, 0.0],
+                        [0.0, 2.0 / side, (top + bottom) / side, 0.0],
+                        [0.0, 0.0, -(far + near) / (far - near), -2.0 * far * near / (far - near)],
+                        [0.0, 0.0, -1.0, 0.0],
+                    ]
+                )
+                world.scene_pass.draw(
+                    scene,
+                    view_from_stage=cube_view_from_stage(face, eye),
+                    clip_from_view=clip,
+                    stage_from_scene=place,
+                    target=target.framebuffer,
+                )
+                device.finish()
+                took_ns = clock.now_ns() - began_ns
+                # One long compilation says little of the next; many windows draw nothing new.
+                longest_ns = max(took_ns, longest_ns * 3 // 4)
+    finally:
+        target.release()

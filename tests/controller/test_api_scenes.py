@@ -1,0 +1,221 @@
+"""Scenes over HTTP: switched on a frame, edited live, reloaded when their files change, refused when those are broken.
+
+`scenes/`, `scene-switches` and `scene-memory` are tested here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from configs.assets.glb import Glb
+from configs.assets.shapes import box
+from controller.commands import Command
+from stage.errors import Problem
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(house: Any) -> Iterator[None]:
+    """The house is shared: every test leaves it as it found it."""
+    first, held = house.control.desk.rev, set(house.node.held)
+    house.node.compiled.clear()
+    yield
+    house.node.scene_problem = None
+    house.wait(house.control.desk.roll_back(first))
+    house.node.held = held
+    house.eventually(lambda: {scene["state"] for scene in house.get("scenes").values()} == {"ready"})
+
+
+def problem_of(answer: httpx.Response, status: int) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def test_a_dissolve_takes_its_frames_from_the_frame_named(house: Any) -> None:
+    now = house.eventually(lambda: house.control.backend.plan).frame
+    order = {"kind": "dissolve", "frames": 6, "at_frame": now + 40, "curve": "smooth"}
+    outcome = house.client.post("/api/v1/scenes/hall/activate", json=order).json()
+    assert outcome["changes"]["scenes/active"] == {"before": "grey", "after": "hall"}
+    (waiting,) = house.get("scene-switches")["switches"]
+    assert (waiting["scene"], waiting["kind"], waiting["begin_frame"]) == ("hall", "dissolve", now + 40)
+    plans: dict[int, dict[str, float]] = {}
+    listen = house.control.backend.on_plan
+
+    def noted(plan: Any) -> None:
+        plans[plan.frame] = {entry.id: round(entry.weight, 4) for entry in plan.scenes}
+        listen(plan)
+
+    house.control.backend.on_plan = noted
+    house.eventually(lambda: max(plans, default=0) > now + 50)
+    assert plans[now + 39] == {"grey": 1.0}
+    assert set(plans[now + 40]) == {"grey", "hall"} == set(plans[now + 45])
+    assert plans[now + 46] == {"hall": 1.0}
+    assert house.get("scene-switches")["switches"] == []
+    problem_of(house.client.post("/api/v1/scenes/grey/activate", json={"at_frame": 1}), 422)
+    problem_of(house.client.post("/api/v1/scenes/grey/activate", json={"kind": "fold"}), 422)
+    problem_of(house.client.post("/api/v1/scenes/grey/activate", json={"scene": "hall"}), 422)
+
+
+def test_edits_are_made_kept_undone_and_refused(house: Any) -> None:
+    client = house.client
+    house.eventually(lambda: house.get("scenes/grey/addresses")["values"])
+    values = {entry["address"]: entry for entry in house.get("scenes/grey/addresses")["values"]}
+    assert values["exposure_ev"]["kind"] == "number"
+    first = house.get("scenes/grey")
+    answer = client.patch("/api/v1/scenes/grey", json={"exposure_ev": 1.5, "background": [0.1, 0.2, 0.3]})
+    assert answer.status_code == 200, answer.text
+    rev = answer.json()["rev"]
+    scene = house.get("scenes/grey")
+    assert scene["edits"] == {"exposure_ev": 1.5, "background": [0.1, 0.2, 0.3]}
+    assert scene["version"] == rev > first["version"]
+    house.eventually(lambda: house.control.backend.plan.scenes[0].version == rev)
+    values = {entry["address"]: entry for entry in house.get("scenes/grey/addresses")["values"]}
+    assert (values["exposure_ev"]["value"], values["exposure_ev"]["edited"]) == (1.5, True)
+    # As configured again, by null and by undo.
+    assert client.patch("/api/v1/scenes/grey", json={"exposure_ev": None}).status_code == 200
+    assert set(house.get("scenes/grey")["edits"]) == {"background"}
+    assert client.post("/api/v1/undo", json={"prefix": "scenes/grey"}).status_code == 200
+    assert house.get("scenes/grey")["edits"]["exposure_ev"] == 1.5
+    assert client.post("/api/v1/undo", json={"prefix": "scenes/grey"}).status_code == 200
+    assert house.get("scenes/grey")["edits"] == {}
+    for bad, status in (({"exposure_ev": 1e9}, 422), ({"exposure_ev": "much"}, 422), ({"moon": {"x_m": 1}}, 404),
+                        ({"background": [1, 2]}, 422)):  # fmt: skip
+        problem_of(client.patch("/api/v1/scenes/grey", json=bad), status)
+    assert house.get("scenes/grey")["edits"] == {}
+    problem_of(client.patch("/api/v1/scenes/nowhere", json={}), 404)
+    problem_of(client.patch("/api/v1/scenes/grey", json={"exposure_ev": 1}, headers={"if-match": '"1"'}), 412)
+
+
+def test_steps_add_to_what_is_configured(house: Any) -> None:
+    house.eventually(lambda: house.get("scenes/grey/addresses")["values"])
+    house.submit(Command(steps={"scenes/grey/exposure_ev": 0.25}))
+    house.submit(Command(steps={"scenes/grey/exposure_ev": 0.25}))
+    assert house.get("scenes/grey")["edits"] == {"exposure_ev": 0.5}
+
+
+def test_animations_stop_go_on_and_are_sought(house: Any) -> None:
+    house.eventually(lambda: house.control.backend.plan)
+    assert house.client.patch("/api/v1/scenes/grey/transport", json={"playing": False}).status_code == 200
+
+    def entry() -> Any:
+        plan = house.control.backend.plan
+        return plan.scenes[0], plan.scene_time_ns
+
+    stopped, time_ns = house.eventually(lambda: (found := entry())[0].time_speed == 0.0 and found)
+    at_ns = stopped.time_ns(time_ns)
+    assert 0 <= time_ns - at_ns < 2e9, "it stands where it was"
+    house.client.patch("/api/v1/scenes/grey", json={"transport": {"playing": True, "speed": 0.5}})
+    running, time_ns = house.eventually(lambda: (found := entry())[0].time_speed == 0.5 and found)
+    assert at_ns <= running.time_ns(time_ns) < at_ns + 1e9, "it goes on from there"
+    scene = house.get("scenes/grey")
+    assert (scene["playing"], scene["speed"]) == (True, 0.5)
+
+
+def put_asset(path: Path, red: float) -> None:
+    """A small asset, put in place whole."""
+    glb = Glb()
+    paint = glb.material("paint", baseColorFactor=[red, 0, 0, 1])
+    glb.node("one", glb.mesh("one", box((1.0, 1.0, 1.0), (0.0, 3.0, 0.0)), paint))
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(glb.to_bytes())
+    os.replace(partial, path)
+
+
+@pytest.fixture
+def asset(house: Any, tmp_path: Path) -> Path:
+    """An asset that the scene on air is made of."""
+    path = tmp_path / "box.glb"
+    put_asset(path, 0.5)
+    text = house.config_text.replace("\n  hall:\n", f"\n  hall:\n    gltf: {path}\n")
+    rev = house.get("config")["rev"]
+    headers = {"content-type": "application/yaml", "if-match": f'"{rev}"'}
+    answer = house.client.put("/api/v1/config", content=text, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert house.client.post("/api/v1/scenes/hall/activate").status_code == 200
+    house.eventually(lambda: house.get("scenes/hall/addresses")["values"])
+    return path
+
+
+def test_a_file_that_changes_is_compiled_and_shown_with_its_edits(house: Any, asset: Path) -> None:
+    edit = {"objects": {"box": {"materials": {"paint": {"roughness": 0.3}}}}}
+    assert house.client.patch("/api/v1/scenes/hall", json=edit).status_code == 200
+    put_asset(asset, 0.9)
+    key = house.eventually(lambda: house.get("scenes/hall")["compiled"])
+    scene = house.get("scenes/hall")
+    assert scene["edits"] == {"objects/box/materials/paint/roughness": 0.3}
+    house.eventually(lambda: house.get("scenes/hall")["state"] == "ready")
+    assert ("hall", key) in house.node.held, "it was loaded before it was switched to"
+    house.eventually(lambda: house.control.backend.plan.scenes[0].version == scene["version"])
+    (state,) = house.get("scenes/hall/states")["states"]
+    assert (state["key"], state["shown"]) == (key, True)
+    assert house.client.get("/api/v1/scenes/hall/thumbnail.jpg").content == b"picture"
+    problem_of(house.client.get("/api/v1/scenes/grey/thumbnail.jpg"), 404)
+    # The next one, and back by undo: to the state, not to the file.
+    put_asset(asset, 0.1)
+    house.eventually(lambda: house.get("scenes/hall")["compiled"] not in ("", key))
+    assert house.client.post("/api/v1/undo", json={"prefix": "scenes/hall/compiled"}).status_code == 200
+    assert house.get("scenes/hall")["compiled"] == key
+    problem_of(house.client.patch("/api/v1/scenes/hall", json={"compiled": key}), 428)
+
+
+def test_a_broken_file_is_refused_with_the_reason_and_the_old_scene_stays(house: Any, asset: Path) -> None:
+    house.node.scene_problem = Problem("renderer.asset_format", "gltf", "the file ends early", mend="export it again")
+    before = house.get("scenes/hall")
+    asset.write_bytes(b"glTF half of it")
+    alarm = house.eventually(
+        lambda: next((a for a in house.get("alarms")["alarms"] if a["path"] == "scenes/hall"), None)
+    )
+    assert "the file ends early" in alarm["detail"]
+    assert "the file ends early" in house.get("scenes/hall")["problem"]
+    assert house.get("scenes/hall")["compiled"] == before["compiled"]
+    assert house.get("scenes/hall")["version"] == before["version"]
+    problem = problem_of(house.client.post("/api/v1/scenes/hall/compile"), 409)
+    assert "the file ends early" in problem["detail"]
+    house.node.scene_problem = None
+    put_asset(asset, 0.2)
+    house.eventually(lambda: house.get("scenes/hall")["compiled"])
+    assert house.get("scenes/hall")["problem"] == ""
+
+
+def test_a_file_still_written_to_is_waited_for(house: Any, asset: Path) -> None:
+    whole = asset.read_bytes()
+    compiled = len(house.node.compiled)
+    for n in range(6):
+        asset.write_bytes(whole + bytes(n))
+        frame = house.control.backend.plan.frame
+        house.eventually(lambda frame=frame: house.control.backend.plan.frame > frame + 9)
+    house.eventually(lambda: len(house.node.compiled) > compiled)
+    assert len(house.node.compiled) == compiled + 1
+    house.eventually(lambda: house.get("scenes/hall")["compiled"])
+
+
+def test_a_scene_is_kept_ready_on_request(house: Any) -> None:
+    house.node.held.discard(("hall", ""))
+    house.eventually(lambda: house.get("scenes/hall")["state"] == "cold")
+    assert house.client.patch("/api/v1/scenes/hall", json={"preload": True}).status_code == 200
+    scene = house.eventually(lambda: (found := house.get("scenes/hall"))["state"] == "ready" and found)
+    assert (scene["preload"], scene["active"]) == (True, False)
+    (memory,) = house.get("scene-memory")["memory"]
+    assert memory["budget_bytes"] == 10**9
+    assert memory["held_bytes"] == sum(entry["size_bytes"] for entry in memory["scenes"])
+
+
+def test_a_switch_to_a_cold_scene_waits_until_it_is_ready(house: Any) -> None:
+    house.node.held.discard(("hall", ""))
+    house.eventually(lambda: house.get("scenes/hall")["state"] == "cold")
+    outcome = house.client.post("/api/v1/scenes/hall/activate").json()
+    assert set(outcome["changes"]) == {"scenes/active", "position", "scenes/hall/compiled"}
+    assert house.node.compiled == ["hall"]
+    house.node.scene_problem = Problem("renderer.asset_missing", "gltf", "there is no such file")
+    house.node.held.discard(("grey", ""))
+    house.eventually(lambda: house.get("scenes/grey")["state"] == "cold")
+    assert "no such file" in problem_of(house.client.post("/api/v1/scenes/grey/activate"), 409)["detail"]
+    assert house.get("scenes/hall")["active"]
