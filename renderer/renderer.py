@@ -229,7 +229,13 @@ class Renderer:
                 near_m=config.near_m,
                 far_m=config.far_m,
             ),
-            InnerPass(self.device, samples=config.msaa, near_m=config.near_m, far_m=config.far_m),
+            InnerPass(
+                self.device,
+                samples=config.msaa,
+                near_m=config.near_m,
+                far_m=config.far_m,
+                finer=config.supersample,
+            ),
             ActionPictures(stage, config, scale=divisor),
         )
         origin = rig.origin_m = stage_origin(stage)

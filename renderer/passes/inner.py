@@ -18,6 +18,7 @@ from stage.projection import overscan_tangents, view_from_stage
 
 MIPS_ABOVE_TEXELS = 2.0
 """Texels per canvas pixel beyond which smaller copies of the picture are used."""
+_MOST_PX = 16384
 _POOL = 3
 """Pictures kept per camera: overscan and zoom go back and forth between neighbouring sizes."""
 
@@ -55,8 +56,9 @@ def inner_view(camera: PlanCamera) -> View:
 class InnerPass:
     """Draws inner pictures and keeps their targets."""
 
-    def __init__(self, device: Device, *, samples: int, near_m: float, far_m: float) -> None:
+    def __init__(self, device: Device, *, samples: int, near_m: float, far_m: float, finer: int = 1) -> None:
         self._device, self._samples, self._near_m, self._far_m = device, samples, near_m, far_m
+        self._finer = finer
         self._targets: dict[str, list[ViewTarget]] = {}
         self._focus = FocusPass(device, near_m=near_m, far_m=far_m)
 
@@ -101,7 +103,9 @@ class InnerPass:
                 break
         else:
             samples = self._samples if kind == "f2" else 1
-            target = ViewTarget(self._device, *size, kind, samples=samples, readable_depth=readable_depth)
+            # Pictures whose fine parts no GPU could hold are drawn plain.
+            finer = self._finer if kind == "f2" and max(size) * self._finer <= _MOST_PX else 1
+            target = ViewTarget(self._device, *size, kind, samples=samples, finer=finer, readable_depth=readable_depth)
         pool.append(target)
         while len(pool) > _POOL:
             pool.pop(0).release()

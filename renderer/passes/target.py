@@ -7,13 +7,18 @@ from typing import Literal
 import moderngl
 
 from renderer.device import Device
+from renderer.shaders import source
 
 Kind = Literal["f2", "f4"]
 """Half floats for pictures, full floats for measuring."""
 
 
 class ViewTarget:
-    """A float colour texture with depth. With `samples` > 1 the world draws multisampled, and `resolve` joins it."""
+    """A float colour texture with depth.
+
+    With `samples` > 1 the world draws multisampled, with `finer` > 1 as many times finer each way: it draws into
+    `framebuffer`, and `finish` makes `texture` of it.
+    """
 
     def __init__(
         self,
@@ -23,43 +28,63 @@ class ViewTarget:
         kind: Kind,
         *,
         samples: int = 1,
+        finer: int = 1,
         readable_depth: bool = False,
     ) -> None:
-        """With `readable_depth` the depth, too, is a texture: `depth`, filtered to the nearest."""
+        """With `readable_depth` the depth, too, is a texture: `depth`, as fine as it was drawn."""
         ctx = device.ctx
         self.size = (width_px, height_px)
         self.kind = kind
-        self.texture = ctx.texture(self.size, 4, dtype=kind)
-        self.texture.filter = (moderngl.LINEAR, moderngl.LINEAR)
-        self.texture.repeat_x = self.texture.repeat_y = False
         self._ctx = ctx
         self._owned: list[moderngl.Texture | moderngl.Renderbuffer | moderngl.Framebuffer] = []
-        self._resolved: moderngl.Framebuffer | None = None
+        self._smaller: tuple[moderngl.Program, moderngl.VertexArray, moderngl.Texture, moderngl.Framebuffer] | None = (
+            None
+        )
+        self.texture = self._picture(self.size)
+        drawn, size = self.texture, self.size
+        if finer > 1:
+            size = (width_px * finer, height_px * finer)
+            drawn = self._picture(size)
+            program = ctx.program(source("scene/full.vert"), source("scene/smaller.frag", {"FINE": finer}))
+            self._smaller = program, ctx.vertex_array(program, []), drawn, ctx.framebuffer([self.texture])
         self.depth: moderngl.Texture | None = None
         if readable_depth:
-            self.depth = ctx.depth_texture(self.size)
+            self.depth = ctx.depth_texture(size)
             self.depth.compare_func = ""
             self.depth.filter = (moderngl.NEAREST, moderngl.NEAREST)
             self.depth.repeat_x = self.depth.repeat_y = False
             self._owned += [self.depth]
+        self._resolved: moderngl.Framebuffer | None = None
         samples = min(samples, device.capabilities.max_samples)
         if samples > 1:
-            colour = ctx.renderbuffer(self.size, 4, samples=samples, dtype=kind)
-            depth = ctx.depth_renderbuffer(self.size, samples=samples)
-            self._resolved = ctx.framebuffer([self.texture], self.depth)
+            colour = ctx.renderbuffer(size, 4, samples=samples, dtype=kind)
+            depth = ctx.depth_renderbuffer(size, samples=samples)
+            self._resolved = ctx.framebuffer([drawn], self.depth)
             self._owned += [colour, depth, self._resolved]
             self.framebuffer = ctx.framebuffer([colour], depth)
         elif self.depth is not None:
-            self.framebuffer = ctx.framebuffer([self.texture], self.depth)
+            self.framebuffer = ctx.framebuffer([drawn], self.depth)
         else:
-            plain = ctx.depth_renderbuffer(self.size)
-            self.framebuffer = ctx.framebuffer([self.texture], plain)
+            plain = ctx.depth_renderbuffer(size)
+            self.framebuffer = ctx.framebuffer([drawn], plain)
             self._owned += [plain]
 
+    def _picture(self, size: tuple[int, int]) -> moderngl.Texture:
+        texture = self._ctx.texture(size, 4, dtype=self.kind)
+        texture.filter = (moderngl.LINEAR, moderngl.LINEAR)
+        texture.repeat_x = texture.repeat_y = False
+        return texture
+
     def join(self) -> None:
-        """Make one sample of several; harmless where there is one."""
+        """Make `texture` of all samples and parts; harmless where there is one."""
         if self._resolved is not None:
             self._ctx.copy_framebuffer(self._resolved, self.framebuffer)
+        if self._smaller is not None:
+            _, triangle, drawn, target = self._smaller
+            self._ctx.disable(moderngl.DEPTH_TEST | moderngl.CULL_FACE | moderngl.BLEND)
+            target.use()
+            drawn.use(0)
+            triangle.render(moderngl.TRIANGLES, vertices=3)
 
     def finish(self, *, mips: bool) -> None:
         """Make the drawn picture ready to be sampled: joined samples, and smaller copies if `mips`."""
@@ -71,6 +96,9 @@ class ViewTarget:
         self.framebuffer.release()
         for thing in self._owned:
             thing.release()
+        if self._smaller is not None:
+            for part in reversed(self._smaller):
+                part.release()
         self.texture.release()
 
 

@@ -23,7 +23,7 @@ void main() {
     }
     vec2 size = vec2(textureSize(picture, 0));
     float own_radius = texelFetch(radius, at, 0).r;
-    float own = nearness_of(texelFetch(depth, at, 0).r);
+    float own = nearness_of(textureLod(depth, gl_FragCoord.xy / vec2(textureSize(picture, 0)), 0.0).r);
     vec3 sum = vec3(0.0), hidden = vec3(0.0);
     float covered = 0.0, seen_behind = 0.0;
     // Small discs need few places.

@@ -12,7 +12,7 @@ layout(location = 1) out float radius;
 
 void main() {
     ivec2 at = ivec2(gl_FragCoord.xy);
-    float content = nearness_of(texelFetch(depth, at, 0).r);
+    float content = nearness_of(textureLod(depth, gl_FragCoord.xy / vec2(textureSize(picture, 0)), 0.0).r);
     float glass = textureLod(wall, 0.5 + 0.5 * place, 0.0).r;
     vec2 disc = aperture * abs(vec2(content, glass) - in_focus);
     float added = sqrt(max(0.0, disc.x * disc.x - disc.y * disc.y));

@@ -7,6 +7,14 @@ vec3 bent(vec3 texel, float strength, vec3 t, vec3 b, vec3 n) {
     bump.xy *= strength;
     return normalize(t * bump.x + b * bump.y + n * bump.z);
 }
+
+// How rough a patch of bumps looks from so far that one texel of a smaller copy is their mean: that is shorter the more
+// they differ (Toksvig). As the square of GGX's alpha; nothing for lengths that rounding explains.
+float roughness_of_bumps(vec3 texel, float strength) {
+    float mean = min(length(texel * 2.0 - 1.0), 1.0);
+    float lost = max(0.0, 0.985 - mean);
+    return 2.0 * strength * strength * lost / max(mean, 0.2);
+}
 #endif
 
 #if SPECULAR
