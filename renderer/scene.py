@@ -414,6 +414,11 @@ class Scene:
         return int(held)
 
     @property
+    def deform_count(self) -> int:
+        """How many primitives were bent so far."""
+        return self._deform.count
+
+    @property
     def bent_state(self) -> bytes:
         """Equal bytes are equal shapes of everything that bends."""
         return b"".join(bent.bending.state for bent in self._bent)
