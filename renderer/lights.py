@@ -28,8 +28,9 @@ DARK_LUX: Final = 0.05
 """Illuminance at which a light without a range is taken to end, before the exposure."""
 CAPACITY: Final = 128
 """Lights a scene can have; shaders/scene/lights.glsl holds as many."""
-_CELLS_MOST: Final = 4096
-_CELL_LEAST_M: Final = 0.5
+_CELLS_MOST: Final = 65_536
+"""Small cells list few lights that do not reach a place: software GL pays for those as for the others."""
+_CELL_LEAST_M: Final = 0.25
 
 Kind = Literal["point", "spot", "directional"]
 
@@ -256,9 +257,11 @@ class Grid:
             if before == now:
                 continue
             word, bit = self.cells[..., i // 32], np.uint32(1 << (i % 32))
-            word &= ~bit
+            if before is not None:
+                word[self._near(before)] &= ~bit
             if now is not None and now.kind != "directional":
-                word |= np.where(self._reached(now), bit, np.uint32(0))
+                near = self._near(now)
+                word[near] |= np.where(self._reached(now, near), bit, np.uint32(0))
         self._lamps = list(lamps)
 
     def _divide(self, low_m: F64, extent: F64, words: int) -> None:
@@ -270,12 +273,25 @@ class Grid:
         self.low_m, self.cell_m = np.asarray(low_m, dtype=np.float64), cell
         self.cells = np.zeros((*size[::-1], words), dtype=np.uint32)
 
-    def _reached(self, lamp: Lamp) -> NDArray[np.bool_]:
+    def _near(self, lamp: Lamp) -> tuple[slice, slice, slice]:
+        """The block of cells, [z, y, x], that a lamp's range may touch."""
+        if lamp.kind == "directional":
+            return slice(0), slice(0), slice(0)
+        at = (np.asarray(lamp.position_m) - self.low_m) / self.cell_m
+        reach = lamp.range_m / self.cell_m + 0.01
+        first = np.clip(np.floor(at - reach), 0, self.size).astype(int)
+        last = np.clip(np.floor(at + reach) + 1, 0, self.size).astype(int)
+        x, y, z = (slice(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True))
+        return z, y, x
+
+    def _reached(self, lamp: Lamp, near: tuple[slice, slice, slice]) -> NDArray[np.bool_]:
+        """Which cells of a block the lamp reaches."""
         cell = self.cell_m
         # A little larger than the cell, so that the rounding of the shader's float32 stays inside.
         half = cell * 0.501
         x, y, z = (
-            self.low_m[axis] + (np.arange(self.size[axis]) + 0.5) * cell - lamp.position_m[axis] for axis in range(3)
+            self.low_m[axis] + (np.arange(block.start, block.stop) + 0.5) * cell - lamp.position_m[axis]
+            for axis, block in enumerate(reversed(near))
         )
         z, y = z[:, None, None], y[:, None]
         gaps = [np.maximum(np.abs(away) - half, 0.0) ** 2 for away in (x, y, z)]

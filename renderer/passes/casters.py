@@ -42,15 +42,23 @@ class Casters:
         self._rows = self._ctx.buffer(reserve=max(48, 48 * scene.object_count))
         self._commands = self._ctx.buffer(scene.draws.commands.tobytes() or bytes(20))
         self._objects: dict[str, tuple[bytes, NDArray[np.intp]]] = {}
+        self._states: dict[str, bytes] = {}
         self.statistics = ShadowStatistics()
 
     def still_state(self) -> bytes:
         """What the maps of what stands still depend on, beside their light: equal bytes are equal casters."""
-        return self._state("still", self._scene.draws.casts & ~self._scene.moving)
+        return self._kept("still", self._state("still", self._scene.draws.casts & ~self._scene.moving))
 
     def moving_state(self) -> bytes:
         """The same of what an animation moves."""
-        return self._state("moving", self._scene.draws.casts & self._scene.moving) + self._scene.bent_state
+        state = self._state("moving", self._scene.draws.casts & self._scene.moving) + self._scene.bent_state
+        return self._kept("moving", state)
+
+    def _kept(self, kind: str, state: bytes) -> bytes:
+        """The same object for equal states, which many maps compare it by every frame."""
+        if self._states.get(kind) != state:
+            self._states[kind] = state
+        return self._states[kind]
 
     def _state(self, kind: str, which: Mask) -> bytes:
         draws = np.packbits(which).tobytes()

@@ -56,16 +56,24 @@ class LampShadows:
         """By lamp: its views of what stands still and of what moves, as the shader takes them."""
         self.texels: dict[int, float] = {}
         """By lamp: metres a texel spans, a metre away."""
+        self._state: tuple[int, bytes, bytes] | None = None
+        self._swept: tuple[F64, F64] | None = None
+        self.version = 0
+        """Counts what `codes`, `texels` and `views` depend on beside the lamps: equal numbers, equal answers."""
         self.left_out = 0
         """Lamps that would cast shadows and have no room for their maps."""
 
     def update(self, scene: Scene, lamps: Sequence[Lamp]) -> None:
         """Bring the maps of `lamps` (those that shine, in order) up to date."""
+        still, moving = self._casters.still_state(), self._casters.moving_state()
+        state = scene.lights.version, still, moving
+        if state == self._state and scene.swept is self._swept:
+            return
+        self._state, self._swept = state, scene.swept
         self._assign(scene, lamps)
         if not self._views:
             self._free()
             return
-        still, moving = self._casters.still_state(), self._casters.moving_state()
         self._make(len(self._views))
         centres, radii = scene.bounds()
         for number, view in enumerate(self._views):
@@ -128,6 +136,7 @@ class LampShadows:
             self.texels[index] = 2.0 * _tangent(lamp, self._size_px, six=six) / self._size_px
         if views != self._views:
             self._views = views
+            self.version += 1
             self._held.clear()
             self._empty.clear()
 
@@ -142,6 +151,7 @@ class LampShadows:
         if self.map is None or self.map.size != size:
             self._free()
             self.map, self._target = depth_map(self._device, size)
+            self.version += 1
 
     def _free(self) -> None:
         self._held.clear()

@@ -51,7 +51,8 @@ class Lighting:
         self._sun_block = ctx.buffer(reserve=16 * (2 * CASCADES_MOST + 2))
         self._sun_sent: bytes | None = None
         self._lamp_block = ctx.buffer(reserve=_LAMPS_BYTES)
-        self._lamps_sent: bytes | None = None
+        self._lamps_state: tuple[int, bytes, int] | None = None
+        self._swept: tuple[F64, F64] | None = None
         self._cells = ctx.buffer(reserve=4)
         self._cells_sent: bytes | None = None
         self._origin_m = np.zeros(3)
@@ -85,6 +86,10 @@ class Lighting:
 
     def _send_lamps(self) -> None:
         scene, lamps = self._scene, self._shining
+        state = scene.lights.version, self._origin_m.tobytes(), self.lamps.version
+        if state == self._lamps_state and scene.swept is self._swept:
+            return
+        self._lamps_state, self._swept = state, scene.swept
         centres, radii = scene.swept
         if len(centres):
             low, high = (centres - radii[:, None]).min(axis=0), (centres + radii[:, None]).max(axis=0)
@@ -109,11 +114,8 @@ class Lighting:
             if i in self.lamps.codes:
                 rows[i, 11], rows[i, 14:] = self.lamps.texels[i], self.lamps.codes[i]
         views = self.lamps.views(lamps, self._origin_m)
-        data = head.tobytes() + rows.tobytes() + views.tobytes()
-        if data != self._lamps_sent:
-            self._lamps_sent = data
-            self._lamp_block.orphan()
-            self._lamp_block.write(data)
+        self._lamp_block.orphan()
+        self._lamp_block.write(head.tobytes() + rows.tobytes() + views.tobytes())
         cells = self.grid.cells.tobytes()
         if cells != self._cells_sent:
             self._cells_sent = cells
