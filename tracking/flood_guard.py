@@ -65,4 +65,4 @@ class FloodGuard:
 
 
 def _one_in(rate_hz: float) -> int:
-    return min(MOST_OTHERS, 2 ** max(1, ceil(log2(rate_hz / LET_IN_HZ))))
+    return min(MOST_OTHERS, 1 << max(1, ceil(log2(rate_hz / LET_IN_HZ))))

@@ -28,7 +28,10 @@ STAMPED_ALIKE: Final = 8
 """So many samples that took equally long are stamped by their arrival."""
 MISSING_SHARE: Final = 1.5
 """Samples that are so many periods apart have lost one between them."""
+NEAR_SHARE: Final = 0.25
+"""Within such a share of a step a sample tells where the camera was."""
 CURVE: Final = 4
+LONG_CURVE: Final = 8
 CAPACITY: Final = 1024
 KEEP_NS: Final = 1_000_000_000
 
@@ -126,13 +129,36 @@ class Lattice:
             out[before] = values[0] + (t_ns[before] - times[0])[:, None] * rate
         return np.asarray(out)
 
+    def missing(self, t_ns: NDArray[np.int64], step_ns: int, *, steps: int = 1) -> NDArray[np.bool_]:
+        """Which of times that are `step_ns` apart, [...], have no sample near and lie in a gap of more than `steps` of
+        them: `at` only guesses there."""
+        times = self._times[: self._count]
+        if self._count == 1:
+            return np.asarray(t_ns != times[0])
+        after = np.searchsorted(times, t_ns).clip(1, self._count - 1)
+        t0, t1 = times[after - 1], times[after]
+        far = np.minimum(t_ns - t0, t1 - t_ns)
+        return np.asarray(
+            (t1 - t0 > (steps - 1 + MISSING_SHARE) * step_ns) & (far > NEAR_SHARE * step_ns) | (t_ns < times[0])
+        )
+
     def _curve(self, after: NDArray[np.intp], t_ns: NDArray[np.int64]) -> Array:
-        """Values, [n, 6], on the cubics through the four samples around each time, [n]."""
-        nodes = (after - CURVE // 2).clip(0, self._count - CURVE)[:, None] + np.arange(CURVE)
+        """Values, [n, 6], on the polynomials through the samples around each time, [n]: the last four of them at the
+        ends, as many on either side as there are elsewhere, four at most."""
+        sides = np.minimum(after, self._count - after).clip(CURVE // 2, LONG_CURVE // 2)
+        out = np.empty((len(t_ns), 6))
+        for side in np.unique(sides).tolist():
+            rows = sides == side
+            out[rows] = self._through(after[rows], t_ns[rows], 2 * side)
+        return out
+
+    def _through(self, after: NDArray[np.intp], t_ns: NDArray[np.int64], count: int) -> Array:
+        """Values, [n, 6], on the polynomials through the `count` samples around each time, [n]."""
+        nodes = (after - count // 2).clip(0, self._count - count)[:, None] + np.arange(count)
         from_s = (self._times[nodes] - t_ns[:, None]) * 1e-9
         weights = np.ones(from_s.shape)
-        for i in range(CURVE):
-            for j in range(CURVE):
+        for i in range(count):
+            for j in range(count):
                 if j != i:
                     weights[:, i] *= from_s[:, j] / (from_s[:, j] - from_s[:, i])
         return np.asarray((weights[:, :, None] * self._values[nodes]).sum(axis=1))

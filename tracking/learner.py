@@ -10,9 +10,11 @@ linear algebra on small arrays: learning is done in batches away from the frame'
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stage.frames import Array
 
@@ -101,6 +103,20 @@ class Learner:
     def displacements(self, steps: Array) -> Array:
         """Displacement at each node, [..., nodes, 6], after last steps, newest first, [..., 6, LAGS]."""
         return np.asarray(self._blend(self._by_each(steps)))
+
+    def completed(self, steps: Array, missing: NDArray[np.bool_]) -> Array:
+        """Last steps, newest first, [6, LAGS], between positions of which some are `missing`, [LAGS + 1]: what lies in
+        a gap is filled as this camera usually moves, and what is known of the gap as a whole stays."""
+        if self.rows < LAGS:
+            return steps
+        known = np.flatnonzero(~missing)
+        spans = np.zeros((len(known) - 1, LAGS))
+        for row, (newer, older) in enumerate(pairwise(known.tolist())):
+            spans[row, newer:older] = 1.0
+        held = self._ridges[-1] + TINY * np.trace(self._seen, axis1=1, axis2=2)
+        together = (self._seen + held[:, None, None] * np.eye(LAGS)) @ spans.T
+        solved = np.linalg.solve(spans @ together, (steps @ spans.T)[..., None])
+        return np.asarray((together @ solved)[..., 0])
 
     def rates(self, steps: Array) -> Array:
         """The line's displacement a second, [6], for last steps, [6, LAGS]."""

@@ -35,6 +35,9 @@ KNOWN_SAMPLES: Final = 3
 LEARN_NS: Final = 60_000_000
 """New rows are taken in together, not more often than this."""
 MOST_ROWS: Final = 32
+WHOLE_NS: Final = 5_000_000_000
+FEW_WHOLE: Final = 0.1
+"""Where less than this share of the movement is without gaps, it is learned from with them."""
 STANDING_BY_NS: Final = 700_000_000
 MOST_STANDING_BY: Final = 64
 """So seldom a source learns that nobody asks, and from so many rows: what comes of the quickest in that time."""
@@ -104,6 +107,8 @@ class Predictor:
         self._ahead: tuple[Sample, Array, Array] | None = None
         self._calls = 0
         self._adapted_ns = 0
+        self._whole = 1.0
+        """Share of the last seconds' movement of which no sample is missing."""
 
     @property
     def learned_s(self) -> float:
@@ -203,8 +208,12 @@ class Predictor:
         newest, learner = history.samples[-1], self._fitting(history)
         if self._ahead is not None and self._ahead[0] is newest:
             return self._ahead[1], self._ahead[2]
-        values = lattice.at(lattice.t_ns - self._step_ns * _BACK)
+        times = lattice.t_ns - self._step_ns * _BACK
+        values = lattice.at(times)
         steps = (values[:-1] - values[1:]).T
+        missing = lattice.missing(times, self._step_ns)
+        if missing.any():
+            steps = learner.completed(steps, missing)
         table = np.concatenate([values[PAST:0:-1] - values[0], np.zeros((1, 6)), learner.displacements(steps)])
         rate = learner.rates(steps)
         self._ahead = (newest, table, rate)
@@ -233,7 +242,16 @@ class Predictor:
         rows = (until_ns - first_ns) // step_ns + 1
         origins = until_ns - step_ns * np.arange(min(rows, most) - 1, -1, -1)
         offsets = step_ns * np.concatenate([-_BACK, np.array(learner.steps)])
-        values = lattice.at(origins[:, None] + offsets)
+        times = origins[:, None] + offsets
+        whole = np.atleast_1d(~lattice.missing(times[:, : LAGS + 1], step_ns, steps=2).any(axis=1))
+        self._whole += (float(whole.mean()) - self._whole) * min(1.0, len(whole) * self._step_ns / WHOLE_NS)
+        if self._whole > FEW_WHOLE:
+            # What was guessed is no example to learn from, while there are others.
+            times = times[whole]
+        if not len(times):
+            self._learned_ns = until_ns
+            return False
+        values = lattice.at(times)
         past, now = values[:, : LAGS + 1], values[:, :1]
         learner.learn((past[:, :-1] - past[:, 1:]).transpose(0, 2, 1), values[:, LAGS + 1 :] - now)
         self._learned_ns = until_ns

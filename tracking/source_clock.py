@@ -4,11 +4,15 @@ Our clock minus the sender's is a line: an offset, and the drift of two crystals
 the last two seconds, because the quickest datagram had the least delay; its slope comes from the quickest of each
 second of the last minute. A clock that is set is followed, one that goes over midnight is unwrapped, one that stands
 still is not believed.
+
+A stamp farther off the line than the network's own wandering is either a late datagram or a clock that was set. Until
+three datagrams agree, nobody knows: `undecided` says so, and whoever waits asks `again_ns` afterwards.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 Match = Literal["auto", "arrival", "timecode", "sample_time"]
@@ -25,12 +29,24 @@ DRIFT_FROM: Final = 10
 LARGEST_DRIFT: Final = 500e-6
 JUMP_NS: Final = 100_000_000
 """A stamp this far off the line is no jitter."""
+MOST_WAITING: Final = 16
+FINE_COUNT: Final = 2
+"""So many good stamps in a row say that what waits was late."""
 JUMP_COUNT: Final = 3
 """So many late stamps in a row are a clock set back, not a delayed datagram."""
+KNOWN_BLOCKS: Final = 4
+"""After so many stretches it is known how the network wanders."""
+ODD_NS: Final = 4_000_000
+"""A stamp may lie so much farther off the line than any has of late."""
+USUAL_SHARE: Final = 0.1
+MOST_FADES: Final = 0.9
+EVEN_SHARE: Final = 0.05
+"""Stamps are even whose distances differ by less than this share."""
 STEP_NS: Final = 8_000_000
 STEP_BLOCKS: Final = 2
 """So many stretches in a row whose quickest datagram is late by more than STEP_NS are a clock set back a little."""
 DAY_NS: Final = 86_400_000_000_000
+EASE_NS: Final = 500_000_000
 STALLED_COUNT: Final = 2
 RECOVERED_COUNT: Final = 25
 
@@ -52,6 +68,8 @@ class SourceClock:
     wraps : how often it went over midnight.
     drift : by how much our clock runs faster than the sender's (1e-6: a microsecond a second); 0 until it is known.
     stalled : whether the sender's stamps stand still, so that arrivals are used instead.
+    undecided : whether the last stamp may be of a clock that was set: the next ones will tell.
+    deciding : whether any waits.
     """
 
     def __init__(self, match: Match = "auto") -> None:
@@ -61,6 +79,16 @@ class SourceClock:
         self.wraps = 0
         self.drift = 0.0
         self.stalled = False
+        self.undecided = False
+        self._odd: list[tuple[int, int]] = []
+        """Stamps, and their distances from the line, that wait for a decision."""
+        self._fine = 0
+        self._usual_ns = 0.0
+        """How far datagrams usually lie above the line,"""
+        self._most_ns = 0
+        """and at most, of late."""
+        self._step_ns = 0
+        """Between stamps, where they come evenly; 0: they do not."""
         self._base_ns: int | None = None
         """(arrival - stamp) of the first datagram; what follows is counted from it."""
         self._line = _Quickest(0, 0)
@@ -70,7 +98,9 @@ class SourceClock:
         self._block: _Quickest | None = None
         self._block_until_ns = 0
         self._late_blocks = 0
-        self._off = 0
+        self._eased_ns = 0.0
+        self._eased_at_ns = 0
+        self._most_now_ns = 0
         self._last_source_ns: int | None = None
         self._mapped: tuple[int, int] | None = None
         """The newest stamp and what it was on our clock."""
@@ -80,7 +110,12 @@ class SourceClock:
     @property
     def offset_ns(self) -> int | None:
         """Our clock minus the sender's; None before the first stamp."""
-        return None if self._base_ns is None else self._base_ns + self._line.late_ns
+        return None if self._base_ns is None else self._base_ns + round(self._eased_ns)
+
+    @property
+    def deciding(self) -> bool:
+        """Whether stamps wait for a decision."""
+        return bool(self._odd)
 
     @property
     def drift_ppm(self) -> float:
@@ -88,16 +123,36 @@ class SourceClock:
         return self.drift * 1e6
 
     def local_ns(self, t_source_ns: int | None, t_received_ns: int) -> int:
-        """When the sample was taken on our clock, ns; never later than it was received."""
+        """When the sample was taken on our clock, ns. Where the network wanders, that may be a moment after it was
+        received: even steps matter more."""
         if t_source_ns is None or self.match == "arrival":
             return t_received_ns
         if self.match != "sample_time" and not self._runs(t_source_ns):
             return t_received_ns
-        if self._mapped is None or self._mapped[0] != t_source_ns:
-            self._mapped = (t_source_ns, self._map(t_source_ns, t_received_ns))
+        if self._mapped is None or self._mapped[0] != t_source_ns or self._odd:
+            local_ns = self._map(t_source_ns, t_received_ns)
+            if self.undecided:
+                return local_ns
+            self._pace(t_source_ns)
+            self._mapped = (t_source_ns, local_ns)
         # A stamp that is said again means the same instant, to the nanosecond: two samples a drift apart would make
         # a camera that flies.
         return self._mapped[1]
+
+    def again_ns(self, t_source_ns: int) -> int:
+        """What a stamp that was undecided is on our clock, now that it is known."""
+        assert self._base_ns is not None
+        return t_source_ns + self._base_ns + round(self._eased_ns)
+
+    def _pace(self, t_source_ns: int) -> None:
+        """See whether stamps come evenly."""
+        if self._mapped is None:
+            return
+        step_ns = t_source_ns - self._mapped[0]
+        if step_ns <= 0:
+            return
+        times = max(1, round(step_ns / self._step_ns)) if self._step_ns else 1
+        self._step_ns = step_ns if abs(step_ns - times * self._step_ns) > EVEN_SHARE * step_ns else self._step_ns
 
     def _map(self, t_source_ns: int, t_received_ns: int) -> int:
         """Our time of a stamp that was not said before."""
@@ -113,13 +168,27 @@ class SourceClock:
             self.wraps += 1
             late_ns -= day_ns
             off_ns -= day_ns
-        if abs(off_ns) > JUMP_NS:
-            self._off += 1
+        self.undecided = False
+        if self._is_odd(off_ns):
             # A stamp ahead of the line cannot be a delay; one behind it may be, once or twice.
-            if off_ns < 0 or self._off >= JUMP_COUNT:
-                return self._jumped(t_source_ns, t_received_ns)
-            return t_source_ns + self._base_ns + line_ns
-        self._off = 0
+            self._odd.append((t_source_ns, off_ns))
+            self._fine = 0
+            agreed = self._agreed()
+            if agreed:
+                return self._set(agreed, t_source_ns, t_received_ns)
+            if len(self._odd) < MOST_WAITING:
+                self.undecided = True
+            else:
+                self._odd.clear()
+            return t_source_ns + self._base_ns + self._eased(line_ns, t_received_ns)
+        if self._odd:
+            # One may have been sent before the clock was set.
+            self._fine += 1
+            if self._fine >= FINE_COUNT:
+                self._odd.clear()
+        self._usual_ns += (off_ns - self._usual_ns) * USUAL_SHARE
+        # One that was overtaken by far, before such were told apart, is no measure of the others.
+        self._most_now_ns = max(self._most_now_ns, min(off_ns, round(2.0 * self._usual_ns) + ODD_NS))
         here = _Quickest(t_received_ns, late_ns)
         if late_ns < line_ns:
             self._line, line_ns = here, late_ns
@@ -127,7 +196,61 @@ class SourceClock:
             self._block = here
         if t_received_ns >= self._block_until_ns and self._next_block(t_received_ns):
             return self._jumped(t_source_ns, t_received_ns)
-        return t_source_ns + self._base_ns + line_ns
+        return t_source_ns + self._base_ns + self._eased(line_ns, t_received_ns)
+
+    def _is_odd(self, off_ns: int) -> bool:
+        """Whether a stamp lies where the network alone does not bring it."""
+        if self._counted < KNOWN_BLOCKS:
+            return abs(off_ns) > JUMP_NS
+        return off_ns > ODD_NS + 1.25 * self._most_ns or off_ns < -(ODD_NS + 0.5 * self._most_ns)
+
+    @property
+    def _wanted(self) -> int:
+        """How many late stamps decide: a few, and where the network turns their order about, as long as it does."""
+        if not self._step_ns or self._most_ns < self._step_ns:
+            return JUMP_COUNT
+        return max(JUMP_COUNT, min(MOST_WAITING, 2 * self._most_ns // self._step_ns))
+
+    def _agreed(self) -> list[tuple[int, int]]:
+        """Of what waits, the stamps that tell of a clock that was set; none while they may be a queue that stood still:
+        what waited together comes ever less late, and its stamps go on at their pace."""
+        odd, wanted = self._odd, self._wanted
+        if odd[-1][1] < 0:
+            return odd[-1:]
+        middle_ns = sorted(off_ns for _, off_ns in odd)[len(odd) // 2]
+        near = [o for o in odd if abs(o[1] - middle_ns) <= (ODD_NS + self._most_ns) // 2]
+        if len(near) < wanted or (wanted == JUMP_COUNT and any(b[0] <= a[0] for a, b in pairwise(near))):
+            return []
+        if self._mapped is None or not self._step_ns or middle_ns > JUMP_NS:
+            return near
+        first_ns = near[0][0] - self._mapped[0]
+        even_ns = abs(first_ns - round(first_ns / self._step_ns) * self._step_ns)
+        return near if first_ns <= 0 or even_ns > EVEN_SHARE * first_ns else []
+
+    def _set(self, agreed: list[tuple[int, int]], t_source_ns: int, t_received_ns: int) -> int:
+        """The sender's clock was set: go on where it would be, to the step of its pace. Its crystal stays the same."""
+        assert self._base_ns is not None
+        self.jumps += 1
+        self.jumped_ns = t_received_ns
+        if self._counted < KNOWN_BLOCKS:
+            self._odd.clear()
+            return self._begin(t_source_ns, t_received_ns)
+        offs = sorted(off for _, off in agreed)
+        by_ns = offs[len(offs) // 2] - round(self._usual_ns)
+        if self._step_ns and self._mapped is not None:
+            steps = (agreed[0][0] + by_ns - self._mapped[0]) / self._step_ns
+            by_ns += round((round(steps) - steps) * self._step_ns)
+        self._odd.clear()
+        self._base_ns += by_ns
+        return t_source_ns + self._base_ns + self._eased(self._at(t_received_ns), t_received_ns)
+
+    def _eased(self, line_ns: int, t_ns: int) -> int:
+        """The line as it is used: it is laid anew now and then, and its steps must not pass for the camera's."""
+        since_ns = max(0, t_ns - self._eased_at_ns)
+        self._eased_at_ns = max(t_ns, self._eased_at_ns)
+        self._eased_ns += since_ns * self.drift
+        self._eased_ns += (line_ns - self._eased_ns) * min(1.0, since_ns / EASE_NS)
+        return round(self._eased_ns)
 
     def _at(self, t_ns: int) -> int:
         """The line at a time of ours."""
@@ -141,7 +264,10 @@ class SourceClock:
         self._seconds.clear()
         self._counted = 0
         self._block_until_ns = t_received_ns + BLOCK_NS
-        self._late_blocks = self._off = 0
+        self._late_blocks = 0
+        self._usual_ns, self._most_ns, self._most_now_ns = 0.0, 0, 0
+        self._odd.clear()
+        self._eased_ns, self._eased_at_ns = 0.0, t_received_ns
         return t_received_ns
 
     def _jumped(self, t_source_ns: int, t_received_ns: int) -> int:
@@ -155,9 +281,13 @@ class SourceClock:
         block = self._block
         assert block is not None
         self._block, self._block_until_ns = None, t_ns + BLOCK_NS
-        self._late_blocks = self._late_blocks + 1 if block.late_ns - self._at(block.t_ns) > STEP_NS else 0
+        self._late_blocks = (
+            self._late_blocks + 1 if block.late_ns - self._at(block.t_ns) > STEP_NS + 0.5 * self._most_ns else 0
+        )
         if self._late_blocks >= STEP_BLOCKS:
             return True
+        self._most_ns = max(self._most_now_ns, round(self._most_ns * MOST_FADES))
+        self._most_now_ns = 0
         blocks = self._blocks
         blocks.append(block)
         self._counted += 1

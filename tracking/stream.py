@@ -84,6 +84,8 @@ class SourceStream:
     counter: PacketCounter | None = None
     """The sender's own numbers."""
     arrivals: deque[int] = field(default_factory=lambda: deque(maxlen=ARRIVALS))
+    waiting: list[tuple[Packet, Arrival, int]] = field(default_factory=list)
+    """Packets, with their numbers, of which it is not known yet when they were sampled."""
     packets: int = 0
     samples: int = 0
     schema_faults: int = 0
@@ -114,9 +116,24 @@ class SourceStream:
         if type(packet) is OpenTrackIOPacket and packet.faults:
             self.schema_faults += 1
         t_sampled_ns, by_arrival = self._sampled_ns(packet, t_received_ns)
-        t_sampled_ns -= self.lags.pose_ns
         taken: list[Sample] = []
-        stamp = Stamp(t_sampled_ns, t_received_ns, self.packets)
+        if self.clock.undecided:
+            self.waiting.append((packet, arrival, self.packets))
+            return taken
+        if self.waiting and not self.clock.deciding:
+            # Now it is known what the sender's clock did.
+            for early, came, number in self.waiting:
+                t_source_ns = early.t_source_ns
+                assert t_source_ns is not None
+                self._join(early, Stamp(self.clock.again_ns(t_source_ns), came.t_received_ns, number), False, taken)
+            self.waiting.clear()
+        self._join(packet, Stamp(t_sampled_ns, t_received_ns, self.packets), by_arrival, taken)
+        return taken
+
+    def _join(self, packet: Packet, stamp: Stamp, by_arrival: bool, taken: list[Sample]) -> None:
+        """Add a packet's samples to the history, and to `taken`."""
+        t_received_ns = stamp.t_received_ns
+        stamp = Stamp(stamp.t_sampled_ns - self.lags.pose_ns, t_received_ns, stamp.packet_id)
         joiner = self.joiner
         for item in packet.samples(self.mapping, stamp) if joiner is None else joiner.feed(packet, self.mapping, stamp):
             if type(item) is Sample:
@@ -133,7 +150,6 @@ class SourceStream:
                 self.lens_said = None
             elif type(item) is Refusal:
                 self.refuse(item, t_received_ns)
-        return taken
 
     def _sampled_ns(self, packet: Packet, t_received_ns: int) -> tuple[int, bool]:
         """When a packet's pose was taken, on our clock, and whether only its arrival tells."""

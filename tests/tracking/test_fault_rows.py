@@ -31,8 +31,9 @@ LABEL_NS = 1_700_000_000 * S
 TRUE_SENDER = ("10.0.0.1", 5000)
 WAY_NS = 2 * MS
 """Every datagram is at least so long on its way: what a fitted clock cannot know."""
-LEAST = (0.1, 0.5)
-"""Degrees and millimetres; below them ratios compare noise with noise."""
+LEAST = (0.05, 0.5)
+"""Degrees and millimetres: what trackers themselves are wrong by (the real take fits its tripod to 0.5 mm); below them
+ratios compare noise with noise."""
 EVERY_PROTOCOL = (
     "freed", "opentrackio", "opentrackio_cbor", "osc", "zmq", "mosys_f4", "stype", "psn", "rttrpm", "live_link",
     "natnet",
@@ -197,15 +198,8 @@ def test_t2_jitter_loss_doubles_and_disorder(name: str) -> None:
     pose_at = move(name, 1).pose
     played = play("T2", seconds=12.0, pose_at=pose_at)
     whole = play(seconds=12.0, pose_at=pose_at)
-    if name == "handheld":
-        # The simulated hand has no noise that could not be foretold, once nothing is missing: 0.03 degrees. What a
-        # gap costs is a tremor's height.
-        deg, mm = played.p95()
-        assert deg < 0.25
-        assert mm < 1.2
-    else:
-        for impaired, good, least in zip(played.p95(), whole.p95(), LEAST, strict=True):
-            assert impaired <= 1.5 * max(good, least)
+    for impaired, good, least in zip(played.p95(), whole.p95(), LEAST, strict=True):
+        assert impaired <= 1.5 * max(good, least)
     # Jitter can bring a double before the one it doubles: what was sent twice is refused once, whichever comes last.
     refused = played.refused
     assert refused == {"duplicate": played.faults.done["duplicated"]}
@@ -260,6 +254,8 @@ def test_t4_a_stalled_reader_reads_a_second_at_once_and_the_newest_counts(protoc
         ("T5:back", "tracking.clock_set"),
         ("T5:jump:by=-1", "tracking.clock_set"),
         ("T5:jump:by=-0.05", "tracking.clock_set"),
+        ("T5:jump:by=-0.02", "tracking.clock_set"),
+        ("T5:jump:by=0.05", "tracking.clock_set"),
         ("T5:drift", ""),
         ("T5:wrap", ""),
         ("T5:stand", "tracking.clock_stalled"),
@@ -270,18 +266,24 @@ def test_t5_the_senders_clock(row: str, alarm: str, clean: Played) -> None:
     statistics = played.inputs.statistics()["t"]
     assert statistics.clock_jumps == (1 if alarm == "tracking.clock_set" else 0)
     assert {code for _, code in played.alarms} == ({alarm} if alarm else set())
-    states = {f.state for f in played.between(0.5, 6.0)}
-    # Set back by less than jitter can be, the clock repeats times that are there already: for a moment nothing is new.
-    assert states <= ({State.OK, State.COASTING} if row.endswith("0.05") else {State.OK})
+    assert {f.state for f in played.between(0.5, 6.0)} == {State.OK}
     # No jump in the pose, and within a second it is as good as ever.
-    worst = 1.5 * max(steps_mm(clean.between(1.5, 6.0)))
-    # (Half a second passes until so small a step back is believed: the camera has moved on by then.)
-    assert max(steps_mm(played.between(1.5, 6.0))) < worst + (50.0 if row.endswith("0.05") else 8.0)
+    assert max(steps_mm(played.between(1.5, 6.0))) < 1.5 * max(steps_mm(clean.between(1.5, 6.0))) + 1.0
     for late, good, least in zip(played.p95(3.0), clean.p95(3.0), LEAST, strict=True):
         # A clock that stands leaves the arrivals: 2 ms late, and the truth is told without them.
-        # What a step back has left in the last samples is learned from once more, and forgotten slowly.
-        more = 15.0 if row.endswith("0.05") else 1.5
-        assert late <= more * max(good, least) + (2.0 if row == "T5:stand" else 0.0)
+        assert late <= 1.5 * max(good, least) + (2.0 if row == "T5:stand" else 0.0)
+
+
+@pytest.mark.parametrize("by_s", [-0.05, -0.03, 0.03])
+@pytest.mark.parametrize("hz", [25, 60, 240])
+def test_t5_a_small_step_is_seen_through_jitter_and_loss(by_s: float, hz: int) -> None:
+    # Overtaken datagrams of 240 Hz are as late as the step is long.
+    network = "T2:reorder=0" if hz == 240 else "T2"
+    set_, shaken = play(f"T5:jump:by={by_s}", network, hz=hz), play(network, hz=hz)
+    assert set_.inputs.statistics()["t"].clock_jumps == 1
+    assert shaken.inputs.statistics()["t"].clock_jumps == 0
+    calm = max(steps_mm(shaken.between(1.5, 6.0)))
+    assert max(steps_mm(set_.between(1.5, 6.0))) < 1.5 * calm + 10.0
 
 
 def test_t6_the_hosts_wall_clock_is_set(clean: Played) -> None:
