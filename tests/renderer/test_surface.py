@@ -152,6 +152,13 @@ class Integral:
         self.sr = np.repeat((edges[:-1] - edges[1:]) * (2 * np.pi / width), width)
         self.light = picture.pixels.reshape(-1, 3) * self.sr[:, None]
 
+    def white(self, n: Any, v: Any, roughness: float) -> float:
+        """Share of even light that a surface mirrors at once which absorbs none."""
+        nl = np.maximum(self.d @ n, 0.0)
+        h = self.d + v
+        nh = np.maximum(h @ n, 0.0) / np.linalg.norm(h, axis=1)
+        return float((ggx(roughness, nh, nl, float(n @ v)) * nl * self.sr).sum())
+
     def seen(self, n: Any, v: Any, values: dict[str, Any]) -> Any:
         """What a surface of normal `n` shows to `v`: single scattering exactly, the rest as even light."""
         nl, nv = np.maximum(self.d @ n, 0.0), float(n @ v)
@@ -253,6 +260,7 @@ def test_the_suns_light_follows_its_closed_form(studio: Studio) -> None:
            "shadow": False}  # fmt: skip
     values: dict[str, Any] = {"metallic": 0.5, "roughness": 0.5, "clearcoat": 0.8, "clearcoat_roughness": 0.3}
     picture = studio.picture(asset(Material(base_colour=(*GREY, 1.0), **values)), sun=sun)
+    integral = Integral(beach())
     apart = []
     for row, column, n, v in places():
         nl, nv = float(n @ to_sun), float(n @ v)
@@ -262,7 +270,8 @@ def test_the_suns_light_follows_its_closed_form(studio: Studio) -> None:
         h = (to_sun + v) / np.linalg.norm(to_sun + v)
         nh, schlick = float(n @ h), (1 - float(v @ h)) ** 5
         f0 = 0.5 * 0.04 + 0.5 * 0.6
-        base = 0.5 * 0.6 / np.pi * 0.96 + ggx(0.5, nh, nl, nv) * (f0 + (1 - f0) * schlick)
+        again = 1 + f0 * (1 / integral.white(n, v, 0.5) - 1)
+        base = 0.5 * 0.6 / np.pi * 0.96 + ggx(0.5, nh, nl, nv) * (f0 + (1 - f0) * schlick) * again
         coat = 0.8 * ggx(0.3, nh, nl, nv) * (0.04 + 0.96 * schlick)
         want = np.pi * nl * (base * (1 - 0.8 * (0.04 + 0.96 * (1 - nv) ** 5)) + coat)
         apart.append(abs(picture[row, column, 1] / want - 1.0))
@@ -336,9 +345,12 @@ def test_cut_out_edges_are_smooth_where_samples_are(studio: Studio) -> None:
     once, studio.out = studio.out, target(studio.device, (SIZE, SIZE), dtype="f4", samples=samples)
     joined = target(studio.device, (SIZE, SIZE), dtype="f4")
     read = studio.device.read
-    studio.device.read = lambda framebuffer, **more: (  # type: ignore[method-assign]
-        studio.device.ctx.copy_framebuffer(joined, framebuffer), read(joined, **more)
-    )[1]  # fmt: skip
+
+    def resolved(framebuffer: Any, /, **more: Any) -> Any:
+        studio.device.ctx.copy_framebuffer(joined, framebuffer)
+        return read(joined, **more)
+
+    studio.device.read = resolved  # type: ignore[method-assign]
     try:
         smooth = studio.picture(asset(cut, leaf))
     finally:

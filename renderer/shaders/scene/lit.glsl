@@ -197,7 +197,12 @@ vec3 direct(Surface s, vec3 to_light, vec3 light) {
     float v_h = max(dot(s.v, h), 0.0);
     float spec = lobe(n_h, n_l, s.n_v, s.roughness);
     float f = exp2((-5.55473 * v_h - 6.98316) * v_h);
-    vec3 share = s.diffuse * BENEATH(s) + spec * (s.f0 + (F90(s) - s.f0) * f);
+    MIRRORED mirror = s.f0 + (F90(s) - s.f0) * f;
+#if !DIELECTRIC
+    // Of a rough metal, what bounces on in it comes back too (after Turquin).
+    mirror *= 1.0 + s.f0 * (1.0 / mirrored_white(s.roughness, s.n_v) - 1.0);
+#endif
+    vec3 share = s.diffuse * BENEATH(s) + spec * mirror;
 #if SHEEN
     float alpha = max(s.sheen_roughness * s.sheen_roughness, 0.01);
     float sheen_d = (1.0 + 0.5 / alpha) * pow(max(1.0 - n_h * n_h, 0.0), 0.5 / alpha);
