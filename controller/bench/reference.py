@@ -34,10 +34,10 @@ class Body:
     roughness: float
 
 
-def bodies() -> list[Body]:
-    """The scene's 45 objects; the same numbers every time."""
-    out = [_ground()]
-    for i in range(SPHERES):
+def bodies(ground_side: int = GROUND_SIDE, spheres: int = SPHERES) -> list[Body]:
+    """The scene's 45 objects (or another number of them); the same numbers every time."""
+    out = [_ground(ground_side)]
+    for i in range(spheres):
         angle, ring = i * 2.399963, 4.0 + 1.1 * np.sqrt(i) * 2.2
         radius = 0.45 + 0.35 * ((i * 7) % 11) / 11
         x, y = ring * np.cos(angle), ring * np.sin(angle)
@@ -75,10 +75,15 @@ def to_sun() -> F64:
     return rotation_from_pan_tilt_roll(SUN_PAN_DEG, SUN_ELEVATION_DEG, 0.0)[:, 1]
 
 
-def asset() -> Asset:
+def asset_of(triangles: int) -> Asset:
+    """The same scene with about so many triangles: four fifths ground, the rest spheres of 480."""
+    return asset(round(np.sqrt(0.4 * triangles)) + 1, round(triangles / 5 / 480))
+
+
+def asset(ground_side: int = GROUND_SIDE, spheres: int = SPHERES) -> Asset:
     """The scene as an asset (Y up)."""
     materials, meshes, nodes = [], [], []
-    for i, body in enumerate(bodies()):
+    for i, body in enumerate(bodies(ground_side, spheres)):
         materials.append(Material(str(i), (*body.colour, 1.0), body.metallic, body.roughness))
         turned = [
             np.ascontiguousarray(v[:, [0, 2, 1]] * np.array([1, 1, -1], np.float32))
@@ -106,8 +111,8 @@ def _height(x: F64 | float, y: F64 | float) -> F64:
     return np.asarray(0.7 * np.sin(0.35 * x) * np.cos(0.28 * y) + 0.15 * np.sin(1.3 * x + 0.7 * y))
 
 
-def _ground() -> Body:
-    side = np.linspace(-30.0, 30.0, GROUND_SIDE)
+def _ground(count: int) -> Body:
+    side = np.linspace(-30.0, 30.0, count)
     x, y = np.meshgrid(side, side)
     step = 1e-3
     slope_x = (_height(x + step, y) - _height(x - step, y)) / (2 * step)
@@ -116,7 +121,7 @@ def _ground() -> Body:
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     positions = np.stack([x, y, _height(x, y)], axis=-1).reshape(-1, 3)
     return Body(
-        positions.astype(np.float32), normals.astype(np.float32), _grid(GROUND_SIDE, GROUND_SIDE), (0.45, 0.4, 0.33),
+        positions.astype(np.float32), normals.astype(np.float32), _grid(count, count), (0.45, 0.4, 0.33),
         0.0, 0.85,
     )  # fmt: skip
 

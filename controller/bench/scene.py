@@ -18,12 +18,14 @@ def run(
     rounds: int = 7,
     size: tuple[int, int] = (960, 540),
     peers: bool = False,
+    growth: bool = False,
     pictures: Path | None = None,
 ) -> dict[str, Any]:
     """Measure `rounds` paired rounds of 40 views each at `size`.
 
     With `peers`: three.js, pygfx and Panda3D + simplepbr at two sizes instead (`controller.bench.scene_peers`);
-    `pictures` is a folder for their pictures.
+    `pictures` is a folder for their pictures. With `growth`: our own cost over triangles, views, wall pixels and lights
+    (`controller.bench.scene_growth`), plotted into that folder.
 
     Returns
     -------
@@ -39,6 +41,10 @@ def run(
         from controller.bench.scene_peers import run_peers
 
         return run_peers(rounds, folder=pictures)
+    if growth:
+        from controller.bench.scene_growth import run_growth
+
+        return run_growth(folder=pictures, rounds=rounds)
     workers: list[Worker] = []
     try:
         for name in PEERS:

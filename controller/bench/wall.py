@@ -74,8 +74,8 @@ class _Gradient:
         self._array.render(moderngl.TRIANGLES, vertices=3)
 
 
-def bench_stage() -> CompiledStage:
-    """A faceted arc of 16 x 4 panels on one canvas of 2048 x 512 px, PQ, 10 bit."""
+def bench_stage(panel_px: int = PANEL_PX) -> CompiledStage:
+    """A faceted arc of 16 x 4 panels on one canvas, 2048 x 512 px with panels of 128 px, PQ, 10 bit."""
     cabinets = []
     step = 2.0 * np.arctan(PANEL_M / 2.0 / RADIUS_M)
     for column in range(COLUMNS):
@@ -85,14 +85,14 @@ def bench_stage() -> CompiledStage:
             centre = np.array([np.sin(angle) * RADIUS_M, np.cos(angle) * RADIUS_M, (ROWS - row - 0.5) * PANEL_M])
             up = np.array([0.0, 0.0, PANEL_M / 2.0])
             corners = np.stack([centre - right - up, centre + right - up, centre - right + up, centre + right + up])
-            rect = (column * PANEL_PX, row * PANEL_PX, PANEL_PX, PANEL_PX)
+            rect = (column * panel_px, row * panel_px, panel_px, panel_px)
             cabinets.append(Cabinet(f"c{column}_{row}", "arc", "panel", corners, rect, "main", rect, 0, False))
-    width, height = COLUMNS * PANEL_PX, ROWS * PANEL_PX
+    width, height = COLUMNS * panel_px, ROWS * panel_px
     return CompiledStage(
         name="bench",
         rate=Rate(24),
         eye_m=(0.0, 0.0, 1.5),
-        walls={"arc": Wall("arc", "arc", width, height, 1500.0, PANEL_M / PANEL_PX * 1e3, 8.0, 2.0, len(cabinets))},
+        walls={"arc": Wall("arc", "arc", width, height, 1500.0, PANEL_M / panel_px * 1e3, 8.0, 2.0, len(cabinets))},
         canvases={"main": Canvas("main", "p", width, height, Rate(24), Encoding("pq", 1500.0, 10, "rec2020"))},
         processors={"p": Processor("p", "simulated", 2.0, None, None, None, None)},
         cabinets=tuple(cabinets),
@@ -109,12 +109,12 @@ def bench_camera(focal_mm: float) -> PlanCamera:
     return PlanCamera("a", 0, True, 0, True, 0, matrix16(pose), (0.0, 0.4, 1.0), lens, sides, (1280, 512), 1.0, ["arc"])
 
 
-class _Bench:
+class WallBench:
     """Everything on the GPU, and the two draws that are timed."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, *, panel_px: int = PANEL_PX) -> None:
         self.device = device
-        stage = bench_stage()
+        stage = bench_stage(panel_px)
         config = RenderConfig(outer_px=512)
         self.meshes = canvas_meshes(stage)
         mesh = self.meshes["main"]
@@ -186,7 +186,7 @@ def run(rounds: int = 7) -> dict[str, Any]:
         canvas an inner reaches, and the ratio while the outer rests.
     """
     with Device.create() as device:
-        bench = _Bench(device)
+        bench = WallBench(device)
         inners = {focal: bench.inner(focal) for focal in FOCAL_MM}
         picture, reach = inners[FOCAL_MM[0]]
         both = picture, replace(reach, solid={name: tuple(p & False for p in s) for name, s in reach.solid.items()})
