@@ -5,6 +5,7 @@ Read once, when the configuration is: from then on a scene from a file and one w
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
@@ -48,7 +49,7 @@ def with_scene_files(
         problems += [_told(fault, scene.file, path) for fault in faults]
         if read is not None:
             base = PurePosixPath(scene.file).parent
-            moved = _moved(read, lambda file, base=base: str(base / file))  # type: ignore[misc]
+            moved = _moved(read, lambda file, base=base: posixpath.normpath(base / file))  # type: ignore[misc]
             given: dict[str, object] = {
                 key: getattr(scene, key) for key in ("label", "position") if key in scene.model_fields_set
             }

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
 from renderer.gltf.model import F64, Animation, Channel, Node
+
+_STANDING: Final = 1e-6
+"""Speed below which an animation is taken to stand still: it would take weeks to be anywhere else."""
 
 
 def sample(channel: Channel, time_s: float) -> F64:
@@ -171,7 +175,7 @@ class Hierarchy:
             (
                 self._animations[run.animation].duration_s / abs(run.speed)
                 for run in self.runs
-                if run.play and run.speed
+                if run.play and abs(run.speed) > _STANDING
             ),
             default=0.0,
         )

@@ -185,7 +185,7 @@ _EDITS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(steps=st.lists(st.tuples(st.fixed_dictionaries({}, optional=_EDITS), st.floats(0, 5)), min_size=2, max_size=4))
 def test_what_came_before_never_matters(gl: Device, tmp_path_factory: pytest.TempPathFactory, steps: Any) -> None:
     stand = Stand(gl, tmp_path_factory.mktemp("asset"))
