@@ -106,6 +106,8 @@ class SceneConfig(Section):
     shadow_cascades: Annotated[int, Field(ge=1, le=4)] = 3
     """Maps from the finest to the farthest: each is drawn once, and again when the sun, the stage or a thing in it
     moves."""
+    lamp_shadow_px: Annotated[int, Field(ge=64, le=4096)] = 512
+    """Side of a spot's shadow map; a point light that casts has six."""
 
     @model_validator(mode="after")
     def _has_one_sky(self) -> Self:
@@ -166,8 +168,6 @@ class RenderConfig(Section):
     """The outer picture is drawn anew every so many frames (at once when scene, position or eye point change)."""
     shadow_px: Annotated[int, Field(ge=64, le=16384)] = 2048
     """Side of each of the sun's shadow maps."""
-    lamp_shadow_px: Annotated[int, Field(ge=64, le=4096)] = 512
-    """Side of a spot's shadow map; a point light that casts has six."""
     scene_memory_mb: Annotated[int, Field(ge=64, le=1_000_000)] = 4096
     """What scenes may take on each node's GPU together; those used longest ago make room, never one on air or next."""
     supersample: Literal[1, 2, 3, 4] = 1

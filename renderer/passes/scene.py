@@ -6,7 +6,7 @@ holds a micrometre wherever the stage stands. There is no history: the same inpu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -96,9 +96,9 @@ def release_target(framebuffer: moderngl.Framebuffer, /) -> None:
 class ScenePass:
     """Draws views of scenes. One for a device; it keeps the programs, and the shadow maps of the scenes on air."""
 
-    def __init__(self, device: Device, *, shadow_px: int = 2048, lamp_shadow_px: int = 512) -> None:
+    def __init__(self, device: Device, *, shadow_px: int = 2048) -> None:
         self._ctx = device.ctx
-        self._shadow_px, self._lamp_shadow_px = shadow_px, lamp_shadow_px
+        self._shadow_px = shadow_px
         self._device = device
         self._programs: dict[tuple[str, str, _Defines], moderngl.Program] = {}
         self._arrays: dict[tuple[int, int, _Defines], list[moderngl.VertexArray | None]] = {}
@@ -120,7 +120,7 @@ class ScenePass:
             if not scene.lights.lamps and (scene.sun is None or not scene.sun.shadow):
                 return None
             lighting = self._lightings[id(scene)] = Lighting(
-                self._device, scene, shadow_px=self._shadow_px, lamp_px=self._lamp_shadow_px
+                self._device, scene, shadow_px=self._shadow_px, lamp_px=scene.config.lamp_shadow_px
             )
         lighting.update(np.asarray(stage_from_scene, dtype=np.float64))
         return lighting
@@ -155,25 +155,10 @@ class ScenePass:
         lighting = self.prepare(scene, stage_from_scene=stage_from_scene, scene_time_s=scene_time_s)
         view = _View(view_from_stage, clip_from_view, stage_from_scene)
         ctx = self._ctx
-        target.use()
-        ctx.enable_only(moderngl.DEPTH_TEST)
-        ctx.depth_func = "<="
-        target.depth_mask = True
-        # A plain background costs nothing as the colour the target is cleared to; what is more is drawn where it shows.
+        shared = self._begin(scene, view, lighting, target, exposure_ev, output, fringes or Fringes())
         sky = output != "colour" or has_backdrop(scene)
-        ground = np.clip(scene.background * 2.0 ** (exposure_ev + scene.config.exposure_ev), 0.0, HALF_MAX)
-        target.clear(float(ground[0]), float(ground[1]), float(ground[2]), 1.0, depth=1.0)
-        self._view.orphan()
-        self._view.write(self._pack(scene, view, lighting, exposure_ev, fringes or Fringes(), target.size).tobytes())
-        self._view.bind_to_uniform_block(0)
-        self._air.write(scene, view.eye_in_scene, view.rad_per_px(target.size))
-        shared = self._shared(scene, lighting, output, samples=target.samples)
         visible = self._visible(scene, view)
         self.statistics = Statistics()
-        if output == "colour":
-            bind_surroundings(scene, reflections_unit=_REFLECTIONS_UNIT, background_unit=_DOME_UNIT)
-        if lighting is not None and output == "colour":
-            lighting.bind()
         solid = [run for run in visible if not scene.draws.batches[run.batch].material.blend]
         self._draw_batches(scene, solid, shared, flipped=view.flipped)
         if sky:
@@ -186,7 +171,82 @@ class ScenePass:
             ctx.disable(moderngl.BLEND)
             target.depth_mask = True
 
+    def warm(
+        self,
+        scene: Scene,
+        *,
+        stage_from_scene: ArrayLike,
+        target: moderngl.Framebuffer,
+        scene_time_s: float = 0.0,
+    ) -> Iterator[None]:
+        """Compile every program the surfaces of `scene` need and use each once, one a step, whatever is in view, hidden
+        or left to another variant: the first picture on air then finds them all.
+
+        Drivers compile again for another kind of target: take one like those on air, it may be small.
+        """
+        view = _View(np.eye(4), np.diag([1.0, 1.0, -1.0, 1.0]), stage_from_scene)
+        known: set[tuple[object, ...]] = set()
+        for number, batch in enumerate(scene.draws.batches):
+            material = batch.material
+            key = (material.defines, id(batch.geometry), material.double_sided, batch.mode)
+            if key in known:
+                continue
+            known.add(key)
+            lighting = self.prepare(scene, stage_from_scene=stage_from_scene, scene_time_s=scene_time_s)
+            shared = self._begin(scene, view, lighting, target, 0.0, "colour", Fringes())
+            rows = np.zeros((1, 3, 4), dtype=np.float32)
+            rows[0, :, :3] = np.eye(3)
+            command = scene.draws.commands[batch.first : batch.first + 1].copy()
+            command[0, 4] = 0
+            scene.rows.orphan()
+            scene.rows.write(rows.tobytes())
+            scene.commands.orphan()
+            scene.commands.write(command.tobytes())
+            run = Run(number, 0, 1, int(command[0, 0]) // 3, 1)
+            if material.blend:
+                target.depth_mask = False
+                self._ctx.enable(moderngl.BLEND)
+                self._ctx.blend_func = _BLEND  # type: ignore[assignment]  # moderngl takes colour and alpha apart too
+            self._draw_batches(scene, [run], shared, flipped=False)
+            self._ctx.disable(moderngl.BLEND)
+            target.depth_mask = True
+            yield
+        if has_backdrop(scene):
+            lighting = self.prepare(scene, stage_from_scene=stage_from_scene, scene_time_s=scene_time_s)
+            self._begin(scene, view, lighting, target, 0.0, "colour", Fringes())
+            self._draw_sky(scene, view, "colour")
+            yield
+
     # --- one view ---------------------------------------------------------------------------------------------
+
+    def _begin(
+        self,
+        scene: Scene,
+        view: _View,
+        lighting: Lighting | None,
+        target: moderngl.Framebuffer,
+        exposure_ev: float,
+        output: Output,
+        fringes: Fringes,
+    ) -> _Defines:
+        """Clear the target, write and bind what all surfaces of a view share; what their programs depend on."""
+        ctx = self._ctx
+        target.use()
+        ctx.enable_only(moderngl.DEPTH_TEST)
+        ctx.depth_func = "<="
+        target.depth_mask = True
+        # A plain background costs nothing as the colour the target is cleared to; what is more is drawn where it shows.
+        ground = np.clip(scene.background * 2.0 ** (exposure_ev + scene.config.exposure_ev), 0.0, HALF_MAX)
+        target.clear(float(ground[0]), float(ground[1]), float(ground[2]), 1.0, depth=1.0)
+        self._view.orphan()
+        self._view.write(self._pack(scene, view, lighting, exposure_ev, fringes, target.size).tobytes())
+        self._view.bind_to_uniform_block(0)
+        self._air.write(scene, view.eye_in_scene, view.rad_per_px(target.size))
+        if output == "colour":
+            bind_surroundings(scene, reflections_unit=_REFLECTIONS_UNIT, background_unit=_DOME_UNIT)
+        if lighting is not None and output == "colour":
+            lighting.bind()
+        return self._shared(scene, lighting, output, samples=target.samples)
 
     def _pack(
         self,

@@ -56,7 +56,7 @@ class Rig:
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self.scene_pass = ScenePass(device, shadow_px=256, lamp_shadow_px=128)
+        self.scene_pass = ScenePass(device, shadow_px=256)
         self.target = target(device, SIZE, dtype="f4")
         self.scenes: list[Scene] = []
 
