@@ -142,6 +142,47 @@ def stamped(layout: PacketLayout, *, first_sequence: int, timestamp: int, ssrc: 
     return out
 
 
+class PacketFrame:
+    """Every packet of a picture side by side, all of one length, so that the kernel cuts them from one buffer.
+
+    Each packet is one stretch of one row; rows that cannot be cut into equal stretches have no such frame.
+
+    Attributes
+    ----------
+    packets : uint8 [count, octets of a packet]; places : the pixel groups in them, [row, stretch, group, octets].
+    """
+
+    def __init__(self, form: VideoForm, payload_type: int = 96, max_octets: int = MAX_RTP_OCTETS) -> None:
+        octets, pixels = form.group
+        groups = form.width_px // pixels
+        head = _RTP.size + 2 + _SEGMENT.size
+        each = next(g for g in range((max_octets - head) // octets, 0, -1) if groups % g == 0)
+        stretches = groups // each
+        size = head + each * octets
+        self.packets: U8 = np.zeros((form.height_px * stretches, size), np.uint8)
+        self.places: U8 = np.lib.stride_tricks.as_strided(
+            self.packets[:, head:],
+            shape=(form.height_px, stretches, each, octets),
+            strides=(stretches * size, size, octets, 1),
+        )
+        for index, packet in enumerate(self.packets):
+            row, stretch = divmod(index, stretches)
+            marker = 0x80 if index == len(self.packets) - 1 else 0
+            header = _RTP.pack(0x80, marker | payload_type, 0, 0, 0) + b"\0\0"
+            header += _SEGMENT.pack(each * octets, row, stretch * each * pixels)
+            packet[:head] = np.frombuffer(header, np.uint8)
+        self._numbers = np.arange(len(self.packets), dtype=np.uint64)
+        self.efficiency = each * octets / size
+        """Share of the octets sent that are picture."""
+
+    def stamp(self, *, first_sequence: int, timestamp: int, ssrc: int) -> None:
+        """Number and label every packet; see `stamped`."""
+        sequence = (self._numbers + np.uint64(first_sequence & 0xFFFFFFFF)).astype(">u4").view(np.uint8).reshape(-1, 4)
+        self.packets[:, 12:14], self.packets[:, 2:4] = sequence[:, :2], sequence[:, 2:]
+        label = struct.pack(">II", timestamp & 0xFFFFFFFF, ssrc & 0xFFFFFFFF)
+        self.packets[:, 4:12] = np.frombuffer(label, np.uint8)
+
+
 def rtp_timestamp(tai_ns: int) -> int:
     """The media clock's label of an instant: 90 kHz since the SMPTE epoch, 32 bits."""
     return (tai_ns * CLOCK_HZ // 1_000_000_000) & 0xFFFFFFFF
@@ -188,17 +229,32 @@ def parse(packet: bytes) -> Parsed | None:
 # --- pixels -----------------------------------------------------------------------------------------------------
 
 
-def octets_of(picture: NDArray[np.uint8] | NDArray[np.uint32], form: VideoForm, out: U8) -> None:
-    """A canvas as the octets of a form, into `out`, [form.octets].
+def octets_of(picture: NDArray[np.uint8] | U32, form: VideoForm, out: U8) -> None:
+    """A canvas as the octets of a form, into `out`.
 
     picture : [h, w, 4] uint8 (RGBA) or [h, w] uint32 (2_10_10_10, red in the low bits), row 0 on top; codes are sent
-        as they are: depth is changed by whole bits (with the code repeated below), sampling by the canvas' own matrix.
+        as they are: depth is changed by whole bits (with the code repeated below), sampling by BT.709's matrix.
+    out : [form.octets], or [..., octets of a pixel group] with all groups of the picture in order (places in packets).
     """
+    octets, pixels = form.group
+    places = out.reshape(-1, octets) if out.ndim == 1 else out
+    shape = (*places.shape[:-1], pixels)
+    if form.sampling == "RGB" and form.bits == 10 and picture.dtype == np.uint32:
+        _pack_30(_turned(np.asarray(picture, np.uint32)).reshape(shape), places)
+        return
     red, green, blue = _codes(picture, form.bits)
     if form.sampling == "RGB":
-        _pack_rgb(red, green, blue, form, out)
+        _pack_rgb(red.reshape(shape), green.reshape(shape), blue.reshape(shape), form, places)
     else:
-        _pack_422(red, green, blue, form, out)
+        _pack_422(red, green, blue, form, places)
+
+
+def _turned(words: U32) -> U32:
+    """Red from the low ten bits to the high ones of thirty."""
+    out = (words & U32_1023) << np.uint32(20)
+    out |= words & np.uint32(0xFFC00)
+    out |= words >> np.uint32(20) & U32_1023
+    return out
 
 
 def _codes(picture: NDArray[np.uint8] | NDArray[np.uint32], bits: int) -> tuple[U32, U32, U32]:
@@ -219,34 +275,35 @@ def _codes(picture: NDArray[np.uint8] | NDArray[np.uint32], bits: int) -> tuple[
 
 
 def _pack_rgb(red: U32, green: U32, blue: U32, form: VideoForm, out: U8) -> None:
-    h, w = red.shape
+    """Codes, [..., pixels of a group], into [..., octets of a group]."""
     if form.bits == 8:
-        rows = out.reshape(h, w, 3)
-        rows[..., 0], rows[..., 1], rows[..., 2] = red, green, blue
-        return
-    bits = np.uint64(form.bits)
-    pixel = (red.astype(np.uint64) << (bits + bits)) | (green.astype(np.uint64) << bits) | blue
-    octets, pixels = form.group
-    groups = pixel.reshape(h, w // pixels, pixels)
-    rows = out.reshape(h, w // pixels, octets)
-    if form.bits == 12:
+        out[..., 0], out[..., 1], out[..., 2] = red[..., 0], green[..., 0], blue[..., 0]
+    elif form.bits == 10:
+        _pack_30(red << np.uint32(20) | green << np.uint32(10) | blue, out)
+    else:
         # Two pixels of 36 bits are nine octets.
-        first, second = groups[..., 0], groups[..., 1]
-        high, low = first << np.uint64(28) | second >> np.uint64(8), second & np.uint64(0xFF)
-        rows[..., :8] = high.astype(">u8").view(np.uint8).reshape(h, w // 2, 8)
-        rows[..., 8] = low
-        return
-    # Four pixels of 30 bits are fifteen octets: 60 bits and 60 bits.
-    left = groups[..., 0] << np.uint64(30) | groups[..., 1]
-    right = groups[..., 2] << np.uint64(30) | groups[..., 3]
-    high = left << np.uint64(4) | right >> np.uint64(56)
-    low = right << np.uint64(8)
-    rows[..., :8] = high.astype(">u8").view(np.uint8).reshape(h, w // 4, 8)
-    rows[..., 8:] = low.astype(">u8").view(np.uint8).reshape(h, w // 4, 8)[..., :7]
+        pixel = red.astype(np.uint64) << np.uint64(24) | green.astype(np.uint64) << np.uint64(12) | blue
+        first, second = pixel[..., 0], pixel[..., 1]
+        out[..., :8] = _octets(first << np.uint64(28) | second >> np.uint64(8))
+        out[..., 8] = second & np.uint64(0xFF)
+
+
+def _pack_30(pixel: U32, out: U8) -> None:
+    """Four pixels of 30 bits, [..., 4], are fifteen octets: two words of eight that share one octet."""
+    left = pixel[..., 0].astype(np.uint64)
+    left <<= np.uint64(30)
+    left |= pixel[..., 1]
+    right = pixel[..., 2].astype(np.uint64)
+    right <<= np.uint64(30)
+    right |= pixel[..., 3]
+    out[..., :8].view(">u8")[..., 0] = left << np.uint64(4) | right >> np.uint64(56)
+    left <<= np.uint64(60)
+    left |= right
+    out[..., 7:15].view(">u8")[..., 0] = left
 
 
 def _pack_422(red: U32, green: U32, blue: U32, form: VideoForm, out: U8) -> None:
-    """Full-range RGB codes to narrow-range Y'CbCr of BT.709; chroma is the mean of each pair."""
+    """Full-range RGB codes, [h, w], to narrow-range Y'CbCr of BT.709; chroma is the mean of each pair."""
     top = float(2**form.bits - 1)
     r, g, b = (c.astype(np.float32) / np.float32(top) for c in (red, green, blue))
     luma = 0.2126 * r + 0.7152 * g + 0.0722 * b
@@ -254,20 +311,23 @@ def _pack_422(red: U32, green: U32, blue: U32, form: VideoForm, out: U8) -> None
     y = np.rint((16.0 + 219.0 * luma) * unit).astype(np.uint32)
     cb = np.rint((128.0 + 224.0 * _pairs((b - luma) / 1.8556)) * unit).astype(np.uint32)
     cr = np.rint((128.0 + 224.0 * _pairs((r - luma) / 1.5748)) * unit).astype(np.uint32)
-    h, half = cb.shape
-    octets, _ = form.group
-    rows = out.reshape(h, half, octets)
-    four = (cb, y[:, 0::2], cr, y[:, 1::2])
+    shape = out.shape[:-1]
+    four = [channel.reshape(shape) for channel in (cb, y[:, 0::2], cr, y[:, 1::2])]
     if form.bits == 8:
         for index, channel in enumerate(four):
-            rows[..., index] = channel
+            out[..., index] = channel
         return
     bits = np.uint64(form.bits)
-    packed = np.zeros((h, half), np.uint64)
+    packed = np.zeros(shape, np.uint64)
     for channel in four:
         packed = packed << bits | channel
-    packed <<= np.uint64(64 - 4 * form.bits)
-    rows[...] = packed.astype(">u8").view(np.uint8).reshape(h, half, 8)[..., :octets]
+    octets, _ = form.group
+    out[...] = _octets(packed << np.uint64(64 - 4 * form.bits))[..., :octets]
+
+
+def _octets(words: NDArray[np.uint64]) -> U8:
+    """[...] to [..., 8], the highest first."""
+    return words.astype(">u8").view(np.uint8).reshape(*words.shape, 8)
 
 
 def _pairs(channel: NDArray[np.float32]) -> NDArray[np.float32]:

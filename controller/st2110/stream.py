@@ -7,6 +7,7 @@ system's clock, in short bursts, which is what `TP=2110TPW` allows; how far burs
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.st2110.rfc4175 import U8, VideoForm, octets_of, packet_layout, rtp_timestamp, stamped
+from controller.st2110.rfc4175 import U8, PacketFrame, VideoForm, octets_of, rtp_timestamp
 from controller.st2110.sdp import Path
 from runtime.clock import NS_PER_MS
 
@@ -24,6 +25,10 @@ ACTIVE_SHARE: Final = 0.9
 """Share of the period over which a picture's packets are spread; the rest is for the host's delays."""
 SEND_BUFFER: Final = 4 << 20
 _DSCP_EF: Final = 46 << 2
+_UDP_SEGMENT: Final = 103
+"""Linux: one buffer, cut into datagrams of this length by the kernel (or the card)."""
+_SEGMENTS_MOST: Final = 44
+"""Of 1,472 octets each, in the 64 KiB a datagram may have before it is cut."""
 
 
 @dataclass(slots=True)
@@ -70,8 +75,8 @@ class VideoStream:
         self.form = form
         self._period_ns, self._ssrc = period_ns, ssrc
         self._now_ns, self._sleep_until_ns = now_ns, sleep_until_ns
-        self._layout = packet_layout(form, payload_type)
-        self._octets: U8 = np.empty(form.octets, np.uint8)
+        self._frame = PacketFrame(form, payload_type)
+        self._cut = self._frame.packets.shape[1].to_bytes(2, sys.byteorder)
         self._sequence = 0
         self.counts = [PathCount() for _ in paths]
         self._sockets: list[socket.socket] = []
@@ -85,41 +90,47 @@ class VideoStream:
     @property
     def packets(self) -> int:
         """Packets of a picture."""
-        return self._layout.packets
+        return len(self._frame.packets)
 
     def send(self, picture: NDArray[np.uint8] | NDArray[np.uint32], *, start_ns: int, tai_ns: int) -> FrameSent:
         """Send one canvas: the first packet at `start_ns`, the last before the period is over. `tai_ns` is the time
         its label says. Never raises for what the network does."""
-        octets_of(picture, self.form, self._octets)
-        headers = stamped(self._layout, first_sequence=self._sequence, timestamp=rtp_timestamp(tai_ns), ssrc=self._ssrc)
-        self._sequence += len(headers)
-        octets = self._octets.data
+        frame = self._frame
+        octets_of(picture, self.form, frame.places)
+        frame.stamp(first_sequence=self._sequence, timestamp=rtp_timestamp(tai_ns), ssrc=self._ssrc)
+        count = len(frame.packets)
+        self._sequence += count
         spread_ns = int(self._period_ns * ACTIVE_SHARE)
         bursts = max(1, spread_ns // BURST_NS)
-        each = -(-len(headers) // bursts)
+        each = min(_SEGMENTS_MOST, -(-count // bursts))
         late_most = 0
-        for burst in range(0, len(headers), each):
-            due_ns = start_ns + spread_ns * burst // len(headers)
+        for first in range(0, count, each):
+            due_ns = start_ns + spread_ns * first // count
             if self._now_ns() < due_ns:
                 self._sleep_until_ns(due_ns)
             late_most = max(late_most, self._now_ns() - due_ns)
-            chosen = range(burst, min(burst + each, len(headers)))
-            for path, count in zip(self._sockets, self.counts, strict=True):
-                self._burst(path, count, headers, octets, chosen)
-        return FrameSent(len(headers), late_most, self._now_ns() - start_ns)
+            chosen = frame.packets[first : first + each]
+            for path, counted in zip(self._sockets, self.counts, strict=True):
+                self._burst(path, counted, chosen)
+        return FrameSent(count, late_most, self._now_ns() - start_ns)
 
-    def _burst(
-        self, path: socket.socket, count: PathCount, headers: list[bytearray], octets: memoryview, chosen: range
-    ) -> None:
-        ranges, sendmsg = self._layout.ranges, path.sendmsg
-        for index in chosen:
-            first, last = ranges[index]
+    def _burst(self, path: socket.socket, counted: PathCount, packets: U8) -> None:
+        try:
+            path.sendmsg((packets.data,), ((socket.IPPROTO_UDP, _UDP_SEGMENT, self._cut),))
+        except OSError:
+            self._one_by_one(path, counted, packets)
+        else:
+            counted.packets += len(packets)
+
+    def _one_by_one(self, path: socket.socket, counted: PathCount, packets: U8) -> None:
+        """Where the kernel does not cut, or refuses: what can be sent is sent, what cannot is counted."""
+        for packet in packets:
             try:
-                sendmsg((headers[index], octets[first:last]))
+                path.send(packet.data)
             except OSError:
-                count.refused += 1
+                counted.refused += 1
             else:
-                count.packets += 1
+                counted.packets += 1
 
     def close(self) -> None:
         """Let the sockets go."""

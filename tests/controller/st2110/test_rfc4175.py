@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from controller.st2110.rfc4175 import (
     MAX_RTP_OCTETS,
+    PacketFrame,
     VideoForm,
     VideoFormatError,
     octets_of,
@@ -123,6 +124,27 @@ def test_any_raster_comes_back(groups: int, height: int, form: VideoForm, first:
             at = row * form.row_octets + offset_px // form.group[1] * form.group[0]
             found[at : at + len(data)] = data
     assert bytes(found) == octets
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_packets_of_one_length_hold_the_same_picture(form: VideoForm) -> None:
+    picture = pictures(form, np.random.default_rng(6))
+    wanted = np.empty(form.octets, np.uint8)
+    octets_of(picture, form, wanted)
+    frame = PacketFrame(form)
+    octets_of(picture, form, frame.places)
+    frame.stamp(first_sequence=2**32 - 2, timestamp=11, ssrc=12)
+    found = np.zeros_like(wanted)
+    for index, packet in enumerate(frame.packets):
+        parsed = parse(packet.tobytes())
+        assert parsed is not None
+        assert (parsed.sequence, parsed.timestamp, parsed.ssrc) == ((2**32 - 2 + index) % 2**32, 11, 12)
+        assert parsed.marker == (index == len(frame.packets) - 1)
+        [(row, offset_px, data)] = parsed.segments
+        at = row * form.row_octets + offset_px // form.group[1] * form.group[0]
+        found[at : at + len(data)] = np.frombuffer(data, np.uint8)
+    assert (found == wanted).all()
+    assert frame.packets.shape[1] <= MAX_RTP_OCTETS
 
 
 @given(st.binary(max_size=120))

@@ -81,6 +81,7 @@ def test_pictures_arrive_exactly_and_evenly(ears: list[socket.socket]) -> None:
         assert found[0].timestamp == frame * 3600
     gaps = np.diff(time.slept[: len(time.slept) // 4])
     assert gaps.max() <= 2 * 250_000 + 1
+    assert stream.counts[0].refused == 0
     assert (receiver.pictures, receiver.torn, receiver.duplicates, receiver.strange) == (4, 0, 0, 0)
     stream.close()
 
