@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from renderer.compile import Draws
 from renderer.config import SceneConfig
 from renderer.device import Device
-from renderer.gltf.model import Asset, Material, Mesh, Node, Primitive
+from renderer.gltf.model import Animation, Asset, Channel, Material, Mesh, Node, Primitive
 from renderer.passes.scene import ScenePass, release_target, target
 from renderer.passes.visible import NOTHING, DrawList
 from renderer.scene import Scene
@@ -128,3 +128,63 @@ def test_a_mesh_that_stands_in_many_places_is_one_command_and_the_same_picture(
     for scene in (shared, separate):
         scene_pass.forget(scene)
         scene.release()
+
+
+def test_programs_are_compiled_one_a_step_before_the_first_picture(gl: Device, scene_pass: ScenePass) -> None:
+    """Also of what is not in view; and warming changes no picture."""
+    plain = forest([(0.0, 0.0, -5.0), (0.0, 0.0, 40.0)], own_meshes=True)
+    shiny, glass = (
+        Material(base_colour=(0.9, 0.8, 0.1, alpha), metallic=metallic, unlit=unlit, alpha_mode=mode)  # type: ignore[arg-type]
+        for alpha, metallic, unlit, mode in ((1.0, 1.0, False, "opaque"), (0.5, 0.0, True, "blend"))
+    )
+    nodes = (*plain.nodes, replace(plain.nodes[1], name="glass", mesh=2, translation=(3.0, 0.0, 30.0)))
+    meshes = tuple(Mesh(str(i), (replace(plain.meshes[0].primitives[0], material=i),)) for i in range(3))
+    asset = replace(plain, nodes=nodes, roots=(0, 1, 2), meshes=meshes, materials=(plain.materials[0], shiny, glass))
+    config = SceneConfig(ambient=(0.2, 0.2, 0.2))
+    warmed, cold = (Scene.from_assets(gl, config, [asset]) for _ in range(2))
+    framebuffer = target(gl, (4, 4))
+    steps = sum(1 for _ in scene_pass.warm(warmed, stage_from_scene=np.eye(4), target=framebuffer))
+    release_target(framebuffer)
+    assert steps == 3
+    compiled = len(scene_pass._programs)
+    assert compiled == 3
+    pictures = [draw(gl, scene_pass, scene, pan_deg) for scene in (warmed, cold) for pan_deg in (0.0, 180.0)]
+    assert len(scene_pass._programs) == compiled
+    assert np.array_equal(pictures[0], pictures[2])
+    assert np.array_equal(pictures[1], pictures[3])
+    assert pictures[0].any()
+    assert pictures[1].any()
+    for scene in (warmed, cold):
+        scene_pass.forget(scene)
+        scene.release()
+
+
+def test_animation_and_shadows_are_made_once_a_frame_for_all_its_views(gl: Device, scene_pass: ScenePass) -> None:
+    """Three views of one time: one update, one set of shadow maps; the next time one more."""
+    values = np.array([[0.0, 0.0, -5.0], [1.0, 0.0, -5.0]])
+    channel = Channel(0, "translation", np.array([0.0, 2.0]), values, "linear")
+    turning = Animation("turn", (channel,), 2.0)
+    asset = replace(forest([(0.0, 0.0, -5.0), (3.0, 0.0, -6.0)], own_meshes=True), animations=(turning,))
+    scene = Scene.from_assets(gl, SceneConfig(sun={"elevation_deg": 50.0}), [asset])  # type: ignore[arg-type]
+    placed: list[float] = []
+    place = scene._place
+    scene._place = lambda objects, time_s: (placed.append(time_s), place(objects, time_s))[1]  # type: ignore[assignment, func-returns-value]
+    maps = []
+    for time_s in (0.5, 1.0):
+        before = scene_pass.shadow_statistics(scene).maps
+        framebuffer = target(gl, SIZE)
+        for pan_deg in (0.0, 20.0, 40.0):
+            view = np.linalg.inv(stage_from_gl(pose_from_pan_tilt_roll((0.0, 0.0, 1.0), pan_deg=pan_deg)))
+            scene_pass.draw(
+                scene, view_from_stage=view, clip_from_view=CLIP, stage_from_scene=np.eye(4), target=framebuffer,
+                scene_time_s=time_s,
+            )  # fmt: skip
+            maps.append(scene_pass.shadow_statistics(scene).maps - before)
+        release_target(framebuffer)
+    assert placed == [0.5, 1.0]
+    # The first view draws them all, the others none; what stands still is not drawn again at the next time.
+    assert maps[0] == maps[1] == maps[2] > 0
+    assert maps[3] == maps[4] == maps[5]
+    assert 0 < maps[3] < maps[0]
+    scene_pass.forget(scene)
+    scene.release()
