@@ -83,12 +83,10 @@ LOOK_NS = NS_PER_S // 50
 """How often it looks whether a node that was not there has come."""
 QUIET_NS = NS_PER_MS // 2
 """Before a deadline the conductor stops listening for this long and sleeps straight to it."""
-REHEARSAL_NS = 5 * NS_PER_MS // 2
-"""So long before the latch the plan is made once for practice. A process that slept for a frame finds its code and data
-gone from the caches, and is five times slower; at the latch that would be latency."""
-LEAST_WARM_NS, MOST_WARM_NS = 3 * NS_PER_MS // 10, NS_PER_MS
-"""So long before the latch it is awake again, as long as practice last took, and reads and practises until it is time:
-even two milliseconds of sleep cool the caches."""
+REHEARSAL_NS = 2 * NS_PER_MS
+"""So long before the latch the plan is made once for practice, and then what comes is read until it is time. A process
+that slept for a frame finds its code and data gone from the caches, and is five times slower; at the latch that would
+be latency. Even a millisecond of sleep cools them again."""
 SLOWEST_REHEARSED_NS = 12 * NS_PER_MS
 """Periods shorter than this leave the caches warm, and no time for practice."""
 SLACK_NS = NS_PER_MS
@@ -139,7 +137,8 @@ class Conductor:
         self._alarms: dict[str, Alarm] = {}
         self._garbage = SlackCollector()
         self._coalescing = Coalescing()
-        self._practice_ns = LEAST_WARM_NS
+        self._practice_ns = REHEARSAL_NS // 4
+        """What practice takes with warm caches, at most."""
         self._look_due_ns = 0
         self._listen_due_ns = 0
         self._listening = False
@@ -227,15 +226,13 @@ class Conductor:
 
     def step(self, now_ns: int) -> int | None:
         """Take in what arrived; latch and publish when it is time; then the rest."""
-        if self._rehearsed and not self._warm and self._warm_ns <= now_ns < self._latch_ns:
-            now_ns = self._warm_up(now_ns)
-        else:
-            self._take_in(latch=now_ns >= self._latch_ns)
+        self._take_in(latch=now_ns >= self._latch_ns)
+        if not self._rehearsed and self._rehearsal_ns <= now_ns < self._latch_ns:
+            self._rehearse(now_ns)
+            # Awake until the latch: if something of its own makes it late, that is its own share.
+            now_ns = min(self._stay_warm(), self._latch_ns) if self._sockets else self._clock.now_ns()
         if now_ns >= self._latch_ns:
             self._latch(now_ns)
-            now_ns = self._clock.now_ns()
-        elif not self._rehearsed and now_ns >= self._rehearsal_ns:
-            self._rehearse(now_ns)
             now_ns = self._clock.now_ns()
         if self._next_ns - now_ns > SLACK_NS:
             self._housekeeping(now_ns)
@@ -341,36 +338,36 @@ class Conductor:
             self._resolution.expect(self._frame)
         self._latch_ns = due_ns - self._lead.lead_ns
         self._rehearsal_ns = self._latch_ns - REHEARSAL_NS
-        self._warm_ns = self._latch_ns - min(max(2 * self._practice_ns, LEAST_WARM_NS), MOST_WARM_NS)
         self._rehearsed = self._last is None or self._rate.period_ns < SLOWEST_REHEARSED_NS
-        # Time that is not real has no caches to keep warm.
-        self._warm = self._rehearsed or not self._sockets
 
     @property
     def _next_ns(self) -> int:
-        """What it waits for: the rehearsal, being awake again, the latch."""
-        if not self._rehearsed:
-            return self._rehearsal_ns
-        return self._latch_ns if self._warm else self._warm_ns
+        """What it waits for: the rehearsal, then the latch."""
+        return self._latch_ns if self._rehearsed else self._rehearsal_ns
 
     def _rehearse(self, now_ns: int) -> None:
         """Practise once, after the sleep of a frame."""
         self._rehearsed = True
         self._practise(now_ns)
 
-    def _warm_up(self, awake_ns: int) -> int:
-        """Practise again, then read whatever comes until the latch; the time then."""
-        self._warm = True
-        now_ns, fresh = awake_ns, True
-        while True:
-            fresh = self._take_in(awake_ns) or fresh
-            if fresh and self._latch_ns - self._clock.now_ns() > self._practice_ns:
-                fresh = False
-                self._practise(now_ns)
-                self._practice_ns = self._clock.now_ns() - now_ns
-            before_ns, now_ns = now_ns, self._clock.now_ns()
-            if not before_ns < now_ns < self._latch_ns:
-                return now_ns
+    def _stay_warm(self) -> int:
+        """Read whatever comes until the latch, and practise with it while there is time; the time then. At once where
+        time stands still."""
+        before_ns, now_ns = 0, self._clock.now_ns()
+        awake_ns = now_ns
+        while before_ns < now_ns < self._latch_ns:
+            before_ns = now_ns
+            if self._take_in(awake_ns):
+                now_ns = self._clock.now_ns()
+                left_ns = self._latch_ns - now_ns
+                if left_ns > self._practice_ns:
+                    self._practise(now_ns)
+                    took_ns = self._clock.now_ns() - now_ns
+                    self._practice_ns = max(took_ns, self._practice_ns - (self._practice_ns - took_ns) // 16)
+                elif left_ns > self._practice_ns // 2:
+                    self._inputs.look_ahead()
+            now_ns = self._clock.now_ns()
+        return now_ns
 
     def _practise(self, now_ns: int) -> None:
         """Make the last frame's plan again and throw it away."""

@@ -5,6 +5,7 @@ All give GL clip space (x right, y up, z -1..1) and take stage metres.
 
 from __future__ import annotations
 
+from math import atan, radians, tan
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,8 @@ from numpy.typing import ArrayLike
 from stage.frames import Array, inverse_pose, pose, stage_from_gl
 from stage.lens import pinhole_tangents
 from stage.plan import PlanLens
+
+_WIDEST_RAD: Final = radians(85.0)
 
 CUBE_FACES: Final = ("+x", "-x", "+y", "-y", "+z", "-z")
 """Faces of the outer cube in GL's order, named by the axis they look along; stage axes are used as they are."""
@@ -44,11 +47,17 @@ def overscan_tangents(
     lens: PlanLens, overscan_deg: tuple[float, float, float, float], /
 ) -> tuple[float, float, float, float]:
     """Left, right, bottom, top tangents of the inner frustum: the pinhole frame widened by degrees [l, r, t, b]."""
-    left, right, bottom, top = np.arctan(pinhole_tangents(lens))
-    ol, orr, ot, ob = np.radians(overscan_deg)
-    limit = np.radians(85.0)
-    out = np.tan(np.clip([left - ol, right + orr, bottom - ob, top + ot], -limit, limit))
-    return float(out[0]), float(out[1]), float(out[2]), float(out[3])
+    left, right, bottom, top = pinhole_tangents(lens)
+    beyond_left, beyond_right, beyond_top, beyond_bottom = overscan_deg
+    return (
+        _widened(left, -beyond_left), _widened(right, beyond_right),
+        _widened(bottom, -beyond_bottom), _widened(top, beyond_top),
+    )  # fmt: skip
+
+
+def _widened(tangent: float, by_deg: float) -> float:
+    """Tangent of a side that is turned by degrees; none reaches beyond 85."""
+    return tan(min(_WIDEST_RAD, max(-_WIDEST_RAD, atan(tangent) + radians(by_deg))))
 
 
 def view_from_stage(stage_from_camera: ArrayLike, pupil_m: ArrayLike, /) -> Array:

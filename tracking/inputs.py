@@ -251,6 +251,11 @@ class TrackingInputs:
             state = states[self._adapted]
             state.predictor.adapt(state.history, standing_by=bool(state.source.camera) and id(state) not in moving)
 
+    def look_ahead(self) -> None:
+        """Prepare the predictions of what moves the cameras, from their newest samples: those to come cost less."""
+        for feed in self._feeds.values():
+            feed.active.predictor.look_ahead(feed.active.history)
+
     # --- out ----------------------------------------------------------------------------------------------------
 
     def latest(self, camera: str) -> Sample | None:

@@ -174,6 +174,11 @@ class Predictor:
         if not standing_by:
             self._table(history)
 
+    def look_ahead(self, history: History) -> None:
+        """Work out what does not depend on the time asked for, from the newest sample."""
+        if history.samples:
+            self._table(history)
+
     def errors(self) -> PoseErrors | None:
         """The last photos' errors, for overscan; None before the first."""
         return self._judge.errors()
