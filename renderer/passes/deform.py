@@ -44,7 +44,7 @@ class _Reach:
     morphs: F64
     """[targets]  longest way a weight of 1 moves a vertex."""
     centre: F64
-    radius: float
+    radius_m: float
     """Sphere of the mesh at rest."""
 
 
@@ -96,7 +96,7 @@ class Bending:
         reach = self._reach
         further = float(np.abs(weights) @ reach.morphs) if self.targets else 0.0
         if self.skin is None or not reach.joints.size:
-            return reach.centre, reach.radius + further
+            return reach.centre, reach.radius_m + further
         placed = object_from_joints[reach.joints]
         centres = np.einsum("nij,nj->ni", placed[:, :3, :3], reach.centres) + placed[:, :3, 3]
         radii = (reach.radii + further * reach.stretch) * np.linalg.norm(placed[:, :3, :3], ord=2, axis=(1, 2))
