@@ -45,6 +45,9 @@ FIXED: Final = frozenset(
         "ozone",
         "ground_albedo",
         "altitude_m",
+        "centre_m",
+        "reach_m",
+        "cells",
     }
 )
 """Fields that are no live values: they say what is loaded, not how it looks."""

@@ -105,3 +105,19 @@ class FogConfig(Section):
     """How narrow that glow is."""
     sky_distance_m: Annotated[float, Field(gt=0.0, le=1e9)] = 100_000.0
     """How far away sky, dome and background count as."""
+
+
+class OcclusionConfig(Section):
+    """Ambient occlusion: how much of the sky each place sees past what stands still, worked out when the scene is
+    loaded. It dims the light of dome, sky and `ambient`, never that of the sun and lamps."""
+
+    centre_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Middle of the box it is worked out in, in the scene; beyond it everything sees all of the sky."""
+    reach_m: Annotated[float, Field(gt=0.0, le=10_000.0)] = 24.0
+    """How far the box reaches from there, where there is anything."""
+    cells: Annotated[int, Field(ge=8, le=192)] = 64
+    """Cells along the box' longest side: nothing finer than one is told apart."""
+    strength: Share = 1.0
+    """0: none."""
+    least: Share = 0.15
+    """Share of the light that reaches the darkest corner, by ways that are not followed."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
-from renderer.air_config import FogConfig, SkyConfig
+from renderer.air_config import FogConfig, OcclusionConfig, SkyConfig
 from renderer.config_types import Colour, Ev, FileName, Light, SceneMetres
 from renderer.errors import RendererError
 from renderer.light_config import LightConfig
@@ -92,6 +92,7 @@ class SceneConfig(Section):
     sky: SkyConfig | None = None
     """A physical sky with its own sun, in place of `dome` and `sun`."""
     fog: FogConfig | None = None
+    occlusion: OcclusionConfig | None = None
     ambient: Colour = (0.0, 0.0, 0.0)
     """Even light from all sides, added to the dome's."""
     background: Colour = (0.0, 0.0, 0.0)

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
 from renderer.addresses import Address, addresses, edited
-from renderer.air_config import FogConfig
+from renderer.air_config import FogConfig, OcclusionConfig
 from renderer.compile import Batch, Bent, Draws, Geometry, Layout, compile_draws
 from renderer.config import DomeConfig, SceneConfig, SunConfig, asset_path, linear_from_ev
 from renderer.device import Device
@@ -40,6 +40,9 @@ from renderer.sky import Sky
 from renderer.working import AP1, REC709, rgb_from_rgb
 from stage.frames import inverse_pose, rotation_from_pan_tilt_roll
 from stage.plan import PlanSubject, transform_of
+
+if TYPE_CHECKING:
+    from renderer.passes.occlusion import Occlusion
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -147,6 +150,7 @@ class Scene:
         self.sky = None if config.sky is None else Sky(device, config.sky)
         self._dome_horizon: F64 | None = None
         self._surroundings()
+        self.occlusion = None if config.occlusion is None else self._occlusion(device, config.occlusion)
         self._known: dict[str, Address] | None = None
 
     def _bindings(self, name: str) -> list[BindingConfig]:
@@ -177,6 +181,12 @@ class Scene:
         self.sh = self._light()
         self.fog = config.fog
         self.fog_light = np.zeros((3, 3)) if config.fog is None else self._fog_light(config.fog)
+
+    def _occlusion(self, device: Device, config: OcclusionConfig) -> Occlusion:
+        # It draws casters of a scene, so that it cannot be imported before scenes are.
+        from renderer.passes.occlusion import Occlusion
+
+        return Occlusion(device, self, config)
 
     def _fog_light(self, config: FogConfig) -> F64:
         """[3, 3]  see `renderer.fog`."""
@@ -411,6 +421,8 @@ class Scene:
             held += self.dome.background.width * self.dome.background.height * 8 * 4 // 3
         if self.sky is not None:
             held += self.sky.size_bytes
+        if self.occlusion is not None:
+            held += self.occlusion.size_bytes
         return int(held)
 
     @property
@@ -536,6 +548,8 @@ class Scene:
             self.dome.release()
         if self.sky is not None:
             self.sky.release()
+        if self.occlusion is not None:
+            self.occlusion.release()
 
 
 def _configured_sun(sun: SunConfig | None) -> Sun | None:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from renderer.atmosphere import AZIMUTHS, DOWN_ROWS, HAZE_G, SUN_RADIUS_RAD, UP_ROWS
 from renderer.device import Device
+from renderer.passes.occlusion import OCCLUSION_UNIT
 from renderer.scene import Scene
 from renderer.sky import OCTAHEDRON_PX as SKY_OCTAHEDRON_PX
 
 AIR_BINDING: Final = 6
-_FLOATS: Final = 5 * 4
+_FLOATS: Final = 7 * 4
 _THINNEST: Final = -80.0
 """Logarithm of a density that takes nothing away over any distance."""
 
@@ -34,6 +35,7 @@ def air_defines(scene: Scene) -> dict[str, int]:
         scene.sky is None and scene.dome is not None and scene.dome_config.light
     )
     out = {"DOME_LIGHT": int(light), "REFLECTIONS": int(light), "FOG": int(scene.fog is not None)}
+    out["OCCLUSION"] = int(scene.occlusion is not None)
     if scene.sky is not None:
         out["OCTAHEDRON_PX"] = SKY_OCTAHEDRON_PX
     return out
@@ -70,9 +72,9 @@ class AirBlock:
 
     def write(self, scene: Scene, eye_in_scene: NDArray[np.float64], rad_per_px: float) -> None:
         """Bind the block for a view from `eye_in_scene`, [3], one of whose pixels spans `rad_per_px`."""
-        if scene.fog is None and scene.sky is None:
+        if scene.fog is None and scene.sky is None and scene.occlusion is None:
             return
-        out = np.zeros((5, 4), dtype=np.float32)
+        out = np.zeros((7, 4), dtype=np.float32)
         fog = scene.fog
         if fog is not None:
             fall = 0.0 if fog.falloff_m is None else 1.0 / fog.falloff_m
@@ -84,6 +86,11 @@ class AirBlock:
             out[3, 3] = fog.glow_forward
         if scene.sky is not None:
             out[4] = scene.sky.table.dip_rad, rad_per_px, scene.sky.config.disc, 0.0
+        if scene.occlusion is not None and scene.config.occlusion is not None:
+            box, config = scene.occlusion, scene.config.occlusion
+            out[4, 3] = config.strength
+            out[5] = *(1.0 / box.size_m), 0.75 * box.cell_m
+            out[6] = *((eye_in_scene - box.low_m) / box.size_m), config.least
         self._buffer.orphan()
         self._buffer.write(out.tobytes())
         self._buffer.bind_to_uniform_block(AIR_BINDING)
@@ -103,3 +110,5 @@ def bind_surroundings(scene: Scene, *, reflections_unit: int, background_unit: i
     if around is not None:
         around[0].use(reflections_unit)
         around[1].use(background_unit)
+    if scene.occlusion is not None:
+        scene.occlusion.texture.use(OCCLUSION_UNIT)

@@ -5,8 +5,25 @@ layout(std140, binding = 6) uniform Air {
     vec4 fog_x;         // what grows along the scene's x; w: fall of the logarithm of the density per metre up
     vec4 fog_y;         // what grows along y; w: how far away the sky counts as
     vec4 fog_glow;      // sunlight it scatters; w: how far forward (0..1)
-    vec4 sky_shape;     // the horizon's dip and a pixel's angle in radians; z: 1 when the sun's disc is seen
+    vec4 sky_shape;     // the horizon's dip and a pixel's angle in radians; z: 1 when the sun's disc is seen; w: occlusion's
+    vec4 seen_scale;    // strength. To 0..1 in the box of cells, a metre; w: how far off a surface it is looked up, metres
+    vec4 seen_offset;   // the eye's place in the box; w: light in the darkest corner
 };
+
+#if OCCLUSION
+layout(binding = 10) uniform sampler3D seen_cells;
+
+// The share of the sky's light that a surface sees past what stands about it (renderer/passes/occlusion.py).
+float sky_seen(vec3 relative, vec3 n) {
+    vec3 at = (relative + n * seen_scale.w) * seen_scale.xyz + seen_offset.xyz;
+    vec4 cell = textureLod(seen_cells, at, 0.0);
+    float open = clamp(cell.a + 2.0 * dot(cell.rgb, n), 0.0, 1.0);
+    // Beyond the box all of it is seen; the box ends softly.
+    vec3 inside = min(at, 1.0 - at) * 16.0;
+    float known = clamp(min(min(inside.x, inside.y), inside.z), 0.0, 1.0) * sky_shape.w;
+    return 1.0 - known * (1.0 - max(open, seen_offset.w));
+}
+#endif
 
 #if FOG
 // How much of its own light a thing keeps at `distance_m` along the unit vector d.

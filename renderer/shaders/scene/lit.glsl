@@ -159,9 +159,10 @@ vec3 image_light(Surface s) {
     MIRRORED once, more;
     mirrored(s, once, more);
     float kept = 1.0 - LARGEST(once + more);
-#if OCCLUDED
-    // What a hollow mirrors is hidden less than its matt light, the more so the smoother it is (after Lagarde).
-    float open = clamp(pow(s.n_v + s.occlusion, exp2(-16.0 * s.roughness - 1.0)) - 1.0 + s.occlusion, 0.0, 1.0);
+#if OCCLUDED || OCCLUSION
+    // What a hollow mirrors is hidden like its matt light; of a smooth one less straight on and more at the rim (a line
+    // through Lagarde's rule, which needs two exponentials).
+    float open = max(s.occlusion + (1.0 - s.occlusion) * max(1.0 - 4.0 * s.roughness, 0.0) * (s.n_v - 0.56), 0.0);
     vec3 light = reflected * (once * open) + irradiance * ((more + s.diffuse * kept) * s.occlusion);
 #else
     vec3 light = reflected * once + irradiance * (more + s.diffuse * kept);

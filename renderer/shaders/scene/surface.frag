@@ -124,6 +124,9 @@ void main() {
 #if DOUBLE_SIDED
     n = gl_FrontFacing ? n : -n;
 #endif
+#if OCCLUSION
+    vec3 smooth_n = n;
+#endif
 #if TANGENTS
     vec3 t = normalize(v_tangent.xyz);
 #if DOUBLE_SIDED
@@ -158,6 +161,9 @@ void main() {
     roughness = clamp(max(roughness, 0.0525) + max(max(bend.x, bend.y), bend.z), 0.0525, 1.0);
 #ifdef NORMAL_UV
     if (bumps > 0.0) roughness = min(1.0, sqrt(sqrt(roughness * roughness * roughness * roughness + bumps)));
+#endif
+#if OCCLUSION
+    occlusion *= sky_seen(v_relative, smooth_n);
 #endif
     Surface s = surface(albedo, metallic, roughness, occlusion, n, v);
 #if SPECULAR
