@@ -54,6 +54,9 @@ class SceneObject:
             if name in outline.nodes and node.moved
         }
         self.tree.configure(self._runs(config), changes, posed)
+        still = {name: node.model_copy(update={"visible": True}) for name, node in config.nodes.items()}
+        self.movement: tuple[object, ...] = (config.animation, config.animations, still)
+        """Equal ones move alike, seen from where the object stands."""
         self.place: F64 = config.transform @ STAGE_FROM_Y_UP
         self.scene_from_asset = self.place
         self._posed_by = ()

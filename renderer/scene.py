@@ -149,6 +149,7 @@ class Scene:
         self._hang_lights(device)
         self.sky = None if config.sky is None else Sky(device, config.sky)
         self._dome_horizon: F64 | None = None
+        self._dome_block: tuple[tuple[float, float], F64] | None = None
         self._surroundings()
         self.occlusion = None if config.occlusion is None else self._occlusion(device, config.occlusion)
         self._known: dict[str, Address] | None = None
@@ -261,7 +262,11 @@ class Scene:
         if self.sky is not None and self.sky.config.light:
             sh[:, :3] = self.sky.light_block()
         elif self.dome is not None and self.dome_config.light:
-            sh = self.dome.light_block(self.dome_config.yaw_deg, self.dome_light)
+            # Summed over the whole picture: kept while only other things change.
+            turned_by = self.dome_config.yaw_deg, self.dome_light
+            if self._dome_block is None or self._dome_block[0] != turned_by:
+                self._dome_block = turned_by, self.dome.light_block(*turned_by)
+            sh = self._dome_block[1].copy()
         sh[0, :3] += self.ambient
         return sh
 
@@ -291,6 +296,8 @@ class Scene:
         self._joints: dict[int, F64] = {}
         self._stage_in_scene = np.zeros(3)
         self._stale = False
+        self._reach = made.draws.centres_m.copy(), made.draws.radii_m.copy()
+        self._reached: list[tuple[object, ...] | None] = [None] * len(self.objects)
         self._arrange()
 
     def _arrange(self) -> None:
@@ -322,8 +329,7 @@ class Scene:
         )
         self._place(range(self.object_count), self.time_s)
         self._bend()
-        self.swept = self._sweep()
-        """Bounding spheres of all draws over the whole of the animation: centres, [n, 3], and radii, [n]."""
+        self._sweep()
 
     def _place(self, objects: Iterable[int] | NDArray[np.intp], time_s: float) -> None:
         self._bounds: tuple[F64, F64] | None = None
@@ -344,8 +350,9 @@ class Scene:
             self.scene_from_objects[i] = self.objects[a].scene_from_asset @ origin
         if chosen:
             self.stretch[chosen] = np.linalg.norm(self.scene_from_objects[chosen][:, :3, :3], ord=2, axis=(1, 2))
+        placed = set(chosen)
         for bent in self._bent:
-            if bent.draws.size:
+            if bent.object in placed and bent.draws.size:
                 centre, radius = bent.bending.sphere(*self._shape(bent, time_s))
                 self._centres[bent.draws], self._radii[bent.draws] = centre, radius
 
@@ -375,25 +382,45 @@ class Scene:
             )  # fmt: skip
         self._deform.finish()
 
-    def _sweep(self) -> tuple[F64, F64]:
+    def _sweep(self) -> None:
+        """Bring `swept` up to date: only objects that move in another way than before are followed through time."""
+        number_of = self._asset_of[self.draws.objects]
+        centres_m, radii_m = self._reach
+        for number, thing in enumerate(self.objects):
+            if self._reached[number] == thing.movement:
+                continue
+            self._reached[number] = thing.movement
+            own = number_of == number
+            asset_from_scene = np.linalg.inv(thing.scene_from_asset)
+            middle, reach = self._followed(number)
+            centres_m[own] = middle[own] @ asset_from_scene[:3, :3].T + asset_from_scene[:3, 3]
+            radii_m[own] = reach[own] * np.linalg.norm(asset_from_scene[:3, 0])
+        scene_from_assets = np.array([thing.scene_from_asset for thing in self.objects]).reshape(-1, 4, 4)[number_of]
+        middle = np.einsum("nij,nj->ni", scene_from_assets[:, :3, :3], centres_m) + scene_from_assets[:, :3, 3]
+        reach = radii_m * np.linalg.norm(scene_from_assets[:, :3, 0], axis=1)
+        followers = self.moving & np.array([thing.bound for thing in self.objects], dtype=np.bool_)[number_of]
+        # Where a subject goes nobody knows before: anywhere in the room.
+        middle[followers] = self._stage_in_scene
+        reach[followers] = _ROOM_M + 2.0 * reach[followers]
+        self.swept = middle, reach
+        """Bounding spheres of all draws over the whole of the animation: centres, [n, 3], and radii, [n]."""
+
+    def _followed(self, number: int) -> tuple[F64, F64]:
+        """Spheres, as `swept` has them, that hold object `number` (others: as they stand) through its animations."""
         centres, radii = self._spheres()
-        if not self._moving.size:
+        moving = [int(i) for i in self._moving if self._asset_of[i] == number]
+        period_s = self.objects[number].tree.period_s
+        if not moving or not period_s:
             return centres, radii
-        period_s = max(thing.tree.period_s for thing in self.objects)
         low, high, widest = centres.copy(), centres.copy(), radii.copy()
-        for time_s in np.linspace(0.0, period_s, _SWEEP_STEPS, endpoint=False) if period_s else ():
-            self._place(self._moving, float(time_s))
+        for time_s in np.linspace(0.0, period_s, _SWEEP_STEPS, endpoint=False):
+            self._place(moving, float(time_s))
             centres, radii = self._spheres()
             np.minimum(low, centres, out=low)
             np.maximum(high, centres, out=high)
             np.maximum(widest, radii, out=widest)
-        self._place(self._moving, self.time_s)
-        middle, reach = (low + high) / 2.0, np.linalg.norm(high - low, axis=1) / 2.0 + widest
-        followers = self.moving & np.array([thing.bound for thing in self.objects])[self._asset_of][self.draws.objects]
-        # Where a subject goes nobody knows before: anywhere in the room.
-        middle[followers] = self._stage_in_scene
-        reach[followers] = _ROOM_M + 2.0 * widest[followers]
-        return middle, reach
+        self._place(moving, self.time_s)
+        return (low + high) / 2.0, np.linalg.norm(high - low, axis=1) / 2.0 + widest
 
     # --- life -------------------------------------------------------------------------------------------------
 
@@ -454,18 +481,21 @@ class Scene:
         if config == self.config:
             return
         before, self.config = self.config, config
-        changed = [i for i, thing in enumerate(self.objects) if config.objects[thing.name] != thing.config]
-        for i in changed:
-            thing = self.objects[i]
-            materials = config.objects[thing.name].materials != thing.config.materials
-            thing.configure(config.objects[thing.name], self._bindings(thing.name))
-            if materials:
-                self._repaint(i)
-        if changed:
+        moved = False
+        for number, thing in enumerate(self.objects):
+            now, was = config.objects[thing.name], thing.config
+            if now == was:
+                continue
+            thing.configure(now, self._bindings(thing.name))
+            if now.materials != was.materials:
+                self._repaint(number)
+            moved |= now.model_copy(update={"materials": was.materials}) != was
+        if moved:
             self._stale = True
             self._arrange()
             self._place_lights()
-        if changed or config.model_copy(update={"objects": before.objects}) != before:
+            self._place_sun()
+        if config.model_copy(update={"objects": before.objects}) != before:
             self._surroundings()
 
     def _repaint(self, number: int) -> None:
@@ -492,7 +522,7 @@ class Scene:
                 self._follow_light(binding.light, known.get(binding.subject), scene_from_stage)
         if not np.array_equal(scene_from_stage[:3, 3], self._stage_in_scene):
             self._stage_in_scene = scene_from_stage[:3, 3].copy()
-            self.swept = self._sweep()
+            self._sweep()
         self._stale = True
 
     def _follow_light(self, name: str, subject: PlanSubject | None, scene_from_stage: F64) -> None:
