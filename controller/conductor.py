@@ -20,7 +20,7 @@ import msgspec
 from controller.action import ActionWord
 from controller.camera_status import camera_status, resolution_status
 from controller.coalescing import Coalescing
-from controller.lead import AdaptiveLead
+from controller.lead import AdaptiveLead, wanted_from_ns
 from controller.ledger import Ledger, Series
 from controller.ledger_batch import LedgerBatch
 from controller.ledger_feed import RingQueue, decode_note
@@ -130,6 +130,8 @@ class Conductor:
         self._history_ms = Series(KEEP_VALUES)
         self._joined: dict[str, tuple[int, int]] = {}
         self._published: dict[int, int] = {}
+        self._shown_ns: dict[str, tuple[int, int]] = {}
+        """By node: the slot it ended last, and when."""
         self._reports: dict[str, RingReader] = {}
         self._reports_n: dict[str, int] = dict.fromkeys(nodes, 0)
         self._notes = RingQueue(run.metronome, KIND_NOTES)
@@ -596,7 +598,11 @@ class Conductor:
     def _take_report(self, report: FrameReport) -> None:
         published_ns = self._published.get(report.frame)
         if published_ns is not None and report.t_drawn_ns:
+            frame_before, free_ns = self._shown_ns.get(report.node, (0, 0))
+            if frame_before == report.frame - 1:
+                published_ns = wanted_from_ns(published_ns, free_ns, report.t_draw_started_ns)
             self._lead.measured(report.frame, max(0, report.t_drawn_ns - published_ns))
+        self._shown_ns[report.node] = (report.frame, report.t_presented_ns)
         if report.t_drawn_ns:
             self._resolution.measured(report.node, report.frame, report.t_drawn_ns - report.t_draw_started_ns)
         self._told.report(report)

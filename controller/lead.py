@@ -31,6 +31,17 @@ LOOK_EVERY = 12
 KNOWN = 64
 """Pictures whose drawing is remembered."""
 
+AT_ONCE_NS = 1_000_000
+"""A plan that comes so soon after a slot has ended lay there for the node."""
+
+
+def wanted_from_ns(published_ns: int, free_ns: int, started_ns: int) -> int:
+    """From when on a plan was needed: its publication, unless it lay there when the slot before ended (`free_ns`). Then
+    the node had time, and draws ahead what coming frames need before it begins; an earlier plan would lie longer."""
+    if published_ns > free_ns + AT_ONCE_NS:
+        return published_ns
+    return max(published_ns, started_ns)
+
 
 class AdaptiveLead:
     """Lead = drawing p99.9 + guard, between 2 ms and one period.

@@ -71,6 +71,9 @@ IDLE_NS = NS_PER_S // 20
 GUARD_NS = 1_000_000
 DRAW_WINDOW = 256
 EXPECTED_FROM = 32
+AHEAD_WINDOW = 32
+MOST_PUT_OFF = 8
+"""Slots in a row without time for looking ahead, at most."""
 
 
 class PainterLost(ControllerError):
@@ -171,6 +174,12 @@ class Node:
         self._stalled = False
         self._switched = False
         self._draw_ns: deque[int] = deque(maxlen=DRAW_WINDOW)
+        self._ahead_ns: deque[int] = deque(maxlen=AHEAD_WINDOW)
+        """What looking ahead took in the last slots."""
+        self._put_off = 0
+        """Slots in a row that had no time for it."""
+        self._plan_early_ns = 0
+        """How long before its slot the last plan was published."""
         self._presented = self._repeated = 0
         self._repeats: dict[str, int] = {}
         self._status_due_ns = 0
@@ -304,11 +313,27 @@ class Node:
         self._drawn = _Drawn(plan, hash_, made_up, started_ns, drawn_ns)
 
     def _look_ahead(self) -> None:
-        """Between two slots: work that would make a coming frame late, a piece a slot, while there is time for it."""
-        if self._slot is None or self._due_ns(self._slot) - self._clock.now_ns() < self._expected_ns:
+        """Between two slots: work that would make a coming frame late, while there is time for it.
+
+        It is done by the time the slot's plan comes, or at least so that the plan's drawing is in time all the same. A
+        node without such time for several slots does it nevertheless while a usual drawing still fits: all of it at
+        once would take longer.
+        """
+        if self._slot is None:
             return
+        began_ns = self._clock.now_ns()
+        left_ns = self._due_ns(self._slot) - began_ns
+        piece_ns = max(self._ahead_ns, default=0)
+        by_plan = not self._plan_waits and piece_ns < left_ns - self._plan_early_ns
+        slowest_ns = max(islice(reversed(self._draw_ns), EXPECTED_FROM), default=self._rate.period_ns // 2)
+        if not by_plan and piece_ns + slowest_ns + GUARD_NS > left_ns:
+            self._put_off += 1
+            if self._put_off < MOST_PUT_OFF or left_ns < self._expected_ns:
+                return
+        self._put_off = 0
         try:
             self._painter.ahead()
+            self._ahead_ns.append(self._clock.now_ns() - began_ns)
         except PainterLost:
             raise
         except Exception as error:  # noqa: BLE001 - as in _draw
@@ -494,6 +519,7 @@ class Node:
                 ready_ns = now_ns
             self._slot = plan.frame if plan.t_present_ns > ready_ns else rate.frame_at(t0_ns, ready_ns) + 1
         self._rate, self._t0_ns = rate, t0_ns
+        self._plan_early_ns = max(0, plan.t_present_ns - published_ns)
         if plan.frame >= self._slot:
             late = published_ns > self._latest_start_ns(plan.frame)
             self._waiting[plan.frame] = _Arrived(plan, hash_, late)

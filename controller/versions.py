@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 
 import msgspec
 
@@ -20,7 +21,7 @@ from controller.show import Show, decode_snapshot, scenes_at
 from controller.snapshots import running_config
 from controller.sources import inner_limits, mounts_of, pictures_of, steered
 from runtime.clock import NS_PER_MS, Clock
-from stage.compiled import CompiledStage, decode_stage
+from stage.compiled import CompiledStage, decode_stage, encode_stage
 from stage.errors import OpenVolumeError, Problem
 from tracking.inputs import Prepared as PreparedInputs
 from tracking.inputs import TrackingInputs
@@ -38,6 +39,8 @@ class Version:
     lens_tables: dict[str, LensGrid] = field(default_factory=dict)
     inputs: PreparedInputs | None = None
     """Tracking sockets opened for it; None: they stay as they are."""
+    cost_class: bytes = b""
+    """The same for configurations whose pictures take the same time to draw."""
 
     @property
     def picture(self) -> Hashable:
@@ -51,7 +54,7 @@ class Version:
         if show.switches and t_present_ns is not None:
             scenes = tuple(sorted(entry.id for entry in scenes_at(show, t_present_ns, 0, self.stage.rate)))
         return (
-            show.config_version,
+            self.cost_class or show.config_version,
             scenes,
             (show.outer_mode, show.outer_every_frames),
             tuple(sorted(name for name, camera in show.cameras.items() if camera.enabled)),
@@ -70,7 +73,25 @@ def load_version(run: RunDir, number: int) -> Version:
     config = running_config(snapshot)
     stage = decode_stage(snapshot.stage)
     tables = {name: decode_grid(data) for name, data in snapshot.lens_tables.items()}
-    return Version(snapshot.show, stage, config, Planner(stage, inner_limits(config.render)), tables)
+    planner = Planner(stage, inner_limits(config.render))
+    return Version(snapshot.show, stage, config, planner, tables, cost_class=cost_class(stage, config))
+
+
+def cost_class(stage: CompiledStage, config: OpenVolumeConfig) -> bytes:
+    """What of a configuration decides how long its pictures take to draw: walls, canvases, scenes, the renderer's
+    settings, and of each camera what decides how large its inner picture is. Tracking, time, control and outputs'
+    delays are none of it: when only they change, the lead stays."""
+    cameras = [
+        (
+            name, camera.walls, camera.lens, camera.overscan_deg, camera.overscan_min_deg, camera.overscan_margin_deg,
+            camera.overscan_max_deg, camera.soft_edge_deg, camera.focus_blur_deg,
+        )
+        for name, camera in stage.cameras.items()
+    ]  # fmt: skip
+    walls = replace(stage, name="", processors={}, cameras={})
+    scenes = {name: scene.model_dump_json() for name, scene in config.scenes.items()}
+    told = msgspec.msgpack.encode([encode_stage(walls), cameras, config.render.model_dump_json(), scenes])
+    return blake2b(told, digest_size=16).digest()
 
 
 class Versions:
@@ -124,7 +145,7 @@ class Versions:
         snapshot = decode_snapshot(self._run.snapshot(message.version).read_bytes())
         if snapshot.show.config_version == current.show.config_version:
             # Only the show changes: stage and planner (with its overscan memory) stay.
-            version = Version(snapshot.show, current.stage, current.config, current.planner, current.lens_tables)
+            version = replace(current, show=snapshot.show, inputs=None)
         else:
             version = load_version(self._run, message.version)
         tracking = steered(version.config.tracking, version.show)

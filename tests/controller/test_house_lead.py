@@ -183,3 +183,72 @@ def test_one_stall_costs_one_slot_and_a_second_of_age(build: Build) -> None:
     raised = [f for f, lead_ms in leads_ms.items() if lead_ms > calm_ms + 1.0]
     assert raised
     assert max(raised) < 150 + 32
+
+
+@pytest.mark.parametrize(("ahead_ms", "drawing_ms"), [(15.0, 12.0), (5.0, 6.0), (12.0, 24.0)])
+def test_what_is_drawn_ahead_makes_no_frame_older(
+    shm: Path, housekit: ModuleType, ahead_ms: float, drawing_ms: float
+) -> None:
+    """Between two frames there is time for both: the lead is what the frame alone needs."""
+
+    def painter(show: Any) -> Any:
+        out = housekit.TimedPainter(show.clock, usual_ms=drawing_ms)
+        out.canvases, out.ahead_ms = tuple(show.stage.canvases), ahead_ms
+        return out
+
+    with housekit.VirtualShow(shm, housekit.minimal_text(), painter=painter) as show:
+        show.run_to(200)
+        plans = show.plans
+        leads_ms = [(plans[f].t_present_ns - plans[f].t_latched_ns) / NS_PER_MS for f in range(100, 200)]
+        assert max(leads_ms) == pytest.approx(drawing_ms + 2.5, abs=0.1)
+        assert lost(show) == []
+        assert show.painter.looked_ahead >= 190
+
+
+def test_what_there_is_no_time_to_draw_ahead_is_put_off(shm: Path, housekit: ModuleType) -> None:
+    def painter(show: Any) -> Any:
+        out = housekit.TimedPainter(show.clock, usual_ms=30.0)
+        out.canvases, out.ahead_ms = tuple(show.stage.canvases), 15.0
+        return out
+
+    with housekit.VirtualShow(shm, housekit.minimal_text(), painter=painter) as show:
+        show.run_to(300)
+        # Once in a while it is done all the same: all of it at once would be worse.
+        assert 20 < show.painter.looked_ahead < 60
+        assert len(lost(show)) < 60
+
+
+def test_a_configuration_that_draws_the_same_changes_no_lead(build: Build, housekit: ModuleType) -> None:
+    show = build("fast")
+    show.run_to(150)
+    loaded = housekit.loaded_of(housekit.minimal_text(prediction="off"))
+    changed = msgspec.structs.replace(show.first, version=2, config_version=2)
+    show.write(changed, loaded)
+    show.prepare(changed)
+    show.prepare(changed, to="main")
+    show.run_for(0.4)
+    show.commit(2)
+    show.run_to(250)
+    plans = show.plans
+    assert plans[249].config_version == 2
+    leads = {plans[f].t_present_ns - plans[f].t_latched_ns for f in range(60, 250)}
+    assert len(leads) == 1
+    assert lost(show) == []
+
+
+def test_a_configuration_that_draws_something_else_is_met_with_caution(build: Build, housekit: ModuleType) -> None:
+    show = build("fast")
+    show.run_to(150)
+    loaded = housekit.loaded_of(housekit.minimal_text().replace("scale: 8", "scale: 8\n  shadow_px: 512"))
+    changed = msgspec.structs.replace(show.first, version=2, config_version=2)
+    show.write(changed, loaded)
+    show.prepare(changed)
+    show.prepare(changed, to="main")
+    show.run_for(0.4)
+    show.commit(2)
+    show.run_to(250)
+    plans = show.plans
+    first = min(f for f, plan in plans.items() if plan.config_version == 2)
+    leads_ms = [(plans[f].t_present_ns - plans[f].t_latched_ns) / NS_PER_MS for f in sorted(plans)]
+    assert leads_ms[first] == pytest.approx(1000 / 24, abs=0.1)
+    assert lost(show) == []

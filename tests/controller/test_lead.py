@@ -17,6 +17,7 @@ from controller.lead import (
     SETTLED,
     WINDOW,
     AdaptiveLead,
+    wanted_from_ns,
 )
 from stage.rate import Rate
 
@@ -146,3 +147,11 @@ def test_a_longer_drawing_is_granted_the_next_frame(times_ms: list[float], longe
     before_ns = drawn.draw(*times_ms)[-1]
     after_ns = drawn.draw(longer_ms)[-1]
     assert after_ns >= min(RATE.period_ns, int(longer_ms * MS) + GUARD_NS, max(before_ns, int(longer_ms * MS)))
+
+
+def test_a_plan_that_lay_there_is_wanted_from_when_it_was_drawn() -> None:
+    """The node had time, and drew ahead first: an earlier plan would only lie longer."""
+    assert wanted_from_ns(1000 * MS, 990 * MS, 1020 * MS) == 1000 * MS, "it came to a node that was free: all of it"
+    assert wanted_from_ns(1000 * MS, 1000 * MS, 1015 * MS) == 1015 * MS
+    assert wanted_from_ns(990 * MS, 1000 * MS, 1015 * MS) == 1015 * MS
+    assert wanted_from_ns(1000 * MS, 1000 * MS, 0) == 1000 * MS, "made up before it came"
