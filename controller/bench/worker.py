@@ -102,6 +102,7 @@ void main() {
 """
     FRAGMENT = """#version 330
 #define SUN 1
+#define DIELECTRIC //DIELECTRIC
 const float PI = 3.14159265358979;
 uniform vec4 sh[1];
 uniform vec4 sun_direction;
@@ -157,7 +158,11 @@ void main() {
         self.camera = root.attach_new_node(core.Camera("camera", lens))
         self.output.make_display_region().set_camera(self.camera)
         fragment = self.FRAGMENT.replace("//LIT", source("scene/lit.glsl"))
-        root.set_shader(core.Shader.make(core.Shader.SL_GLSL, self.VERTEX, fragment))
+        # As ours: surfaces that are no metal have a program of their own.
+        shaders = [
+            core.Shader.make(core.Shader.SL_GLSL, self.VERTEX, fragment.replace("//DIELECTRIC", str(dielectric)))
+            for dielectric in (0, 1)
+        ]
         light = WORKING_FROM_REC709 @ np.ones(3) * (reference.SUN_ILLUMINANCE / np.pi)
         ambient = WORKING_FROM_REC709 @ np.full(3, reference.AMBIENT)
         root.set_shader_input("sun_direction", core.LVecBase4(*reference.to_sun(), 0.0))
@@ -165,6 +170,7 @@ void main() {
         root.set_shader_input("sh", core.PTA_LVecBase4f([core.LVecBase4f(*ambient, 0.0)]))
         for body in reference.bodies():
             node = root.attach_new_node(geometry(core, body))
+            node.set_shader(shaders[body.metallic == 0.0])
             node.set_shader_input("base", core.LVecBase4(*(WORKING_FROM_REC709 @ np.array(body.colour)), 1.0))
             node.set_shader_input("factors", core.LVecBase4(body.metallic, body.roughness, 0.0, 0.0))
         self.root = root
