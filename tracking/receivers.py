@@ -10,9 +10,8 @@ import errno
 import ipaddress
 import socket
 import struct
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-import zmq
 from msgspec import Struct
 
 from runtime.clock import ANCILLARY_BYTES, Clock, StampConverter, enable_kernel_stamps, kernel_stamp_ns
@@ -21,6 +20,9 @@ from stage.errors import Problem
 from tracking.config import Source
 from tracking.errors import ListenError
 from tracking.socket_filter import Screen, attach, dropped
+
+if TYPE_CHECKING:  # imported by the receivers that need it: a start has no time for what it does not use
+    import zmq
 
 MAX_DATAGRAM: Final = 16384
 BUFFER_BYTES: Final = 1 << 20
@@ -187,7 +189,10 @@ class ZmqReceiver:
     """ZeroMQ does not tell."""
 
     def __init__(self, name: str, source: Source, clock: Clock) -> None:
+        import zmq
+
         self._clock = clock
+        self._dont_wait, self._fd_option, self._nothing_waits = zmq.NOBLOCK, zmq.FD, zmq.ZMQError
         self._context = zmq.Context()
         self._context.setsockopt(zmq.LINGER, 0)
         kind = zmq.SUB if source.zmq.mode == "sub" else zmq.PULL
@@ -214,7 +219,7 @@ class ZmqReceiver:
 
     def fileno(self) -> int:
         """ZeroMQ's wake-up descriptor."""
-        return int(self._socket.getsockopt(zmq.FD))
+        return int(self._socket.getsockopt(self._fd_option))
 
     def screen(self, screen: Screen) -> bool:
         """Whoever reaches the endpoint is heard."""
@@ -225,8 +230,8 @@ class ZmqReceiver:
         out: list[Arrival] = []
         for _ in range(most):
             try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.ZMQError:
+                frames = self._socket.recv_multipart(self._dont_wait)
+            except self._nothing_waits:
                 break
             out.append(Arrival(frames[-1], "", 0, self._clock.now_ns()))
         return out
