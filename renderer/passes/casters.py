@@ -96,7 +96,7 @@ class Casters:
                 for first, count in _runs(which[batch.first : batch.first + batch.count]):
                     self._draw_batch(batch, clip, batch.first + first, count)
             ctx.polygon_offset = 0.0, 0.0
-        target.scissor = None
+        target.scissor = None  # type: ignore[assignment]  # how moderngl is told to cut no more
 
     def _draw_batch(self, batch: Batch, clip: bytes, first: int, count: int) -> None:
         array = self._array(batch)

@@ -22,18 +22,27 @@ SUN_UNIT, MOVING_UNIT, LAMP_UNIT = 6, 8, 9
 _SUN_BLOCK, _LAMP_BLOCK, _CELL_BUFFER = 2, 3, 0
 _LAMPS_BYTES: Final = 32 + 64 * CAPACITY + 48 * VIEWS_MOST
 
-CONSTANTS: Final[dict[str, object]] = {
+_CONSTANTS: Final[dict[str, object]] = {
     "SHADOW_CASCADES_MOST": CASCADES_MOST,
     "SHADOW_EDGE": EDGE,
     "SHADOW_MARGIN": f"{MARGIN_TEXELS}.0",
-    "SHADOW_SLOPE": 1.0,
     "LAMP_CAPACITY": CAPACITY,
     "LAMP_VIEWS": VIEWS_MOST,
     "LAMP_NEAR": NEAR_M,
     "LAMP_FAR": FAR,
     "SIX_VIEWS": SIX_VIEWS,
 }
-"""Of the shaders that are lit."""
+
+
+def constants(*, software: bool) -> dict[str, object]:
+    """Defines of the shaders that are lit.
+
+    Nine filtered lookups soften a shadow's edge; without a GPU they would be half of the picture. They reach two
+    texels aside, and so further up a surface that is seen at a slant by the light.
+    """
+    if software:
+        return {**_CONSTANTS, "SHADOW_TAPS": 1, "SHADOW_SLOPE": 1.0, "LAMP_OFF": 1.5}
+    return {**_CONSTANTS, "SHADOW_TAPS": 9, "SHADOW_SLOPE": 2.5, "LAMP_OFF": 3.0}
 
 
 class Lighting:

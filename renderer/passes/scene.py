@@ -28,7 +28,7 @@ from renderer.passes.air import (
     has_backdrop,
 )
 from renderer.passes.casters import ShadowStatistics
-from renderer.passes.lighting import CONSTANTS, Lighting, view_floats
+from renderer.passes.lighting import Lighting, constants, view_floats
 from renderer.passes.visible import DrawList, Run
 from renderer.scene import F32, F64, Batch, Draws, Scene
 from renderer.shaders import source
@@ -388,9 +388,7 @@ class ScenePass:
                 "WORKING_FROM_REC709": ", ".join(repr(float(v)) for v in self._device.working_from_rec709.T.reshape(9)),
                 "ROUGHNESS_LEVELS": ROUGHNESS_LEVELS,
                 **AIR_CONSTANTS,
-                **CONSTANTS,
-                # Nine filtered lookups soften a shadow's edge; without a GPU they would be half of the picture.
-                "SHADOW_TAPS": 1 if self._device.capabilities.software else 9,
+                **constants(software=self._device.capabilities.software),
             }
             self._programs[key] = self._ctx.program(
                 source(f"scene/{vertex}", settings), source(f"scene/{fragment}", settings)

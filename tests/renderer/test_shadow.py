@@ -122,7 +122,10 @@ def test_its_edges_lie_where_geometry_puts_them(rig: Rig, edge: tuple[float, flo
     assert light > LIT
 
 
-def test_surfaces_do_not_shadow_themselves(rig: Rig) -> None:
+@pytest.mark.parametrize("software", [True, False])
+def test_surfaces_do_not_shadow_themselves(rig: Rig, software: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one lookup, and with the nine a GPU takes."""
+    monkeypatch.setattr(rig.device, "capabilities", replace(rig.device.capabilities, software=software))
     for elevation in (10.0, 30.0, 80.0):
         scene = rig.scene(floor_and_plate(), elevation_deg=elevation)
         lit = rig.light_at(scene, *((x, y) for x in (-7.3, -3.1, 1.7) for y in (-9.2, 0.3, 11.9)))
@@ -322,8 +325,10 @@ def test_a_lamps_shadow_ends_where_geometry_puts_it(rig: Rig, kind: str) -> None
     assert shadow_row(rig, lamp_scene(rig, kind=kind, shadow=False), x=x, y=6.0).min() > 0.01
 
 
-def test_a_points_six_maps_meet_without_a_seam(rig: Rig) -> None:
+@pytest.mark.parametrize("software", [True, False])
+def test_a_points_six_maps_meet_without_a_seam(rig: Rig, software: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lamp over the bare floor: along the diagonals, where maps meet, light is the same as without shadows."""
+    monkeypatch.setattr(rig.device, "capabilities", replace(rig.device.capabilities, software=software))
     lamp = {"kind": "point", "position_m": (-3.0, -4.0, 1.0)}
     with_maps, without = (lamp_scene(rig, shadow=shadow, **lamp) for shadow in (True, False))
     for y in (-4.0, -3.5, -6.0):

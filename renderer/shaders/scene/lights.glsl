@@ -48,7 +48,7 @@ float lamp_taps(vec3 place) {
 // How much of a lamp a place sees. `n` is its surface's normal on the lamp's side, `away` goes to the lamp.
 float lamp_seen(Lamp lamp, vec3 at, vec3 n, vec3 away, float n_l) {
     // Off the surface by more where the light grazes it, as for the sun.
-    vec3 off = at + n * (lamp.axis.w * length(away) * 1.5 * (1.5 - n_l));
+    vec3 off = at + n * (lamp.axis.w * length(away) * LAMP_OFF * (1.5 - n_l));
     vec3 from_lamp = off - lamp.place.xyz;
     float far = LAMP_FAR * inversesqrt(lamp.place.w);
     float near = min(max(LAMP_NEAR, lamp.light.w), 0.5 * far);
