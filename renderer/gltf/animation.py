@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -56,15 +57,20 @@ def _normal(channel: Channel, value: F64) -> F64:
 
 
 def _slerp(a: F64, b: F64, u: float) -> F64:
-    cosine = float(a @ b)
-    if cosine < 0.0:
-        b, cosine = -b, -cosine
+    # Plain numbers: a figure has a hundred of these a frame, and numpy takes five times as long for four of them.
+    ax, ay, az, aw = a.tolist()
+    bx, by, bz, bw = b.tolist()
+    cosine = ax * bx + ay * by + az * bz + aw * bw
+    flip = -1.0 if cosine < 0.0 else 1.0
+    cosine *= flip
     if cosine > 0.9995:
-        out = a + (b - a) * u
+        p, q = 1.0 - u, u * flip
     else:
-        angle = float(np.arccos(cosine))
-        out = (np.sin((1 - u) * angle) * a + np.sin(u * angle) * b) / np.sin(angle)
-    return np.asarray(out / np.linalg.norm(out))
+        angle = math.acos(cosine)
+        p, q = math.sin((1.0 - u) * angle), math.sin(u * angle) * flip
+    x, y, z, w = p * ax + q * bx, p * ay + q * by, p * az + q * bz, p * aw + q * bw
+    length = math.sqrt(x * x + y * y + z * z + w * w)
+    return np.array([x / length, y / length, z / length, w / length])
 
 
 def transform_from_trs(

@@ -119,10 +119,10 @@ def test_tangents_follow_the_texture() -> None:
     square = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], dtype=np.float32)
     normals = np.tile(np.array([0, 0, 1], np.float32), (4, 1))
     indices = np.array([0, 1, 2, 0, 2, 3], dtype=np.uint32)
-    # glTF's v grows downwards: a plain picture has the bitangent up and v down, sign -1 by (u, -v).
-    plain = geometry.tangents(square, normals, np.column_stack([square[:, 0], square[:, 1]]), indices)
+    # glTF's v grows downwards in the picture, a normal map's green upwards: a picture that stands upright has +1.
+    plain = geometry.tangents(square, normals, np.column_stack([square[:, 0], 1 - square[:, 1]]), indices)
     assert np.allclose(plain, [1, 0, 0, 1])
-    mirrored = geometry.tangents(square, normals, np.column_stack([-square[:, 0], square[:, 1]]), indices)
+    mirrored = geometry.tangents(square, normals, np.column_stack([-square[:, 0], 1 - square[:, 1]]), indices)
     assert np.allclose(mirrored, [-1, 0, 0, -1])
     none = geometry.tangents(square, normals, np.zeros((4, 2), np.float32), indices)
     assert np.allclose(np.linalg.norm(none[:, :3], axis=1), 1.0)
