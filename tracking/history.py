@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from itertools import pairwise
 from math import cos, isfinite, pi, radians, sin
 from typing import Final, NamedTuple
@@ -11,7 +12,7 @@ import msgspec
 
 from stage.frames import Array, interpolate_pose
 from tracking.config import Gates
-from tracking.mapping import Mapping
+from tracking.mapping import Mapping as SourceMapping
 from tracking.sample import Reason, Sample
 
 KEEP_NS: Final = 2_000_000_000
@@ -125,6 +126,16 @@ class History:
         span = after.t_sampled_ns - before.t_sampled_ns
         return interpolate_pose(before.stage_from_camera, after.stage_from_camera, (t_ns - before.t_sampled_ns) / span)
 
+    def far_from(self, t_ns: int, stage_from_camera: Array) -> float:
+        """How far a pose lies from where this camera is then, past its last samples if it goes on as between them:
+        metres, and as much for a radian. At least two samples are needed."""
+        place = self.at(t_ns)
+        if place is None:
+            before, last = self._samples[-2:]
+            share = (t_ns - last.t_sampled_ns) / (last.t_sampled_ns - before.t_sampled_ns)
+            place = last.stage_from_camera + share * (last.stage_from_camera - before.stage_from_camera)
+        return float(abs(stage_from_camera[:3] - place[:3]).sum())
+
     def sample_at(self, t_ns: int) -> Sample | None:
         """The last sample not after `t_ns`."""
         i = bisect_left(self._times, t_ns + 1)
@@ -139,7 +150,7 @@ class History:
             self._period_ns = steps[len(steps) // 2] if steps else None
         return self._period_ns
 
-    def remap(self, mapping: Mapping) -> None:
+    def remap(self, mapping: SourceMapping) -> None:
         """Put every sample under a new alignment, so that a nudge is no movement."""
         self._samples = [
             msgspec.structs.replace(s, stage_from_camera=mapping.place(s.tracker_from_body)) for s in self._samples
@@ -151,6 +162,18 @@ class History:
         """Move every sample in time by `later_ns`: the source's delay has been set anew."""
         self._samples = [msgspec.structs.replace(s, t_sampled_ns=s.t_sampled_ns + later_ns) for s in self._samples]
         self._times = [s.t_sampled_ns for s in self._samples]
+        self._last = _flat(self._samples[-1]) if self._samples else None
+        self._jump.clear()
+
+    def retime(self, times_ns: Mapping[int, int], later_ns: int) -> None:
+        """Give samples other times, by their arrivals, `later_ns` added; what would stand twice stays once."""
+        samples: dict[int, Sample] = {}
+        for s in self._samples:
+            t_ns = times_ns.get(s.t_received_ns)
+            t_ns = s.t_sampled_ns if t_ns is None else t_ns + later_ns
+            samples[t_ns] = msgspec.structs.replace(s, t_sampled_ns=t_ns)
+        self._times = sorted(samples)
+        self._samples = [samples[t_ns] for t_ns in self._times]
         self._last = _flat(self._samples[-1]) if self._samples else None
         self._jump.clear()
 

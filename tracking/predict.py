@@ -201,6 +201,11 @@ class Predictor:
         self._lattice.clear()
         self._ahead = None
 
+    def begin_again(self) -> None:
+        """Forget what was learned: it was learned from samples at wrong times."""
+        self.forget_pending()
+        self._learner, self._step_ns = None, 0
+
     def _displacement(self, history: History, ahead_s: float) -> Array:
         """From the newest sample, [6]: turn (rad, in the chart) and position (m), `ahead_s` later."""
         table, rate = self._table(history)

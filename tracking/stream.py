@@ -11,6 +11,7 @@ import msgspec
 
 from tracking.config import Source
 from tracking.decoders import Assembler, Joiner, Packet, Parse, assembler_of, joiner_of, parser_of
+from tracking.even_pace import EvenPace, Slot
 from tracking.flood_guard import FloodGuard
 from tracking.follower import PERIOD_NS, Follower
 from tracking.health import Health
@@ -84,6 +85,9 @@ class SourceStream:
     counter: PacketCounter | None = None
     """The sender's own numbers."""
     arrivals: deque[int] = field(default_factory=lambda: deque(maxlen=ARRIVALS))
+    pace: EvenPace = field(default_factory=EvenPace)
+    """Of sources that tell no time."""
+    said: deque[bytes] = field(default_factory=lambda: deque(maxlen=8))
     waiting: list[tuple[Packet, Arrival, int]] = field(default_factory=list)
     """Packets, with their numbers, of which it is not known yet when they were sampled."""
     packets: int = 0
@@ -116,6 +120,19 @@ class SourceStream:
         if type(packet) is OpenTrackIOPacket and packet.faults:
             self.schema_faults += 1
         t_sampled_ns, by_arrival = self._sampled_ns(packet, t_received_ns)
+        if by_arrival and packet.t_source_ns is None and self.clock.match == "auto":
+            slots = self.pace.slots(t_received_ns, self.arrivals)
+            if self.pace.begun:
+                # What was taken in by its arrival is put where it belongs, and learned from anew.
+                self.history.retime(self.pace.begun, -self.lags.pose_ns)
+                self.predictor.begin_again()
+                self.pace.begun = {}
+            if slots:
+                slot = self._slot(slots, packet, arrival)
+                if slot is None or not self.pace.took(slot, t_received_ns):
+                    self.refuse(Refusal("duplicate" if slot is None else "late"), t_received_ns)
+                    return []
+                t_sampled_ns = slot.t_ns
         taken: list[Sample] = []
         if self.clock.undecided:
             self.waiting.append((packet, arrival, self.packets))
@@ -150,6 +167,21 @@ class SourceStream:
                 self.lens_said = None
             elif type(item) is Refusal:
                 self.refuse(item, t_received_ns)
+
+    def _slot(self, slots: Sequence[Slot], packet: Packet, arrival: Arrival) -> Slot | None:
+        """Which of the slots it may belong to is a packet's; None: it says again what stands in one."""
+        again = arrival.data in self.said
+        self.said.append(arrival.data)
+        if again and not self.pace.is_next(slots[0]):
+            # A camera that stands still says the same, too, but not twice in its time.
+            return None
+        if len(slots) == 1:
+            return slots[0]
+        samples = packet.samples(self.mapping, Stamp(slots[0].t_ns, arrival.t_received_ns, self.packets))
+        pose = next((s.stage_from_camera for s in samples if type(s) is Sample), None)
+        if pose is None or len(self.history) < 2:
+            return slots[0]
+        return min(slots, key=lambda slot: self.history.far_from(slot.t_ns - self.lags.pose_ns, pose))
 
     def _sampled_ns(self, packet: Packet, t_received_ns: int) -> tuple[int, bool]:
         """When a packet's pose was taken, on our clock, and whether only its arrival tells."""

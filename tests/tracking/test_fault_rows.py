@@ -210,6 +210,21 @@ def test_t2_jitter_loss_doubles_and_disorder(name: str) -> None:
     assert {f.state for f in played.between(0.5, 12.0)} == {State.OK}
 
 
+@pytest.mark.parametrize("name", ["tripod", "orbit", "crane", "dolly", "handheld"])
+@pytest.mark.parametrize("protocol", ["freed", "osc"])
+def test_t2_without_any_time_of_the_senders_jitter_is_taken_out_by_the_pace(name: str, protocol: str) -> None:
+    pose_at = move(name, 1).pose
+    shaken, clean = (play(*f, seconds=14.0, pose_at=pose_at, protocol=protocol) for f in ((("jitter:ms=4"),), ()))
+    # The first seconds tell the pace.
+    for impaired, good, least in zip(shaken.p95(4.0), clean.p95(4.0), LEAST, strict=True):
+        assert impaired <= 1.5 * max(good, least)
+    # All of T2: nothing but the poses themselves says what was overtaken. A tenth of a degree of the slow moves.
+    whole = play("T2", seconds=14.0, pose_at=pose_at, protocol=protocol)
+    deg, mm = whole.p95(4.0)
+    assert deg < (0.4 if name == "handheld" else 0.12)
+    assert mm < 4.0
+
+
 def test_t2_without_the_senders_time_its_counter_tells_doubles_and_late_ones() -> None:
     played = play("duplicate:share=0.1,ms=1", "reorder:share=0.1,ms=20", protocol="stype", hz=60)
     done, refused = played.faults.done, played.refused
