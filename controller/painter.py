@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from controller.config import OpenVolumeConfig, load_config_text
 from controller.library.cache import SceneCache
+from controller.library.inputs import inputs_of
 from controller.messages import LoadScene, ResidentScene
 from controller.node import PainterLost
 from controller.planner import Planner
@@ -41,6 +42,8 @@ from stage.rate import Rate
 log = logging.getLogger(__name__)
 
 LONGEST_STEP_FRAMES = 240
+LIGHT_BYTES = 32 << 20
+"""A scene that nothing shows yet is read from its files beforehand when they are smaller than this."""
 KEEP_VERSIONS = 2
 """Versions of the stage that stay on the GPU beside the one on air: the newest, prepared or to go back to."""
 
@@ -311,6 +314,9 @@ class GLPainter:
             ident = self._ident(version, name, state)
             if ident in self._residents:
                 continue
+            if name not in wanted and not state.key and _file_bytes(version.scenes[name], version.folder) > LIGHT_BYTES:
+                # It would hold up what is needed; a switch to it has it compiled and loaded in slices.
+                continue
             keep = self._kept() if name in wanted else {*self._kept(), *self._all()}
             try:
                 if state.key and version.cache.has(state.key):
@@ -407,6 +413,11 @@ class GLPainter:
             if output.ring.n == 0:
                 codes = self._versions[number].actions["safe"][name].array
                 output.ring.publish(codes.data.cast("B"), frame=0, t_ns=self._clock.now_ns(), config_version=number)
+
+
+def _file_bytes(config: SceneConfig, folder: Path) -> int:
+    """What a scene's files hold together."""
+    return sum(stamp[0] for stamp in inputs_of(config, folder).stamps.values() if stamp is not None)
 
 
 def _drawn_of(stage: CompiledStage, config: OpenVolumeConfig, folder: Path) -> bytes:

@@ -7,6 +7,7 @@ comes next, or was asked to be kept.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Collection, Generator, Hashable, Mapping
@@ -25,18 +26,21 @@ from renderer.frozen import Thaw
 from renderer.passes.target import ViewTarget
 from renderer.scene import Scene
 from renderer.scene_world import SceneWorld
-from runtime.clock import Clock
+from runtime.clock import NS_PER_MS, Clock
 from stage.errors import Problem
 from stage.frames import Array
-from stage.projection import cube_view_from_stage
 
 log = logging.getLogger(__name__)
 
-_WINDOWS: Final = 4
-"""Each face of the cube around the eye is drawn in so many by so many windows for practice: a window is a slice."""
 _PRACTICE_PX: Final = 16
+MOST_SLOWNESS: Final = 4.0
 _FIRST_PRACTICE_NS: Final = 8_000_000
-"""What a window is taken to need until one was drawn."""
+"""What a piece is taken to need until one was drawn."""
+_NARROW: Final = 100.0
+"""How much longer than wide a view for practice is: little of the scene is in it."""
+_UP: Final = np.array([0.0, 0.0, 1.0])
+_SHADOW_NS: Final = 60
+"""What a triangle takes in a shadow map on a CPU."""
 
 
 class SceneMemoryError(ControllerError):
@@ -78,7 +82,8 @@ class Resident:
         """Show a version's edits. An address that the scene has no more (its file was changed) waits for its return."""
         if self.applied == (self.name, version):
             return
-        apply_known(self.scene, edits)
+        if edits or self.applied is not None:
+            apply_known(self.scene, edits)
         self.applied = (self.name, version)
 
 
@@ -90,6 +95,7 @@ class Residents:
         self.budget_bytes = budget_bytes
         self._held: OrderedDict[Hashable, Resident] = OrderedDict()
         self.loading = ""
+        self._slowness = 1.0
 
     def __contains__(self, ident: object) -> bool:
         return ident in self._held
@@ -140,18 +146,24 @@ class Residents:
         try:
             thaw = Thaw(self._device, file)
             self.make_room(thaw.size_bytes, keep=keep, name=name)
-            yield from thaw.slices()
+            course = _Course(self._clock, self._slowness)
+            yield from course.through(thaw.slices())
+            uploaded = course.longest_ns
             assert thaw.scene is not None
             try:
-                yield 0
                 if practice:
-                    yield from practise(
-                        self._device, self._world, thaw.scene, clock=self._clock, stage_from_scene=stage_from_scene
+                    yield from course.through(
+                        practise(self._device, self._world, thaw.scene, self._clock, stage_from_scene)
                     )
             except BaseException:
                 self._world.scene_pass.forget(thaw.scene)
                 thaw.release()
                 raise
+            self._slowness = course.slowness
+            log.info(
+                "scene %s is ready: %.0f MB in %d slices, the longest upload %.1f ms, the longest practice %.1f ms",
+                name, thaw.size_bytes / 1e6, course.count, uploaded / NS_PER_MS, course.longest_ns / NS_PER_MS,
+            )  # fmt: skip
             self._held[key] = Resident(name, key, key, thaw.scene, thaw, thaw.size_bytes)
         finally:
             self.loading = ""
@@ -213,44 +225,87 @@ class Residents:
             self.drop(ident)
 
 
+class _Course:
+    """Goes through slices, and learns from how long they took how long those to come will."""
+
+    def __init__(self, clock: Clock, slowness: float) -> None:
+        self._clock = clock
+        self.slowness = slowness
+        """How much longer slices took than they said."""
+        self.count, self.longest_ns = 0, 0
+
+    def through(self, slices: Generator[int]) -> Generator[int]:
+        """The same slices, with what they need as it was lately."""
+        self.longest_ns = 0
+        said_ns = 0
+        with contextlib.closing(slices):
+            while True:
+                began_ns = self._clock.now_ns()
+                needed_ns = next(slices, None)
+                took_ns = self._clock.now_ns() - began_ns
+                self.count += 1
+                self.longest_ns = max(self.longest_ns, took_ns)
+                if said_ns:
+                    # Half of what was learned is forgotten each time: one stall of the host is not for ever.
+                    self.slowness = max(1.0, took_ns / said_ns, (self.slowness + 1.0) / 2.0)
+                if needed_ns is None:
+                    return
+                said_ns = needed_ns
+                yield int(needed_ns * min(self.slowness, MOST_SLOWNESS))
+
+
 def practise(
-    device: Device, world: SceneWorld, scene: Scene, *, clock: Clock, stage_from_scene: Array | None = None
+    device: Device, world: SceneWorld, scene: Scene, clock: Clock, stage_from_scene: Array | None = None
 ) -> Generator[int]:
-    """Draw a scene once from the stage's middle, all round, a window at a time, and show nothing of it: programs are
-    compiled, shadow maps made, buffers first used. Yields what the next window needs, ns."""
+    """Draw a scene's shadows, and then one piece of everything it is made of, each looked at from the stage's middle;
+    nothing of it is shown. Programs are compiled and buffers first used here, not on air. Yields what the next step
+    needs, ns."""
     place = np.eye(4) if stage_from_scene is None else stage_from_scene
     target = ViewTarget(device, _PRACTICE_PX, _PRACTICE_PX, "f2")
     eye = np.array([0.0, 0.0, 1.7])
+    near, far = 0.05, 20_000.0
+    clip = np.array(
+        [
+            [_NARROW, 0.0, 0.0, 0.0],
+            [0.0, _NARROW, 0.0, 0.0],
+            [0.0, 0.0, -(far + near) / (far - near), -2.0 * far * near / (far - near)],
+            [0.0, 0.0, -1.0, 0.0],
+        ]
+    )
     longest_ns = _FIRST_PRACTICE_NS
-    near, far, side = 0.05, 20_000.0, 2.0 / _WINDOWS
     try:
-        yield longest_ns
+        yield longest_ns + (scene.triangles * _SHADOW_NS if device.capabilities.software else 0)
         world.scene_pass.prepare(scene, stage_from_scene=place, scene_time_s=0.0)
         device.finish()
-        for face in range(6):
-            for cell in range(_WINDOWS * _WINDOWS):
-                yield longest_ns
-                began_ns = clock.now_ns()
-                left, bottom = -1.0 + side * (cell % _WINDOWS), -1.0 + side * (cell // _WINDOWS)
-                right, top = left + side, bottom + side
-                clip = np.array(
-                    [
-                        [2.0 / side, 0.0, (right + left) / side, 0.0],
-                        [0.0, 2.0 / side, (top + bottom) / side, 0.0],
-                        [0.0, 0.0, -(far + near) / (far - near), -2.0 * far * near / (far - near)],
-                        [0.0, 0.0, -1.0, 0.0],
-                    ]
-                )
-                world.scene_pass.draw(
-                    scene,
-                    view_from_stage=cube_view_from_stage(face, eye),
-                    clip_from_view=clip,
-                    stage_from_scene=place,
-                    target=target.framebuffer,
-                )
-                device.finish()
-                took_ns = clock.now_ns() - began_ns
-                # One long compilation says little of the next; many windows draw nothing new.
-                longest_ns = max(took_ns, longest_ns * 3 // 4)
+        centres = scene.bounds()[0] @ place[:3, :3].T + place[:3, 3]
+        firsts = np.unique(scene.draws.batch_of, return_index=True)[1]
+        # The sky first.
+        for piece in (-1, *firsts.tolist()):
+            yield longest_ns
+            began_ns = clock.now_ns()
+            world.scene_pass.draw(
+                scene,
+                view_from_stage=_looking(eye, centres[piece] if piece >= 0 else eye + _UP),
+                clip_from_view=clip,
+                stage_from_scene=place,
+                target=target.framebuffer,
+            )
+            device.finish()
+            # One long compilation says little of the next.
+            longest_ns = max(clock.now_ns() - began_ns, longest_ns * 3 // 4)
     finally:
         target.release()
+
+
+def _looking(eye: Array, at: Array) -> Array:
+    """`view_from_stage` of a view from `eye` to `at`."""
+    forward = np.asarray(at, dtype=np.float64) - eye
+    length = float(np.linalg.norm(forward))
+    forward = forward / length if length > 1e-6 else np.array([0.0, 1.0, 0.0])
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    side = float(np.linalg.norm(right))
+    right = right / side if side > 1e-6 else np.array([1.0, 0.0, 0.0])
+    out = np.eye(4)
+    out[:3, :3] = np.stack([right, np.cross(right, forward), -forward])
+    out[:3, 3] = -out[:3, :3] @ eye
+    return out

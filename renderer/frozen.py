@@ -18,6 +18,7 @@ import os
 import pickle
 import weakref
 from collections.abc import Callable, Generator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -51,8 +52,14 @@ _TYPES: Final = {"f1": (0x1401, 1), "f2": (0x140B, 2), "f4": (0x1406, 4)}
 _UNPACK_ALIGNMENT, _PIXEL_UNPACK_BUFFER = 0x0CF5, 0x88EC
 SLICE_BYTES: Final = 2 << 20
 """What is written to the GPU in one slice, at most: a fraction of a millisecond on a CPU that draws, less on a GPU."""
-ALLOCATION_BYTES_PER_MS: Final = 1_500_000
-"""How fast software GL, which clears what it hands out, makes room; a GPU takes no time at all."""
+CLEARED_BYTES_PER_MS: Final = 4_000_000
+FRESH_BYTES_PER_MS: Final = 1_000_000
+"""How fast software GL, which clears what it hands out, makes room in memory that was used before, and in memory fresh
+from the system; a GPU takes no time at all."""
+_HEAP_LEAST, _HEAP_MOST = 1 << 20, 31 << 20
+"""What the C library keeps in its heap; larger pieces always come fresh from the system."""
+_TOUCH_BYTES: Final = 1 << 19
+_TOUCH_NS: Final = 500_000
 _MODULES: Final = ("renderer", "stage")
 _SAFE: Final = frozenset(
     {
@@ -284,7 +291,7 @@ class Thaw:
             things: dict[Any, Any] = {"device": self._device, "ctx": self._device.ctx}
             for number, thing in enumerate(self._head.things):
                 if isinstance(thing, _Buffer):
-                    yield self._room_ns(thing.data.size)
+                    yield from self._warm_heap(thing.data.size)
                     made: Any = self._device.ctx.buffer(reserve=max(1, thing.data.size))
                     self._made.append(made)
                     yield 0
@@ -292,7 +299,7 @@ class Thaw:
                         made.write(self._piece(thing.data)[start : start + SLICE_BYTES], offset=start)
                         yield 0
                 else:
-                    yield self._room_ns(sum(piece.size for piece in thing.levels))
+                    yield from self._warm_heap(sum(piece.size for piece in thing.levels))
                     made = self._room(thing)
                     yield 0
                     for level in range(len(thing.levels)):
@@ -321,8 +328,25 @@ class Thaw:
     def _piece(self, piece: _Piece) -> memoryview:
         return self._bytes[self._start + piece.offset : self._start + piece.offset + piece.size]
 
-    def _room_ns(self, size: int) -> int:
-        return int(size / ALLOCATION_BYTES_PER_MS * 1e6) if self._device.capabilities.software else 0
+    def _warm_heap(self, size: int) -> Generator[int]:
+        """Before software GL takes so much memory, and clears it in one go: have the system hand it out a little at a
+        time. What was touched and given back is what the C library gives out next (`Device` lets it keep that).
+        """
+        if not self._device.capabilities.software or size < _HEAP_LEAST:
+            yield 0
+            return
+        heap = _heap()
+        if heap is not None and size <= _HEAP_MOST:
+            address = heap.malloc(size)
+            try:
+                for start in range(0, size if address else 0, _TOUCH_BYTES):
+                    yield _TOUCH_NS
+                    ctypes.memset(address + start, 0, min(_TOUCH_BYTES, size - start))
+                yield int(size / CLEARED_BYTES_PER_MS * 1e6)
+            finally:
+                heap.free(address)
+        else:
+            yield int(size / FRESH_BYTES_PER_MS * 1e6)
 
     def _room(self, thing: _Texture) -> Any:
         """An empty texture with all its levels, and its settings."""
@@ -444,6 +468,18 @@ class _Functions:
     def _begin(self) -> None:
         self._bind_buffer(_PIXEL_UNPACK_BUFFER, 0)
         self._store(_UNPACK_ALIGNMENT, 1)
+
+
+@lru_cache(maxsize=1)
+def _heap() -> Any:
+    """The C library's malloc and free; None without them."""
+    try:
+        library = ctypes.CDLL(None)
+        library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+        library.free.restype, library.free.argtypes = None, [ctypes.c_void_p]
+    except (OSError, AttributeError):
+        return None
+    return library
 
 
 _bound: weakref.WeakKeyDictionary[Device, _Functions] = weakref.WeakKeyDictionary()

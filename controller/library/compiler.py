@@ -83,6 +83,8 @@ def compile_scene(
             raise SceneChangedError(
                 Problem(SceneChangedError.code, f"scenes/{scene_id}", problem, None, "wait until they are written")
             )
+        # What can be edited is listed here once, not by a node at the first edit on air.
+        scene.apply({})
         cache.begin()
         size = freeze(device, scene, cache.scene(key))
         picture = thumbnail(device, world, scene, stage_from_scene)
