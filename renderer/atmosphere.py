@@ -110,11 +110,13 @@ class SkyTable:
         last = min(int(np.searchsorted(SUN_ELEVATIONS_DEG, where, side="right")) - 1, len(SUN_ELEVATIONS_DEG) - 2)
         low, high = SUN_ELEVATIONS_DEG[last], SUN_ELEVATIONS_DEG[last + 1]
         share = np.float32((where - low) / (high - low))
-        # In ratios: dusk falls through seven decades.
-        mixed = [
-            np.exp(np.log(table[last]) * (np.float32(1.0) - share) + np.log(table[last + 1]) * share)
-            for table in (self.glow, self.halo)
-        ]
+        # In ratios: dusk falls through seven decades. But where the earth's shadow goes by, evenly.
+        mixed = []
+        for table in (self.glow, self.halo):
+            a, b = table[last], table[last + 1]
+            ratios = np.exp(np.log(a) * (np.float32(1.0) - share) + np.log(b) * share)
+            evenly = a * (np.float32(1.0) - share) + b * share
+            mixed.append(np.where(np.maximum(a, b) > 20.0 * np.minimum(a, b), evenly, ratios))
         # Below the table's end it is night, without a step.
         faded = np.float32(10.0 ** (0.4 * (elevation_deg - where))) if elevation_deg < where else np.float32(1.0)
         return mixed[0] * faded, mixed[1] * faded

@@ -15,7 +15,7 @@ from renderer.scene import Scene
 from renderer.sky import OCTAHEDRON_PX as SKY_OCTAHEDRON_PX
 
 AIR_BINDING: Final = 6
-_FLOATS: Final = 7 * 4
+_FLOATS: Final = 8 * 4
 _THINNEST: Final = -80.0
 """Logarithm of a density that takes nothing away over any distance."""
 
@@ -34,18 +34,23 @@ def air_defines(scene: Scene) -> dict[str, int]:
     light = (scene.sky is not None and scene.sky.config.light) or (
         scene.sky is None and scene.dome is not None and scene.dome_config.light
     )
-    out = {"DOME_LIGHT": int(light), "REFLECTIONS": int(light), "FOG": int(scene.fog is not None)}
+    out = {"DOME_LIGHT": int(light), "REFLECTIONS": int(light), **_fog(scene)}
     out["OCCLUSION"] = int(scene.occlusion is not None)
     if scene.sky is not None:
         out["OCTAHEDRON_PX"] = SKY_OCTAHEDRON_PX
     return out
 
 
+def _fog(scene: Scene) -> dict[str, int]:
+    glows = scene.fog is not None and scene.fog.sun_glow > 0.0 and scene.sun is not None
+    return {"FOG": int(scene.fog is not None), "FOG_GLOW": int(glows)}
+
+
 def backdrop_defines(scene: Scene) -> dict[str, int]:
     """What the program of the background depends on."""
     dome = scene.sky is None and scene.dome is not None and scene.dome_config.background
     sky = scene.sky is not None and scene.sky.config.background
-    return {"DOME": int(dome), "SKY": int(sky), "FOG": int(scene.fog is not None), "SUN": int(scene.sun is not None)}
+    return {"DOME": int(dome), "SKY": int(sky), **_fog(scene), "SUN": int(scene.sun is not None)}
 
 
 def has_backdrop(scene: Scene) -> bool:
@@ -74,7 +79,7 @@ class AirBlock:
         """Bind the block for a view from `eye_in_scene`, [3], one of whose pixels spans `rad_per_px`."""
         if scene.fog is None and scene.sky is None and scene.occlusion is None:
             return
-        out = np.zeros((7, 4), dtype=np.float32)
+        out = np.zeros((8, 4), dtype=np.float32)
         fog = scene.fog
         if fog is not None:
             fall = 0.0 if fog.falloff_m is None else 1.0 / fog.falloff_m
@@ -83,14 +88,14 @@ class AirBlock:
             out[1, 3], out[2, 3] = fall, fog.sky_distance_m
             if scene.sun is not None:
                 out[3, :3] = scene.sun.light * (np.pi * fog.sun_glow)
-            out[3, 3] = fog.glow_forward
+            out[3, 3], out[4, 0] = np.exp(out[0, 3]), fog.glow_forward
         if scene.sky is not None:
-            out[4] = scene.sky.table.dip_rad, rad_per_px, scene.sky.config.disc, 0.0
+            out[5] = scene.sky.table.dip_rad, rad_per_px, scene.sky.config.disc, 0.0
         if scene.occlusion is not None and scene.config.occlusion is not None:
             box, config = scene.occlusion, scene.config.occlusion
-            out[4, 3] = config.strength
-            out[5] = *(1.0 / box.size_m), 0.75 * box.cell_m
-            out[6] = *((eye_in_scene - box.low_m) / box.size_m), config.least
+            out[5, 3] = config.strength
+            out[6] = *(1.0 / box.size_m), 0.75 * box.cell_m
+            out[7] = *((eye_in_scene - box.low_m) / box.size_m), config.least
         self._buffer.orphan()
         self._buffer.write(out.tobytes())
         self._buffer.bind_to_uniform_block(AIR_BINDING)

@@ -4,7 +4,8 @@ layout(std140, binding = 6) uniform Air {
     vec4 fog_light;     // colour of the fog, even part; w: logarithm of its density (per metre) at the eye
     vec4 fog_x;         // what grows along the scene's x; w: fall of the logarithm of the density per metre up
     vec4 fog_y;         // what grows along y; w: how far away the sky counts as
-    vec4 fog_glow;      // sunlight it scatters; w: how far forward (0..1)
+    vec4 fog_glow;      // sunlight it scatters; w: its density at the eye
+    vec4 fog_forward;   // x: how far forward it scatters that (0..1)
     vec4 sky_shape;     // the horizon's dip and a pixel's angle in radians; z: 1 when the sun's disc is seen; w: occlusion's
     vec4 seen_scale;    // strength. To 0..1 in the box of cells, a metre; w: how far off a surface it is looked up, metres
     vec4 seen_offset;   // the eye's place in the box; w: light in the darkest corner
@@ -28,20 +29,19 @@ float sky_seen(vec3 relative, vec3 n) {
 #if FOG
 // How much of its own light a thing keeps at `distance_m` along the unit vector d.
 float kept_in_fog(vec3 d, float distance_m) {
-    // The density is exponential along the ray: its integral is exact. It is counted from the denser end, where nothing
-    // grows beyond bounds.
+    // The density is exponential along the ray: what lies between is the difference of its ends over its fall. Level rays
+    // have no fall; there it is a series.
     float rise = fog_x.w * d.z * distance_m;
-    float densest = exp(min(fog_light.w - min(rise, 0.0), 20.0));
-    float x = abs(rise);
-    float mean = x < 0.01 ? 1.0 - x * (0.5 - x * 0.16666667) : (1.0 - exp(-x)) / x;
-    return exp(-densest * distance_m * mean);
+    float ends = fog_glow.w - exp(min(fog_light.w - rise, 20.0));
+    float along = abs(rise) < 0.01 ? fog_glow.w * (1.0 - rise * (0.5 - rise * 0.16666667)) : ends / rise;
+    return exp(-along * distance_m);
 }
 
 vec3 light_of_fog(vec3 d) {
     vec3 light = max(fog_light.rgb + fog_x.rgb * d.x + fog_y.rgb * d.y, vec3(0.0));
-#if SUN
+#if FOG_GLOW
     // Henyey and Greenstein's lobe about the sun.
-    float g = fog_glow.w;
+    float g = fog_forward.x;
     float t = 1.0 + g * g - 2.0 * g * dot(d, sun_direction.xyz);
     light += fog_glow.rgb * ((1.0 - g * g) / (4.0 * PI * t * sqrt(t)));
 #endif
