@@ -46,7 +46,7 @@ def decode(
     by_id = {entry["unique_id"]: entry["data"] for entry in mesh.attributes}
     found: dict[str, NDArray[Any]] = {}
     for name, number in ids.items():
-        if number not in by_id:
+        if not isinstance(number, int) or number not in by_id:
             raise AssetDataError(
                 reading.file, f"{place}.attributes.{name}", "the Draco stream has no such attribute", value=number,
                 mend=MEND,

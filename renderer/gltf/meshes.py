@@ -221,7 +221,8 @@ class _Primitive:
             if not isinstance(material, int):
                 raise AssetFormatError(self.reading.file, f"{here}.material", "must be a number", mend=MEND)
             self._material(material, f"{here}.material")
-            for variant in mapping.get("variants", []):
+            chosen = mapping.get("variants", [])
+            for variant in chosen if isinstance(chosen, list) else [chosen]:
                 if not isinstance(variant, int) or not 0 <= variant < self.variants:
                     raise AssetReferenceError(
                         self.reading.file, f"{here}.variants", f"the asset has {self.variants} variants",
