@@ -5,8 +5,8 @@ the file as it was on the GPU of the process that compiled it; nothing is decode
 A file is: magic, length of the head, head (msgpack), then the arrays and the scene's objects (pickle with arrays out
 of line), each at a multiple of 64 bytes. Objects come back only as classes of `renderer`, `stage` and NumPy's arrays.
 
-A class that holds programs or other GL objects of its own defines `__reduce__` and makes them anew from the device
-(which is not written, but put in where it stood).
+A class that holds programs of its own is made anew from the device (`_Freezer.reducer_override`, or its `__reduce__`);
+the device is not written, but put in where it stood.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from renderer.device import Device
 from renderer.errors import RendererError
+from renderer.passes.deform import DeformPass
 from renderer.scene import Scene
 from stage.errors import Problem
 
@@ -132,6 +133,10 @@ class _Freezer(pickle.Pickler):
             return True
         self._arrays.append(buffer)
         return False
+
+    def reducer_override(self, obj: Any) -> Any:
+        # What only holds programs is made anew.
+        return (DeformPass, (self._device,)) if isinstance(obj, DeformPass) else NotImplemented
 
     def persistent_id(self, obj: Any) -> Any:
         if isinstance(obj, moderngl.Buffer | moderngl.Texture | moderngl.Texture3D | moderngl.TextureArray):

@@ -85,6 +85,20 @@ def test_it_is_drawn_and_edited_as_the_scene_it_was_made_of(gl: Device, frozen: 
     thawed.release()
 
 
+def test_a_figure_bends_as_the_one_it_was_made_of(gl: Device, reference: Path, tmp_path: Path) -> None:
+    found = sorted((reference / "assets").rglob("SimpleSkin.gltf"))
+    if not found:
+        pytest.skip("no SimpleSkin among the samples")
+    scene = Scene(gl, SceneConfig.model_validate({"gltf": str(found[0]), "sun": {}}), Path("/"))
+    freeze(gl, scene, tmp_path / "skin.scene")
+    thawed = thaw(gl, tmp_path / "skin.scene")
+    assert thawed.scene is not None
+    for time_s in (0.0, 1.3):
+        assert np.array_equal(drawn(gl, scene, time_s), drawn(gl, thawed.scene, time_s))
+    thawed.release()
+    scene.release()
+
+
 def test_two_of_one_file_do_not_touch_each_other(gl: Device, frozen: tuple[Scene, Path]) -> None:
     first, second = thaw(gl, frozen[1]), thaw(gl, frozen[1])
     assert first.scene is not None
