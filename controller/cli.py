@@ -338,6 +338,31 @@ def doctor(
 
 
 @app.command()
+def lens(
+    what: Annotated[str, typer.Argument(help="fit")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="OpenCV or Unreal (YAML, JSON), points (CSV).")
+    ],
+    sensor: Annotated[str, typer.Option(help="Active area the picture shows, millimetres: 36x20.25.")],
+    squeeze: Annotated[float, typer.Option(min=0.5, max=3.0, help="Of an anamorphic lens.")] = 1.0,
+    model: Annotated[str | None, typer.Option(help="du or ud: which way it shall run; default: the nearer.")] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="Of the picture, pixels, where the file is silent.")] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="The same.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write a lens table (YAML) of all files.")] = None,
+    json: Json = False,
+) -> None:
+    """Turn lenses of other programs, or measured points, into OpenLensIO coefficients; tell what is left over."""
+    if what != "fit":
+        raise typer.BadParameter("what can be done with a lens is: fit", param_hint="WHAT")
+    from controller.lens_command import lens_fit_command
+
+    code = lens_fit_command(
+        files, sensor_mm=sensor, squeeze=squeeze, model=model, width_px=width, height_px=height, out=out, as_json=json
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
 def ledger(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A .ledger file, a folder of them, or a show's name.")],
     plot: Annotated[Path | None, typer.Option(help="Draw it into this file (.png, .svg, .pdf).")] = None,
@@ -360,6 +385,23 @@ def action(
     from controller.action import action_command
 
     raise typer.Exit(action_command(what.value, run=run) or 0)
+
+
+@app.command()
+def scene(
+    name: Annotated[str, typer.Argument(metavar="SCENE", help="A scene of the running show.")],
+    dissolve: Annotated[int | None, typer.Option(metavar="FRAMES", help="Dissolve to it over so many frames.")] = None,
+    wipe: Annotated[int | None, typer.Option(metavar="FRAMES", help="Wipe to it over so many frames.")] = None,
+    angle: Annotated[float | None, typer.Option(help="Of a wipe: 0 from left to right, 90 from the floor up.")] = None,
+    at: Annotated[int | None, typer.Option(metavar="FRAME", help="The first frame that shows it.")] = None,
+    run: Annotated[str | None, typer.Option(help="Which running show; default: the only one.")] = None,
+) -> None:
+    """Put a scene on the walls of a running show: at once, or by dissolve or wipe, from a frame on."""
+    from controller.scene_command import scene_command
+
+    kind, frames = ("wipe", wipe) if wipe is not None else ("dissolve", dissolve)
+    given = {"kind": kind if frames is not None else None, "frames": frames, "angle_deg": angle, "at_frame": at}
+    typer.echo(scene_command(name, {key: value for key, value in given.items() if value is not None}, run=run))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,9 @@ import pytest
 
 from configs.assets.glb import Glb
 from configs.assets.shapes import box
+from controller import scene_command
 from controller.commands import Command
+from controller.errors import UnknownAddress
 from stage.errors import Problem
 
 pytestmark = pytest.mark.timeout(60)
@@ -219,3 +222,17 @@ def test_a_switch_to_a_cold_scene_waits_until_it_is_ready(house: Any) -> None:
     house.eventually(lambda: house.get("scenes/grey")["state"] == "cold")
     assert "no such file" in problem_of(house.client.post("/api/v1/scenes/grey/activate"), 409)["detail"]
     assert house.get("scenes/hall")["active"]
+
+
+def test_a_shell_switches_scenes(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, port = house.url.removeprefix("http://").split(":")
+    house.run.service_address.write_text(json.dumps({"host": host, "port": int(port)}))
+    monkeypatch.setattr(scene_command, "runs", lambda: [house.run])
+    monkeypatch.setattr(scene_command, "is_alive", lambda _: True)
+    said = scene_command.scene_command("hall", {"kind": "dissolve", "frames": 4})
+    assert said.startswith("hall: revision")
+    assert house.get("scenes/hall")["active"]
+    with pytest.raises(scene_command.SceneCommandError, match="none of this name"):
+        scene_command.scene_command("nowhere", {})
+    with pytest.raises(UnknownAddress, match="no show of this name"):
+        scene_command.scene_command("hall", {}, run="other")
