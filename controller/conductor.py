@@ -7,20 +7,19 @@ between, the next plan goes out: without tracking, or as the one before.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from controller import ledger_keep
 from controller.action import ActionWord
 from controller.camera_status import camera_status, resolution_status
 from controller.coalescing import Coalescing
-from controller.lead import AdaptiveLead, wanted_from_ns
+from controller.lead import AdaptiveLead
 from controller.ledger import Ledger, Series
 from controller.ledger_batch import LedgerBatch
 from controller.ledger_feed import RingQueue, decode_note
@@ -39,10 +38,11 @@ from controller.messages import (
     encode,
 )
 from controller.metronome import KIND_NOTES
+from controller.node_reports import NodeReports
 from controller.planner import TrackedPose, all_held
 from controller.post import Post
 from controller.resolution import DynamicResolution
-from controller.rundir import RunDir, replace_file
+from controller.rundir import RunDir
 from controller.sources import (
     mounts_of,
     pictures_of,
@@ -59,10 +59,10 @@ from controller.versions import Version, Versions, load_version
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
 from runtime.references.system import Discipline
 from runtime.rights import Rights, SlackCollector, freeze_garbage, take_fifo, thaw_garbage
-from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader, RingWriter
+from runtime.ring import KIND_PLANS, RingReader, RingWriter
 from runtime.timekeeper import Timekeeper
 from stage.errors import OpenVolumeError
-from stage.plan import FramePlan, FrameReport, decode_report, encode_plan, plan_hash
+from stage.plan import FramePlan, encode_plan, plan_hash
 from stage.rate import Rate
 from tracking.errors import ListenError
 from tracking.inputs import TrackingInputs
@@ -79,8 +79,6 @@ LEDGER_NS = NS_PER_S
 TELLING_NS = 4 * NS_PER_MS
 """Status and counts are told only when so much time is left until the next latch: they take a tenth of it."""
 LISTEN_AGAIN_NS = NS_PER_S
-LOOK_NS = NS_PER_S // 50
-"""How often it looks whether a node that was not there has come."""
 QUIET_NS = NS_PER_MS // 2
 """Before a deadline the conductor stops listening for this long and sleeps straight to it."""
 REHEARSAL_NS = 2 * NS_PER_MS
@@ -129,11 +127,7 @@ class Conductor:
         self._own_ms = Series(KEEP_VALUES)
         self._history_ms = Series(KEEP_VALUES)
         self._joined: dict[str, tuple[int, int]] = {}
-        self._published: dict[int, int] = {}
-        self._shown_ns: dict[str, tuple[int, int]] = {}
-        """By node: the slot it ended last, and when."""
-        self._reports: dict[str, RingReader] = {}
-        self._reports_n: dict[str, int] = dict.fromkeys(nodes, 0)
+        self._reports = NodeReports(run, nodes)
         self._notes = RingQueue(run.metronome, KIND_NOTES)
         self._last: FramePlan | None = None
         self._alarms: dict[str, Alarm] = {}
@@ -141,7 +135,6 @@ class Conductor:
         self._coalescing = Coalescing()
         self._practice_ns = REHEARSAL_NS // 4
         """What practice takes with warm caches, at most."""
-        self._look_due_ns = 0
         self._listen_due_ns = 0
         self._listening = False
         self._taken = ExitStack()
@@ -326,7 +319,8 @@ class Conductor:
             self._frame = self._keeper.begin()
         else:
             plan = msgspec.msgpack.decode(slot.data, type=FramePlan)
-            self._frame = self._keeper.begin(before=(plan.frame, plan.t_present_ns), kept=self._resume_ledger())
+            kept = ledger_keep.resume(self._run, self._told.ledger, self._reports.read_to)
+            self._frame = self._keeper.begin(before=(plan.frame, plan.t_present_ns), kept=kept)
             self._versions.now.planner.remember(plan)
             self._resolution.resume(plan)
         self._set_latch()
@@ -415,8 +409,7 @@ class Conductor:
             self._post.ring(self._run.node_socket(node))
         self._own_ms.add((published_ns - started_ns + self._joining_ns(plan)) / NS_PER_MS)
         self._told.plan(plan, published_ns, hash_)
-        self._published[frame] = published_ns
-        self._published.pop(frame - 256, None)
+        self._reports.published(frame, published_ns)
         if self._last is not None and [c.quality for c in plan.cameras] != [c.quality for c in self._last.cameras]:
             # That a source is lost, or back, is told at once.
             self._status_due_ns = min(self._status_due_ns, latched_ns)
@@ -578,59 +571,22 @@ class Conductor:
             self._told.note(decode_note(slot.data))
 
     def _read_reports(self) -> None:
-        look = self._clock.now_ns() >= self._look_due_ns
-        if look:
-            self._look_due_ns = self._clock.now_ns() + LOOK_NS
-        for node in self._nodes:
-            reader = self._reports.get(node)
-            if reader is None and not look:
-                continue
-            if reader is None:
-                reader = RingReader.try_open(self._run.reports(node), kind=KIND_REPORTS)
-                if reader is None:
-                    continue
-                self._reports[node] = reader
-            batch = reader.read_since(self._reports_n[node])
-            self._reports_n[node] = batch.latest_n
-            for slot in batch.slots:
-                self._take_report(decode_report(slot.data))
-
-    def _take_report(self, report: FrameReport) -> None:
-        published_ns = self._published.get(report.frame)
-        if published_ns is not None and report.t_drawn_ns:
-            frame_before, free_ns = self._shown_ns.get(report.node, (0, 0))
-            if frame_before == report.frame - 1:
-                published_ns = wanted_from_ns(published_ns, free_ns, report.t_draw_started_ns)
-            self._lead.measured(report.frame, max(0, report.t_drawn_ns - published_ns))
-        self._shown_ns[report.node] = (report.frame, report.t_presented_ns)
-        if report.t_drawn_ns:
-            self._resolution.measured(report.node, report.frame, report.t_drawn_ns - report.t_draw_started_ns)
-        self._told.report(report)
+        for report in self._reports.read(self._clock.now_ns()):
+            took_ns = self._reports.plan_to_drawn_ns(report)
+            if took_ns is not None:
+                self._lead.measured(report.frame, took_ns)
+            if report.t_drawn_ns:
+                self._resolution.measured(report.node, report.frame, report.t_drawn_ns - report.t_draw_started_ns)
+            self._told.report(report)
 
     def _save_ledger(self) -> None:
-        """Counts survive a kill: the successor reads on where they end."""
-        state = {"counts": self._told.tell().counts(), "reports_n": self._reports_n, "clock": self._keeper.keep()}
-        replace_file(self._run.path / "ledger.json", json.dumps(state).encode())
-
-    def _resume_ledger(self) -> dict[str, Any]:
-        """Take over the counts; what the timekeeper kept."""
-        try:
-            state = json.loads((self._run.path / "ledger.json").read_bytes())
-        except (OSError, ValueError):
-            return {}
-        self._told.ledger.resume(state["counts"])
-        self._reports_n.update(state["reports_n"])
-        kept: dict[str, Any] = state.get("clock", {})
-        return kept
+        ledger_keep.keep(self._run, self._told.tell(), read_to=self._reports.read_to, clock=self._keeper.keep())
 
     def _write_report(self) -> None:
         assert self._report_path is not None
         ledger = self._told.tell()
         ledger.set_own_share(self._own_ms.percentiles())
-        report = ledger.report(rt_class=self._rights.rt_class)
-        temporary = self._report_path.with_name(f".{self._report_path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(report, indent=2) + "\n")
-        os.replace(temporary, self._report_path)
+        ledger_keep.write_report(self._report_path, ledger.report(rt_class=self._rights.rt_class))
 
     def _publish_status(self, now_ns: int, state: RoleState) -> None:
         version = self._versions.now
