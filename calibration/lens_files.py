@@ -70,14 +70,14 @@ def read_lens_file(path: Path, *, width_px: int | None = None, height_px: int | 
         return _points(path, text, width_px, height_px)
     data = _document(path, text)
     at = _where(path, data)
-    matrix = _first(data, OPENCV_NAMES["matrix"])
+    intrinsics_given = _first(data, OPENCV_NAMES["matrix"])
     size = tuple(
         _count(path, name, given if given is not None else _first(data, OPENCV_NAMES[name]))
         for name, given in (("width", width_px), ("height", height_px))
     )
-    if matrix is not None:
+    if intrinsics_given is not None:
         fisheye = str(data.get("distortion_model", data.get("model", ""))).lower() in FISHEYE
-        intrinsics = _numbers(path, "camera_matrix", matrix)
+        intrinsics = _numbers(path, "camera_matrix", intrinsics_given)
         if intrinsics.size != 9:
             raise _error(path, "a camera matrix has 9 numbers", int(intrinsics.size), "give 3 rows of 3")
         coefficients = _numbers(path, "distortion_coefficients", _first(data, OPENCV_NAMES["coefficients"]) or [])

@@ -266,8 +266,7 @@ class Conductor:
             self._alarms[path] = Alarm(problem.code, path, problem.detail, "critical", problem.mend, now_ns)
             return
         self._listening = True
-        for path in [path for path, alarm in self._alarms.items() if alarm.code == ListenError.code]:
-            del self._alarms[path]
+        self._alarms = {path: alarm for path, alarm in self._alarms.items() if alarm.code != ListenError.code}
 
     def _take_in(self, awake_ns: int = 0, *, latch: bool = False) -> bool:
         """Read what waits, as `_join` counts it; whether samples came of it."""

@@ -319,11 +319,11 @@ def sky_table(air: Air) -> SkyTable:
     return SkyTable(np.maximum(glow, 1e-12), np.maximum(halo, 1e-12), columns, air, dip)
 
 
-def _cosine(elevation: float, suns: F64) -> F64:
+def _cosine(elevation_rad: float, suns: F64) -> F64:
     """[suns, azimuths]  of the angle between view and sun."""
     azimuth = np.linspace(0.0, np.pi, AZIMUTHS)
     return np.asarray(
-        np.cos(elevation) * np.cos(suns)[:, None] * np.cos(azimuth) + np.sin(elevation) * np.sin(suns)[:, None]
+        np.cos(elevation_rad) * np.cos(suns)[:, None] * np.cos(azimuth) + np.sin(elevation_rad) * np.sin(suns)[:, None]
     )
 
 
@@ -351,16 +351,16 @@ def _on_the_ground(elevations: F64, glow: F32, halo: F32, suns: F64) -> F64:
     return out
 
 
-def _row(columns: F32, repeated: F32, air: Air, eye: float, elevation: float, suns: F64) -> tuple[F32, F32]:
+def _row(columns: F32, repeated: F32, air: Air, eye: float, elevation_rad: float, suns: F64) -> tuple[F32, F32]:
     """Glow and halo, [suns, azimuths, 3] each, along one row of the table."""
     spectrum, rgb = _light()
     extinction = _extinction(air)
-    length_m, hits = _reach(eye, np.array([np.sin(elevation)]))
+    length_m, hits = _reach(eye, np.array([np.sin(elevation_rad)]))
     length = float(length_m[0])
     # The eye's own air counts most: steps grow along the ray.
     edges = np.linspace(0.0, 1.0, _STEPS + 1) ** 2 * length
     middles, steps = (edges[:-1] + edges[1:]) / 2.0, np.diff(edges)
-    ray = np.array([np.cos(elevation), 0.0, np.sin(elevation)])
+    ray = np.array([np.cos(elevation_rad), 0.0, np.sin(elevation_rad)])
     at = np.array([0.0, 0.0, eye]) + middles[:, None] * ray
     radius = np.linalg.norm(at, axis=1)
     height, normal = radius - EARTH_M, at / radius[:, None]
@@ -381,7 +381,7 @@ def _row(columns: F32, repeated: F32, air: Air, eye: float, elevation: float, su
     local = np.einsum("saj,nj->nsa", to_sun, normal)
     heights = np.broadcast_to(height[:, None, None], local.shape)
     sunlight = _sunlight(columns, extinction, heights, local)
-    cosine = _cosine(elevation, suns)
+    cosine = _cosine(elevation_rad, suns)
     air_phase = (3.0 / (16.0 * np.pi) * (1.0 + cosine**2))[..., None]
     by_air = reaches * density[:, :1] * _RAYLEIGH
     by_haze = reaches * density[:, 1:2] * (_HAZE * air.haze)

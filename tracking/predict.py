@@ -155,7 +155,7 @@ class Predictor:
         """Judge earlier predictions by the samples that have come since, learn from the movement, and look ahead from
         the newest sample. For the slack between frames: it costs more than a prediction.
 
-        standing_by: nobody asks where it will be, for now. Then it only learns, and from more at a time.
+        standing_by: nobody asks where it will be. Then it only learns, and from more at a time.
         """
         self._calls = 0
         samples = history.samples

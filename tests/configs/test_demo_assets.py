@@ -13,8 +13,8 @@ from PIL import Image
 
 import configs
 from configs.assets.make_demo import make_glb, make_sky, rgbe_bytes
-from renderer.panoramas import load_picture
 from renderer.gltf.loader import load
+from renderer.panoramas import load_picture
 
 FOLDER = configs.find("demo").parent / "assets"
 

@@ -60,8 +60,8 @@ def world(*boxes: tuple[Any, Any], moving: tuple[Any, Any] | None = None) -> Ass
         )
         animations = (Animation("a", (track,), 1.0),)
     return Asset(
-        Path("w.glb"), tuple(nodes), tuple(range(len(nodes))), tuple(meshes), (Material(metallic=0.0, roughness=1.0),), (), (),
-        animations, (),
+        Path("w.glb"), tuple(nodes), tuple(range(len(nodes))), tuple(meshes), (Material(metallic=0.0, roughness=1.0),),
+        (), (), animations, (),
     )  # fmt: skip
 
 

@@ -33,7 +33,9 @@ FENCE, LEAVES, METAL = 0, 1, 2
 
 
 def upright(half_w: float, half_h: float, material: int, times: float = 1.0, *, tangents: bool = False) -> Primitive:
-    corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], np.float32) * np.array([half_w, half_h, 1], np.float32)
+    corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], np.float32) * np.array(
+        [half_w, half_h, 1], np.float32
+    )
     uv = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], np.float32) * np.float32(times)
     along = np.tile(np.array([1, 0, 0, 1], np.float32), (4, 1)) if tangents else None
     normals = np.tile(np.array([0, 0, 1], np.float32), (4, 1))
