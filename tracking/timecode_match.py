@@ -10,6 +10,8 @@ from tracking.source_clock import DAY_NS
 DayAt = Callable[[int], int | None]
 """The show's time of day, ns since midnight by its time code, at a time of our clock; None: it has none."""
 LATEST_NS: Final = 1_000_000_000
+DAYS_NS: Final = (DAY_NS, DAY_NS * 1001 // 1000)
+"""How long the labels of a day last: those of 23.976, 29.97 non-drop and 59.94 are slower than clocks."""
 EARLIEST_NS: Final = -200_000_000
 """A datagram comes so long after the frame it names, or so much before it: else the two are not the same time code."""
 
@@ -38,7 +40,9 @@ class TimecodeMatch:
         if label_ns != self._label_ns:
             self._label_ns, self._first_ns = label_ns, t_received_ns
         within_ns = t_received_ns - self._first_ns
-        age_ns = (day_ns - label_ns - within_ns + DAY_NS // 2) % DAY_NS - DAY_NS // 2
+        apart_ns = day_ns - label_ns - within_ns
+        # One of both may have gone over midnight already.
+        age_ns = min((apart_ns + day * sign for day in DAYS_NS for sign in (0, 1, -1)), key=abs)
         if not EARLIEST_NS <= age_ns <= LATEST_NS:
             self.apart_ns = age_ns
             return None

@@ -211,6 +211,23 @@ def test_transform_chain() -> None:
     assert np.allclose(pose[:3, 1], (-0.089481, 0.992278, 0.085899), atol=1e-6)
 
 
+def test_a_links_scale_stretches_what_hangs_on_it_and_turns_nothing() -> None:
+    links = [link(1, 2, 0, 90), link(0, 3, 1, 0, 20), link(0, 0.5, 0.2, -5)]
+    links[0]["scale"] = {"x": 2.0, "y": 0.5, "z": 1.0}
+    links[2]["scale"] = {"x": 9.0, "y": 9.0, "z": 9.0}
+    (packet,) = parse(otrk({"transforms": links}))
+    assert isinstance(packet, OpenTrackIOPacket)
+    plain = [{k: v for k, v in one.items() if k != "scale"} for one in links]
+    (unscaled,) = parse(otrk({"transforms": plain}))
+    assert isinstance(unscaled, OpenTrackIOPacket)
+    pose, tilt = packet.tracker_from_body(), np.radians(20.0)
+    assert np.allclose(pose[:3, :3], unscaled.tracker_from_body()[:3, :3])
+    # In the first link's axes: (0, 3, 1) and the tilted (0, 0.5, 0.2), forward halved; then turned left and moved.
+    forward = 0.5 * (3.0 + 0.5 * np.cos(tilt) - 0.2 * np.sin(tilt))
+    up = 1.0 + 0.5 * np.sin(tilt) + 0.2 * np.cos(tilt)
+    assert np.allclose(pose[:3, 3], (1.0 - forward, 2.0, up), atol=1e-9)
+
+
 def test_static_block_is_remembered() -> None:
     static = {"camera": {"activeSensorPhysicalDimensions": {"width": 36.0, "height": 24.0},
                          "anamorphicSqueeze": {"num": 2, "denom": 1}}}  # fmt: skip

@@ -185,6 +185,21 @@ def test_time_codes_meet_wherever_in_the_day(label_ns: int, age_ns: int) -> None
     assert TimecodeMatch().local_ns(label_ns, t_ns, lambda _: None) is None
 
 
+@pytest.mark.parametrize("age_ms", [-100, 0, 40, 900])
+@pytest.mark.parametrize("before_ms", [1, 30, 800])
+def test_labels_of_slow_days_meet_over_midnight(age_ms: int, before_ms: int) -> None:
+    """A day of 23.976 labels is 86.4 s longer than a clock's."""
+    day_ns, match, t_ns = DAY_NS * 1001 // 1000, TimecodeMatch(), 10**15
+    label_ns = day_ns - before_ms * MS
+    for label in (label_ns, 5 * MS):
+
+        def day_at(_: int, show_ns: int = (label + age_ms * MS) % day_ns) -> int:
+            return show_ns
+
+        assert match.local_ns(label, t_ns, day_at) == pytest.approx(t_ns - age_ms * MS, abs=2)
+        assert match.apart_ns is None
+
+
 def test_time_codes_that_are_not_the_same_are_told() -> None:
     match = TimecodeMatch()
     assert match.local_ns(3600 * S, S, lambda _: 3605 * S) is None

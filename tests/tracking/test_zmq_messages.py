@@ -91,3 +91,12 @@ def test_round_trip(position: tuple[float, float, float], rotation: tuple[float,
 def test_the_pose_reads_back_as_angles() -> None:
     sample = pose_of(b'{"position_m":[0,0,1.6],"pan_deg":-12.5,"tilt_deg":3.25}')
     assert pan_tilt_roll_from_rotation(sample.stage_from_camera) == pytest.approx((-12.5, 3.25, 0.0))
+
+
+@pytest.mark.parametrize(("length", "taken"), [(1.0, True), (0.985, True), (1.015, True), (0.9, False), (2.0, False)])
+def test_a_quaternion_that_is_no_rotation_is_refused(length: float, taken: bool) -> None:
+    (packet,) = parse(msgspec.json.encode({"position_m": [0, 0, 0], "rotation": [0, 0, 0.6 * length, 0.8 * length]}))
+    assert isinstance(packet, ZmqPosePacket)
+    (made,) = packet.samples(MAPPING, Stamp())
+    assert isinstance(made, Sample) is taken
+    assert taken or (isinstance(made, Refusal) and made.reason == "range")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from functools import lru_cache
+from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -18,7 +19,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from stage.frames import Array, pose_from_pan_tilt_roll
+from stage.frames import Array, pose, pose_from_pan_tilt_roll
 from stage.rate import NS_PER_S, Rate
 from stage.timecode import LabelParts, TimecodeError, drops, frame_of_parts
 from tracking.protocols.opentrackio_sample import (
@@ -172,12 +173,21 @@ class OpenTrackIOPacket(Struct, frozen=True):
     def tracker_from_body(self) -> Array:
         """The chain of transforms, [4, 4]: M = M0 M1 ... Mn in list order, the first nearest the stage.
 
-        `scale` is not applied: a camera's pose has none.
+        A link's `scale` is of what hangs on it: it stretches the places of the links after it, never a turn.
         """
         transforms = self.sample.transforms or ()
         out = _link(transforms[0])
-        for transform in transforms[1:]:
-            out = out @ _link(transform)
+        if all(transform.scale is None for transform in transforms):
+            for transform in transforms[1:]:
+                out = out @ _link(transform)
+            return out
+        stretched = np.eye(3)
+        for before, transform in pairwise(transforms):
+            link = _link(transform)
+            stretched = stretched @ _link(before)[:3, :3]
+            if before.scale is not None:
+                stretched = stretched @ np.diag([before.scale.x, before.scale.y, before.scale.z])
+            out = pose(out[:3, 3] + stretched @ link[:3, 3], out[:3, :3] @ link[:3, :3])
         return out
 
     def samples(self, mapping: Mapping, stamp: Stamp) -> list[Sample | LensReading | Refusal]:

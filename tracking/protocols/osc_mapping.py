@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from math import hypot
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -45,6 +46,8 @@ Field = Literal[
 """What one OSC argument means; `_` is skipped, `name` must be the source's name on the wire. `rx_deg ry_deg rz_deg`
 turn about the sender's own axes, in the order the mapping says."""
 
+UNIT_SLACK: Final = 0.02
+"""How far a quaternion's length may be off 1 (Unity's senders need not care)."""
 SCALES: Final = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 LENS_FIELDS: Final[tuple[Field, ...]] = (
     "focal_length_mm", "focus_distance_m", "entrance_pupil_m", "f_stop", "zoom_raw", "focus_raw", "iris_raw",
@@ -130,7 +133,7 @@ class OscMapping:
 
         Raises
         ------
-        KeyError : a field is missing. ValueError : a quaternion without direction.
+        KeyError : a field is missing. ValueError : a quaternion that is no rotation.
         """
         unit = "m" if "x_m" in values else "cm" if "x_cm" in values else "mm"
         k = SCALES[unit]
@@ -147,6 +150,9 @@ class OscMapping:
             q = quaternion_from_euler(values["rx_deg"], values["ry_deg"], values["rz_deg"], self.euler)
         else:
             q = (values["qx"], values["qy"], values["qz"], values["qw"])  # type: ignore[assignment]
+            length = hypot(*q)
+            if frame != "unity" and length > 0.0 and abs(length - 1.0) > UNIT_SLACK:
+                raise ValueError(f"a quaternion of length {length:.3g}")
         if frame == "unity":
             return pose_from_unity((x, y, z), q)
         if frame == "y_up":

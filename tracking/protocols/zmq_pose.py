@@ -12,7 +12,7 @@ Unknown keys are ignored. A message may have several frames (a topic first): the
 
 from __future__ import annotations
 
-from math import isfinite
+from math import hypot, isfinite
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 NAME: Final = "zmq"
 MAX_DATAGRAM: Final = 16384
+UNIT_SLACK: Final = 0.02
+"""How far a quaternion's length may be off 1: what few decimals leave. Farther, it is no rotation."""
 
 
 class PoseMessage(Struct, frozen=True, omit_defaults=True):
@@ -80,6 +82,9 @@ class ZmqPosePacket(Struct, frozen=True):
         """The pose in stage units."""
         m = self.message
         if m.rotation is not None:
+            length = hypot(*m.rotation)
+            if length > 0.0 and abs(length - 1.0) > UNIT_SLACK:
+                return [Refusal("range", f"a quaternion of length {length:.3g}")]
             try:
                 tracker_from_body = pose_from_quaternion(m.position_m, m.rotation)
             except ValueError as error:
