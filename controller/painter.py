@@ -81,6 +81,7 @@ class GLPainter:
         self._versions: dict[int, _Version] = {}
         self._book = SceneBook(run)
         self._world_px, self._world = 2048, SceneWorld(self._device, {})
+        self._world.ready()
         self._residents = Residents(self._device, self._world, clock=clock, budget_bytes=1 << 62)
         self._next: set[Hashable] = set()
         """Scenes that come next or are to be kept."""
