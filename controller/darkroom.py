@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.config import OpenVolumeConfig, load_config_text
+from controller.emulated import EmulatedProcessors
 from controller.errors import ControllerError
 from controller.ledger import percentiles_of
 from controller.library.cache import SceneCache
@@ -71,6 +72,7 @@ log = logging.getLogger(__name__)
 IDLE_NS = NS_PER_S // 10
 PHOTO_SLOTS = 4
 KEEP_VERSIONS = 2
+_NEWEST = 1 << 62
 FINE = 2
 """Sub-pixels per side of a live photo."""
 
@@ -156,6 +158,7 @@ class Darkroom:
         self._versions: dict[int, _Version] = {}
         self._book = SceneBook(run)
         self._truth: Truth | None = None
+        self._emulated = EmulatedProcessors(run)
         self._waiting: OrderedDict[str, PhotoRequest] = OrderedDict()
         self._orders: deque[CompileScene] = deque()
         self._compiling: SceneWorld | None = None
@@ -190,6 +193,9 @@ class Darkroom:
         if now_ns >= self._status_due_ns:
             self._publish_status(now_ns, "running")
             self._status_due_ns = now_ns + IDLE_NS
+            newest = self._versions[max(self._versions)]
+            # What is frozen between two photos was on the walls then.
+            self._emulated.look(newest.stage, lambda name: self._codes(name, _NEWEST))
         if self._waiting:
             _, request = self._waiting.popitem(last=False)
             self._answer(request)
@@ -202,6 +208,7 @@ class Darkroom:
         self._taken.close()
 
     def _release(self) -> None:
+        self._emulated.close()
         for ring in self._photos.values():
             ring.close()
         if self._truth is not None:
@@ -325,7 +332,9 @@ class Darkroom:
         else:
             codes = {name: self._codes(name, plan.frame) for name in version.stage.canvases}
             camera = version.camera(self._device)
-            light = camera.photo(codes, plan, width_px=request.width_px, camera=request.camera, fine=FINE)
+            self._emulated.look(version.stage, lambda name: codes[name])
+            shown = self._emulated.shown(version.stage, codes)
+            light = camera.photo(shown, plan, width_px=request.width_px, camera=request.camera, fine=FINE)
         return np.ascontiguousarray(srgb8(light)), plan.frame
 
     def _plan(self, frame: int) -> FramePlan:

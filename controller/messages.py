@@ -25,6 +25,8 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
+from controller.processors.keeper import SetResult
+from controller.processors.model import Value
 from runtime.clock_report import ClockReport
 from runtime.ring import fourcc
 from stage.errors import Problem
@@ -204,10 +206,46 @@ class SceneRefused(Message, frozen=True):
     problems: list[Problem]
 
 
+class SetProcessor(Message, frozen=True):
+    """Ask the process of the LED processors to set one, and to read back what came of it."""
+
+    processor: str
+    settings: dict[str, Value]
+    """By name of `controller.processors.model.SETTINGS`; orders of the moment too."""
+    request: int
+    """Number the answer repeats."""
+    reply_to: str
+
+
+class RestoreProcessor(Message, frozen=True):
+    """Ask it to set what is not as the show wants it, or (`dry_run`) to say what it would set."""
+
+    processor: str
+    request: int
+    reply_to: str
+    dry_run: bool = False
+
+
+class ProcessorSet(Message, frozen=True):
+    """What came of each setting."""
+
+    processor: str
+    request: int
+    results: list[SetResult]
+
+
+class ProcessorNotSet(Message, frozen=True):
+    """Nothing could be set, and why."""
+
+    processor: str
+    request: int
+    problems: list[Problem]
+
+
 AnyMessage = (
     Prepare | Prepared | Failed | Commit | Committed | Abort | PhotoRequest | PhotoReady | PhotoFailed
     | CompileScene | SceneCompiled | LoadScene | SceneLoaded | SceneRefused
-    | JamTime | TimeJammed | TimeNotJammed
+    | JamTime | TimeJammed | TimeNotJammed | SetProcessor | RestoreProcessor | ProcessorSet | ProcessorNotSet
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from controller.config import LoadedConfig, compile_config, load_config
+from controller.processors.wishes import EMULATED
 from renderer.config import asset_path
 from renderer.scene_file import files_of
 from runtime.clock import NS_PER_MS, SystemClock
@@ -198,10 +199,12 @@ def _processors(stage: CompiledStage) -> Iterator[Finding]:
 def _spoken_to(loaded: LoadedConfig, stage: CompiledStage) -> Iterator[Finding]:
     """Processors that answer: what arrives, how they are, and what is not as the show wants it."""
     processors = loaded.config.stage.processors
-    if not any(processor.control for processor in processors.values()):
+    # Emulated ones come and go with the run.
+    if not any(processor.control and processor.control.address != EMULATED for processor in processors.values()):
         return
     import asyncio
 
+    from controller.processors.alarms import rate_fits
     from controller.processors.command import looked_at
 
     rate_hz = float(stage.rate.hz)
@@ -214,7 +217,7 @@ def _spoken_to(loaded: LoadedConfig, stage: CompiledStage) -> Iterator[Finding]:
         signal = kept.reading.signal
         if signal.present is False:
             yield Finding(part, "red", f"nothing arrives at its input {signal.port}", "check cable and output")
-        elif signal.rate_hz is not None and not _rate_fits(signal.rate_hz, rate_hz):
+        elif signal.rate_hz is not None and not rate_fits(signal.rate_hz, rate_hz):
             text = f"its input runs at {signal.rate_hz:g} Hz, the show at {rate_hz:g}"
             yield Finding(part, "red", text, "set the output to the show's rate or a whole multiple of it")
         for trouble in kept.reading.health.troubles:
@@ -224,11 +227,6 @@ def _spoken_to(loaded: LoadedConfig, stage: CompiledStage) -> Iterator[Finding]:
             yield Finding(part, "red", text, "openvolume processors CONFIG --restore")
         if not kept.drift:
             yield Finding(part, "green", f"{kept.reading.identity.maker} answers, set as the show wants it")
-
-
-def _rate_fits(found_hz: float, wanted_hz: float) -> bool:
-    times = round(found_hz / wanted_hz)
-    return times >= 1 and abs(found_hz - times * wanted_hz) < 0.06 * times
 
 
 def _files(loaded: LoadedConfig) -> Iterator[Finding]:

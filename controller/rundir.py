@@ -20,6 +20,9 @@ metronome.ring         metronome   HostNote of every slot worth one, and one a s
 recorder.ring          recorder    RecorderStatus about once a second (controller.recorder)
 datagrams.ring         conductor   what tracking sockets received, in batches (tracking.tap)
 relay.ring             relay       RelayStatus about once a second (controller.relay)
+processors.sock        processors  messages to the process that speaks to the LED processors
+processors.ring        processors  ProcessorsStatus about once a second and on change (controller.processors.status)
+emulated-<id>.msgpack  processors  what an emulated processor keeps while it is off
 record.json            service     what tracking is recorded into (controller.tracking_recorder)
 service.sock           service     answers to the service
 show-<version>.msgpack service     one whole version of the show (controller.show), never changed once named
@@ -99,6 +102,17 @@ class RunDir:
     @property
     def relay_status(self) -> Path:
         return ring_path(self.path, "relay")
+
+    @property
+    def processors_status(self) -> Path:
+        return ring_path(self.path, "processors")
+
+    @property
+    def processors_socket(self) -> Path:
+        return self.path / "processors.sock"
+
+    def emulated(self, processor: str) -> Path:
+        return self.path / f"emulated-{processor}.msgpack"
 
     @property
     def recorder_status(self) -> Path:

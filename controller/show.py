@@ -214,6 +214,8 @@ class Snapshot(Struct, frozen=True):
     """Whether the configuration sends cameras on: until then their process sleeps."""
     scene_cache: str = ""
     """Folder of compiled scenes (`controller.library.cache`)."""
+    processors: bool = False
+    """Whether the configuration speaks to LED processors: until then their process sleeps."""
     osc_maps: dict[str, str] = {}
     """Every OSC mapping file as JSON, by the name the configuration gives it."""
 

@@ -14,9 +14,22 @@ from controller.api import problems, schema
 from controller.api.control import Control
 from controller.api.direct import Direct
 from controller.api.guard import Guard
-from controller.api.routes import cameras, config, frames, live, page, recording, room, running, scenes, show, sources
+from controller.api.routes import (
+    cameras,
+    config,
+    frames,
+    live,
+    page,
+    processors,
+    recording,
+    room,
+    running,
+    scenes,
+    show,
+    sources,
+)
 
-GROUPS = (running, frames, room, cameras, sources, recording, show, scenes, config, live)
+GROUPS = (running, frames, room, processors, cameras, sources, recording, show, scenes, config, live)
 
 
 def create_app(control: Control | None = None, *, version: str = "") -> FastAPI:

@@ -28,11 +28,13 @@ from controller.messages import (
     ConductorStatus,
     Message,
     NodeStatus,
+    ProcessorSet,
     SupervisorStatus,
     decode_conductor,
     decode_node,
 )
 from controller.post import Post
+from controller.processors.status import ProcessorsStatus, decode_processors
 from controller.recorder import RecorderStatus, decode_recorder
 from controller.rundir import RunDir
 from runtime.clock import NS_PER_S, Clock
@@ -73,6 +75,7 @@ class Backend(Protocol):
     nodes: dict[str, NodeStatus]
     darkroom: NodeStatus | None
     recorder: RecorderStatus | None
+    processors: ProcessorsStatus | None
     supervisor: SupervisorStatus | None
     notes: deque[HostNote]
 
@@ -84,7 +87,7 @@ class Backend(Protocol):
         """Take in what is new."""
 
     def send(self, who: str, message: Message) -> bool:
-        """A letter to `conductor`, `darkroom` or a node; False when nobody is there."""
+        """A letter to `conductor`, `darkroom`, `processors` or a node; False when nobody is there."""
 
     def living(self) -> list[str]:
         """Ids of the nodes that live now, and `darkroom` if that does."""
@@ -104,7 +107,7 @@ class Backend(Protocol):
     def order(self, action: ActionName) -> ActionOrder:
         """Order an action."""
 
-    def age_ns(self, status: ConductorStatus | NodeStatus | None) -> int | None:
+    def age_ns(self, status: ConductorStatus | NodeStatus | ProcessorsStatus | None) -> int | None:
         """How old a status is; None when its process is known to be gone."""
 
 
@@ -149,6 +152,7 @@ class RunBackend:
         self.nodes: dict[str, NodeStatus] = {}
         self.darkroom: NodeStatus | None = None
         self.recorder: RecorderStatus | None = None
+        self.processors: ProcessorsStatus | None = None
         self.supervisor: SupervisorStatus | None = None
         self.notes: deque[HostNote] = deque(maxlen=KEEP_NOTES)
         """What the metronome noticed lately."""
@@ -160,6 +164,7 @@ class RunBackend:
         self._conductor = _Follower(run.conductor_status, decode_conductor)
         self._darkroom = _Follower(run.darkroom_status, decode_node)
         self._recorder = _Follower(run.recorder_status, decode_recorder)
+        self._processors = _Follower(run.processors_status, decode_processors)
         self._nodes: dict[str, _Follower[NodeStatus]] = {}
         self._canvases: dict[str, RingReader] = {}
         self._status_due_ns = 0
@@ -187,6 +192,9 @@ class RunBackend:
     def letters(self) -> None:
         """Hand on every letter that waits."""
         for message in self._post.receive():
+            if isinstance(message, ProcessorSet):
+                # Who hears that it is set must find it so.
+                self.processors = self._processors.look(again=True)
             self.on_message(message)
 
     def poll(self) -> None:
@@ -206,6 +214,7 @@ class RunBackend:
         self.conductor = self._conductor.look(again=look)
         self.darkroom = self._darkroom.look(again=look)
         self.recorder = self._recorder.look(again=look)
+        self.processors = self._processors.look(again=look)
         for name, follower in self._nodes.items():
             status = follower.look(again=look)
             if status is not None:
@@ -248,7 +257,7 @@ class RunBackend:
     def order(self, action: ActionName) -> ActionOrder:
         return self._action.write(action, self._clock.now_ns())
 
-    def age_ns(self, status: ConductorStatus | NodeStatus | None) -> int | None:
+    def age_ns(self, status: ConductorStatus | NodeStatus | ProcessorsStatus | None) -> int | None:
         if status is None or status.state == "stopped" or not _lives(status.pid):
             return None
         return max(0, self._clock.now_ns() - status.t_ns)
@@ -264,6 +273,7 @@ class RunBackend:
         self._action.close()
         self._conductor.close()
         self._recorder.close()
+        self._processors.close()
         self._feed.close()
         for follower in (self._darkroom, *self._nodes.values()):
             follower.close()
@@ -273,6 +283,8 @@ class RunBackend:
     def _box(self, who: str) -> Path:
         if who == "conductor":
             return self.run.conductor_socket
+        if who == "processors":
+            return self.run.processors_socket
         return self.run.darkroom_socket if who == "darkroom" else self.run.node_socket(who)
 
     def _resume(self) -> None:

@@ -13,12 +13,13 @@ from typing import Any, Final
 import msgspec
 
 from controller.action import ActionName
-from controller.api import present, present_scenes
+from controller.api import present, present_processors, present_scenes
 from controller.api.backend import RunBackend
 from controller.api.clock import ClockHand
 from controller.api.events import Hub
 from controller.api.pictures import Pictures
 from controller.api.problems import problem
+from controller.api.processors import ProcessorHand
 from controller.commands import Command
 from controller.desk import Desk, Outcome, read_current
 from controller.errors import BadValue, UnknownAddress
@@ -44,7 +45,7 @@ TELL_S: Final = 0.1
 """How often measured values are told to those who listen."""
 TOPICS: Final = (
     "health", "show", "camera", "source", "canvas", "scene", "position", "pattern", "nodes", "frames", "alarms",
-    "action", "change",
+    "action", "change", "processor",
 )  # fmt: skip
 
 
@@ -77,6 +78,7 @@ class Control:
         self.desk.scene_values = self.scenery.values
         self.pictures = Pictures(self.backend, reply_to=REPLY_TO)
         self.clock_hand = ClockHand(self.backend, reply_to=REPLY_TO)
+        self.processor_hand = ProcessorHand(self.backend, reply_to=REPLY_TO)
         self.hub = Hub(clock.now_ns, self._snapshot)
         self.osc = OscStatistics()
         self.version = importlib.metadata.version("openvolume")
@@ -218,6 +220,7 @@ class Control:
             found[f"canvases/{name}"] = ("canvas", canvas.rev, canvas)
         for topic, views in (
             ("scene", present_scenes.scenes(desk, backend, self.scenery)),
+            ("processor", present_processors.processors(desk, backend)),
             ("position", present.positions(desk)),
             ("pattern", present.patterns(desk)),
         ):
@@ -268,7 +271,10 @@ class Control:
         self.desk.seen(plan.frame, plan.show_version, moment)
 
     def _message(self, message: AnyMessage) -> None:
-        takers = (self.desk.on_message, self.scenery.on_message, self.pictures.on_message, self.clock_hand.on_message)
+        takers = (
+            self.desk.on_message, self.scenery.on_message, self.pictures.on_message, self.clock_hand.on_message,
+            self.processor_hand.on_message,
+        )  # fmt: skip
         if not any(take(message) for take in takers):
             log.warning("a letter that was not expected: %s", type(message).__name__)
 

@@ -73,6 +73,7 @@ class _Reading:
         yield from self._clock()
         yield from self._sources()
         yield from self._cameras()
+        yield from self._processors()
         yield _gauge("show_revision", "The running revision", control.desk.rev)
         yield _gauge("alarms", "Alarms that stand", len(control.alarms))
         yield _gauge("ws_clients", "WebSocket clients of events and previews", control.hub.clients + control.previews)
@@ -182,6 +183,35 @@ class _Reading:
         yield cost
         yield texels
         yield lowered
+
+    def _processors(self) -> Iterator[Metric]:
+        told = self._control.backend.processors
+        if told is None:
+            return
+        ready = GaugeMetricFamily(
+            "openvolume_processor_ready", "1 while an LED processor answers and can be set", labels=["processor"]
+        )
+        drift = GaugeMetricFamily(
+            "openvolume_processor_drift", "Settings that are not as the show wants them", labels=["processor"]
+        )
+        signal = GaugeMetricFamily(
+            "openvolume_processor_input_hertz", "Rate at its input, 0 without a signal", labels=["processor"]
+        )
+        heat = GaugeMetricFamily(
+            "openvolume_processor_temperature_celsius", "Its temperatures", labels=["processor", "sensor"]
+        )
+        for name, status in sorted(told.processors.items()):
+            ready.add_metric([name], status.link == "ready")
+            drift.add_metric([name], len(status.drift))
+            if status.signal.present is not None:
+                rate_hz = status.signal.rate_hz or 0.0
+                signal.add_metric([name], rate_hz if status.signal.present else 0.0)
+            for sensor, temperature_c in sorted(status.health.temperatures_c.items()):
+                heat.add_metric([name, sensor], temperature_c)
+        yield ready
+        yield drift
+        yield signal
+        yield heat
 
 
 def _counter(name: str, about: str, value: float) -> Metric:

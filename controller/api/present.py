@@ -25,7 +25,6 @@ from controller.api.views import (
     NudgeView,
     PatternView,
     PositionView,
-    ProcessorView,
     RecordView,
     ShowView,
     SourceView,
@@ -39,6 +38,7 @@ from controller.desk import Desk
 from controller.ledger_record import FrameRecord, Steps, intervals_ms, steps_ms
 from controller.ledger_words import Why
 from controller.messages import Alarm, ConductorStatus, NodeStatus, Percentiles, SourceStatus
+from controller.processors.status import ProcessorsStatus
 from controller.show import Nudge, SourceDelays
 from runtime.clock import NS_PER_MS
 from runtime.clock_report import ClockReport
@@ -135,21 +135,6 @@ def canvas(desk: Desk, backend: Backend, name: str, feeds: Feeds) -> CanvasView:
         reason=reason,
         picture=f"/api/v1/canvases/{name}.png",
     )
-
-
-def processors(desk: Desk) -> dict[str, ProcessorView]:
-    """Every processor."""
-    return {
-        processor.id: ProcessorView(
-            id=processor.id,
-            rev=desk.rev_of(f"processors/{processor.id}"),
-            model=processor.model,
-            latency_frames=processor.latency_frames,
-            load=processor.load,
-            canvases=[c.id for c in desk.stage.canvases.values() if c.processor == processor.id],
-        )
-        for processor in desk.stage.processors.values()
-    }
 
 
 def camera(desk: Desk, backend: Backend, name: str) -> CameraView:
@@ -278,13 +263,14 @@ def show(desk: Desk, backend: Backend) -> ShowView:
     )
 
 
-def state_of(backend: Backend, status: ConductorStatus | NodeStatus | None) -> NodeState:
+def state_of(backend: Backend, status: ConductorStatus | NodeStatus | ProcessorsStatus | None) -> NodeState:
     """How a process stands: what it says of itself, unless it says nothing any more."""
     age_ns = backend.age_ns(status)
     if status is None or age_ns is None:
         return "gone"
     # The darkroom says nothing while it makes a photo, which may take seconds beside a busy node.
-    patience_ns = PATIENCE_NS if status is backend.darkroom else STALE_NS
+    patient = status is backend.darkroom or status is backend.processors
+    patience_ns = PATIENCE_NS if patient else STALE_NS
     return "stale" if age_ns > patience_ns and status.state in ("running", "ready") else status.state
 
 
@@ -426,6 +412,8 @@ def alarms(backend: Backend, own: list[Alarm]) -> list[Alarm]:
         told += status.alarms
     if backend.recorder is not None:
         told += backend.recorder.alarms
+    if backend.processors is not None:
+        told += backend.processors.alarms
     if backend.supervisor is not None:
         told += [
             Alarm(
@@ -469,6 +457,8 @@ def _absences(backend: Backend) -> list[Alarm]:
             gone.append((f"nodes/{name}", state, "its walls hold their last picture", "critical"))
     if backend.darkroom is not None and (state := state_of(backend, backend.darkroom)) in ("gone", "stale"):
         gone.append(("darkroom", state, "no photos are made", "warning"))
+    if backend.processors is not None and (state := state_of(backend, backend.processors)) in ("gone", "stale"):
+        gone.append(("processors", state, "LED processors stay as they are and are not looked after", "warning"))
     return [
         Alarm(f"process.{state}", path, f"it {'hangs' if state == 'stale' else 'is not there'}: {effect}", severity,
               "the supervisor restarts it within a second; if it stays, read its log")

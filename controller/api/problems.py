@@ -25,6 +25,7 @@ from controller.errors import (
     StoreError,
     UnknownAddress,
 )
+from controller.processors.driver import BusyError, LockedError, RefusedError, StrangeAnswerError, UnreachableError
 from controller.tracking_recorder import RecordingError
 from stage.errors import OpenVolumeError, Problem
 
@@ -81,6 +82,11 @@ STATUS: Final[dict[type[OpenVolumeError], int]] = {
     Forbidden: 403,
     TooLarge: 413,
     WrongMediaType: 415,
+    LockedError: 409,
+    RefusedError: 409,
+    StrangeAnswerError: 502,
+    UnreachableError: 503,
+    BusyError: 503,
     TooMany: 503,
     ConductorAbsent: 503,
     PictureError: 503,

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from controller.api import views, views_scenes
+from controller.api import views, views_processors, views_scenes
 from controller.api.events import Envelope
 from controller.api.problems import ProblemDocument
 from controller.commands import ADDRESSES
@@ -97,7 +97,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         routes=app.routes,
         tags=[{"name": name, "description": about} for name, about in TAGS.items()],
     )
-    everything = {**vars(views), **vars(views_scenes)}.values()
+    everything = {**vars(views), **vars(views_scenes), **vars(views_processors)}.values()
     kinds = [kind for kind in everything if isinstance(kind, type) and issubclass(kind, views.View)]
     _, components = msgspec.json.schema_components(
         [*(kind for kind in kinds if kind is not views.View), Alarm, ProblemDocument, Envelope], ref_template=_REF

@@ -108,17 +108,6 @@ class CanvasView(View, frozen=True):
     picture: str
 
 
-class ProcessorView(View, frozen=True):
-    """One LED processor and what is asked of it."""
-
-    id: str
-    rev: int
-    model: str
-    latency_frames: float
-    load: dict[str, float]
-    canvases: list[str]
-
-
 class CameraView(View, frozen=True):
     """One tracked camera: what is set, and how it stands now."""
 

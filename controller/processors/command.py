@@ -15,6 +15,7 @@ from controller.processors.configured import keepers_of
 from controller.processors.driver import ProcessorError
 from controller.processors.keeper import Kept, SetResult
 from controller.processors.model import SETTINGS, Value
+from controller.processors.wishes import EMULATED
 from stage.config import ProcessorConfig
 from stage.errors import Problem
 
@@ -58,6 +59,7 @@ def processors_command(config: str, *, restore: bool = False, as_json: bool = Fa
         mend = "add `control: {driver: tessera, address: HOST}` to a processor of the stage"
         sys.stdout.write(f"{loaded.name}: no processor is spoken to -> {mend}\n")
         return 0
+    emulated = [name for name, p in processors.items() if p.control is not None and p.control.address == EMULATED]
     done: dict[str, list[SetResult]] = {}
     failures: dict[str, list[Problem]] = {}
     if restore:
@@ -70,9 +72,20 @@ def processors_command(config: str, *, restore: bool = False, as_json: bool = Fa
     good = all(one.link == "ready" and not one.drift for one in kept.values()) and not failures
     if as_json:
         sys.stdout.write(
-            json.dumps({name: _document(kept[name], done.get(name, [])) for name in kept}, indent=2) + "\n"
+            json.dumps(
+                {
+                    **{name: {"link": "emulated"} for name in emulated},
+                    **{name: _document(kept[name], done.get(name, [])) for name in kept},
+                },
+                indent=2,
+            )
+            + "\n"
         )
     else:
+        for name in emulated:
+            sys.stdout.write(
+                f"{name}: emulated, it lives in the run -> openvolume run, then GET /api/v1/processors/{name}\n"
+            )
         for name, one in kept.items():
             sys.stdout.write(_told(name, one, done.get(name, []), failures.get(name, [])))
     return 0 if good else EXIT_FAILED

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from controller.processors.driver import Driver
 from controller.processors.keeper import Keeper
-from controller.processors.wishes import wanted
+from controller.processors.wishes import EMULATED, wanted
 from stage.config import ProcessorConfig, ProcessorControlConfig
 
 
@@ -35,7 +35,8 @@ def driver_of(name: str, control: ProcessorControlConfig) -> Driver:
 
 
 def keepers_of(processors: Mapping[str, ProcessorConfig]) -> dict[str, Keeper]:
-    """A keeper for each processor that is spoken to, on the running event loop's time."""
+    """A keeper for each processor that is spoken to, on the running event loop's time; emulated ones are there only
+    while the show runs."""
     return {
         name: Keeper(
             name,
@@ -45,5 +46,5 @@ def keepers_of(processors: Mapping[str, ProcessorConfig]) -> dict[str, Keeper]:
             desired=wanted(processor.control),
         )
         for name, processor in processors.items()
-        if processor.control is not None
+        if processor.control is not None and processor.control.address != EMULATED
     }

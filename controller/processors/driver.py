@@ -5,7 +5,7 @@ Drivers are async, hold no opinion about what is wanted (`keeper` does) and neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from controller.errors import ControllerError
@@ -47,6 +47,12 @@ class StrangeAnswerError(ProcessorError):
     """What it answers is not what its protocol says."""
 
     code = "controller.processor_answer"
+
+
+def error_of(problems: Sequence[Problem]) -> ProcessorError:
+    """The error that told these problems, by their code: they may come from another process."""
+    kinds = (UnreachableError, BusyError, LockedError, RefusedError, StrangeAnswerError)
+    return next((kind for kind in kinds if kind.code == problems[0].code), ProcessorError)(*problems)
 
 
 class Driver(Protocol):

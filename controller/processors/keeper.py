@@ -28,9 +28,9 @@ TRIES = 4
 """Times a busy processor is asked before it is given up."""
 BETWEEN_TRIES_S = 0.5
 
-Outcome = Literal["applied", "rounded", "ignored", "refused", "unchecked"]
+Outcome = Literal["applied", "rounded", "ignored", "refused", "unchecked", "planned"]
 """What came of one setting: as asked; near it (snapped, clamped); acknowledged and not done; told to be impossible;
-or written to something that cannot be read back."""
+written to something that cannot be read back; or, of a dry run, not written yet."""
 
 
 @dataclass(frozen=True, slots=True)

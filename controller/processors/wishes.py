@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from controller.processors.model import SETTINGS, Value
+from controller.processors.model import SETTINGS, Kind, Value
 from stage.config import ProcessorConfig, ProcessorControlConfig
 from stage.documents import join
 from stage.errors import Problem
 
 MAKERS = {"tessera": "brompton", "helios": "megapixel", "coex": "novastar", "colorlight": "colorlight"}
 """What a library id of each driver's maker begins with."""
+
+
+EMULATED = "emulated"
+"""The address of a processor that the running show emulates itself."""
 
 
 def wanted(control: ProcessorControlConfig) -> dict[str, Value]:
@@ -36,14 +40,31 @@ def problems_of(processors: Mapping[str, ProcessorConfig]) -> list[Problem]:
             problems.append(
                 Problem("controller.processor_driver", f"{path}/driver", detail, processor.control.driver, mend)
             )
-        for setting, value in processor.control.settings.items():
-            kind = SETTINGS[setting].kind if setting in SETTINGS else None
-            where = f"{path}/settings/{setting}"
-            if kind is None or SETTINGS[setting].live:
-                known = ", ".join(n for n, s in SETTINGS.items() if not s.live)
-                what = "no setting of this name" if kind is None else "an order of the moment, not a setting"
-                problems.append(Problem("controller.processor_setting", where, what, value, f"use one of {known}"))
-            elif (kind == "switch") != isinstance(value, bool) or (kind == "number") == isinstance(value, str):
-                told = {"switch": "true or false", "number": "a number"}.get(kind, "text")
-                problems.append(Problem("controller.processor_setting", where, f"takes {told}", value, f"give {told}"))
+        if processor.control.address == EMULATED and not processor.simulated:
+            detail = "a processor that is not simulated has an address of its own"
+            mend = "give its host, or `simulated: true`"
+            problems.append(Problem("controller.processor_address", f"{path}/address", detail, EMULATED, mend))
+        problems += strange_settings(f"{path}/settings", processor.control.settings, wishes=True)
     return problems
+
+
+def strange_settings(path: str, settings: Mapping[str, object], *, wishes: bool = False) -> list[Problem]:
+    """Settings of no such name or kind. wishes : orders of the moment (blackout, freeze, test picture) are none."""
+    problems: list[Problem] = []
+    for setting, value in settings.items():
+        kind = SETTINGS[setting].kind if setting in SETTINGS else None
+        where = join(path, setting)
+        if kind is None or (wishes and SETTINGS[setting].live):
+            known = ", ".join(n for n, s in SETTINGS.items() if not (wishes and s.live))
+            what = "no setting of this name" if kind is None else "an order of the moment, not a setting"
+            problems.append(Problem("controller.processor_setting", where, what, value, f"use one of {known}"))
+        elif not _is(kind, value):
+            told = {"switch": "true or false", "number": "a number"}.get(kind, "text")
+            problems.append(Problem("controller.processor_setting", where, f"takes {told}", value, f"give {told}"))
+    return problems
+
+
+def _is(kind: Kind, value: object) -> bool:
+    if kind == "switch" or isinstance(value, bool):
+        return kind == "switch" and isinstance(value, bool)
+    return isinstance(value, int | float) if kind == "number" else isinstance(value, str)

@@ -28,9 +28,13 @@ from controller.messages import (
     PhotoRequest,
     Prepare,
     Prepared,
+    ProcessorNotSet,
+    ProcessorSet,
+    RestoreProcessor,
     SceneCompiled,
     SceneLoaded,
     SceneRefused,
+    SetProcessor,
     SourceStatus,
     TimeJammed,
     TimeNotJammed,
@@ -40,6 +44,7 @@ from controller.messages import (
     encode,
     message_schema,
 )
+from controller.processors.keeper import SetResult
 from controller.rundir import RunDir, replace_file, runs
 from stage.errors import Problem
 
@@ -62,6 +67,10 @@ ALL = [
     JamTime(4, "service.sock", 900),
     TimeJammed(4, 901),
     TimeNotJammed(4, [PROBLEM]),
+    SetProcessor("led1", {"brightness_nits": 800, "gamma": 2.2, "blackout": True, "input": "sdi/1"}, 7, "service.sock"),
+    RestoreProcessor("led1", 8, "service.sock", dry_run=True),
+    ProcessorSet("led1", 7, [SetResult("gamma", 2.2, 2.4, "ignored", "it still says 2.4")]),
+    ProcessorNotSet("led1", 8, [PROBLEM]),
 ]
 
 
@@ -71,7 +80,7 @@ def test_a_message_comes_back_as_it_went(message: messages.Message) -> None:
 
 
 def test_every_message_is_tested_and_published() -> None:
-    told = {definition for definition in message_schema()["$defs"] if definition != "Problem"}
+    told = {definition for definition in message_schema()["$defs"] if definition not in ("Problem", "SetResult")}
     assert told == {type(message).__name__ for message in ALL}
     assert len({msgspec.msgpack.decode(encode(message))["type"] for message in ALL}) == len(ALL)
 

@@ -1,4 +1,4 @@
-"""The room: stage, walls, canvases with their pictures, processors."""
+"""The room: stage, walls, canvases with their pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from controller.api.http import (
     who,
 )
 from controller.api.schema import patch_schema
-from controller.api.views import CanvasView, OutcomeView, ProcessorView, WallView
+from controller.api.views import CanvasView, OutcomeView, WallView
 from controller.commands import Command
 
 routes = router()
@@ -91,16 +91,3 @@ async def patch_canvas(request: Request, control: Here, canvas: str) -> Response
     checked_rev(request, control.desk.rev_of(f"canvases/{canvas}"), f"canvases/{canvas}")
     changes = flat(f"canvases/{canvas}", await read_object(request))
     return send_outcome(await change(control, Command(changes, who=who(request))))
-
-
-@routes.get("/processors", responses=answers(ProcessorView, many=True), tags=["room"])
-async def get_processors(control: Here) -> Response:
-    """Every LED processor by id, with its load."""
-    return send_json(present.processors(control.desk), rev=control.desk.rev_of("config"))
-
-
-@routes.get("/processors/{processor}", responses=answers(ProcessorView), tags=["room"])
-async def get_processor(control: Here, processor: str) -> Response:
-    """One LED processor."""
-    known(processor, control.desk.stage.processors, f"processors/{processor}")
-    return send_json(present.processors(control.desk)[processor])

@@ -1,0 +1,56 @@
+"""Builds the resources of LED processors: from the compiled stage, and from what their process says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from controller.api.backend import Backend
+from controller.api.views_processors import ProcessorDriftView, ProcessorResultView, ProcessorSetView, ProcessorView
+from controller.desk import Desk
+from controller.processors.keeper import SetResult
+from controller.processors.model import Health, InputSignal
+from controller.processors.wishes import wanted
+
+
+def processors(desk: Desk, backend: Backend) -> dict[str, ProcessorView]:
+    """Every processor."""
+    return {name: processor(desk, backend, name) for name in desk.stage.processors}
+
+
+def processor(desk: Desk, backend: Backend, name: str) -> ProcessorView:
+    """One processor."""
+    told = desk.stage.processors[name]
+    control = desk.loaded.config.stage.processors[name].control
+    status = backend.processors.processors.get(name) if backend.processors is not None and control is not None else None
+    return ProcessorView(
+        id=name,
+        rev=desk.rev_of(f"processors/{name}"),
+        model=told.model,
+        latency_frames=told.latency_frames,
+        load=told.load,
+        canvases=[c.id for c in desk.stage.canvases.values() if c.processor == name],
+        driver=None if control is None else control.driver,
+        address=status.address if status is not None else control.address if control is not None else "",
+        emulated=status is not None and status.emulated,
+        link=None if status is None else status.link,
+        trouble=status.trouble.detail if status is not None and status.trouble is not None else "",
+        identity=None if status is None else status.identity,
+        signal=InputSignal() if status is None else status.signal,
+        health=Health() if status is None else status.health,
+        settings={} if status is None else status.settings,
+        desired=status.desired if status is not None else wanted(control) if control is not None else {},
+        drift={} if status is None else {d.name: ProcessorDriftView(d.wanted, d.found) for d in status.drift},
+        abilities={} if status is None else status.abilities,
+        results={} if status is None else results(status.results),
+        notes=[] if status is None else list(status.notes),
+    )
+
+
+def results(found: Sequence[SetResult]) -> dict[str, ProcessorResultView]:
+    """What came of settings, by name."""
+    return {r.name: ProcessorResultView(r.wanted, r.found, r.outcome, r.detail) for r in found}
+
+
+def done(name: str, found: Sequence[SetResult], *, dry_run: bool = False) -> ProcessorSetView:
+    """The answer to setting or restoring one."""
+    return ProcessorSetView(name, dry_run, results(found))

@@ -1,0 +1,88 @@
+"""LED processors: how they are, setting them, and putting them back as the show wants them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import Query, Request
+from fastapi.responses import Response
+
+from controller.api import present_processors
+from controller.api.control import Control
+from controller.api.http import Here, answers, known, only, read_object, router, send_json, takes
+from controller.api.problems import problem
+from controller.api.views_processors import ProcessorSetView, ProcessorView
+from controller.errors import BadValue, ChangeRefused
+from controller.processors.model import SETTINGS
+from controller.processors.wishes import strange_settings
+
+routes = router()
+
+_KINDS: Final[dict[str, dict[str, Any]]] = {
+    "switch": {"type": "boolean"}, "number": {"type": "number"}, "choice": {"type": "string"},
+    "text": {"type": "string"},
+}  # fmt: skip
+_SETTINGS: Final = {
+    "type": "object",
+    "additionalProperties": False,
+    "minProperties": 1,
+    "properties": {
+        name: {**_KINDS[one.kind], "description": f"{one.label} [{one.unit}]" if one.unit else one.label}
+        for name, one in SETTINGS.items()
+    },
+}
+_BODY: Final = {
+    "type": "object", "additionalProperties": False, "required": ["settings"], "properties": {"settings": _SETTINGS},
+}  # fmt: skip
+
+
+@routes.get("/processors", responses=answers(ProcessorView, many=True), tags=["room"])
+async def get_processors(control: Here) -> Response:
+    """Every LED processor by id: its load, how it is, how it is set and wanted."""
+    found = present_processors.processors(control.desk, control.backend)
+    return send_json(found, rev=control.desk.rev_of("config"))
+
+
+@routes.get("/processors/{processor}", responses=answers(ProcessorView), tags=["room"])
+async def get_processor(control: Here, processor: str) -> Response:
+    """One LED processor."""
+    known(processor, control.desk.stage.processors, f"processors/{processor}")
+    return send_json(present_processors.processor(control.desk, control.backend, processor))
+
+
+@routes.patch("/processors/{processor}", responses=answers(ProcessorSetView), openapi_extra=takes(_BODY), tags=["room"])
+async def patch_processor(request: Request, control: Here, processor: str) -> Response:
+    """Set a processor, read it back, and say of each setting what came of it. What took is what the show wants from
+    then on; blackout, freeze and test pictures are orders of the moment."""
+    path = _spoken_to(control, processor)
+    body = await read_object(request)
+    only(body, "settings")
+    settings = body.get("settings")
+    if not isinstance(settings, dict) or not settings:
+        raise problem(BadValue, f"{path}/settings", "no settings", value=settings, mend='send {"settings": {...}}')
+    strange = strange_settings(f"{path}/settings", settings)
+    if strange:
+        raise BadValue(*strange)
+    return send_json(present_processors.done(processor, await control.processor_hand.set(processor, settings)))
+
+
+@routes.post("/processors/{processor}/restore", responses=answers(ProcessorSetView), tags=["room"])
+async def restore_processor(
+    control: Here,
+    processor: str,
+    dry_run: Annotated[bool, Query(description="Only say what would be set.")] = False,
+) -> Response:
+    """Set what is not as the show wants it, and read it back."""
+    _spoken_to(control, processor)
+    results = await control.processor_hand.restore(processor, dry_run=dry_run)
+    return send_json(present_processors.done(processor, results, dry_run=dry_run))
+
+
+def _spoken_to(control: Control, processor: str) -> str:
+    """Its path. Raises UnknownAddress, ChangeRefused."""
+    path = f"processors/{processor}"
+    known(processor, control.desk.stage.processors, path)
+    if control.desk.loaded.config.stage.processors[processor].control is None:
+        mend = f"configure stage/processors/{processor}/control"
+        raise problem(ChangeRefused, path, "it is not spoken to", mend=mend)
+    return path

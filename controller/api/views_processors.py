@@ -1,0 +1,64 @@
+"""What the API tells of LED processors."""
+
+from __future__ import annotations
+
+from controller.api.views import View
+from controller.processors.keeper import Link, Outcome
+from controller.processors.model import Ability, Health, Identity, InputSignal, Value
+
+
+class ProcessorDriftView(View, frozen=True):
+    """A setting that is not as the show wants it."""
+
+    wanted: Value
+    found: Value | None
+
+
+class ProcessorResultView(View, frozen=True):
+    """What came of one setting: as asked, near it, acknowledged and not done, refused, written but not readable; or,
+    of a dry run, planned."""
+
+    wanted: Value
+    found: Value | None
+    outcome: Outcome
+    detail: str
+
+
+class ProcessorView(View, frozen=True):
+    """One LED processor: what is asked of it, and, where it is spoken to, how it is and is wanted."""
+
+    id: str
+    rev: int
+    model: str
+    latency_frames: float
+    load: dict[str, float]
+    canvases: list[str]
+    driver: str | None
+    """None: it is not spoken to, and what follows is empty."""
+    address: str
+    emulated: bool
+    link: Link | None
+    """None also before its process has said anything; `away`: what follows is what was known last."""
+    trouble: str
+    """Why it is not ready."""
+    identity: Identity | None
+    signal: InputSignal
+    health: Health
+    settings: dict[str, Value]
+    """In force, as read back."""
+    desired: dict[str, Value]
+    """How the show wants it: as configured, or as set since."""
+    drift: dict[str, ProcessorDriftView]
+    abilities: dict[str, Ability]
+    """What it can be asked, and how it takes it."""
+    results: dict[str, ProcessorResultView]
+    """What came of the last settings that were written."""
+    notes: list[str]
+
+
+class ProcessorSetView(View, frozen=True):
+    """What came of setting or restoring a processor, by setting."""
+
+    processor: str
+    dry_run: bool
+    results: dict[str, ProcessorResultView]

@@ -1,0 +1,66 @@
+"""What of an LED processor's state a person should know, with where and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from controller.messages import Alarm, Severity
+from controller.processors.keeper import Kept
+from runtime.clock import NS_PER_S
+from stage.errors import Problem
+
+BUSY_NS: Final = 5 * NS_PER_S
+"""A processor that loads a project is busy for a while: only then it is worth an alarm."""
+
+
+def rate_fits(found_hz: float, wanted_hz: float) -> bool:
+    """Whether an input's rate is the show's or a whole multiple of it, as finely as processors tell it."""
+    times = round(found_hz / wanted_hz)
+    return times >= 1 and abs(found_hz - times * wanted_hz) < 0.06 * times
+
+
+def alarms_of(name: str, kept: Kept, *, rate_hz: float, now_ns: int) -> Iterator[Alarm]:
+    """The alarms of one processor; `since_ns` is `now_ns` unless the link tells."""
+    path = f"processors/{name}"
+    since_ns = kept.since_ns
+    match kept.link:
+        case "away":
+            yield _told("away", path, kept.trouble, "check its power, cable and address", since_ns)
+        case "locked":
+            yield _told("locked", path, kept.trouble, "let it go on the other host", since_ns)
+        case "busy" if now_ns - since_ns >= BUSY_NS:
+            yield _told("busy", path, kept.trouble, "wait until it has started, or load a project on it", since_ns)
+        case "strange":
+            yield _told("trouble", path, kept.trouble, "check address, driver and firmware", since_ns)
+        case "ready" if kept.reading is not None:
+            yield from _of_reading(path, kept, rate_hz, now_ns)
+
+
+def _of_reading(path: str, kept: Kept, rate_hz: float, now_ns: int) -> Iterator[Alarm]:
+    reading = kept.reading
+    assert reading is not None
+    signal = reading.signal
+    if signal.present is False:
+        detail = f"nothing arrives at its input {signal.port}".rstrip()
+        yield _alarm("no_signal", f"{path}/signal", detail, "check cable and output", now_ns, "critical")
+    elif signal.rate_hz is not None and not rate_fits(signal.rate_hz, rate_hz):
+        detail = f"its input runs at {signal.rate_hz:g} Hz, the show at {rate_hz:g}"
+        mend = "set the output to the show's rate or a whole multiple of it"
+        yield _alarm("rate", f"{path}/signal", detail, mend, now_ns)
+    if reading.health.troubles:
+        detail = "; ".join(reading.health.troubles)
+        yield _alarm("trouble", f"{path}/health", detail, "see to it at the processor", now_ns)
+    for drift in kept.drift:
+        detail = f"{drift.name} is {drift.found}, the show wants {drift.wanted}"
+        mend = f"POST /api/v1/{path}/restore sets it as the show wants it"
+        yield _alarm("drift", f"{path}/settings/{drift.name}", detail, mend, now_ns)
+
+
+def _told(kind: str, path: str, trouble: Problem | None, mend: str, since_ns: int) -> Alarm:
+    detail = trouble.detail if trouble is not None else kind
+    return _alarm(kind, path, detail, (trouble.mend if trouble is not None else "") or mend, since_ns)
+
+
+def _alarm(kind: str, path: str, detail: str, mend: str, since_ns: int, severity: Severity = "warning") -> Alarm:
+    return Alarm(f"processor.{kind}", path, detail, severity, mend, since_ns)

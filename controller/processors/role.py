@@ -1,0 +1,367 @@
+"""The process that speaks to the LED processors: looks at each, sets what is asked, says how they are.
+
+One `Keeper` per processor with `control:`, all on one event loop; a processor that takes its time holds up no other.
+What is set while the show runs is what the show wants from then on, until the configuration says otherwise.
+`address: emulated` has an emulator of that driver started here, which is then spoken to as any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import msgspec
+
+from controller.errors import UnknownAddress
+from controller.messages import (
+    KIND_STATUS,
+    STATUS_CAPACITY,
+    Alarm,
+    ProcessorNotSet,
+    ProcessorSet,
+    RestoreProcessor,
+    RoleState,
+    SetProcessor,
+)
+from controller.post import Post
+from controller.processors.alarms import alarms_of
+from controller.processors.configured import driver_of
+from controller.processors.driver import ProcessorError, error_of
+from controller.processors.keeper import Keeper, SetResult
+from controller.processors.model import SETTINGS, Value
+from controller.processors.status import ProcessorsStatus, ProcessorStatus, decode_processors
+from controller.processors.wishes import EMULATED, strange_settings, wanted
+from controller.rundir import RunDir, replace_file
+from controller.show import decode_snapshot
+from controller.snapshots import running_config
+from runtime.clock import NS_PER_S, Clock
+from runtime.ring import RingReader, RingWriter
+from stage.compiled import CompiledStage, decode_stage
+from stage.config import ProcessorConfig, ProcessorControlConfig
+from stage.errors import OpenVolumeError, Problem
+
+log = logging.getLogger(__name__)
+
+TURN_S: Final = 0.1
+VERSION_NS: Final = NS_PER_S // 2
+TELL_NS: Final = NS_PER_S
+
+
+class _Show(msgspec.Struct):
+    config_version: int = 0
+
+
+class _Told(msgspec.Struct):
+    """What of a version's snapshot says whether the configuration is another."""
+
+    show: _Show
+
+
+class _Spoken:
+    """One processor: its keeper, its emulator if it has one, and what came of the last settings."""
+
+    def __init__(self, name: str, control: ProcessorControlConfig) -> None:
+        self.name, self.control = name, control
+        self.lock = asyncio.Lock()
+        self.results: list[SetResult] = []
+        self.address = control.address
+        self.emulator: Any = None
+        self.memory = b""
+        self.keeper: Keeper
+        self.taken = AsyncExitStack()
+
+
+class ProcessorsRole:
+    """`start`, then `turn` about every `TURN_S`, then `stop`, all on one event loop.
+
+    pause : how keepers wait between tries.
+    """
+
+    def __init__(self, *, run: RunDir, clock: Clock, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._run, self._clock, self._pause = run, clock, pause
+        self._spoken: dict[str, _Spoken] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._looking: set[str] = set()
+        self._config_version = -1
+        self._seen = -1
+        self._rate_hz = 24.0
+        self._version_due_ns = self._tell_due_ns = 0
+        self._since: dict[tuple[str, str], int] = {}
+        self._published: object = None
+        self._before: ProcessorsStatus | None = None
+
+    async def start(self) -> None:
+        """Take box and ring; what an earlier process of this run knew of the show's wishes stays."""
+        self._before = _last_status(self._run)
+        self._post = Post(self._run.processors_socket)
+        self._status = RingWriter.create(
+            self._run.processors_status, kind=KIND_STATUS, slots=4, capacity=STATUS_CAPACITY
+        )
+        await self._follow()
+        self._publish("running")
+
+    def fileno(self) -> int:
+        """Of the letter box: readable when something waits; then call `letters`."""
+        return self._post.fileno()
+
+    async def turn(self) -> None:
+        """Do what is due. Never waits for a processor."""
+        now_ns = self._clock.now_ns()
+        if now_ns >= self._version_due_ns:
+            self._version_due_ns = now_ns + VERSION_NS
+            await self._follow()
+        self.letters()
+        for spoken in self._spoken.values():
+            if now_ns >= spoken.keeper.due_ns and spoken.name not in self._looking and not spoken.lock.locked():
+                self._looking.add(spoken.name)
+                self._do(self._look(spoken))
+            self._remember(spoken)
+        self._publish("running")
+
+    def letters(self) -> None:
+        """Begin what letters ask for."""
+        for message in self._post.receive():
+            if isinstance(message, SetProcessor | RestoreProcessor):
+                self._do(self._answer(message))
+
+    async def settle(self) -> None:
+        """Wait until everything that was begun is done."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    async def stop(self) -> None:
+        """Let every processor go."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for spoken in self._spoken.values():
+            await _close(spoken)
+        self._publish("stopped", always=True)
+        self._status.close()
+        self._post.close()
+
+    # --- what there is ------------------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        """Take up the configuration that holds."""
+        number = self._run.current_version()
+        if number == self._seen:
+            return
+        try:
+            data = self._run.snapshot(number).read_bytes()
+            config_version = msgspec.msgpack.decode(data, type=_Told).show.config_version
+            if config_version != self._config_version:
+                snapshot = decode_snapshot(data)
+                processors = running_config(snapshot).stage.processors
+                await self._configure(processors, decode_stage(snapshot.stage), config_version)
+        except (OSError, msgspec.MsgspecError):
+            return  # being replaced: the next look finds it
+        except OpenVolumeError as error:
+            log.error("version %d cannot be used: %s", number, error)
+        self._seen = number
+
+    async def _configure(
+        self, processors: Mapping[str, ProcessorConfig], stage: CompiledStage, config_version: int
+    ) -> None:
+        rate_hz = float(stage.rate.hz)
+        controls = {name: p.control for name, p in processors.items() if p.control is not None}
+        again = {} if rate_hz == self._rate_hz else {s.name for s in self._spoken.values() if s.emulator is not None}
+        for name in list(self._spoken):
+            control, spoken = controls.get(name), self._spoken[name]
+            rest = None if control is None else control.model_copy(update={"settings": spoken.control.settings})
+            if rest != spoken.control or name in again:
+                await _close(self._spoken.pop(name))
+            elif control is not None and control != spoken.control:
+                spoken.control = control
+                spoken.keeper.want(wanted(control))
+        self._rate_hz, self._config_version = rate_hz, config_version
+        for name, control in controls.items():
+            if name not in self._spoken:
+                self._spoken[name] = await self._begin(name, control, stage)
+        self._before = None
+
+    async def _begin(self, name: str, control: ProcessorControlConfig, stage: CompiledStage) -> _Spoken:
+        spoken = _Spoken(name, control)
+        if control.address == EMULATED:
+            from controller.processors.emulators.command import emulator_of, served
+            from controller.processors.emulators.device import Signal
+            from controller.processors.emulators.memory import recall
+
+            fed = next((canvas for canvas in stage.canvases.values() if canvas.processor == name), None)
+            signal = Signal(rate_hz=self._rate_hz)
+            if fed is not None:
+                signal = Signal(fed.width_px, fed.height_px, self._rate_hz, fed.encoding.bits)
+            model = f"colorlight_{control.family}" if control.driver == "colorlight" else control.driver
+            spoken.emulator = emulator_of(model, signal_in=signal)
+            with contextlib.suppress(OSError, msgspec.MsgspecError):
+                recall(spoken.emulator, self._run.emulated(name).read_bytes())
+            spoken.address = await spoken.taken.enter_async_context(served(spoken.emulator, host="127.0.0.1", port=0))
+        driver = driver_of(name, control.model_copy(update={"address": spoken.address}))
+        desired = wanted(control)
+        before = self._before
+        if before is not None and before.config_version == self._config_version and name in before.processors:
+            desired = dict(before.processors[name].desired)
+        spoken.keeper = Keeper(name, driver, now_ns=self._clock.now_ns, pause=self._pause, desired=desired)
+        return spoken
+
+    def _remember(self, spoken: _Spoken) -> None:
+        """An emulated processor outlives this process, as a real one would."""
+        if spoken.emulator is None:
+            return
+        from controller.processors.emulators.memory import memory_of
+
+        memory = memory_of(spoken.emulator)
+        if memory != spoken.memory:
+            spoken.memory = memory
+            replace_file(self._run.emulated(spoken.name), memory)
+
+    # --- what is done -------------------------------------------------------------------------------------------
+
+    def _do(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _look(self, spoken: _Spoken) -> None:
+        try:
+            async with spoken.lock:
+                await spoken.keeper.look()
+        except Exception:
+            # Whatever a processor answers, the others are looked after.
+            log.exception("processor %s cannot be read", spoken.name)
+            spoken.keeper.due_ns = self._clock.now_ns() + NS_PER_S
+        finally:
+            self._looking.discard(spoken.name)
+        self._publish("running")
+
+    async def _answer(self, message: SetProcessor | RestoreProcessor) -> None:
+        name, path = message.processor, f"processors/{message.processor}"
+        answer: ProcessorSet | ProcessorNotSet
+        try:
+            results = await self._carried_out(message)
+            answer = ProcessorSet(name, message.request, results)
+        except OpenVolumeError as error:
+            answer = ProcessorNotSet(name, message.request, list(error.problems))
+        except Exception as error:
+            log.exception("processor %s cannot be set", name)
+            told = Problem(ProcessorError.code, path, f"{type(error).__name__}: {error}", None, "read the log")
+            answer = ProcessorNotSet(name, message.request, [told])
+        # First what is so, then that it is so: whoever hears finds it.
+        self._publish("running")
+        self._post.send(self._run.path / message.reply_to, answer)
+
+    async def _carried_out(self, message: SetProcessor | RestoreProcessor) -> list[SetResult]:
+        spoken = self._spoken.get(message.processor)
+        path = f"processors/{message.processor}"
+        if spoken is None:
+            mend = f"use one of {', '.join(sorted(self._spoken)) or '(none)'}"
+            raise UnknownAddress(Problem(UnknownAddress.code, path, "no such processor is spoken to", None, mend))
+        keeper = spoken.keeper
+        async with spoken.lock:
+            if isinstance(message, SetProcessor):
+                strange = strange_settings(f"{path}/settings", message.settings)
+                if strange:
+                    raise ProcessorError(*strange)
+                results = await keeper.set(message.settings)
+                keeper.want({**keeper.kept.desired, **_taken(results)})
+            else:
+                await keeper.look()
+                kept = keeper.kept
+                if kept.link != "ready" and kept.trouble is not None:
+                    raise error_of([kept.trouble])
+                if message.dry_run:
+                    return [SetResult(c.name, c.wanted, c.found, "planned") for c in keeper.changes()]
+                results = await keeper.set({change.name: change.wanted for change in keeper.changes()})
+        self._remember(spoken)
+        spoken.results = results
+        return results
+
+    # --- what is told -------------------------------------------------------------------------------------------
+
+    def _publish(self, state: RoleState, *, always: bool = False) -> None:
+        now_ns = self._clock.now_ns()
+        processors = {name: _status_of(spoken) for name, spoken in self._spoken.items()}
+        alarms = self._alarms(now_ns)
+        # When it was read is no news by itself.
+        compared = ({n: msgspec.structs.replace(p, read_ns=None) for n, p in processors.items()}, alarms)
+        if not always and now_ns < self._tell_due_ns and compared == self._published:
+            return
+        self._published, self._tell_due_ns = compared, now_ns + TELL_NS
+        status = ProcessorsStatus(now_ns, os.getpid(), state, self._config_version, processors, alarms)
+        data = msgspec.msgpack.encode(status)
+        if len(data) > STATUS_CAPACITY:
+            # A house of very many: what they are able to do goes first.
+            short = {n: msgspec.structs.replace(p, abilities={}, notes=()) for n, p in processors.items()}
+            data = msgspec.msgpack.encode(msgspec.structs.replace(status, processors=short))
+        self._status.publish(data, frame=0, t_ns=now_ns)
+        self._status.heartbeat(now_ns)
+
+    def _alarms(self, now_ns: int) -> list[Alarm]:
+        found: list[Alarm] = []
+        since: dict[tuple[str, str], int] = {}
+        for name, spoken in self._spoken.items():
+            for alarm in alarms_of(name, spoken.keeper.kept, rate_hz=self._rate_hz, now_ns=now_ns):
+                key = (alarm.code, alarm.path)
+                since[key] = self._since.get(key, alarm.since_ns)
+                found.append(msgspec.structs.replace(alarm, since_ns=since[key]))
+        self._since = since
+        return found
+
+
+def _status_of(spoken: _Spoken) -> ProcessorStatus:
+    kept, reading = spoken.keeper.kept, spoken.keeper.kept.reading
+    status = ProcessorStatus(
+        driver=spoken.control.driver,
+        address=spoken.address,
+        emulated=spoken.emulator is not None,
+        link=kept.link,
+        since_ns=kept.since_ns,
+        read_ns=kept.read_ns,
+        desired=dict(kept.desired),
+        drift=list(kept.drift),
+        abilities=dict(spoken.keeper.abilities),
+        results=list(spoken.results),
+        trouble=kept.trouble,
+        shown=spoken.emulator.shown if spoken.emulator is not None else None,
+    )
+    if reading is None:
+        return status
+    return msgspec.structs.replace(
+        status, identity=reading.identity, signal=reading.signal, health=reading.health,
+        latency_frames=reading.latency_frames, settings=dict(reading.settings), notes=reading.notes,
+    )  # fmt: skip
+
+
+def _taken(results: list[SetResult]) -> dict[str, Value]:
+    """What the show wants once these were set: what took, as it took; orders of the moment are no wishes."""
+    found: dict[str, Value] = {}
+    for result in results:
+        if SETTINGS[result.name].live:
+            continue
+        if result.outcome == "applied":
+            found[result.name] = result.wanted
+        elif result.outcome == "rounded" and result.found is not None:
+            found[result.name] = result.found
+    return found
+
+
+async def _close(spoken: _Spoken) -> None:
+    async with spoken.lock:
+        await spoken.keeper.close()
+        await spoken.taken.aclose()
+
+
+def _last_status(run: RunDir) -> ProcessorsStatus | None:
+    reader = RingReader.try_open(run.processors_status, kind=KIND_STATUS)
+    if reader is None:
+        return None
+    slot = reader.latest()
+    reader.close()
+    with contextlib.suppress(msgspec.MsgspecError):
+        return None if slot is None else decode_processors(slot.data)
+    return None
