@@ -176,7 +176,7 @@ class ProcessorControlConfig(Section):
 
     driver: Literal["tessera", "helios", "coex", "colorlight"]
     address: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:\[\]-]{1,260}$")]
-    """`host` or `host:port`; without a port the maker's own."""
+    """`host` or `host:port`; without a port the maker's own. `emulated`: the running show emulates one itself."""
     family: Literal["v", "z"] = "z"
     """Colorlight: which of its two series."""
     device: Annotated[int, Field(ge=1, le=65_534)] | None = None

@@ -99,6 +99,27 @@ def test_nothing_to_speak_to_is_said(capsys: pytest.CaptureFixture[str]) -> None
     assert "control:" in capsys.readouterr().out
 
 
+def test_emulated_ones_live_in_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert processors_command("demo") == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in told] == ["led1", "led2"]
+    assert all("lives in the run" in line for line in told)
+    assert processors_command("demo", as_json=True) == 0
+    assert json.loads(capsys.readouterr().out) == {"led1": {"link": "emulated"}, "led2": {"link": "emulated"}}
+    # Only the load is told of it: nothing is asked.
+    assert colours(config_with(tmp_path, "emulated")) == []
+
+
+def test_a_real_processor_is_not_emulated(tmp_path: Path) -> None:
+    from controller.config import compile_config
+
+    path = config_with(tmp_path, "emulated")
+    path.write_text(path.read_text().replace("simulated: true", "simulated: false"))
+    with pytest.raises(ConfigError) as caught:
+        compile_config(load_config(str(path)))
+    assert [p.path for p in caught.value.problems] == ["stage/processors/led1/control/address"]
+
+
 @pytest.mark.parametrize(("model", "faults"), [("nonsense", ()), ("coex", ("on fire",))])
 def test_bad_words_for_an_emulator(model: str, faults: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert emulate_command(model, faults=faults) == 2
