@@ -47,6 +47,7 @@ STEP_BLOCKS: Final = 2
 """So many stretches in a row whose quickest datagram is late by more than STEP_NS are a clock set back a little."""
 DAY_NS: Final = 86_400_000_000_000
 EASE_NS: Final = 500_000_000
+NEAR_NS: Final = 250_000
 STALLED_COUNT: Final = 2
 RECOVERED_COUNT: Final = 25
 
@@ -249,7 +250,11 @@ class SourceClock:
         since_ns = max(0, t_ns - self._eased_at_ns)
         self._eased_at_ns = max(t_ns, self._eased_at_ns)
         self._eased_ns += since_ns * self.drift
-        self._eased_ns += (line_ns - self._eased_ns) * min(1.0, since_ns / EASE_NS)
+        off_ns = line_ns - self._eased_ns
+        if abs(off_ns) > NEAR_NS:
+            # What it is off by less moves a pose by nothing; following it would shake the steps between samples.
+            off_ns -= NEAR_NS if off_ns > 0.0 else -NEAR_NS
+            self._eased_ns += off_ns * min(1.0, since_ns / EASE_NS)
         return round(self._eased_ns)
 
     def _at(self, t_ns: int) -> int:
