@@ -38,6 +38,8 @@ KNOWN_BLOCKS: Final = 4
 """After so many stretches it is known how the network wanders."""
 ODD_NS: Final = 4_000_000
 """A stamp may lie so much farther off the line than any has of late."""
+CALM_NS: Final = 500_000
+"""A network whose datagrams differ by less does not wander."""
 USUAL_SHARE: Final = 0.1
 MOST_FADES: Final = 0.9
 EVEN_SHARE: Final = 0.05
@@ -107,6 +109,8 @@ class SourceClock:
         """The newest stamp and what it was on our clock."""
         self._still = 0
         self._moving = 0
+        self._resumed = False
+        """Stamps run again: poses went by arrivals until now."""
 
     @property
     def offset_ns(self) -> int | None:
@@ -135,6 +139,9 @@ class SourceClock:
             if self.undecided:
                 return local_ns
             self._pace(t_source_ns)
+            if self._most_ns < CALM_NS and self._counted >= KNOWN_BLOCKS:
+                # Where nothing wanders, only the fit's own slowness puts a sample after its arrival.
+                local_ns = min(local_ns, t_received_ns)
             self._mapped = (t_source_ns, local_ns)
         # A stamp that is said again means the same instant, to the nanosecond: two samples a drift apart would make
         # a camera that flies.
@@ -181,7 +188,7 @@ class SourceClock:
                 self.undecided = True
             else:
                 self._odd.clear()
-            return t_source_ns + self._base_ns + self._eased(line_ns, t_received_ns)
+            return t_source_ns + self._base_ns + self._eased(line_ns, t_received_ns, late_ns)
         if self._odd:
             # One may have been sent before the clock was set.
             self._fine += 1
@@ -197,7 +204,7 @@ class SourceClock:
             self._block = here
         if t_received_ns >= self._block_until_ns and self._next_block(t_received_ns):
             return self._jumped(t_source_ns, t_received_ns)
-        return t_source_ns + self._base_ns + self._eased(line_ns, t_received_ns)
+        return t_source_ns + self._base_ns + self._eased(line_ns, t_received_ns, late_ns)
 
     def _is_odd(self, off_ns: int) -> bool:
         """Whether a stamp lies where the network alone does not bring it."""
@@ -243,10 +250,15 @@ class SourceClock:
             by_ns += round((round(steps) - steps) * self._step_ns)
         self._odd.clear()
         self._base_ns += by_ns
-        return t_source_ns + self._base_ns + self._eased(self._at(t_received_ns), t_received_ns)
+        return (
+            t_source_ns + self._base_ns + self._eased(self._at(t_received_ns), t_received_ns, self._at(t_received_ns))
+        )
 
-    def _eased(self, line_ns: int, t_ns: int) -> int:
+    def _eased(self, line_ns: int, t_ns: int, late_ns: int) -> int:
         """The line as it is used: it is laid anew now and then, and its steps must not pass for the camera's."""
+        if self._resumed:
+            self._resumed = False
+            self._eased_ns, self._eased_at_ns = float(min(late_ns, line_ns + ODD_NS)), t_ns
         since_ns = max(0, t_ns - self._eased_at_ns)
         self._eased_at_ns = max(t_ns, self._eased_at_ns)
         self._eased_ns += since_ns * self.drift
@@ -315,6 +327,7 @@ class SourceClock:
             self._still = 0
             self._moving += 1
             if self._moving >= RECOVERED_COUNT:
+                self._resumed |= self.stalled
                 self.stalled = False
         self._last_source_ns = t_source_ns
         return not self.stalled
