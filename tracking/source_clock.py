@@ -250,9 +250,8 @@ class SourceClock:
             by_ns += round((round(steps) - steps) * self._step_ns)
         self._odd.clear()
         self._base_ns += by_ns
-        return (
-            t_source_ns + self._base_ns + self._eased(self._at(t_received_ns), t_received_ns, self._at(t_received_ns))
-        )
+        line_ns = self._at(t_received_ns)
+        return t_source_ns + self._base_ns + self._eased(line_ns, t_received_ns, line_ns)
 
     def _eased(self, line_ns: int, t_ns: int, late_ns: int) -> int:
         """The line as it is used: it is laid anew now and then, and its steps must not pass for the camera's."""

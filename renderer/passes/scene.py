@@ -168,7 +168,7 @@ class ScenePass:
             ctx.enable(moderngl.BLEND)
             ctx.blend_func = _BLEND  # type: ignore[assignment]  # moderngl takes colour and alpha apart too
             self._draw_batches(scene, visible[len(solid) :], shared, flipped=view.flipped)
-            ctx.disable(moderngl.BLEND)
+            _end_blending(ctx)
             target.depth_mask = True
 
     def warm(
@@ -208,7 +208,7 @@ class ScenePass:
                 self._ctx.enable(moderngl.BLEND)
                 self._ctx.blend_func = _BLEND  # type: ignore[assignment]  # moderngl takes colour and alpha apart too
             self._draw_batches(scene, [run], shared, flipped=False)
-            self._ctx.disable(moderngl.BLEND)
+            _end_blending(self._ctx)
             target.depth_mask = True
             yield
         if has_backdrop(scene):
@@ -425,6 +425,12 @@ def _release(arrays: Sequence[moderngl.VertexArray | None]) -> None:
 
 def _defines(values: Mapping[str, int]) -> _Defines:
     return tuple(values.items())
+
+
+def _end_blending(ctx: moderngl.Context) -> None:
+    """No blending, and no function with two sources: drivers refuse to draw to several targets while one is set."""
+    ctx.disable(moderngl.BLEND)
+    ctx.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA
 
 
 class _View:
