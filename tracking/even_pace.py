@@ -87,8 +87,11 @@ class EvenPace:
             return []
         free = list(reversed(self._free))
         if steps <= 0:
-            # Its slot is taken: it is a double, or was overtaken and belongs to a free one.
-            return [*free, self._last] if free else [self._last]
+            # Its slot is taken: it is a double, was overtaken and belongs to a free one, or was sent early.
+            taken = [*free, self._last] if free else [self._last]
+            if t_received_ns > self._last.t_ns + 0.5 * self.period_ns:
+                taken.append(Slot(self._last.number + 1, self._last.t_ns + round(self.period_ns)))
+            return taken
         label_ns = self._label_ns + steps * self.period_ns
         t_ns = self._clock.local_ns(round(label_ns), t_received_ns)
         return [Slot(self._last.number + steps, t_ns), *free]
