@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from controller.processors.driver import BusyError, LockedError, checked, refused, strange
-from controller.processors.http import HttpLink, leaf, number, whole
+from controller.processors.http import HttpLink, leaf, number, put, whole
 from controller.processors.model import OFF, Ability, Health, Identity, InputSignal, Reading, Value
 from stage.errors import Problem
 
@@ -88,11 +88,11 @@ class Helios:
         tree: dict[str, Any] = {}
         for name, value in settings.items():
             if name in _PATHS:
-                _put(tree, _PATHS[name], value)
+                put(tree, _PATHS[name], value)
             elif name == "test_pattern":
-                _put(tree, "dev/ingest/testPattern/enabled", value != OFF)
+                put(tree, "dev/ingest/testPattern/enabled", value != OFF)
                 if value != OFF:
-                    _put(tree, "dev/ingest/testPattern/type", value)
+                    put(tree, "dev/ingest/testPattern/type", value)
         if tree:
             await self._ask("PATCH", TREE, tree)
         if "preset" in settings:
@@ -127,13 +127,6 @@ class Helios:
         if status >= 400:
             raise refused(f"{self._where}{path.removeprefix(TREE)}", body, f"HTTP {status} {str(answer or '')[:60]}")
         return answer
-
-
-def _put(tree: dict[str, Any], path: str, value: object) -> None:
-    *parents, name = path.split("/")
-    for part in parents:
-        tree = tree.setdefault(part, {})
-    tree[name] = value
 
 
 def _signal(ingest: object) -> InputSignal:

@@ -82,6 +82,14 @@ def leaf(tree: object, path: str) -> Any:
     return tree
 
 
+def put(tree: dict[str, Any], path: str, value: object) -> None:
+    """Set the value at `a/b/c` of nested mappings, made where they are missing."""
+    *parents, name = path.split("/")
+    for part in parents:
+        tree = tree.setdefault(part, {})
+    tree[name] = value
+
+
 def number(value: object) -> float | None:
     """A finite number, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from controller.processors.driver import BusyError, LockedError, checked, refused, strange
-from controller.processors.http import HttpLink, leaf, number, whole
+from controller.processors.http import HttpLink, leaf, number, put, whole
 from controller.processors.model import OFF, Ability, Health, Identity, InputSignal, Reading, Value
 from stage.errors import Problem
 
@@ -68,7 +68,6 @@ class Tessera:
         self._where = where
         self._port = ("", 0)
         """Type and number of the active input, as the tree names it."""
-        self._phase_mode = "none"
         self._abilities = dict(_ABILITIES)
 
     @property
@@ -81,7 +80,8 @@ class Tessera:
         tree: dict[str, Any] = {}
         for branch in _BRANCHES:
             found = await self._get(branch)
-            _put(tree, branch, found)
+            if found is not None:
+                put(tree, branch, found)
         return self._reading(tree)
 
     async def write(self, settings: Mapping[str, Value]) -> None:
@@ -150,12 +150,12 @@ class Tessera:
             settings["remapping_frames"] = _remapping_text(frames)
         phase = leaf(tree, "output/network/genlock/phase-offset")
         if isinstance(phase, dict):
-            self._phase_mode = str(phase.get("mode", "none"))
+            mode = str(phase.get("mode", "none"))
             angle = number(phase.get("angle"))
-            if self._phase_mode in ("none", "angle"):
-                settings["genlock_phase_deg"] = (angle or 0.0) if self._phase_mode == "angle" else 0.0
+            if mode in ("none", "angle"):
+                settings["genlock_phase_deg"] = (angle or 0.0) if mode == "angle" else 0.0
             else:
-                notes.append(f"its sync phase is set as {self._phase_mode}, not as an angle")
+                notes.append(f"its sync phase is set as {mode}, not as an angle")
         preset = whole(_digits(leaf(tree, "presets/active/number")))
         if preset is not None:
             settings["preset"] = str(preset)
@@ -265,14 +265,6 @@ _ABILITIES: Final = {
         *_PATHS, "hdr_mode", "colour_space", "input", "genlock_phase_deg", "remapping_frames", "preset", "test_pattern",
     )
 }  # fmt: skip
-
-
-def _put(tree: dict[str, Any], path: str, value: object) -> None:
-    *parents, name = path.split("/")
-    for part in parents:
-        tree = tree.setdefault(part, {})
-    if value is not None:
-        tree[name] = value
 
 
 def _text(tree: object, path: str) -> str:

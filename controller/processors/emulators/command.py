@@ -10,7 +10,7 @@ from typing import Any
 
 from controller.processors.emulators.coex import CoexEmulator
 from controller.processors.emulators.colorlight import ColorlightEmulator
-from controller.processors.emulators.device import FAULTS, Fault, Signal
+from controller.processors.emulators.device import FAULTS, Signal
 from controller.processors.emulators.helios import HeliosEmulator
 from controller.processors.emulators.server import serving
 from controller.processors.emulators.tessera import TesseraEmulator
@@ -83,6 +83,3 @@ async def _serve(emulator: Any, model: str, host: str, port: int) -> int:
             except TimeoutError:
                 continue
     return 0
-
-
-__all__ = ["FAULTS", "MODELS", "Fault", "emulate_command", "emulator_of", "served"]
