@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from controller.processors.driver import BusyError, LockedError, checked, refused, strange
 from controller.processors.http import HttpLink, leaf, number, whole
-from controller.processors.model import OFF, Ability, Health, Identity, InputSignal, Reading, Value
+from controller.processors.model import Ability, Health, Identity, InputSignal, Reading, Value
 from stage.errors import Problem
 
 PORT: Final = 8001
@@ -20,7 +20,6 @@ ROOT: Final = "/api/v1"
 _BUSY: Final = 5
 _DEPTHS: Final = {8: 0, 10: 1, 12: 2}
 _BITS: Final = {code: bits for bits, code in _DEPTHS.items()}
-_PATTERNS: Final = {OFF: 0, "red": 1, "green": 2, "blue": 3, "white": 4, "grid": 5, "gradient": 6}
 _MODES: Final = {"normal": 0, "blackout": 1, "freeze": 2}
 _ABILITIES: Final = {
     "brightness_percent": Ability(0.0, 100.0, 0.1),
@@ -33,7 +32,6 @@ _ABILITIES: Final = {
     "preset": Ability(),
     "blackout": Ability(),
     "freeze": Ability(),
-    "test_pattern": Ability(choices=tuple(_PATTERNS), readable=False),
 }
 
 
@@ -88,8 +86,7 @@ class Coex:
             settings,
             _signal(await self._get("device/input/sources"), output),
             _health(monitor),
-            _latency(output),
-            notes=("its test picture and 3D table cannot be read back",),
+            notes=("its 3D table cannot be read back",),
         )  # fmt: skip
 
     async def write(self, settings: Mapping[str, Value]) -> None:
@@ -121,9 +118,6 @@ class Coex:
                     for screen in self._screens:
                         body = {"sequenceNumber": int(str(value)), "screenID": screen}
                         await self._ask("POST", "preset/current/update", body)
-                case "test_pattern":
-                    body = {"mode": _PATTERNS[str(value)], "parameters": {"red": 4095, "green": 4095, "blue": 4095}}
-                    await self._put("device/input/pattern/test", body)
             if not _ABILITIES[name].readable:
                 self._written[name] = value
 
@@ -204,11 +198,3 @@ def _health(monitor: object) -> Health:
         if (whole(leaf(rail, "status")) or 0) != 0
     )
     return Health(temperatures, fans, redundancy=str(leaf(monitor, "backupStatus") or ""), troubles=tuple(troubles))
-
-
-def _latency(output: object) -> float | None:
-    """2 frames, 1 with low latency, and what was added by choice."""
-    low, added = leaf(output, "lowDelay"), number(leaf(output, "additionalFrameDelay"))
-    if not isinstance(low, bool):
-        return None
-    return (1.0 if low else 2.0) + (added or 0.0)

@@ -37,12 +37,10 @@ _ABILITIES: Final = {
     "input": Ability(),
     "redundancy_mode": Ability(choices=("none", "failover", "seamless")),
     "test_pattern": Ability(choices=_PATTERNS),
-    "low_latency": Ability(writable=False, why_not="set it on the processor: tile and processor low latency"),
     "preset": Ability(readable=False),
 }
 SEVERE: Final = 4
 """Alerts of this severity and below (2 critical, 3 error, 4 warning) are troubles; notices are not."""
-LATENCY_FRAMES: Final = 3.0
 
 
 class Helios:
@@ -80,7 +78,7 @@ class Helios:
             "Megapixel", str(info.get("model", "HELIOS")), str(leaf(system, "description") or ""),
             str(info.get("serial", "")), str(info.get("version", "")),
         )  # fmt: skip
-        return Reading(identity, settings, _signal(leaf(dev, "ingest")), _health(dev, system), _latency(dev))
+        return Reading(identity, settings, _signal(leaf(dev, "ingest")), _health(dev, system))
 
     async def write(self, settings: Mapping[str, Value]) -> None:
         """Everything in one partial tree; presets by a request of their own, last."""
@@ -164,9 +162,3 @@ def _health(dev: object, system: object) -> Health:
 def _receivers(dev: object) -> list[object]:
     receivers = leaf(dev, "receivers")
     return [leaf(one, "alerts") for one in receivers.values()] if isinstance(receivers, dict) else []
-
-
-def _latency(dev: object) -> float:
-    """3 frames, one less for each of the two low-latency switches."""
-    switches = (leaf(dev, "display/tileLowLatency"), leaf(dev, "display/processorLowLatency"))
-    return LATENCY_FRAMES - sum(1.0 for switch in switches if switch is True)

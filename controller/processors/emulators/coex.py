@@ -28,15 +28,14 @@ class CoexEmulator:
         self.signal = signal or Signal()
         self.name = name
         self.brightness, self.colour_temperature, self.gamma = 1.0, 6500, 2.8
-        self.mode, self.depth, self.low_delay, self.pattern = 0, 1, False, 0
+        self.mode, self.depth, self.low_delay = 0, 1, False
         self.preset, self.lut, self.lut_strength = 1, False, 100
         self.app = Starlette(routes=[Route("/api/v1/{path:path}", self._answer, methods=["GET", "PUT", "POST"])])
 
     @property
     def shown(self) -> Shown:
         """What the twin shows of it."""
-        names = ("off", "red", "green", "blue", "white", "grid", "gradient")
-        return Shown(self.brightness, self.mode == 1, self.mode == 2, names[self.pattern % len(names)])
+        return Shown(self.brightness, self.mode == 1, self.mode == 2)
 
     async def _answer(self, request: Request) -> Response:
         if "rebooting" in self.faults:
@@ -125,8 +124,6 @@ class CoexEmulator:
                 return {"lut_strength": int(_within(float(body["strength"]), 0, 100))}
             case "preset/current/update":
                 return {"preset": int(_within(float(body["sequenceNumber"]), 1, 3))}
-            case "device/input/pattern/test":
-                return {"pattern": int(body["mode"])}
             case _ if path.startswith("device/input/") and path.endswith("/edid"):
                 size = body["para"]["resolution"]
                 return {"signal": Signal(int(size["width"]), int(size["height"]), float(body["para"]["refreshRate"]))}
