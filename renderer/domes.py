@@ -62,6 +62,8 @@ BASIS_CONSTANTS: Final = np.array(
     [0.28209479177387814, *[0.4886025119029199] * 3, 1.0925484305920792, 1.0925484305920792, 0.31539156525252005,
      1.0925484305920792, 0.5462742152960396]
 )  # fmt: skip
+_TURNING: Final = ((3, 1, 1), (7, 5, 1), (8, 4, 2))
+"""Harmonics that turn into each other when a picture turns about Z: like x, like y, and turns of them to one of it."""
 _COSINE_LOBE: Final = np.array([1.0] + [2.0 / 3.0] * 3 + [0.25] * 5)
 """What a matt surface's cosine does to each harmonic, divided by pi: the sum is then the light it shows."""
 
@@ -83,6 +85,15 @@ def irradiance_sh(picture: DomePicture, *, yaw_deg: float = 0.0, light_limit: fl
         radiance_sr = pixels * _row_solid_angle(height, width)[:, None, None]
     basis = sh_basis(directions(width, height, yaw_deg=yaw_deg))
     return np.asarray(_COSINE_LOBE[:, None] * np.einsum("hwk,hwc->kc", basis, radiance_sr))
+
+
+def turned_sh(sh: F64, yaw_deg: float) -> F64:
+    """Harmonics, [9, ...], of a picture turned to the left: exactly those that summing the turned picture gives."""
+    out = np.array(sh, dtype=np.float64)
+    for along, across, order in _TURNING:
+        c, s = np.cos(order * np.radians(yaw_deg)), np.sin(order * np.radians(yaw_deg))
+        out[along], out[across] = c * sh[along] - s * sh[across], s * sh[along] + c * sh[across]
+    return out
 
 
 def _row_solid_angle(height: int, width: int) -> F64:
@@ -166,15 +177,17 @@ class Dome:
         ctx = device.ctx
         self.picture = picture
         self.light_limit = HALF_MAX if light_limit is None else light_limit
-        self._rest, self.key = split_key(picture, light_limit=self.light_limit)
+        rest, self.key = split_key(picture, light_limit=self.light_limit)
+        # Summed over the whole picture once: a dome that turns on air turns these nine.
+        self._sh = irradiance_sh(rest)
         width, _ = picture.size_px
         self.texels_per_rad = width / (2.0 * np.pi)
         self.background = _picture_texture(ctx, picture.pixels)
-        self.reflections = self._prefilter(ctx)
+        self.reflections = self._prefilter(ctx, rest)
 
     def irradiance_sh(self, yaw_deg: float) -> F64:
         """[9, 3]  see `irradiance_sh`; without exposure, and without the light of `key`."""
-        return irradiance_sh(self._rest, yaw_deg=yaw_deg)
+        return turned_sh(self._sh, yaw_deg)
 
     def light_block(self, yaw_deg: float, brightness: float) -> F64:
         """[9, 4]  the dome's light as shaders/scene/lit.glsl sums it (`sh`): harmonics with their constants, and in
@@ -188,10 +201,10 @@ class Dome:
             out[3:6, 3] = self.key.light * brightness
         return out
 
-    def _prefilter(self, ctx: moderngl.Context) -> moderngl.Texture3D:
+    def _prefilter(self, ctx: moderngl.Context, without_key: DomePicture) -> moderngl.Texture3D:
         # Narrow lobes see the key as it is; wide ones would need very many rays to meet it, and get it as a direction.
         limited = _picture_texture(ctx, np.minimum(self.picture.pixels, np.float32(self.light_limit)))
-        rest = limited if self.key is None else _picture_texture(ctx, self._rest.pixels)
+        rest = limited if self.key is None else _picture_texture(ctx, without_key.pixels)
         target = ctx.framebuffer([ctx.texture((OCTAHEDRON_PX, OCTAHEDRON_PX), 4, dtype="f2")])
         layers: list[bytes] = []
         ctx.disable(moderngl.DEPTH_TEST | moderngl.CULL_FACE | moderngl.BLEND)

@@ -149,7 +149,6 @@ class Scene:
         self._hang_lights(device)
         self.sky = None if config.sky is None else Sky(device, config.sky)
         self._dome_horizon: F64 | None = None
-        self._dome_block: tuple[tuple[float, float], F64] | None = None
         self._surroundings()
         self.occlusion = None if config.occlusion is None else self._occlusion(device, config.occlusion)
         self._known: dict[str, Address] | None = None
@@ -262,11 +261,7 @@ class Scene:
         if self.sky is not None and self.sky.config.light:
             sh[:, :3] = self.sky.light_block()
         elif self.dome is not None and self.dome_config.light:
-            # Summed over the whole picture: kept while only other things change.
-            turned_by = self.dome_config.yaw_deg, self.dome_light
-            if self._dome_block is None or self._dome_block[0] != turned_by:
-                self._dome_block = turned_by, self.dome.light_block(*turned_by)
-            sh = self._dome_block[1].copy()
+            sh = self.dome.light_block(self.dome_config.yaw_deg, self.dome_light)
         sh[0, :3] += self.ambient
         return sh
 

@@ -56,6 +56,28 @@ def test_half_lit_sky_follows_the_cosine_law(size: tuple[int, int]) -> None:
         assert np.allclose(domes.sh_basis(normal) @ sh, (1 + np.cos(np.radians(angle))) / 2, atol=0.03)
 
 
+@pytest.mark.parametrize("yaw_deg", [-170.0, -30.0, 12.5, 90.0, 261.0])
+def test_a_turned_dome_shines_as_the_turned_picture_does(yaw_deg: float) -> None:
+    """Nine numbers turned are what the whole picture, summed again, gives."""
+    light = np.random.default_rng(5).random((64, 128, 3)) * np.linspace(0.1, 9.0, 128)[None, :, None]
+    whole = domes.irradiance_sh(plain(light), yaw_deg=yaw_deg)
+    assert np.allclose(domes.turned_sh(domes.irradiance_sh(plain(light)), yaw_deg), whole, atol=1e-6)
+    assert not np.allclose(domes.irradiance_sh(plain(light)), whole, atol=1e-2)
+
+
+def test_turning_a_dome_sums_no_picture(gl: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    light = np.full((64, 128, 3), 0.5, np.float32)
+    light[20, 30] = 400.0
+    dome = domes.Dome(gl, plain(light))
+    first = dome.light_block(0.0, 1.0)
+    monkeypatch.setattr(domes, "irradiance_sh", lambda *_, **__: pytest.fail("a slider's step sums the picture"))
+    turned = dome.light_block(90.0, 2.0)
+    assert np.allclose(turned[2], [*(2.0 * first[2, :3]), first[2, 3]])
+    # What stood at +Y stands at -X.
+    assert np.allclose(turned[3, :3], -2.0 * first[1, :3], atol=1e-5)
+    dome.release()
+
+
 def test_light_limit_takes_the_sun_out_of_the_light() -> None:
     light = np.full((32, 64, 3), 0.5)
     light[8, 40] = 50_000.0

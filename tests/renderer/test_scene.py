@@ -489,6 +489,41 @@ def test_nothing_is_left_bound_that_stops_the_next_pass(bench: Bench, gl: Device
     assert isinstance(gl.ctx, moderngl.Context)
 
 
+@pytest.mark.parametrize("way", ["drawn", "warmed"])
+def test_after_glass_several_targets_are_drawn_to_without_a_fault(bench: Bench, gl: Device, way: str) -> None:
+    """OpenGL refuses more than one target while a function of blending takes two colours from the shader, whether
+    blending is on or not: what is drawn last of a scene must not leave one behind."""
+    glass = Material(base_colour=(1.0, 1.0, 1.0, 1.0), metallic=0.0, roughness=0.0, transmission=1.0)
+    scene = bench.scene(asset(glass), ambient=(0.2, 0.2, 0.2))
+    ctx = gl.ctx
+    several = ctx.framebuffer([ctx.texture((8, 8), 4, dtype="f2") for _ in range(2)])
+    program = ctx.program(
+        "#version 330\nvoid main() { gl_Position = vec4(gl_VertexID % 2 * 4 - 1, gl_VertexID / 2 * 4 - 1, 0, 1); }",
+        "#version 330\nlayout(location = 0) out vec4 a; layout(location = 1) out vec4 b;"
+        "void main() { a = vec4(1); b = vec4(0.5); }",
+    )
+    triangle = ctx.vertex_array(program, [])
+    while ctx.error != "GL_NO_ERROR":
+        pass
+    for blending in (False, True):
+        if way == "drawn":
+            bench.draw(scene)
+        else:
+            list(bench.scene_pass.warm(scene, stage_from_scene=np.eye(4), target=bench.targets["f2"]))
+        several.use()
+        several.clear()
+        ctx.enable_only(moderngl.BLEND if blending else moderngl.NOTHING)
+        triangle.render(vertices=3)
+        assert ctx.error == "GL_NO_ERROR"
+        assert np.allclose(gl.read(several, dtype="f2")[0, 0], 1.0)
+    ctx.enable_only(moderngl.NOTHING)
+    triangle.release()
+    program.release()
+    for texture in several.color_attachments:
+        texture.release()
+    several.release()
+
+
 # --- files of the wild ------------------------------------------------------------------------------------------
 
 
