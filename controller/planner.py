@@ -47,6 +47,11 @@ KNOWN_PHOTOS = 48
 """from so many photos."""
 NOTHING: Sides = (0.0, 0.0, 0.0, 0.0)
 
+VIEWED_AGAIN = 0.0175
+"""The walls' density changes slowly with the pose: it is worked out again after 1.75 cm, 1 degree or so much zoom in
+practice, where there is time for it; in a plan that is waited for, only where practice has not kept up:"""
+VIEWED_AT_ONCE = 2.0 * VIEWED_AGAIN
+
 
 @dataclass(frozen=True, slots=True)
 class InnerLimits:
@@ -116,6 +121,7 @@ class Planner:
     _memory: dict[str, _CameraMemory] = field(init=False, default_factory=dict)
     _outer_frame: int | None = field(init=False, default=None)
     _outer_key: object = field(init=False, default=None)
+    _view_again: float = field(init=False, default=VIEWED_AT_ONCE)
     _ways: tuple[Mapping[str, int], dict[str, WayToLight]] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -167,9 +173,11 @@ class Planner:
         up to date afterwards (what takes longest in a plan)."""
         memory = {name: replace(kept) for name, kept in self._memory.items()}
         outer = self._outer_frame, self._outer_key
+        self._view_again = VIEWED_AGAIN
         try:
             yield
         finally:
+            self._view_again = VIEWED_AT_ONCE
             for name, kept in memory.items():
                 fresh = self._memory[name]
                 kept.viewed_from, kept.nearest_m = fresh.viewed_from, fresh.nearest_m
@@ -338,9 +346,8 @@ class Planner:
         sides: tuple[float, float, float, float],
         memory: _CameraMemory,
     ) -> None:
-        # The walls' density changes slowly with the pose: it is worked out again after 2 cm, 1 degree or a zoom.
         here = np.concatenate([pupil, pose.stage_from_camera[:3, 1], [np.log(lens.focal_length_mm)]])
-        if memory.viewed_from is not None and np.abs(here - memory.viewed_from).max() < 0.0175:
+        if memory.viewed_from is not None and np.abs(here - memory.viewed_from).max() < self._view_again:
             return
         memory.viewed_from = here
         view = wall_view(self._samples, pose.stage_from_camera, pupil, lens, sides, walls=camera.walls)

@@ -52,10 +52,13 @@ class WallSamples:
         normals = np.cross(self.across_m, self.along_m)
         self.normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
         self.walls = np.array(walls)
+        self._masks: dict[tuple[str, ...], NDArray[np.bool_]] = {}
 
     def mask(self, walls: tuple[str, ...]) -> NDArray[np.bool_]:
-        """Which samples lie on one of `walls`, [n] bool."""
-        return np.isin(self.walls, walls)
+        """Which samples lie on one of `walls`, [n] bool; not to be changed."""
+        if walls not in self._masks:
+            self._masks[walls] = np.isin(self.walls, walls)
+        return self._masks[walls]
 
 
 @dataclass(frozen=True, slots=True)
