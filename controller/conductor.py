@@ -64,6 +64,7 @@ from runtime.timekeeper import Timekeeper
 from stage.errors import OpenVolumeError
 from stage.plan import FramePlan, encode_plan, plan_hash
 from stage.rate import Rate
+from stage.timecode import TimeOfDay
 from tracking.errors import ListenError
 from tracking.inputs import TrackingInputs
 from tracking.sample import Sample
@@ -301,13 +302,10 @@ class Conductor:
     def _rate(self) -> Rate:
         return self._versions.now.stage.rate
 
-    def _day_at(self, t_ns: int) -> int | None:
-        """The show's time of day, ns since midnight by its time code, at a time of ours."""
-        keeper = getattr(self, "_keeper", None)
-        if keeper is None:
-            return None
-        day_ns: int | None = keeper.day_ns(t_ns)
-        return day_ns
+    def _day_at(self, t_ns: int) -> TimeOfDay | None:
+        """The show's time of day by its time code, at a time of ours."""
+        keeper: Timekeeper | None = getattr(self, "_keeper", None)
+        return None if keeper is None else keeper.time_of_day(t_ns)
 
     def _begin(self) -> None:
         """The timekeeper says where frames begin; a successor keeps the clock it finds in the plans."""

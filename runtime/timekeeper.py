@@ -27,7 +27,7 @@ from runtime.references.ptp import PtpMonitor
 from runtime.references.system import SLIP_MEND, Discipline, KernelClock, Severity, Sync, SystemDiscipline
 from stage.errors import Problem
 from stage.rate import Rate
-from stage.timecode import frames_per_day, timecode_at
+from stage.timecode import TimeOfDay, frames_per_day, timecode_at
 
 log = logging.getLogger(__name__)
 
@@ -235,12 +235,13 @@ class Timekeeper:
             return self._jam.timecode(frame)
         return timecode_at(self.frames.rate, frame, drop_frame=self.config.drop_frame)
 
-    def day_ns(self, t_ns: int) -> int:
-        """The time of day by the show's time code, ns since its midnight, at a monotonic instant."""
+    def time_of_day(self, t_ns: int) -> TimeOfDay:
+        """The time of day by the show's time code at a monotonic instant."""
         frame, rate = self.frames.frame_at(t_ns), self.frames.rate
         label = frame + self.config.label_offset_frames + (0 if self._jam is None else self._jam.offset or 0)
         label %= frames_per_day(rate, drop_frame=self.config.drop_frame)
-        return rate.deadline_ns(0, label) + t_ns - self.frames.deadline_ns(frame)
+        day_ns = rate.deadline_ns(0, label) + t_ns - self.frames.deadline_ns(frame)
+        return TimeOfDay(day_ns, rate, self.config.drop_frame)
 
     def tai_ns(self, t_ns: int) -> int:
         """TAI of a monotonic instant. Frames locked to TAI bear exactly their own."""

@@ -54,6 +54,26 @@ def frames_per_day(rate: Rate, *, drop_frame: bool | None = None) -> int:
     return 24 * 3600 * nominal_fps(rate) - left_out * (24 * 60 - 24 * 6)
 
 
+def day_length_ns(rate: Rate, *, drop_frame: bool | None = None) -> int:
+    """How long the labels of a day last: 86.4 ms less than a clock's day at 29.97 drop-frame, 86.4 s more at 23.976."""
+    return rate.deadline_ns(0, frames_per_day(rate, drop_frame=drop_frame))
+
+
+class TimeOfDay(NamedTuple):
+    """An instant by a time code's own counting of the day."""
+
+    t_ns: int
+    """Since its midnight."""
+    rate: Rate
+    drop_frame: bool | None = None
+    """None: as the rate has it."""
+
+    @property
+    def day_ns(self) -> int:
+        """How long its day lasts."""
+        return day_length_ns(self.rate, drop_frame=self.drop_frame)
+
+
 def label_rate(rate: Rate, labels_per_s: int | None = None) -> Rate:
     """The rate whose labels an outside time code of a show at `rate` carries: 29.97 for a show at 59.94.
 

@@ -73,10 +73,13 @@ class SourceClock:
     stalled : whether the sender's stamps stand still, so that arrivals are used instead.
     undecided : whether the last stamp may be of a clock that was set: the next ones will tell.
     deciding : whether any waits.
+    day_ns : how long the sender's day lasts, after which its stamps begin again: labels of 29.97 and 23.976 count a
+        longer or shorter one than a clock.
     """
 
     def __init__(self, match: Match = "auto") -> None:
         self.match = match
+        self.day_ns = DAY_NS
         self.jumps = 0
         self.jumped_ns: int | None = None
         self.wraps = 0
@@ -169,9 +172,9 @@ class SourceClock:
         late_ns = t_received_ns - t_source_ns - self._base_ns
         line_ns = self._at(t_received_ns)
         off_ns = late_ns - line_ns
-        if abs(abs(off_ns) - DAY_NS) < JUMP_NS:
+        if abs(abs(off_ns) - self.day_ns) < JUMP_NS:
             # The time of day began again; the clock runs on.
-            day_ns = DAY_NS if off_ns > 0 else -DAY_NS
+            day_ns = self.day_ns if off_ns > 0 else -self.day_ns
             self._base_ns += day_ns
             self.wraps += 1
             late_ns -= day_ns

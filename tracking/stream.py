@@ -20,6 +20,7 @@ from tracking.mapping import Mapping
 from tracking.packet_counter import MODULI, PacketCounter
 from tracking.predict import Predictor
 from tracking.protocols import natnet
+from tracking.protocols.mosys_f4 import F4Packet
 from tracking.protocols.opentrackio import OpenTrackIOPacket
 from tracking.receivers import Arrival, Receiver
 from tracking.sample import LensReading, Reason, Refusal, Sample, Stamp
@@ -186,14 +187,18 @@ class SourceStream:
     def _sampled_ns(self, packet: Packet, t_received_ns: int) -> tuple[int, bool]:
         """When a packet's pose was taken, on our clock, and whether only its arrival tells."""
         clock = self.clock
-        if clock.match != "timecode":
-            t_source_ns = packet.t_source_ns
-        else:
-            t_source_ns = getattr(packet, "timecode_ns", None)
-            if t_source_ns is not None and self.day_at is not None:
-                found_ns = self.timecode.local_ns(t_source_ns, t_received_ns, self.day_at)
-                if found_ns is not None:
-                    return found_ns, False
+        t_source_ns = packet.t_source_ns
+        if type(packet) is OpenTrackIOPacket or type(packet) is F4Packet:
+            label = packet.label if clock.match == "timecode" or packet.by_label else None
+            if label is not None:
+                show = None if self.day_at is None else self.day_at(t_received_ns)
+                if clock.match == "timecode" and show is not None:
+                    found_ns = self.timecode.local_ns(label, t_received_ns, show)
+                    if found_ns is not None:
+                        return found_ns, False
+                t_source_ns, clock.day_ns = label.counted(show)
+            elif clock.match == "timecode":
+                t_source_ns = None
         t_sampled_ns = clock.local_ns(t_source_ns, t_received_ns)
         return t_sampled_ns, t_source_ns is None or clock.match == "arrival" or clock.stalled
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from runtime.clock import VirtualClock
 from stage.frames import Array, inverse_pose, pan_tilt_roll_from_rotation, pose_from_pan_tilt_roll, vector_from_rotation
 from stage.rate import Rate
+from stage.timecode import TimeOfDay
 from tracking.config import TrackingConfig
 from tracking.encoders import encoder
 from tracking.health import State
@@ -21,11 +22,9 @@ from tracking.lens_track import lens_at
 from tracking.moment import Moment
 from tracking.packet_counter import PacketCounter
 from tracking.sample import LensReading, Sample
-from tracking.timecode_match import TimecodeMatch
 
 MS = 1_000_000
 S = 1_000_000_000
-DAY_NS = 86_400 * S
 HZ = 100
 SPEED_M_S, TURN_DEG_S = 0.5, 30.0
 
@@ -176,41 +175,6 @@ def test_lenses_between_and_beyond_samples() -> None:
 # --- time code ----------------------------------------------------------------------------------------------------
 
 
-@given(st.integers(0, DAY_NS - 1), st.integers(-150 * MS, 900 * MS))
-def test_time_codes_meet_wherever_in_the_day(label_ns: int, age_ns: int) -> None:
-    match, t_ns = TimecodeMatch(), 10**15
-    day_at = lambda _: (label_ns + age_ns) % DAY_NS  # noqa: E731
-    assert match.local_ns(label_ns, t_ns, day_at) == t_ns - age_ns
-    assert match.apart_ns is None
-    assert TimecodeMatch().local_ns(label_ns, t_ns, lambda _: None) is None
-
-
-@pytest.mark.parametrize("age_ms", [-100, 0, 40, 900])
-@pytest.mark.parametrize("before_ms", [1, 30, 800])
-def test_labels_of_slow_days_meet_over_midnight(age_ms: int, before_ms: int) -> None:
-    """A day of 23.976 labels is 86.4 s longer than a clock's."""
-    day_ns, match, t_ns = DAY_NS * 1001 // 1000, TimecodeMatch(), 10**15
-    label_ns = day_ns - before_ms * MS
-    for label in (label_ns, 5 * MS):
-
-        def day_at(_: int, show_ns: int = (label + age_ms * MS) % day_ns) -> int:
-            return show_ns
-
-        assert match.local_ns(label, t_ns, day_at) == pytest.approx(t_ns - age_ms * MS, abs=2)
-        assert match.apart_ns is None
-
-
-def test_time_codes_that_are_not_the_same_are_told() -> None:
-    match = TimecodeMatch()
-    assert match.local_ns(3600 * S, S, lambda _: 3605 * S) is None
-    assert match.apart_ns == 5 * S
-    # Samples that share a label lie as far apart as they came.
-    day = lambda t: 100 * S + t - S + 3 * MS  # noqa: E731
-    assert [match.local_ns(100 * S, S + n * 4 * MS, day) for n in range(5)] == [
-        S - 3 * MS + n * 4 * MS for n in range(5)
-    ]
-
-
 @pytest.mark.parametrize("way_ms", [3, 25])
 def test_matched_by_time_code_the_way_of_a_datagram_does_not_count(way_ms: int) -> None:
     """An OpenTrackIO camera at 25 frames a second whose time code is the show's."""
@@ -226,7 +190,7 @@ def test_matched_by_time_code_the_way_of_a_datagram_does_not_count(way_ms: int) 
     found: dict[str, list[int]] = {}
     for match in ("timecode", "sample_time", "arrival"):
         source = TrackingConfig.model_validate({"sources": {"t": {**fields, "match": match}}})
-        inputs = TrackingInputs(source, clock, day_at=lambda t_ns: 3600 * S + t_ns - t0_ns)
+        inputs = TrackingInputs(source, clock, day_at=lambda t_ns: TimeOfDay(3600 * S + t_ns - t0_ns, Rate(25)))
         for n in range(30):
             moment = Moment(steady(n / 25), n, 10**18 + n * 40 * MS)
             packet: OpenTrackIOPacket = opentrackio_packet(

@@ -12,14 +12,17 @@ from __future__ import annotations
 import struct
 from itertools import accumulate
 from math import isfinite
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 from msgspec import Struct
 
 from stage.frames import pose_from_mosys_f4
+from stage.rate import Rate
+from stage.timecode import LabelParts
 from tracking.protocols.counters import TimecodeClock
 from tracking.sample import LensReading, Refusal, Sample, Stamp
+from tracking.timecode_match import SaidLabel
 
 if TYPE_CHECKING:
     from tracking.mapping import Mapping
@@ -155,10 +158,19 @@ class F4Packet(Struct, frozen=True, gc=False):
         at = self.index.get(TRACKING)
         return None if at is None else self.axes[at + 3] >> 4
 
+    by_label: ClassVar[bool] = True
+    """`t_source_ns` is its time code."""
+
     @property
-    def timecode_ns(self) -> int | None:
-        """Its time code, ns since midnight of the first day."""
-        return self.t_source_ns
+    def label(self) -> SaidLabel | None:
+        """Its time code; None without one, or between its frames when it is not known how far."""
+        said = self.timecode
+        if said is None or said.fps is None or self.t_source_ns is None:
+            return None
+        parts = LabelParts(said.hours, said.minutes, said.seconds, said.frames)
+        rate = Rate(said.fps)
+        within_ns = self.t_source_ns - rate.deadline_ns(0, rate.frame_at(0, self.t_source_ns))
+        return SaidLabel(parts, rate, rate_is_exact=False, within_ns=within_ns)
 
     def is_for(self, mapping: Mapping) -> bool:
         """Whether the source's camera id filter lets this packet through."""

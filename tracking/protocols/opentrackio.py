@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from stage.frames import Array, pose, pose_from_pan_tilt_roll
 from stage.rate import NS_PER_S, Rate
-from stage.timecode import LabelParts, TimecodeError, drops, frame_of_parts
+from stage.timecode import LabelParts, drops
 from tracking.protocols.opentrackio_sample import (
     Encoders,
     Protocol,
@@ -33,6 +33,7 @@ from tracking.protocols.opentrackio_sample import (
     lenient,
 )
 from tracking.sample import LensReading, Refusal, Sample, Stamp
+from tracking.timecode_match import SaidLabel
 
 if TYPE_CHECKING:
     from tracking.mapping import Mapping
@@ -151,10 +152,20 @@ class OpenTrackIOPacket(Struct, frozen=True):
     @property
     def timecode_ns(self) -> int | None:
         """Its time code, ns of the day; None without one."""
+        label = self.label
+        return None if label is None else label.t_ns
+
+    @property
+    def label(self) -> SaidLabel | None:
+        """Its time code; None without one, or when it is no label of its rate."""
         timing = self.sample.timing
-        if timing is None or timing.timecode is None:
-            return None
-        return time_of_day_ns(timing.timecode, timing.sample_rate)
+        return None if timing is None or timing.timecode is None else label_of(timing.timecode, timing.sample_rate)
+
+    @property
+    def by_label(self) -> bool:
+        """Whether `t_source_ns` is its time code."""
+        timing = self.sample.timing
+        return timing is not None and timing.sample_timestamp is None
 
     @property
     def sequence(self) -> int | None:
@@ -210,23 +221,28 @@ def _link(transform: Transform) -> Array:
     return pose_from_pan_tilt_roll((t.x, t.y, t.z), pan_deg=r.pan_deg, tilt_deg=r.tilt_deg, roll_deg=r.roll_deg)
 
 
-def time_of_day_ns(label: Timecode, sample_rate: Ratio | None) -> int | None:
-    """When a time code's frame began, ns since midnight; None: no label of its rate. Sub-frames count the samples of a
-    frame, where the sample rate is a multiple of the label's."""
+@lru_cache(maxsize=64)
+def _rate(num: int, denom: int) -> Rate:
+    return Rate(num, denom)
+
+
+def label_of(label: Timecode, sample_rate: Ratio | None) -> SaidLabel | None:
+    """A sample's time code; None: it names no rate, or is no label of it. Sub-frames count the samples of a frame,
+    where the sample rate is a multiple of the label's."""
     ratio = label.frame_rate
     if ratio is None or ratio.num <= 0 or ratio.denom <= 0 or ratio.num > 1000 * ratio.denom:
         return None
-    rate = Rate(ratio.num, ratio.denom)
-    parts = LabelParts(label.hours, label.minutes, label.seconds, label.frames)
-    try:
-        frame = frame_of_parts(rate, parts, drop_frame=bool(label.drop_frame) and drops(rate) > 0)
-    except TimecodeError:
-        return None
-    t_ns = rate.deadline_ns(0, frame)
+    rate = _rate(ratio.num, ratio.denom)
+    within_ns = 0
     if label.sub_frame and sample_rate is not None and sample_rate.num > 0 and sample_rate.denom > 0:
-        period_ns = sample_rate.denom * NS_PER_S // sample_rate.num
-        t_ns += min(label.sub_frame * period_ns, rate.period_ns)
-    return t_ns
+        within_ns = min(label.sub_frame * sample_rate.denom * NS_PER_S // sample_rate.num, rate.period_ns)
+    said = SaidLabel(
+        LabelParts(label.hours, label.minutes, label.seconds, label.frames),
+        rate,
+        drop_frame=None if label.drop_frame is None else label.drop_frame and drops(rate) > 0,
+        within_ns=within_ns,
+    )
+    return None if said.t_ns is None else said
 
 
 def epoch_of(t_source_ns: int, tai_ns: int) -> Literal["tai", "unix", "other"]:
