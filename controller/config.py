@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -44,6 +44,13 @@ class OutputConfig(Section):
     """Frames this canvas is held back by choice, on top of the padding that brings all walls together."""
     delay_ms: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
     """What the chain after the processor adds until light, measured."""
+
+
+class DrawingNodeConfig(Section):
+    """A process that draws: it has a GPU context of its own."""
+
+    canvases: Annotated[tuple[Id, ...], Field(min_length=1)]
+    """What it draws. A camera's view on several of them is drawn in parts, each by the node that shows it."""
 
 
 class HttpConfig(Section):
@@ -99,7 +106,44 @@ class OpenVolumeConfig(Section):
     render: RenderConfig = RenderConfig()
     outputs: dict[Id, OutputConfig] = {}
     """By canvas; a canvas that is not named has an output with defaults."""
+    nodes: dict[Id, DrawingNodeConfig] = {}
+    """Who draws which canvases; left out, one node called `main` draws all. A change holds from the next start on."""
     control: ControlConfig = ControlConfig()
+
+
+MAIN_NODE: Final = "main"
+"""The node of a show that names none."""
+
+
+def nodes_of(config: OpenVolumeConfig) -> dict[str, tuple[str, ...]]:
+    """The canvases of every node, in the stage's order."""
+    if not config.nodes:
+        return {MAIN_NODE: tuple(config.stage.canvases)}
+    return {
+        name: tuple(canvas for canvas in config.stage.canvases if canvas in node.canvases)
+        for name, node in config.nodes.items()
+    }
+
+
+def _node_problems(config: OpenVolumeConfig) -> list[Problem]:
+    """Every canvas has exactly one node."""
+    code, problems = "controller.nodes", list[Problem]()
+    drawn_by: dict[str, str] = {}
+    for name, node in config.nodes.items():
+        path = join("nodes", name, "canvases")
+        for canvas in node.canvases:
+            if canvas not in config.stage.canvases:
+                problems.append(unknown("canvas", path, canvas, config.stage.canvases))
+            elif canvas in drawn_by:
+                detail = f"it is drawn by `{drawn_by[canvas]}` already"
+                problems.append(Problem(code, path, detail, canvas, "name every canvas once"))
+            else:
+                drawn_by[canvas] = name
+    left = [canvas for canvas in config.stage.canvases if canvas not in drawn_by]
+    if config.nodes and left:
+        mend = "name every canvas at one of the nodes, or leave `nodes` out"
+        problems.append(Problem(code, "nodes", f"nobody draws {', '.join(left)}", left, mend))
+    return problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +372,7 @@ def _references(loaded: LoadedConfig) -> list[Problem]:
     problems += _osc_file_problems(config, base_dir)
     problems += time_problems(config.time, config.rate)
     problems += processor_problems(config.stage.processors)
+    problems += _node_problems(config)
     for name, scene in config.scenes.items():
         if scene.position is not None and scene.position not in config.positions:
             problems.append(unknown("position", join("scenes", name, "position"), scene.position, config.positions))

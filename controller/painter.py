@@ -17,7 +17,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.config import OpenVolumeConfig, load_config_text
+from controller.config import OpenVolumeConfig, load_config_text, nodes_of
+from controller.errors import ControllerError
 from controller.library.cache import SceneCache
 from controller.library.inputs import inputs_of
 from controller.messages import LoadScene, ResidentScene
@@ -36,6 +37,7 @@ from renderer.sinks.ring import canvas_ring
 from runtime.clock import Clock
 from runtime.ring import RingWriter, fourcc
 from stage.compiled import CompiledStage, decode_stage, encode_stage
+from stage.errors import Problem
 from stage.plan import FramePlan, PlanScene, transform_of
 from stage.rate import Rate
 
@@ -48,6 +50,12 @@ KEEP_VERSIONS = 2
 """Versions of the stage that stay on the GPU beside the one on air: the newest, prepared or to go back to."""
 
 
+class NodesError(ControllerError):
+    """A configuration asks for other drawing processes than run."""
+
+    code = "controller.nodes_changed"
+
+
 @dataclass(slots=True)
 class _Version:
     drawn: bytes
@@ -55,6 +63,8 @@ class _Version:
     stage: CompiledStage
     scenes: dict[str, SceneConfig]
     folder: Path
+    canvases: tuple[str, ...]
+    """What of the stage is drawn here."""
     cache: SceneCache
     shadow_px: int
     actions: dict[str, dict[str, CanvasPicture]]
@@ -74,8 +84,13 @@ class _Output:
 class GLPainter:
     """Painter of a real node. Make it on the thread that draws."""
 
-    def __init__(self, *, run: RunDir, clock: Clock) -> None:
-        self._run, self._clock = run, clock
+    def __init__(self, *, run: RunDir, clock: Clock, node: str | None = None) -> None:
+        """It draws the canvases of a node of the configuration; None: all."""
+        self._run, self._clock, self._node = run, clock, node
+        self._nodes: frozenset[str] = frozenset()
+        """Those of the first version: the others were started with this one."""
+        self._drawn_by: dict[str, str] = {}
+        """The node of every canvas there ever was: two cannot write one ring."""
         self._device = Device.create()
         self._renderer = Renderer(self._device)
         self._versions: dict[int, _Version] = {}
@@ -142,7 +157,8 @@ class GLPainter:
         stage = decode_stage(snapshot.stage)
         folder = Path(snapshot.base_dir)
         config = load_config_text(snapshot.config_text, base_dir=folder).config
-        drawn = _drawn_of(stage, config, folder)
+        canvases = self._canvases_of(config, stage)
+        drawn = _drawn_of(stage, config, folder, canvases)
         every = snapshot.show.outer_every_frames if snapshot.show.outer_every_frames > 1 else 0
         cache = SceneCache(Path(snapshot.scene_cache))
         self._residents.budget_bytes = config.render.scene_memory_mb << 20
@@ -155,13 +171,15 @@ class GLPainter:
                 self._versions[number] = replace(held, stage=stage, outer_every_frames=every)
                 self._drop_old()
                 return
-        version = _Version(drawn, stage, dict(config.scenes), folder, cache, config.render.shadow_px, {}, every)
+        version = _Version(
+            drawn, stage, dict(config.scenes), folder, canvases, cache, config.render.shadow_px, {}, every
+        )
         yield from self._make_resident(snapshot.show, version, others=True)
-        for _ in self._renderer.loading_stage(stage, version=number, render=config.render):
+        for _ in self._renderer.loading_stage(stage, version=number, render=config.render, canvases=canvases):
             yield 0
         for action, codes in self._renderer.action_pictures(number).items():
             forms: dict[str, Format] = {
-                name: "rgb10a2" if canvas.encoding.bits == 10 else "rgba8" for name, canvas in stage.canvases.items()
+                name: "rgb10a2" if stage.canvases[name].encoding.bits == 10 else "rgba8" for name in canvases
             }
             version.actions[action] = {name: CanvasPicture(name, forms[name], array) for name, array in codes.items()}
         plan = Planner(stage, inner_limits(config.render)).plan(snapshot.show, {}, frame=0, t_present_ns=0)
@@ -259,7 +277,7 @@ class GLPainter:
         number = plan.config_version if plan.config_version in self._versions else self._on_air
         version = self._versions[number if number is not None else max(self._versions)]
         pictures = self._drawn if action == "none" else version.actions[action]
-        if version.stage.canvases.keys() != self._outputs.keys() or not all(
+        if set(version.canvases) != self._outputs.keys() or not all(
             self._fits(version, name) for name in self._outputs
         ):
             self._open(version)
@@ -287,6 +305,23 @@ class GLPainter:
         self._device.release()
 
     # --- versions -----------------------------------------------------------------------------------------------
+
+    def _canvases_of(self, config: OpenVolumeConfig, stage: CompiledStage) -> tuple[str, ...]:
+        if self._node is None:
+            return tuple(stage.canvases)
+        nodes = nodes_of(config)
+        self._nodes = self._nodes or frozenset(nodes)
+        mend = "end the show and start it with this configuration"
+        if nodes.keys() != self._nodes:
+            detail = f"this show was started with the nodes {', '.join(sorted(self._nodes))}"
+            raise NodesError(Problem(NodesError.code, "nodes", detail, sorted(nodes), mend))
+        for name, canvases in nodes.items():
+            for canvas in canvases:
+                before = self._drawn_by.setdefault(canvas, name)
+                if before != name:
+                    path = f"nodes/{name}/canvases"
+                    raise NodesError(Problem(NodesError.code, path, f"{before} draws this canvas", canvas, mend))
+        return nodes[self._node]
 
     def _drop_old(self) -> None:
         newest = sorted(number for number in self._versions if number != self._on_air)
@@ -398,10 +433,10 @@ class GLPainter:
         return (shape.width, shape.height, shape.pixel_format) == (width, height, fourcc(picture.fourcc))
 
     def _open(self, version: _Version) -> None:
-        """A ring for every canvas of the stage at the size it is drawn; rings of canvases that are gone go too."""
-        for name in self._outputs.keys() - version.stage.canvases.keys():
+        """A ring for every canvas drawn here at the size it is drawn; rings of canvases that are gone go too."""
+        for name in self._outputs.keys() - set(version.canvases):
             self._outputs.pop(name).ring.remove()
-        for name in version.stage.canvases:
+        for name in version.canvases:
             if name in self._outputs:
                 if self._fits(version, name):
                     continue
@@ -421,12 +456,12 @@ def _file_bytes(config: SceneConfig, folder: Path) -> int:
     return sum(stamp[0] for stamp in inputs_of(config, folder).stamps.values() if stamp is not None)
 
 
-def _drawn_of(stage: CompiledStage, config: OpenVolumeConfig, folder: Path) -> bytes:
+def _drawn_of(stage: CompiledStage, config: OpenVolumeConfig, folder: Path, canvases: tuple[str, ...]) -> bytes:
     """What of a version is drawn, as bytes to compare: walls, canvases, scenes, settings of the renderer."""
     walls = replace(stage, name="", rate=Rate(24), eye_m=(0.0, 0.0, 0.0), processors={}, cameras={})
     scenes = {name: scene.model_dump_json() for name, scene in config.scenes.items()}
     return msgspec.msgpack.encode(
-        [encode_stage(walls), len(stage.cameras), config.render.model_dump_json(), scenes, str(folder)]
+        [encode_stage(walls), len(stage.cameras), config.render.model_dump_json(), scenes, str(folder), canvases]
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from controller.beginning import begin_show, write_first_snapshot
-from controller.config import LoadedConfig, OpenVolumeConfig, compile_config, load_config
+from controller.config import LoadedConfig, OpenVolumeConfig, compile_config, load_config, nodes_of
 from controller.errors import ControllerError
 from controller.ledger_file import FOLDER as LEDGER_FOLDER
 from controller.processes.run_spec import HeartbeatSpec, RestartSpec, RoleSpec, RunSpec, become_supervisor
@@ -26,8 +26,6 @@ from runtime.rights import NICENESS, be_urgent, other_cpus
 from stage.errors import Problem
 from tracking.inputs import TrackingInputs
 
-NODE = "main"
-"""The one node of this machine; it draws every canvas."""
 SOFTWARE_GL = {"LP_NUM_THREADS": "0"}
 """llvmpipe draws on the calling thread: its raster threads touch fences that are freed (docs/decisions/009)."""
 HANG_S = 2.0
@@ -113,7 +111,8 @@ def run_spec(
     record: bool = False,
 ) -> RunSpec:
     """The processes of a run; they end in the opposite order. record : tracking is recorded from the beginning."""
-    conductor = ["--nodes", NODE]
+    nodes = nodes_of(loaded.config)
+    conductor = ["--nodes", ",".join(nodes)]
     if frames is not None:
         conductor += ["--frames", str(frames)]
     if report is not None:
@@ -121,7 +120,7 @@ def run_spec(
     fd = listener.fileno()
     # What tells of the others begins when there is something to tell; the rest starts together, so that reading
     # Python is over when the first picture is drawn.
-    walls = ("conductor", f"node-{NODE}")
+    walls = ("conductor", *(f"node-{node}" for node in nodes))
     node_nice = _node_niceness()
     # What must answer while a real-time node draws keeps off its processor.
     quick = other_cpus() if node_nice else ()
@@ -137,7 +136,10 @@ def run_spec(
     roles += [
         _role(run, "conductor", *conductor, ends_run=frames is not None),
         # A counted run that cannot draw would never end: then the node's failure is the run's.
-        _role(run, "node", NODE, beat=f"node-{NODE}", env=SOFTWARE_GL, nice=node_nice, critical=frames is not None),
+        *(
+            _role(run, "node", node, beat=f"node-{node}", env=SOFTWARE_GL, nice=node_nice, critical=frames is not None)
+            for node in nodes
+        ),
         # Where they share few cores the picture goes before requests: by its own rights, or as others stand back.
         _role(run, "service", "--fd", str(fd), pass_fds=(fd,), cpus=quick, nice=0 if node_nice else 8),
         _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0),

@@ -7,7 +7,7 @@ Several versions of the stage may be loaded at a time: a plan is drawn on the on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -23,7 +23,7 @@ from renderer.device import Device, Fence
 from renderer.errors import RendererError
 from renderer.passes.inner import InnerPass, inner_view
 from renderer.passes.outer import OuterPass
-from renderer.passes.wall import MAX_INNERS, Output, Surface, WallPass, reach_of
+from renderer.passes.wall import MAX_INNERS, Output, PartBuffers, Reach, Surface, WallPass, reach_of
 from renderer.patterns import Pattern, PatternPass, parse_pattern
 from renderer.scene import Scene
 from renderer.scene_world import SceneWorld
@@ -76,20 +76,44 @@ class _Rig:
     inner: InnerPass
     pictures: ActionPictures
     meshes: dict[str, CanvasMesh] = field(default_factory=dict)
+    """Of every canvas of the stage: sizes of pictures come from all of them, whichever are drawn here."""
     surfaces: dict[str, Surface] = field(default_factory=dict)
+    """Of the canvases drawn here."""
+    others: dict[str, list[PartBuffers]] = field(default_factory=dict)
+    """Walls of canvases that are drawn elsewhere: a lens blurs across the seam."""
     stored: dict[ActionPicture, dict[str, NDArray[Any]]] = field(default_factory=dict)
     buffers: dict[tuple[str, Output], NDArray[Any]] = field(default_factory=dict)
     origin_m: Array = field(default_factory=lambda: np.zeros(3))
 
     def wall_arrays(self) -> Iterator[tuple[moderngl.Buffer, moderngl.Buffer, int]]:
         """Every wall's triangles, as `FocusPass` reads them."""
-        for surface in self.surfaces.values():
-            for buffers in surface.parts:
+        for name in self.meshes:
+            parts = self.surfaces[name].parts if name in self.surfaces else self.others[name]
+            for buffers in parts:
                 yield buffers.shape, buffers.index, buffers.part.triangles.size
+
+    @property
+    def own(self) -> Collection[str] | None:
+        """The canvases drawn here; None: all of the stage."""
+        return self.surfaces if self.others else None
+
+    def looked_up(self, reach: Reach) -> Array | None:
+        """Corners, [n, 3] stage metres, of what looks an inner picture up; None where all canvases are drawn here."""
+        if not self.others:
+            return None
+        corners = [
+            part.points_m[on].reshape(-1, 3)
+            for name in self.surfaces
+            for part, on in zip(self.meshes[name].parts, reach.items[name], strict=True)
+        ]
+        return np.concatenate(corners)
 
     def release(self) -> None:
         for surface in self.surfaces.values():
             surface.release()
+        for parts in self.others.values():
+            for buffers in parts:
+                buffers.release()
         self.outer.release()
         self.inner.release()
 
@@ -189,16 +213,20 @@ class Renderer:
         version: int = 0,
         scale: int | None = None,
         render: RenderConfig | None = None,
+        canvases: Collection[str] | None = None,
     ) -> None:
         """Put a version of the stage on the GPU and compile what it needs; a version already there is replaced.
 
-        `scale` None takes `render.scale`, or the compiled stage's own.
+        `scale` None takes `render.scale`, or the compiled stage's own. Of `canvases` (None: all) only these are drawn
+        here, each as if all were.
 
         Raises
         ------
         ScaleError, BitsError
         """
-        for _ in self.loading_stage(stage, version=version, scale=scale, render=render, actions=False):
+        for _ in self.loading_stage(
+            stage, version=version, scale=scale, render=render, canvases=canvases, actions=False
+        ):
             pass
 
     def loading_stage(
@@ -209,6 +237,7 @@ class Renderer:
         version: int = 0,
         scale: int | None = None,
         render: RenderConfig | None = None,
+        canvases: Collection[str] | None = None,
         actions: bool = True,
     ) -> Iterator[None]:
         """`load_stage` in slices, for a node on the air: each step does a little, the version is there after the last.
@@ -243,6 +272,10 @@ class Renderer:
             for name, canvas in stage.canvases.items():
                 mesh = rig.meshes[name] = canvas_mesh(stage, name, origin_m=origin, scale=divisor)
                 yield
+                if canvases is not None and name not in canvases:
+                    rig.others[name] = [PartBuffers.create(self.device.ctx, part) for part in mesh.parts]
+                    yield
+                    continue
                 colour = canvas_colour(
                     canvas.encoding,
                     knee=config.roll_off_knee,
@@ -257,7 +290,7 @@ class Renderer:
             if actions:
                 for action in _ORDERS:
                     rig.stored[action] = {}
-                    for name in stage.canvases:
+                    for name in rig.surfaces:
                         rig.stored[action][name] = rig.pictures.codes(action, name)
                         yield
         except BaseException:
@@ -345,6 +378,27 @@ class Renderer:
             self._draw(rig, plan, world or self.scenes, output, patterns)
         return Submission(self.device, rig, plan, output, stored)
 
+    def inner(self, plan: FramePlan, camera_id: str, *, world: World | None = None) -> NDArray[np.float16]:
+        """The inner picture of one camera of a plan as `draw` puts it on the walls: linear AP1, [h, w, 4] half floats,
+        row 0 on top. It changes no canvas.
+
+        Raises
+        ------
+        NoStageError, UnknownSceneError ; KeyError : the plan has no such camera.
+        """
+        rig = self._rig(plan.config_version)
+        camera = next((camera for camera in plan.cameras if camera.id == camera_id), None)
+        if camera is None:
+            raise KeyError(camera_id)
+        world = world or self.scenes
+        world.prepare(plan)
+        picture = rig.inner.draw(
+            plan, camera, world, kind="f2", texels_per_pixel=0.0, walls=rig.wall_arrays(), origin_m=rig.origin_m
+        )
+        width, height = picture.texture.size
+        rows = np.frombuffer(picture.texture.read(), dtype=np.float16).reshape(height, width, 4)
+        return np.ascontiguousarray(rows[::-1])
+
     def ahead(self, plan: FramePlan, *, world: World | None = None) -> int:
         """Draw a piece of what a plan that is still to come will need and can be drawn now: a face of an outer picture
         that is drawn every few frames. How many pieces are missing then. It changes no pixel of any plan.
@@ -354,7 +408,7 @@ class Renderer:
         rig = self._rig(plan.config_version)
         world = world or self.scenes
         world.prepare(plan)
-        missing = rig.outer.ahead(plan, rig.meshes, world, kind="f2")
+        missing = rig.outer.ahead(plan, rig.meshes, world, kind="f2", canvases=rig.own)
         # Flushed, not waited for: the GPU works while the caller does something else.
         self.device.fence().release()
         return missing
@@ -369,11 +423,11 @@ class Renderer:
     def _draw(self, rig: _Rig, plan: FramePlan, world: World, output: Output, patterns: list[Pattern]) -> None:
         kind: Literal["f2", "f4"] = "f4" if output == "data" else "f2"
         world.prepare(plan)
-        rig.outer.draw(plan, rig.meshes, world, kind=kind)
+        rig.outer.draw(plan, rig.meshes, world, kind=kind, canvases=rig.own)
         pictures = []
         for camera in shown_cameras(plan):
             reach = reach_of(rig.meshes, camera, inner_view(camera))
-            if reach.anywhere or output == "coverage":
+            if reach.on(rig.surfaces) or output == "coverage":
                 picture = rig.inner.draw(
                     plan,
                     camera,
@@ -382,6 +436,7 @@ class Renderer:
                     texels_per_pixel=reach.texels_per_pixel,
                     walls=rig.wall_arrays(),
                     origin_m=rig.origin_m,
+                    looked_up_m=rig.looked_up(reach),
                 )
                 pictures.append((picture, reach))
         gain = float(2.0 ** (plan.exposure_ev - rig.outer.exposure_ev)) if output != "data" else 1.0

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run=run,
         name=given.name,
         clock=clock,
-        painter=lambda: GLPainter(run=run, clock=clock),
+        painter=lambda: GLPainter(run=run, clock=clock, node=given.name),
         fifo=not given.no_fifo,
     )
     return run_role(role, name=f"node-{given.name}", run_dir=run.path, clock=clock, quiet_ns=QUIET_NS)

@@ -24,9 +24,8 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from controller.config import LoadedConfig, compile_config
+from controller.config import LoadedConfig, compile_config, nodes_of
 from controller.ledger import Ledger
-from controller.run import NODE
 from controller.rundir import RunDir
 from controller.timing.judging import Judge
 from controller.timing.limits import Limits, Place
@@ -141,7 +140,7 @@ class RealShow:
         assert found is not None
         self.url = found[1]
         self.run = RunDir(Path("/dev/shm") / f"openvolume-{found[2]}")  # noqa: S108 - where runs are
-        self.recorder = Recorder(self.run, [NODE], self.recording, self.ledger)
+        self.recorder = Recorder(self.run, list(nodes_of(self.loaded.config)), self.recording, self.ledger)
         self._start_tracker()
 
     def _start_tracker(self) -> None:

@@ -31,6 +31,11 @@ WallArrays = Iterable[tuple[moderngl.Buffer, moderngl.Buffer, int]]
 """Vertices (`3f` position, `2f` of something else), indices and their count of each piece of wall."""
 
 
+def widest_px(camera: PlanCamera, view: View) -> float:
+    """The largest radius a disc may have in a camera's picture, texels."""
+    return min(_WIDEST_PX, float(np.tan(np.radians(camera.focus_blur_deg))) * max(view.texels_per_tangent))
+
+
 class _Buffers:
     """What one size of picture needs."""
 
@@ -98,7 +103,7 @@ class FocusPass:
         made = self._of(camera.id, picture.size)
         across, down = view.texels_per_tangent
         texels = max(across, down)
-        most = min(_WIDEST_PX, float(np.tan(np.radians(camera.focus_blur_deg))) * texels)
+        most = widest_px(camera, view)
         lens = {
             "aperture": aperture,
             "in_focus": 1.0 / focus,

@@ -10,6 +10,7 @@ known but for its cameras, and those do not matter here.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import moderngl
@@ -118,6 +119,14 @@ def _tangents(view: View, points_m: Array) -> Array:
     return np.asarray(at[:, :2] / np.maximum(z, 1e-9))
 
 
+def _needed(layout: OuterLayout, canvases: Collection[str] | None) -> list[int]:
+    """The faces that serve any item of the canvases."""
+    if canvases is None:
+        return list(layout.views)
+    served = {int(face) for name in canvases for part in layout.face[name] for face in np.unique(part)}
+    return [face for face in layout.views if face in served]
+
+
 @dataclass(slots=True)
 class _Coming:
     """The picture of a plan that is still to come."""
@@ -168,8 +177,20 @@ class OuterPass:
         assert self._layout is not None, "nothing is drawn yet"
         return self._layout
 
-    def draw(self, plan: FramePlan, meshes: dict[str, CanvasMesh], world: World, *, kind: Kind) -> bool:
-        """Draw the faces if `plan.outer.drawn_frame` is not the frame held. Returns whether anything was drawn."""
+    def draw(
+        self,
+        plan: FramePlan,
+        meshes: dict[str, CanvasMesh],
+        world: World,
+        *,
+        kind: Kind,
+        canvases: Collection[str] | None = None,
+    ) -> bool:
+        """Draw the faces if `plan.outer.drawn_frame` is not the frame held. Returns whether anything was drawn.
+
+        `meshes` are those of the whole stage: they alone say how large faces are. Of `canvases` (None: all) only
+        the faces are drawn that these need.
+        """
         held = (plan.outer.drawn_frame, world, kind)
         if self._held is not None and self._held[0] == held[0] and self._held[1] is world and self._held[2] == kind:
             return False
@@ -183,7 +204,7 @@ class OuterPass:
             self._layout = self._new_layout(plan, meshes)
         for face in [face for face in self._targets if face not in self._layout.views]:
             self._targets.pop(face).release()
-        for face in self._layout.views:
+        for face in _needed(self._layout, canvases):
             if face not in done:
                 self._draw_face(self._targets, face, self._layout, plan, world, kind)
         self._held = held
@@ -191,7 +212,15 @@ class OuterPass:
         self.generation += 1
         return True
 
-    def ahead(self, plan: FramePlan, meshes: dict[str, CanvasMesh], world: World, *, kind: Kind) -> int:
+    def ahead(
+        self,
+        plan: FramePlan,
+        meshes: dict[str, CanvasMesh],
+        world: World,
+        *,
+        kind: Kind,
+        canvases: Collection[str] | None = None,
+    ) -> int:
         """Draw one face of the picture that a coming `plan` will ask for; how many are still missing then.
 
         `draw` takes the picture over when that plan comes and shows nothing else (`drawn_frame` and cameras apart),
@@ -203,7 +232,7 @@ class OuterPass:
             self._coming = _Coming(_content(plan), world, kind, layout, set())
         coming = self._coming
         assert coming is not None
-        missing = [face for face in coming.layout.views if face not in coming.drawn]
+        missing = [face for face in _needed(coming.layout, canvases) if face not in coming.drawn]
         if missing:
             self._draw_face(self._spare, missing[0], coming.layout, plan, world, kind)
             coming.drawn.add(missing[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import moderngl
@@ -35,7 +37,7 @@ class ViewTarget:
         ctx = device.ctx
         self.size = (width_px, height_px)
         self.kind = kind
-        self._ctx = ctx
+        self._ctx, self._finer = ctx, finer
         self._owned: list[moderngl.Texture | moderngl.Renderbuffer | moderngl.Framebuffer] = []
         self._smaller: tuple[moderngl.Program, moderngl.VertexArray, moderngl.Texture, moderngl.Framebuffer] | None = (
             None
@@ -74,6 +76,22 @@ class ViewTarget:
         texture.filter = (moderngl.LINEAR, moderngl.LINEAR)
         texture.repeat_x = texture.repeat_y = False
         return texture
+
+    @contextmanager
+    def only(self, part: tuple[int, int, int, int] | None) -> Iterator[None]:
+        """Let drawing into `framebuffer` touch a part of the picture alone: left, bottom, width, height in texels of
+        `texture`; None: all of it. What lies outside holds whatever it held."""
+        if part is None:
+            yield
+            return
+        left, bottom, width, height = (side * self._finer for side in part)
+        self.framebuffer.scissor = left, bottom, width, height
+        try:
+            yield
+        finally:
+            # Used once more, so that the context cuts nothing off afterwards.
+            self.framebuffer.scissor = None  # type: ignore[assignment]  # its setter takes None
+            self.framebuffer.use()
 
     def join(self) -> None:
         """Make `texture` of all samples and parts; harmless where there is one."""

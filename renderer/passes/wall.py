@@ -8,7 +8,7 @@ the outer picture rests, only items an inner frustum reaches, or has just left, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -165,10 +165,9 @@ class Reach:
     solid: dict[str, tuple[NDArray[np.bool_], ...]]
     texels_per_pixel: float
 
-    @property
-    def anywhere(self) -> bool:
-        """Whether any item is reached."""
-        return any(bool(on.any()) for parts in self.items.values() for on in parts)
+    def on(self, canvases: Iterable[str]) -> bool:
+        """Whether any item of these canvases is reached."""
+        return any(bool(on.any()) for name in canvases for on in self.items[name])
 
 
 def reach_of(meshes: dict[str, CanvasMesh], camera: PlanCamera, view: View) -> Reach:
