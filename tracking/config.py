@@ -18,6 +18,7 @@ from tracking.protocol_config import (
     FreeDSection,
     LiveLinkSection,
     MosysF4Section,
+    OpenTrackIOSection,
     PsnSection,
     RttrpmSection,
     StypeSection,
@@ -244,6 +245,7 @@ class Source(_Section):
     """What zoom and focus encoders mean for the lens that is mounted (protocols that carry encoders)."""
     gates: Gates = Gates()
     freed: FreeDSection = FreeDSection()
+    opentrackio: OpenTrackIOSection = OpenTrackIOSection()
     mosys_f4: MosysF4Section = MosysF4Section()
     stype: StypeSection = StypeSection()
     psn: PsnSection = PsnSection()

@@ -34,6 +34,14 @@ class FreeDSection(ProtocolSection):
     """Messages come as a stream of bytes (a serial bridge): one may begin in a datagram and end in the next."""
 
 
+class OpenTrackIOSection(ProtocolSection):
+    """What OpenTrackIO's document leaves to the sender."""
+
+    offsets: Literal["after", "before", "off"] = "after"
+    """`timing.synchronization.offsets`, seconds between sync and sample of translation, rotation and lens: each was
+    sampled so long after its stamp, before it, or they are not used."""
+
+
 class MosysF4Section(ProtocolSection):
     """What the pixels of Mo-Sys F4 are, and how its distortion is read."""
 

@@ -16,6 +16,7 @@ from tracking.flood_guard import FloodGuard
 from tracking.follower import PERIOD_NS, Follower
 from tracking.health import Health
 from tracking.history import History
+from tracking.lags import NO_LAGS, NO_OFFSETS, WHICH_WAY, Lags, Offsets
 from tracking.mapping import Mapping
 from tracking.packet_counter import MODULI, PacketCounter
 from tracking.predict import Predictor
@@ -31,34 +32,6 @@ from tracking.timecode_match import DayAt, TimecodeMatch
 
 ARRIVALS = 128
 """So many arrivals are kept for rate and jitter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lags:
-    """How much older the parts of a source's samples are than their stamps say, ns. Histories are stamped by the older
-    of position and rotation, so that what has to be predicted furthest is what is judged."""
-
-    pose_ns: int = 0
-    position_ns: int = 0
-    """By how much younger the position is than the pose's stamp."""
-    rotation_ns: int = 0
-    lens_ns: int = 0
-    """The same; negative when the lens is older still."""
-
-    @classmethod
-    def of(cls, source: Source, frame_ns: int) -> Lags:
-        """A source's configured delays; frame_ns: a frame of the show."""
-        delays = source.delays
-        position_ns, rotation_ns, lens_ns = (
-            int((source.delay_ms + by_ms) * 1e6 + by_frames * frame_ns)
-            for by_ms, by_frames in (
-                (delays.position_ms, delays.position_frames),
-                (delays.rotation_ms, delays.rotation_frames),
-                (delays.lens_ms, delays.lens_frames),
-            )
-        )
-        pose_ns = max(position_ns, rotation_ns)
-        return cls(pose_ns, pose_ns - position_ns, pose_ns - rotation_ns, pose_ns - lens_ns)
 
 
 @dataclass(slots=True)
@@ -79,7 +52,11 @@ class SourceStream:
     lens: LensReading | None = None
     lens_said: LensReading | None = None
     refused: Counter[Reason] = field(default_factory=Counter)
-    lags: Lags = Lags()
+    lags: Lags = NO_LAGS
+    """In force: what is configured, and what the tracker says of its parts on top."""
+    configured: Lags = NO_LAGS
+    offsets_ns: Offsets = NO_OFFSETS
+    """As the tracker said them last."""
     day_at: DayAt | None = None
     """The show's time code, for sources that are matched by theirs."""
     timecode: TimecodeMatch = field(default_factory=TimecodeMatch)
@@ -118,8 +95,11 @@ class SourceStream:
             return []
         self.packets += 1
         self.arrivals.append(t_received_ns)
-        if type(packet) is OpenTrackIOPacket and packet.faults:
-            self.schema_faults += 1
+        if type(packet) is OpenTrackIOPacket:
+            self.schema_faults += 1 if packet.faults else 0
+            offsets_ns = packet.offsets_ns
+            if offsets_ns != self.offsets_ns:
+                self._offset(offsets_ns)
         t_sampled_ns, by_arrival = self._sampled_ns(packet, t_received_ns)
         if by_arrival and packet.t_source_ns is None and self.clock.match == "auto":
             slots = self.pace.slots(t_received_ns, self.arrivals)
@@ -147,6 +127,13 @@ class SourceStream:
             self.waiting.clear()
         self._join(packet, Stamp(t_sampled_ns, t_received_ns, self.packets), by_arrival, taken)
         return taken
+
+    def _offset(self, offsets_ns: Offsets) -> None:
+        """The tracker says anew how far from its stamp it samples its parts. Older samples stay where they were put."""
+        before, self.offsets_ns = self.lags, offsets_ns
+        self.lags = self.configured.after(offsets_ns, WHICH_WAY[self.source.opentrackio.offsets])
+        if not self.lags.turns_as(before):
+            self.predictor.forget_pending()
 
     def _join(self, packet: Packet, stamp: Stamp, by_arrival: bool, taken: list[Sample]) -> None:
         """Add a packet's samples to the history, and to `taken`."""
@@ -302,6 +289,7 @@ def fresh_stream(
 ) -> SourceStream:
     """A stream that has received nothing. frame_ns: a frame of the show; day_at: its time code."""
     modulus = MODULI.get(source.protocol)
+    lags = Lags.of(source, frame_ns)
     return SourceStream(
         name,
         source,
@@ -311,7 +299,8 @@ def fresh_stream(
         SourceClock(source.match),
         follower=Follower(source.returning.step_mm, source.returning.step_deg, frame_ns),
         joiner=joiner_of(mapping),
-        lags=Lags.of(source, frame_ns),
+        lags=lags,
+        configured=lags,
         day_at=day_at,
         counter=None if modulus is None else PacketCounter(modulus),
     )
@@ -329,7 +318,8 @@ def carried_stream(old: SourceStream, source: Source, mapping: Mapping, *, frame
     same_numbers = (was.axes, was.signs, was.offsets, was.osc, was.sections, was.pose_point) == (
         source.axes, source.signs, source.offsets, source.osc, source.sections, source.pose_point,
     )  # fmt: skip
-    lags = Lags.of(source, frame_ns)
+    old.configured = Lags.of(source, frame_ns)
+    lags = old.configured.after(old.offsets_ns, WHICH_WAY[source.opentrackio.offsets])
     if lags != old.lags:
         old.history.shift(old.lags.pose_ns - lags.pose_ns)
         old.predictor.forget_pending()

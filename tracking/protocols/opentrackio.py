@@ -52,6 +52,9 @@ SAFE_PAYLOAD: Final = 1456
 MAX_SEGMENTS: Final = 64
 MAX_TRANSFORMS: Final = 16
 MAX_SOURCE_NUMBER: Final = 200
+LONGEST_OFFSET_S: Final = 1.0
+"""No tracker samples its parts further from its stamp; examples in documents do."""
+NO_OFFSETS: Final = (0, 0, 0)
 EPOCH_SLACK_NS: Final = 15 * NS_PER_S
 TAI_MINUS_UTC_NS: Final = 37 * NS_PER_S
 PORT: Final = 55555
@@ -168,6 +171,16 @@ class OpenTrackIOPacket(Struct, frozen=True):
         return timing is not None and timing.sample_timestamp is None
 
     @property
+    def offsets_ns(self) -> tuple[int, int, int]:
+        """By how much position, rotation and lens were sampled after the sync that the stamp names, ns; 0 where it does
+        not say, or says what no tracker does."""
+        timing = self.sample.timing
+        if timing is None or timing.synchronization is None or timing.synchronization.offsets is None:
+            return NO_OFFSETS
+        offsets = timing.synchronization.offsets
+        return _offset_ns(offsets.translation), _offset_ns(offsets.rotation), _offset_ns(offsets.lens_encoders)
+
+    @property
     def sequence(self) -> int | None:
         """`timing.sequenceNumber`, else the header's number."""
         timing = self.sample.timing
@@ -219,6 +232,10 @@ class OpenTrackIOPacket(Struct, frozen=True):
 def _link(transform: Transform) -> Array:
     t, r = transform.translation, transform.rotation
     return pose_from_pan_tilt_roll((t.x, t.y, t.z), pan_deg=r.pan_deg, tilt_deg=r.tilt_deg, roll_deg=r.roll_deg)
+
+
+def _offset_ns(offset_s: float | None) -> int:
+    return round(offset_s * 1e9) if offset_s is not None and abs(offset_s) <= LONGEST_OFFSET_S else 0
 
 
 @lru_cache(maxsize=64)

@@ -72,7 +72,7 @@ class Timecode(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class SyncOffsets(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """How late each kind of data is against the synchronisation, seconds."""
+    """How long after the synchronisation each kind of data was sampled, seconds; negative: before."""
 
     translation: float | None = None
     rotation: float | None = None
