@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -174,6 +174,8 @@ class Node:
         self._stalled = False
         self._switched = False
         self._draw_ns: deque[int] = deque(maxlen=DRAW_WINDOW)
+        self._plain_ns: deque[int] = deque(maxlen=EXPECTED_FROM)
+        """Of the latest drawings those that had no outer picture to draw."""
         self._ahead_ns: deque[int] = deque(maxlen=AHEAD_WINDOW)
         """What looking ahead took in the last slots."""
         self._put_off = 0
@@ -310,6 +312,8 @@ class Node:
         self._alarms.pop("node.draw_failed", None)
         drawn_ns = self._clock.now_ns()
         self._draw_ns.append(drawn_ns - started_ns)
+        if plan.outer.drawn_frame != plan.frame:
+            self._plain_ns.append(drawn_ns - started_ns)
         self._drawn = _Drawn(plan, hash_, made_up, started_ns, drawn_ns)
 
     def _look_ahead(self) -> None:
@@ -317,15 +321,17 @@ class Node:
 
         It is done by the time the slot's plan comes, or at least so that the plan's drawing is in time all the same. A
         node without such time for several slots does it nevertheless while a usual drawing still fits: all of it at
-        once would take longer.
+        once would take longer. Drawings that had to do all of it at once do not count here: they would keep it from
+        being done ahead for ever. Nor does a single slow one, which was the host.
         """
         if self._slot is None:
             return
         began_ns = self._clock.now_ns()
         left_ns = self._due_ns(self._slot) - began_ns
-        piece_ns = max(self._ahead_ns, default=0)
+        piece_ns = _longest_but_one(self._ahead_ns, 0)
         by_plan = not self._plan_waits and piece_ns < left_ns - self._plan_early_ns
-        slowest_ns = max(islice(reversed(self._draw_ns), EXPECTED_FROM), default=self._rate.period_ns // 2)
+        drawings = self._plain_ns or list(islice(reversed(self._draw_ns), EXPECTED_FROM))
+        slowest_ns = _longest_but_one(drawings, self._rate.period_ns // 2)
         if not by_plan and piece_ns + slowest_ns + GUARD_NS > left_ns:
             self._put_off += 1
             if self._put_off < MOST_PUT_OFF or left_ns < self._expected_ns:
@@ -588,3 +594,9 @@ class Node:
         )
         self._status.publish(encode(status), frame=self._shown, t_ns=now_ns)
         self._status.heartbeat(now_ns)
+
+
+def _longest_but_one(times_ns: Collection[int], default_ns: int) -> int:
+    """What all but one stay within; the longest of fewer than three, `default_ns` without any."""
+    times = sorted(times_ns)
+    return times[-2 if len(times) > 2 else -1] if times else default_ns

@@ -218,6 +218,43 @@ def test_what_there_is_no_time_to_draw_ahead_is_put_off(shm: Path, housekit: Mod
         assert len(lost(show)) < 60
 
 
+def test_drawing_ahead_goes_on_after_a_stretch_without_time_for_it(shm: Path, housekit: ModuleType) -> None:
+    """Frames that drew the whole outer picture, because there was no time to draw it ahead, do not make it stay so."""
+    pieces, piece_ms = 4, 5.0
+
+    def painter(show: Any) -> Any:
+        class Painter(housekit.TimedPainter):  # type: ignore[misc, name-defined]
+            """22 ms a frame, and 5 ms for each piece of the outer picture that was not drawn ahead."""
+
+            missing = pieces
+            took_ms: dict[int, float] = {}
+
+            def draw(self, plan: Any) -> None:
+                cost_ms = 39.5 if 150 <= plan.frame < 190 else 22.0
+                if plan.outer.drawn_frame == plan.frame:
+                    cost_ms, self.missing = cost_ms + piece_ms * self.missing, pieces
+                self.cost_ms[plan.frame] = self.took_ms[plan.frame] = cost_ms
+                super().draw(plan)
+
+            def ahead(self) -> None:
+                super().ahead()
+                if self.missing:
+                    self.missing -= 1
+                    self.clock.sleep_until(self.clock.now_ns() + int(piece_ms * NS_PER_MS))
+
+        out = Painter(show.clock)
+        out.canvases = tuple(show.stage.canvases)
+        return out
+
+    text = housekit.minimal_text().replace("\nrender:\n", "\nrender:\n  outer_every_frames: 8\n")
+    with housekit.VirtualShow(shm, text, painter=painter) as show:
+        show.run_to(400)
+        took_ms = show.painter.took_ms
+        assert max(took_ms.get(frame, 0.0) for frame in range(150, 190)) > 45.0
+        assert max(took_ms.get(frame, 0.0) for frame in range(240, 400)) == 22.0
+        assert [frame for frame in lost(show) if frame > 195] == []
+
+
 def test_a_configuration_that_draws_the_same_changes_no_lead(build: Build, housekit: ModuleType) -> None:
     show = build("fast")
     show.run_to(150)
