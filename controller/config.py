@@ -18,6 +18,8 @@ from pydantic import Field
 
 import configs
 from controller.processors.wishes import problems_of as processor_problems
+from controller.st2110.config import St2110Config
+from controller.st2110.config import problems_of as sending_problems
 from renderer.config import PositionConfig, RenderConfig, SceneConfig
 from renderer.scene_check import scene_problems
 from renderer.scene_file import with_scene_files
@@ -44,6 +46,8 @@ class OutputConfig(Section):
     """Frames this canvas is held back by choice, on top of the padding that brings all walls together."""
     delay_ms: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
     """What the chain after the processor adds until light, measured."""
+    st2110: St2110Config | None = None
+    """Sent over the network as well; left out, it is not."""
 
 
 class DrawingNodeConfig(Section):
@@ -283,6 +287,10 @@ def compile_loaded(loaded: LoadedConfig) -> Compilation:
         )
     except ConfigError as error:
         problems += error.problems
+    if result is not None:
+        for name, output in config.outputs.items():
+            if output.st2110 is not None and name in result.stage.canvases:
+                problems += sending_problems(name, output.st2110, result.stage.canvases[name], config.render.scale)
     if result is None or problems:
         raise ConfigError(*with_lines(problems, loaded.lines))
     return Compilation(result.stage, with_lines((*result.warnings, *_warnings(config)), loaded.lines))

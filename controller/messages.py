@@ -27,6 +27,7 @@ from msgspec import Struct
 
 from controller.processors.keeper import SetResult
 from controller.processors.model import Value
+from controller.st2110.connection import Connection
 from runtime.clock_report import ClockReport
 from runtime.ring import fourcc
 from stage.errors import Problem
@@ -242,10 +243,47 @@ class ProcessorNotSet(Message, frozen=True):
     problems: list[Problem]
 
 
+class Connect(Message, frozen=True):
+    """Ask the sender to send a canvas elsewhere, from the first frame on that is presented at `at_tai_ns` or later
+    (0: the next). It replaces a connection of that canvas that still waits."""
+
+    canvas: str
+    connection: Connection
+    request: int
+    """Number the answer repeats."""
+    reply_to: str
+    at_tai_ns: int = 0
+
+
+class Disregard(Message, frozen=True):
+    """Forget a connection that waits."""
+
+    canvas: str
+    request: int
+
+
+class Connected(Message, frozen=True):
+    """`frame` is the first that goes there."""
+
+    canvas: str
+    request: int
+    frame: int
+    tai_ns: int
+
+
+class NotConnected(Message, frozen=True):
+    """It goes where it went, and why."""
+
+    canvas: str
+    request: int
+    problems: list[Problem]
+
+
 AnyMessage = (
     Prepare | Prepared | Failed | Commit | Committed | Abort | PhotoRequest | PhotoReady | PhotoFailed
     | CompileScene | SceneCompiled | LoadScene | SceneLoaded | SceneRefused
     | JamTime | TimeJammed | TimeNotJammed | SetProcessor | RestoreProcessor | ProcessorSet | ProcessorNotSet
+    | Connect | Disregard | Connected | NotConnected
 )  # fmt: skip
 
 

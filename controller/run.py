@@ -145,6 +145,7 @@ def run_spec(
         _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0),
         _role(run, "relay", cpus=quick, after=walls, hang_s=30.0),
         _role(run, "processors", cpus=quick, nice=8, after=walls, hang_s=30.0),
+        _role(run, "sender", cpus=quick, after=walls),
     ]
     if simulate and loaded.config.tracking.sources:
         roles.append(_role(run, "simulator", cpus=quick))

@@ -22,6 +22,11 @@ datagrams.ring         conductor   what tracking sockets received, in batches (t
 relay.ring             relay       RelayStatus about once a second (controller.relay)
 processors.sock        processors  messages to the process that speaks to the LED processors
 processors.ring        processors  ProcessorsStatus about once a second and on change (controller.processors.status)
+sender.sock            sender      messages to the process that sends canvases over the network
+sender.ring            sender      SenderStatus about twice a second (controller.st2110.status)
+sent.ring              sender      SentNote of every slot that was not sent as it should have been
+canvas-<id>.sdp        sender      the session description of a canvas that is sent
+connections.msgpack    sender      where its streams go, where that was changed since (controller.st2110.role)
 emulated-<id>.msgpack  processors  what an emulated processor keeps while it is off
 record.json            service     what tracking is recorded into (controller.tracking_recorder)
 service.sock           service     answers to the service
@@ -110,6 +115,25 @@ class RunDir:
     @property
     def processors_socket(self) -> Path:
         return self.path / "processors.sock"
+
+    @property
+    def sender_status(self) -> Path:
+        return ring_path(self.path, "sender")
+
+    @property
+    def sender_socket(self) -> Path:
+        return self.path / "sender.sock"
+
+    @property
+    def sent(self) -> Path:
+        return ring_path(self.path, "sent")
+
+    @property
+    def connections(self) -> Path:
+        return self.path / "connections.msgpack"
+
+    def description(self, canvas: str) -> Path:
+        return self.path / f"canvas-{canvas}.sdp"
 
     def emulated(self, processor: str) -> Path:
         return self.path / f"emulated-{processor}.msgpack"

@@ -216,6 +216,8 @@ class Snapshot(Struct, frozen=True):
     """Folder of compiled scenes (`controller.library.cache`)."""
     processors: bool = False
     """Whether the configuration speaks to LED processors: until then their process sleeps."""
+    sends: bool = False
+    """Whether any canvas is sent over the network: until then the process for it sleeps."""
     osc_maps: dict[str, str] = {}
     """Every OSC mapping file as JSON, by the name the configuration gives it."""
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from controller.st2110.rfc4175 import U8, VideoForm, parse
+from controller.st2110.rfc4175 import VideoForm, parse
 
 KEPT = 4
 """Pictures that may be incomplete at a time: paths differ by less."""
@@ -18,7 +19,7 @@ class Picture:
     """One picture being put together."""
 
     timestamp: int
-    octets: U8
+    octets: NDArray[np.uint8]
     sequences: set[int] = field(default_factory=set)
     last_sequence: int | None = None
     """Of the packet with the marker."""

@@ -1,7 +1,9 @@
 """Sends pictures as ST 2110-20: packets leave evenly over the frame, over one path or two, and never hold anybody up.
 
 Two paths carry the same packets (ST 2022-7); a path that fails is counted and the other goes on. Pacing is by the
-system's clock, in short bursts, which is what `TP=2110TPW` allows; how far bursts came late is measured and told.
+system's clock, in short runs, which is what `TP=2110TPW` allows; how far runs came late, and how many packets stood
+closer together than an even stream's, is measured and told. Rows are packed while earlier ones leave: the first packet
+need not wait for the last row.
 """
 
 from __future__ import annotations
@@ -10,48 +12,61 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
-from controller.st2110.rfc4175 import U8, PacketFrame, VideoForm, octets_of, rtp_timestamp
+from controller.st2110.frame import PacketFrame, Run
+from controller.st2110.pixels import FULL, Coding, octets_of
+from controller.st2110.rfc4175 import Packing, VideoForm, packet_layout, rtp_timestamp
 from controller.st2110.sdp import Path
-from runtime.clock import NS_PER_MS
+from runtime.clock import NS_PER_MS, NS_PER_S
 
-BURST_NS: Final = NS_PER_MS // 4
-"""Packets of so much time leave together."""
-ACTIVE_SHARE: Final = 0.9
-"""Share of the period over which a picture's packets are spread; the rest is for the host's delays."""
+ACTIVE_SHARE: Final = 0.95
+"""Share of the period over which a picture's packets are spread; the rest is for the host's delays. A little faster
+than an even stream, and slower than its leaky bucket drains (1.1 times)."""
+RUN_NS: Final = NS_PER_MS // 4
+"""Packets of so much time, at most, leave together."""
+DRAIN: Final = 1.1
+PIECE_PX: Final = 1 << 15
+"""Pixels packed at a time, so that runs that are due wait for no more."""
 SEND_BUFFER: Final = 4 << 20
 _DSCP_EF: Final = 46 << 2
 _UDP_SEGMENT: Final = 103
 """Linux: one buffer, cut into datagrams of this length by the kernel (or the card)."""
-_SEGMENTS_MOST: Final = 44
-"""Of 1,472 octets each, in the 64 KiB a datagram may have before it is cut."""
 
 
 @dataclass(slots=True)
 class PathCount:
     """What one path took."""
 
+    source_port: int = 0
     packets: int = 0
     refused: int = 0
     """Packets the network layer would not take (no route, interface down, its buffer full)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FrameSent:
     """How one picture left."""
 
-    packets: int
-    late_most_ns: int
-    """By how much the latest burst left after its time."""
-    took_ns: int
+    packets: int = 0
+    late_most_ns: int = 0
+    """By how much the latest run left after its time."""
+    took_ns: int = 0
+    bucket: int = 0
+    """Most packets that stood in ST 2110-21's network bucket, which drains 1.1 times as fast as an even stream."""
+    torn: bool = False
+    """The picture was overwritten before it was packed: the rest is of the one before."""
+
+
+def bucket_limit(packets: int, period_ns: int) -> int:
+    """What that bucket may hold of a wide sender's packets (C_MAX of type W)."""
+    return max(16, packets * NS_PER_S // (21_600 * period_ns))
 
 
 class VideoStream:
-    """One canvas on its way out."""
+    """One canvas on its way out: `begin` a picture, then `step` until it gives None."""
 
     def __init__(
         self,
@@ -61,82 +76,160 @@ class VideoStream:
         period_ns: int,
         ssrc: int,
         now_ns: Callable[[], int],
-        sleep_until_ns: Callable[[int], None],
         payload_type: int = 96,
+        packing: Packing = "general",
+        coding: Coding = FULL,
         ttl: int = 32,
     ) -> None:
-        """`sleep_until_ns(t)` returns at t or a little later.
-
+        """
         Raises
         ------
         VideoFormatError : the raster cannot be sent. OSError : a source address is not this machine's.
         """
         form.check("outputs")
-        self.form = form
-        self._period_ns, self._ssrc = period_ns, ssrc
-        self._now_ns, self._sleep_until_ns = now_ns, sleep_until_ns
-        self._frame = PacketFrame(form, payload_type)
-        self._cut = self._frame.packets.shape[1].to_bytes(2, sys.byteorder)
-        self._sequence = 0
-        self.counts = [PathCount() for _ in paths]
+        self.form, self.period_ns, self.coding = form, period_ns, coding
+        self._ssrc, self._now_ns, self._ttl = ssrc, now_ns, ttl
+        layout = packet_layout(form, payload_type, packing)
+        self.packets = layout.packets
+        self.bucket_limit = bucket_limit(layout.packets, period_ns)
+        even = round(layout.packets * RUN_NS / (period_ns * ACTIVE_SHARE))
+        self._frame = PacketFrame(layout, run_packets=max(1, min(even, self.bucket_limit * 3 // 4)))
+        self._cuts = {run.size: run.size.to_bytes(2, sys.byteorder) for run in self._frame.runs}
+        self._rows = max(1, PIECE_PX // form.width_px)
+        self._picture: NDArray[Any] | None = None
+        self._intact: Callable[[], bool] = _always
+        self._packed_rows = 0
+        self._packed = form.octets
+        self._next = len(self._frame.runs)
+        self._start_ns = self._spread_ns = self._last_ns = 0
+        self._level = 0.0
+        self.sent = FrameSent()
+        self.counts: list[PathCount] = []
         self._sockets: list[socket.socket] = []
-        try:
-            for path in paths:
-                self._sockets.append(_opened(path, ttl))
-        except OSError:
-            self.close()
-            raise
+        self.send_to(paths)
 
     @property
-    def packets(self) -> int:
-        """Packets of a picture."""
-        return len(self._frame.packets)
+    def busy(self) -> bool:
+        """Whether packets of the picture that was begun have not left."""
+        return self._next < len(self._frame.runs)
 
-    def send(self, picture: NDArray[np.uint8] | NDArray[np.uint32], *, start_ns: int, tai_ns: int) -> FrameSent:
-        """Send one canvas: the first packet at `start_ns`, the last before the period is over. `tai_ns` is the time
-        its label says. Never raises for what the network does."""
-        frame = self._frame
-        octets_of(picture, self.form, frame.places)
-        frame.stamp(first_sequence=self._sequence, timestamp=rtp_timestamp(tai_ns), ssrc=self._ssrc)
-        count = len(frame.packets)
-        self._sequence += count
-        spread_ns = int(self._period_ns * ACTIVE_SHARE)
-        bursts = max(1, spread_ns // BURST_NS)
-        each = min(_SEGMENTS_MOST, -(-count // bursts))
-        late_most = 0
-        for first in range(0, count, each):
-            due_ns = start_ns + spread_ns * first // count
-            if self._now_ns() < due_ns:
-                self._sleep_until_ns(due_ns)
-            late_most = max(late_most, self._now_ns() - due_ns)
-            chosen = frame.packets[first : first + each]
-            for path, counted in zip(self._sockets, self.counts, strict=True):
-                self._burst(path, counted, chosen)
-        return FrameSent(count, late_most, self._now_ns() - start_ns)
-
-    def _burst(self, path: socket.socket, counted: PathCount, packets: U8) -> None:
+    def send_to(self, paths: Sequence[Path]) -> None:
+        """Send over these from the next packet on. Raises OSError; then the paths stay as they were."""
+        opened: list[socket.socket] = []
         try:
-            path.sendmsg((packets.data,), ((socket.IPPROTO_UDP, _UDP_SEGMENT, self._cut),))
+            opened.extend(_opened(path, self._ttl) for path in paths)
         except OSError:
-            self._one_by_one(path, counted, packets)
-        else:
-            counted.packets += len(packets)
+            for made in opened:
+                made.close()
+            raise
+        self.close()
+        self._sockets, self.counts = opened, [PathCount(one.getsockname()[1]) for one in opened]
 
-    def _one_by_one(self, path: socket.socket, counted: PathCount, packets: U8) -> None:
-        """Where the kernel does not cut, or refuses: what can be sent is sent, what cannot is counted."""
-        for packet in packets:
-            try:
-                path.send(packet.data)
-            except OSError:
-                counted.refused += 1
-            else:
-                counted.packets += 1
+    def begin(
+        self,
+        picture: NDArray[Any] | None,
+        *,
+        start_ns: int,
+        tai_ns: int,
+        sequence: int,
+        end_ns: int = 0,
+        intact: Callable[[], bool] | None = None,
+    ) -> None:
+        """Begin a picture: its first packet at `start_ns`, its last before `end_ns` (0: before the period is over).
+
+        picture : a canvas (`octets_of`); None sends the one before again. It is read until all of it is packed;
+            `intact` tells whether what was read so far was the picture. tai_ns : the time its label says; sequence :
+            of its first packet.
+        """
+        self._picture, self._intact = picture, intact or _always
+        if picture is not None:
+            self._packed_rows = self._packed = 0
+        self._frame.stamp(first_sequence=sequence, timestamp=rtp_timestamp(tai_ns), ssrc=self._ssrc)
+        self._next, self._start_ns = 0, start_ns
+        spread_ns = int(self.period_ns * ACTIVE_SHARE)
+        self._spread_ns = min(spread_ns, max(end_ns - start_ns, spread_ns // 4)) if end_ns else spread_ns
+        self.sent = FrameSent(self.packets)
+
+    def step(self, now_ns: int) -> int | None:
+        """Send what is due, pack what comes next; when the next run is due, None once all have left. Never raises for
+        what the network does."""
+        runs = self._frame.runs
+        while self._next < len(runs):
+            run = runs[self._next]
+            due_ns = self._start_ns + self._spread_ns * run.first // self.packets
+            if self._packed < run.end:
+                self._pack()
+                now_ns = self._now_ns()
+                continue
+            if now_ns < due_ns:
+                if self._picture is None:
+                    return due_ns
+                # Others' runs go before more rows.
+                self._pack()
+                return min(due_ns, self._now_ns())
+            self._leave(run, now_ns, due_ns)
+            self._next += 1
+            now_ns = self._now_ns()
+        self.sent.took_ns = now_ns - self._start_ns
+        return None
 
     def close(self) -> None:
         """Let the sockets go."""
         for path in self._sockets:
             path.close()
-        self._sockets.clear()
+        self._sockets = []
+
+    def _pack(self) -> None:
+        """The next rows, if they are still the picture's."""
+        picture, rows = self._picture, self._packed_rows
+        assert picture is not None
+        end = min(rows + self._rows, self.form.height_px)
+        octets = self.form.row_octets
+        octets_of(picture[rows:end], self.form, self._frame.octets[rows * octets : end * octets], self.coding)
+        if not self._intact():
+            self.sent.torn = True
+            end = self.form.height_px
+        self._packed_rows, self._packed = end, end * octets
+        if end == self.form.height_px:
+            self._picture = None
+
+    def _leave(self, run: Run, now_ns: int, due_ns: int) -> None:
+        sent = self.sent
+        sent.late_most_ns = max(sent.late_most_ns, now_ns - due_ns)
+        drained = (now_ns - self._last_ns) * self.packets * DRAIN / self.period_ns
+        self._level = max(0.0, self._level - drained) + run.count
+        self._last_ns = now_ns
+        sent.bucket = max(sent.bucket, round(self._level))
+        for path, counted in zip(self._sockets, self.counts, strict=True):
+            self._run(path, counted, run)
+
+    def _run(self, path: socket.socket, counted: PathCount, run: Run) -> None:
+        try:
+            if run.count == 1:
+                path.sendmsg(run.stretches)
+            else:
+                path.sendmsg(run.stretches, ((socket.IPPROTO_UDP, _UDP_SEGMENT, self._cuts[run.size]),))
+        except OSError:
+            self._one_by_one(path, counted, run)
+        else:
+            counted.packets += run.count
+
+    def _one_by_one(self, path: socket.socket, counted: PathCount, run: Run) -> None:
+        """Where the kernel does not cut, or refuses: what can be sent is sent, what cannot is counted."""
+        if run.count == 1:
+            counted.refused += 1
+            return
+        for index in range(0, len(run.stretches), 2):
+            try:
+                path.sendmsg(run.stretches[index : index + 2])
+            except OSError:
+                counted.refused += 1
+            else:
+                counted.packets += 1
+
+
+def _always() -> bool:
+    return True
 
 
 def _opened(path: Path, ttl: int) -> socket.socket:
@@ -146,7 +239,9 @@ def _opened(path: Path, ttl: int) -> socket.socket:
         out.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _DSCP_EF)
         out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
         out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(path.source))
-        out.bind((path.source, 0))
+        # Two streams may leave from one port, as receivers tell them apart by where they go.
+        out.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        out.bind((path.source, path.source_port))
         out.connect((path.destination, path.port))
     except OSError:
         out.close()

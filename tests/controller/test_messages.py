@@ -17,10 +17,14 @@ from controller.messages import (
     Commit,
     Committed,
     CompileScene,
+    Connect,
+    Connected,
     ConductorStatus,
+    Disregard,
     Failed,
     JamTime,
     LoadScene,
+    NotConnected,
     NodeStatus,
     Percentiles,
     PhotoFailed,
@@ -46,6 +50,7 @@ from controller.messages import (
 )
 from controller.processors.keeper import SetResult
 from controller.rundir import RunDir, replace_file, runs
+from controller.st2110.connection import Connection, Leg
 from stage.errors import Problem
 
 PROBLEM = Problem("renderer.memory", "scenes/hall", "no room", 12, "make it smaller", 7)
@@ -71,6 +76,10 @@ ALL = [
     RestoreProcessor("led1", 8, "service.sock", dry_run=True),
     ProcessorSet("led1", 7, [SetResult("gamma", 2.2, 2.4, "ignored", "it still says 2.4")]),
     ProcessorNotSet("led1", 8, [PROBLEM]),
+    Connect("left", Connection([Leg("239.1.1.1", 5004, "10.0.0.1", 5004)], receiver="r"), 9, "service.sock", 10**18),
+    Disregard("left", 9),
+    Connected("left", 9, 1000, 10**18),
+    NotConnected("left", 9, [PROBLEM]),
 ]
 
 
@@ -79,8 +88,11 @@ def test_a_message_comes_back_as_it_went(message: messages.Message) -> None:
     assert decode(encode(message)) == message
 
 
+OF_MESSAGES = ("Problem", "SetResult", "Connection", "Leg")
+
+
 def test_every_message_is_tested_and_published() -> None:
-    told = {definition for definition in message_schema()["$defs"] if definition not in ("Problem", "SetResult")}
+    told = {definition for definition in message_schema()["$defs"] if definition not in OF_MESSAGES}
     assert told == {type(message).__name__ for message in ALL}
     assert len({msgspec.msgpack.decode(encode(message))["type"] for message in ALL}) == len(ALL)
 
