@@ -38,4 +38,7 @@ class Coalescing:
         self._left = max(0.0, min(BURST, self._left + grown) - datagrams)
         # Left again only when it has been few for a while: no flapping.
         self._many = self._left < BURST / 2 if self._many else self._left == 0.0
-        self.until_ns = now_ns + self._pause_ns if self._many and datagrams else 0
+        if datagrams:
+            self.until_ns = now_ns + self._pause_ns if self._many else 0
+        elif now_ns >= self.until_ns:
+            self.until_ns = 0

@@ -8,7 +8,6 @@ between, the next plan goes out: without tracking, or as the one before.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,8 +16,8 @@ import msgspec
 
 from controller import ledger_keep
 from controller.action import ActionWord
-from controller.camera_status import camera_status, resolution_status
 from controller.coalescing import Coalescing
+from controller.conductor_status import conductor_status
 from controller.lead import AdaptiveLead
 from controller.ledger import Ledger, Series
 from controller.ledger_batch import LedgerBatch
@@ -29,7 +28,6 @@ from controller.messages import (
     Abort,
     Alarm,
     Commit,
-    ConductorStatus,
     JamTime,
     Prepare,
     RoleState,
@@ -49,8 +47,6 @@ from controller.sources import (
     plan_subjects,
     preferences,
     resolution_limits,
-    source_alarms,
-    source_status,
     steered,
     tracked_pose,
 )
@@ -90,8 +86,8 @@ SLOWEST_REHEARSED_NS = 12 * NS_PER_MS
 """Periods shorter than this leave the caches warm, and no time for practice."""
 SLACK_NS = NS_PER_MS
 """Nothing else is begun this close to rehearsal or latch."""
-WINDOW = 512
-"""Frames that the status tells percentiles of; the report takes all."""
+GAP_NS = 3 * NS_PER_MS // 2
+"""A longer piece of work is not begun so shortly before a camera's next datagram is likely to come: that would wait."""
 KEEP_VALUES = 1 << 16
 
 
@@ -234,7 +230,7 @@ class Conductor:
             self._housekeeping(now_ns)
             if self._done:
                 return None
-        return min(self._next_ns, self._coalescing.until_ns or self._next_ns)
+        return min(self._next_ns, self._coalescing.until_ns or self._next_ns, self._awaited_ns(now_ns) or self._next_ns)
 
     def stop(self) -> None:
         """Write what is known, let the nodes go on by themselves."""
@@ -269,29 +265,27 @@ class Conductor:
         self._listening = True
         self._alarms = {path: alarm for path, alarm in self._alarms.items() if alarm.code != ListenError.code}
 
-    def _take_in(self, awake_ns: int = 0, *, latch: bool = False) -> bool:
+    def _take_in(self, *, latch: bool = False, practising: bool = False) -> bool:
         """Read what waits, as `_join` counts it; whether samples came of it."""
         inputs = self._inputs
-        read = inputs.received
+        read, began_ns = inputs.received, self._clock.now_ns()
         samples = inputs.drain()
         self._coalescing.heard(inputs.received - read, self._clock.now_ns())
         if samples:
-            self._join(samples, awake_ns, latch=latch)
+            self._join(samples, began_ns, latch=latch, practising=practising)
         return bool(samples)
 
-    def _join(self, samples: Sequence[Sample], awake_ns: int = 0, *, latch: bool) -> None:
+    def _join(self, samples: Sequence[Sample], began_ns: int, *, latch: bool, practising: bool) -> None:
         """Note how long samples took from the kernel's stamp into their history.
 
-        awake_ns : since when the conductor reads again for the latch. Samples that came before, after it stopped
-            listening for the frame, have waited for the latch, not for the controller; from then on they count. What
-            is read at the latch itself counts as part of it.
+        Of those that came after it stopped listening for the frame, the wait for the latch is left out: what is read
+        in between, `practising`, counts from when its reading began; what is read at the latch is part of that.
         """
         joined_ns = self._clock.now_ns()
         deaf_from_ns = self._rehearsal_ns - QUIET_NS
         for sample in samples:
-            came_ns = sample.t_received_ns
-            waited = came_ns >= deaf_from_ns and (latch or came_ns < awake_ns)
-            took_ns = joined_ns - (awake_ns if waited else came_ns)
+            waited = (latch or practising) and sample.t_received_ns >= deaf_from_ns
+            took_ns = joined_ns - (began_ns if waited else sample.t_received_ns)
             self._joined[sample.source] = (sample.packet_id, 0 if waited and latch else max(0, took_ns))
             if not waited:
                 self._history_ms.add(max(0, took_ns) / NS_PER_MS)
@@ -347,10 +341,9 @@ class Conductor:
         """Read whatever comes until the latch, and practise with it while there is time; the time then. At once where
         time stands still."""
         before_ns, now_ns = 0, self._clock.now_ns()
-        awake_ns = now_ns
         while before_ns < now_ns < self._latch_ns:
             before_ns = now_ns
-            if self._take_in(awake_ns):
+            if self._take_in(practising=True):
                 now_ns = self._clock.now_ns()
                 left_ns = self._latch_ns - now_ns
                 if left_ns > self._practice_ns:
@@ -533,6 +526,8 @@ class Conductor:
                 return
         if self._sockets and not self._listening and now_ns >= self._listen_due_ns:
             self._listen(now_ns)
+        if self._awaited_ns(now_ns):
+            return
         if self._adapted_frame != self._frame:
             self._adapted_frame = self._frame
             now = self._versions.now
@@ -546,6 +541,14 @@ class Conductor:
         time_enough = self._next_ns - self._clock.now_ns() >= TELLING_NS
         if (time_enough or now_ns >= self._status_due_ns + LEDGER_NS) and self._tell(now_ns):
             self._take_in()
+
+    def _awaited_ns(self, now_ns: int) -> int:
+        """Until when longer work is put off, because a camera's next datagram is about to come; 0: no longer. In the
+        second half of a frame nothing is put off any more."""
+        if not self._sockets or self._next_ns - now_ns < self._rate.period_ns // 2:
+            return 0
+        due_ns = self._inputs.next_datagram_ns()
+        return due_ns + GAP_NS // 4 if now_ns < due_ns + GAP_NS // 4 < now_ns + GAP_NS else 0
 
     def _tell(self, now_ns: int) -> bool:
         """Status or counts, whichever is due, one of them at a time; whether one was."""
@@ -586,33 +589,24 @@ class Conductor:
         ledger_keep.write_report(self._report_path, ledger.report(rt_class=self._rights.rt_class))
 
     def _publish_status(self, now_ns: int, state: RoleState) -> None:
-        version = self._versions.now
-        alarms = [*self._alarms.values(), *source_alarms(self._inputs, now_ns)]
-        told = self._keeper.alarms(now_ns)
-        alarms += [Alarm(p.code, p.path, p.detail, weight, p.mend, since_ns) for weight, p, since_ns in told]
-        if self._rights.mend:
-            alarms.append(Alarm("conductor.no_realtime", "conductor", self._rights.why, "info", self._rights.mend))
-        status = ConductorStatus(
-            t_ns=now_ns,
-            pid=os.getpid(),
-            state=state,
-            frame=max(0, self._frame - 1),
-            rate=(self._rate.num, self._rate.den),
+        status = conductor_status(
+            state,
+            now_ns=now_ns,
+            frame=self._frame,
             epoch=self._epoch,
-            t0_ns=self._keeper.frames.deadline_ns(0),
-            show_version=version.show.version,
-            config_version=version.show.config_version,
-            rt_class=self._rights.rt_class,
-            lead_ms=self._lead.lead_ns / NS_PER_MS,
             plans=self._plans,
             slots_skipped=self._skipped,
-            own_share_ms=self._own_ms.percentiles(WINDOW),
-            clock=self._keeper.report(now_ns),
-            receive_to_history_ms=self._history_ms.percentiles(WINDOW),
-            sources=source_status(self._inputs, now_ns),
-            cameras=camera_status(self._last, version.planner),
-            resolution=resolution_status(self._resolution, held=all_held(version.show)),
-            alarms=alarms,
+            version=self._versions.now,
+            lead=self._lead,
+            keeper=self._keeper,
+            rights=self._rights,
+            inputs=self._inputs,
+            resolution=self._resolution,
+            last=self._last,
+            own_ms=self._own_ms,
+            history_ms=self._history_ms,
+            alarms=list(self._alarms.values()),
+            between=self._take_in,
         )
-        self._status.publish(encode(status), frame=max(0, self._frame - 1), t_ns=now_ns)
+        self._status.publish(encode(status), frame=status.frame, t_ns=now_ns)
         self._status.heartbeat(now_ns)

@@ -256,6 +256,10 @@ class TrackingInputs:
         for feed in self._feeds.values():
             feed.active.predictor.look_ahead(feed.active.history)
 
+    def next_datagram_ns(self) -> int:
+        """When the next datagram of what moves a camera is likely to come; 0 where nobody knows."""
+        return min((due for feed in self._feeds.values() if (due := feed.active.next_arrival_ns())), default=0)
+
     # --- out ----------------------------------------------------------------------------------------------------
 
     def latest(self, camera: str) -> Sample | None:

@@ -82,6 +82,13 @@ class SourceStream:
         self.arrivals.append(t_received_ns)
         self.health.accepted(t_received_ns, None)
 
+    def next_arrival_ns(self) -> int:
+        """When its next packet is likely to come, as evenly as the last ones did; 0 before the second."""
+        arrivals = self.arrivals
+        if len(arrivals) < 2:
+            return 0
+        return arrivals[-1] + (arrivals[-1] - arrivals[0]) // (len(arrivals) - 1)
+
     def refuse(self, refusal: Refusal, t_received_ns: int) -> None:
         """Count a refusal, and let the health know."""
         self.refused[refusal.reason] += 1

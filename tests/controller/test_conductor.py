@@ -180,14 +180,35 @@ def test_samples_that_came_while_it_listened_count_their_way_into_the_history(bu
         return type("S", (), {"source": "tracker", "packet_id": 7, "t_received_ns": received_ns})()
 
     now_ns = show.clock.now_ns()
-    conductor._join([sample(now_ns - 3 * NS_PER_MS)], latch=False)
+    conductor._join([sample(now_ns - 3 * NS_PER_MS)], now_ns, latch=False, practising=False)
     assert conductor._joined["tracker"] == (7, 3 * NS_PER_MS)
     deaf_ns = conductor._latch_ns - REHEARSAL_NS - QUIET_NS
     show.clock.jump(max(0, conductor._latch_ns - now_ns))
-    conductor._join([sample(deaf_ns + 1)], latch=True)
+    conductor._join([sample(deaf_ns + 1)], show.clock.now_ns(), latch=True, practising=False)
     assert conductor._joined["tracker"] == (7, 0), "it waited for the latch"
-    conductor._join([sample(deaf_ns - NS_PER_MS)], latch=True)
+    read_ns = show.clock.now_ns() - NS_PER_MS
+    conductor._join([sample(deaf_ns + 1)], read_ns, latch=False, practising=True)
+    assert conductor._joined["tracker"] == (7, NS_PER_MS), "it waited for the practice, and then was read"
+    conductor._join([sample(deaf_ns - NS_PER_MS)], show.clock.now_ns(), latch=True, practising=False)
     assert conductor._joined["tracker"][1] == show.clock.now_ns() - deaf_ns + NS_PER_MS, "this one it should have seen"
+
+
+def test_long_work_waits_for_a_datagram_that_is_about_to_come(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    show = build(tracker=False)
+    show.run_to(60)
+    conductor, inputs = show.conductor, show.conductor.inputs
+    now_ns = conductor._next_ns - 3 * conductor._rate.period_ns // 4
+    monkeypatch.setattr(conductor, "_sockets", True)
+    due: list[int] = []
+    monkeypatch.setattr(inputs, "next_datagram_ns", lambda: due[-1])
+    due.append(now_ns + NS_PER_MS // 2)
+    assert due[-1] < conductor._awaited_ns(now_ns) < due[-1] + NS_PER_MS
+    due.append(now_ns + 3 * NS_PER_MS)
+    assert conductor._awaited_ns(now_ns) == 0, "there is time before it"
+    due.append(now_ns - NS_PER_MS)
+    assert conductor._awaited_ns(now_ns) == 0, "it did not come"
+    due.append(conductor._next_ns - conductor._rate.period_ns // 4)
+    assert conductor._awaited_ns(due[-1] - NS_PER_MS // 2) == 0, "the frame is half over"
 
 
 def test_a_rehearsal_leaves_nothing_behind(build: Build) -> None:
