@@ -83,7 +83,7 @@ class PhotoError(ControllerError):
     code = "controller.photo"
 
 
-class _Version:
+class StageVersion:
     """One version of the stage, and what is made for it when it is first needed."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -94,6 +94,14 @@ class _Version:
         self._config: OpenVolumeConfig | None = None
         self._scenes: dict[tuple[str, str], tuple[Scene, Thaw | None]] = {}
 
+    @property
+    def config(self) -> OpenVolumeConfig:
+        """The configuration it was compiled from."""
+        if self._config is None:
+            folder = Path(self.snapshot.base_dir)
+            self._config = load_config_text(self.snapshot.config_text, base_dir=folder).config
+        return self._config
+
     def camera(self, device: Device) -> VirtualCamera:
         """What photographs this stage's walls."""
         if self._camera is None:
@@ -102,15 +110,13 @@ class _Version:
 
     def world(self, device: Device, plan: FramePlan, book: SceneBook) -> SceneWorld:
         """The scenes of a plan, as live as it says. Raises OpenVolumeError when one cannot be read."""
-        folder = Path(self.snapshot.base_dir)
-        if self._config is None:
-            self._config = load_config_text(self.snapshot.config_text, base_dir=folder).config
+        folder, config = Path(self.snapshot.base_dir), self.config
         if self._world is None:
-            self._world = SceneWorld(device, {}, shadow_px=self._config.render.shadow_px)
+            self._world = SceneWorld(device, {}, shadow_px=config.render.shadow_px)
         cache = SceneCache(Path(self.snapshot.scene_cache))
         shown: dict[str, Scene] = {}
         for entry in plan.scenes:
-            if entry.id not in self._config.scenes:
+            if entry.id not in config.scenes:
                 continue
             state = book.state(entry.id, entry.version)
             found = self._scenes.get((entry.id, state.key))
@@ -121,7 +127,7 @@ class _Version:
                     found = self._scenes[entry.id, state.key] = (thawed.scene, thawed)
                 else:
                     found = self._scenes[entry.id, state.key] = (
-                        Scene(device, self._config.scenes[entry.id], folder), None,
+                        Scene(device, config.scenes[entry.id], folder), None,
                     )  # fmt: skip
             apply_known(found[0], state.edits)
             shown[entry.id] = found[0]
@@ -155,7 +161,7 @@ class Darkroom:
 
     def __init__(self, *, run: RunDir, clock: Clock) -> None:
         self._run, self._clock = run, clock
-        self._versions: dict[int, _Version] = {}
+        self._versions: dict[int, StageVersion] = {}
         self._book = SceneBook(run)
         self._truth: Truth | None = None
         self._emulated = EmulatedProcessors(run)
@@ -246,11 +252,11 @@ class Darkroom:
             answer = Failed(message.version, "darkroom", [problem])
         self._post.send(self._run.path / message.reply_to, answer)
 
-    def _keep(self, snapshot: Snapshot) -> _Version:
+    def _keep(self, snapshot: Snapshot) -> StageVersion:
         number = snapshot.show.config_version
         version = self._versions.get(number)
         if version is None:
-            version = self._versions[number] = _Version(snapshot)
+            version = self._versions[number] = StageVersion(snapshot)
         for old in sorted(self._versions)[:-KEEP_VERSIONS]:
             self._versions.pop(old).release()
         return version

@@ -15,7 +15,7 @@ from controller.ledger_record import HostNote
 from controller.metronome import KIND_NOTES
 from controller.rundir import RunDir
 from runtime.errors import HouseError
-from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader, Slot
+from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader, RingShape, Slot
 from stage.plan import FramePlan, decode_plan, decode_report
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,11 @@ class RingQueue:
         self.missed += batch.missed if self.n else 0
         self.n = batch.latest_n
         return batch.slots
+
+    @property
+    def shape(self) -> RingShape | None:
+        """Of the ring that was read; None before there is one."""
+        return None if self._reader is None else self._reader.shape
 
     def close(self) -> None:
         """Let go of the ring."""

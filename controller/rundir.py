@@ -29,6 +29,8 @@ canvas-<id>.sdp        sender      the session description of a canvas that is s
 connections.msgpack    sender      where its streams go, where that was changed since (controller.st2110.role)
 emulated-<id>.msgpack  processors  what an emulated processor keeps while it is off
 record.json            service     what tracking is recorded into (controller.tracking_recorder)
+capture.json           anyone      what is captured to disk (controller.capture.order)
+capture.ring           capture     CaptureStatus about four times a second while it captures
 service.sock           service     answers to the service
 show-<version>.msgpack service     one whole version of the show (controller.show), never changed once named
 scenes-<version>.msgpack service   what is live of each scene at a version of the show (controller.scene_book)
@@ -141,6 +143,14 @@ class RunDir:
     @property
     def recorder_status(self) -> Path:
         return ring_path(self.path, "recorder")
+
+    @property
+    def capture_orders(self) -> Path:
+        return self.path / "capture.json"
+
+    @property
+    def capture_status(self) -> Path:
+        return ring_path(self.path, "capture")
 
     @property
     def conductor_socket(self) -> Path:

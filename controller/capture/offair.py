@@ -1,0 +1,162 @@
+"""Inner pictures and photos of captured frames, drawn again off the air: the same plan gives the same pixels.
+
+A node shows no inner picture to anybody, and need not: the frame's plan says all of it. Photos are the twin's, of the
+very canvases that were captured. The context belongs to a thread of its own, which is behind as far as it must be;
+what does not fit its queue is a gap.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.capture.order import CaptureOrder
+from controller.capture.pictures import LightCapture, Stamp
+from controller.darkroom import StageVersion
+from controller.emulated import EmulatedProcessors
+from controller.rundir import RunDir
+from controller.scene_book import SceneBook
+from controller.show import decode_snapshot
+from renderer.config import RenderConfig
+from renderer.device import Device
+from renderer.renderer import Renderer
+from renderer.twin.emulator import Codes
+from stage.plan import FramePlan
+
+log = logging.getLogger(__name__)
+
+QUEUE_BYTES: Final = 512_000_000
+FINE: Final = 2
+"""Sub-pixels per side of a photo."""
+KEEP_VERSIONS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One picture to be drawn."""
+
+    order: CaptureOrder
+    stamp: Stamp
+    plan: FramePlan
+    canvases: Mapping[str, Codes | None]
+    """What the processors got in that frame (photo)."""
+    take: Callable[[LightCapture], None]
+    fail: Callable[[str], None]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes while it waits."""
+        return sum(codes.nbytes for codes in self.canvases.values() if codes is not None) + 4096
+
+
+class OffAir:
+    """The thread that draws. `give` never waits."""
+
+    def __init__(self, run: RunDir, *, queue_bytes: int = QUEUE_BYTES) -> None:
+        self._run, self._limit = run, queue_bytes
+        self._queue: deque[Wanted] = deque()
+        self._bytes = 0
+        self._ended = False
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="capture-offair", daemon=True)
+        self._thread.start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        return not self._queue
+
+    def waits_for(self, number: int) -> bool:
+        """Whether pictures of a capture are still to be drawn."""
+        return any(wanted.order.number == number for wanted in list(self._queue))
+
+    def give(self, wanted: Wanted) -> bool:
+        """Have a picture drawn; False when too many wait."""
+        with self._wake:
+            if self._queue and self._bytes + wanted.nbytes > self._limit:
+                return False
+            self._queue.append(wanted)
+            self._bytes += wanted.nbytes
+            self._wake.notify()
+        return True
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Draw what waits, and give the GPU back."""
+        with self._wake:
+            self._ended = True
+            self._wake.notify()
+        self._thread.join(timeout_s)
+
+    def _work(self) -> None:
+        hand: _Hand | None = None
+        while True:
+            with self._wake:
+                while not self._queue and not self._ended:
+                    self._wake.wait()
+                if not self._queue:
+                    break
+                wanted = self._queue[0]
+            try:
+                if hand is None:
+                    hand = _Hand(self._run)
+                wanted.take(LightCapture(wanted.stamp, hand.draw(wanted)))
+            except Exception as error:
+                log.exception("capture %d: frame %d cannot be drawn", wanted.order.number, wanted.stamp.frame)
+                wanted.fail(str(error) or type(error).__name__)
+            with self._wake:
+                self._queue.popleft()
+                self._bytes -= wanted.nbytes
+        if hand is not None:
+            hand.close()
+
+
+class _Hand:
+    """A context, and the versions of the show it draws."""
+
+    def __init__(self, run: RunDir) -> None:
+        self._run = run
+        self._device = Device.create()
+        self._renderer = Renderer(self._device)
+        self._book = SceneBook(run)
+        self._versions: dict[int, StageVersion] = {}
+        self._emulated = EmulatedProcessors(run)
+
+    def draw(self, wanted: Wanted) -> NDArray[Any]:
+        """Light, [h, w, 3]: half floats of an inner picture, float32 of a photo. Raises OpenVolumeError."""
+        plan, order = wanted.plan, wanted.order
+        version = self._version(plan)
+        if order.kind == "inner":
+            world = version.world(self._device, plan, self._book)
+            return self._renderer.inner(plan, order.of, world=world)
+        self._emulated.look(version.stage, wanted.canvases.get)
+        shown = self._emulated.shown(version.stage, wanted.canvases)
+        camera = version.camera(self._device)
+        light = camera.photo(shown, plan, width_px=order.width_px, camera=order.of, fine=FINE)
+        return np.ascontiguousarray(light[..., :3])
+
+    def _version(self, plan: FramePlan) -> StageVersion:
+        version = self._versions.get(plan.config_version)
+        if version is None:
+            snapshot = decode_snapshot(self._run.snapshot(plan.show_version).read_bytes())
+            version = self._versions[plan.config_version] = StageVersion(snapshot)
+            render: RenderConfig = version.config.render
+            self._renderer.load_stage(version.stage, version=plan.config_version, render=render)
+            for old in sorted(self._versions)[:-KEEP_VERSIONS]:
+                self._versions.pop(old).release()
+                self._renderer.drop_stage(old)
+        return version
+
+    def close(self) -> None:
+        """Give the GPU back."""
+        self._emulated.close()
+        for version in self._versions.values():
+            version.release()
+        self._renderer.release()
+        self._device.release()

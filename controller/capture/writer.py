@@ -1,0 +1,167 @@
+"""A capture's way to the disk: a bounded queue and a thread of its own, so that nobody waits for a slow disk.
+
+What does not fit the queue is a gap with a reason, and so is what a full disk does not take. Stills go on when there
+is room again; a video is ended whole while there still is some.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import shutil
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+from controller.capture.account import Account
+from controller.capture.order import STILLS
+from controller.capture.pictures import Captured
+
+log = logging.getLogger(__name__)
+
+QUEUE_BYTES: Final = 512_000_000
+"""Pictures that wait, of one capture."""
+RESERVE_BYTES: Final = 64_000_000
+"""Kept free on the disk: what else runs there must go on."""
+FULL: Final = "the disk is full"
+SLOW: Final = "the disk or the encoder is too slow"
+_AGAIN_S: Final = 1.0
+
+
+class Sink(Protocol):
+    """Where pictures go."""
+
+    files: list[str]
+
+    def write(self, picture: Captured) -> None:
+        """Write one. Raises OSError, ValueError."""
+
+    def close(self) -> None:
+        """End the file. Raises OSError."""
+
+
+class Writer:
+    """Writes what it is offered, in order.
+
+    Attributes
+    ----------
+    trouble : what a person should know now; empty while all is well
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        sink: Callable[[], Sink],
+        *,
+        queue_bytes: int = QUEUE_BYTES,
+        reserve_bytes: int = RESERVE_BYTES,
+        free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+    ) -> None:
+        self.account = account
+        self.trouble = ""
+        self._make_sink, self._free_bytes = sink, free_bytes
+        self._limit, self._reserve = queue_bytes, reserve_bytes
+        self._queue: deque[Captured] = deque()
+        self._bytes = 0
+        self._pixels = 0
+        self._ended = False
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name=f"capture-{account.order.number}", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting_px(self) -> int:
+        """Pixels taken and not written."""
+        return self._pixels
+
+    @property
+    def done(self) -> bool:
+        """Whether everything is written and closed."""
+        return not self._thread.is_alive()
+
+    def offer(self, picture: Captured) -> None:
+        """Take a picture; one for which there is no room is a gap."""
+        with self._wake:
+            full = self._queue and self._bytes + picture.nbytes > self._limit
+            if not full:
+                self._queue.append(picture)
+                self._bytes += picture.nbytes
+                self._pixels += picture.size[0] * picture.size[1]
+                self._wake.notify()
+                return
+        frame = picture.stamp.frame
+        self.trouble = f"{SLOW}: frames are left out"
+        self.account.lost(frame, frame, f"{SLOW}: {len(self._queue)} pictures waited")
+
+    def end(self) -> None:
+        """No more pictures come."""
+        with self._wake:
+            self._ended = True
+            self._wake.notify()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait until everything is on the disk; False when that takes longer."""
+        self._thread.join(timeout_s)
+        return self.done
+
+    def _run(self) -> None:
+        sink: Sink | None = None
+        try:
+            sink = self._make_sink()
+        except Exception as error:  # noqa: BLE001 - whatever is missing, it is told and the show goes on
+            self._fail(str(error))
+        while True:
+            with self._wake:
+                while not self._queue and not self._ended:
+                    self._wake.wait()
+                if not self._queue:
+                    break
+                picture = self._queue[0]
+            if sink is not None and self.account.state != "failed":
+                self._write(sink, picture)
+            else:
+                self.account.lost(picture.stamp.frame, picture.stamp.frame, self.account.detail or "it has failed")
+            with self._wake:
+                self._queue.popleft()
+                self._bytes -= picture.nbytes
+                self._pixels -= picture.size[0] * picture.size[1]
+        if sink is not None:
+            self._close(sink)
+
+    def _write(self, sink: Sink, picture: Captured) -> None:
+        frame, order = picture.stamp.frame, self.account.order
+        try:
+            if self._free_bytes(Path(order.path).parent) < self._reserve:
+                raise OSError(errno.ENOSPC, f"less than {self._reserve // 1_000_000} MB are free")
+            sink.write(picture)
+        except OSError as error:
+            why = f"{FULL} ({error.strerror or error})" if error.errno == errno.ENOSPC else str(error)
+            self.account.lost(frame, frame, why)
+            if self.trouble != why:
+                log.error("capture %d: frame %d: %s", order.number, frame, why)
+            self.trouble = why
+            if order.format not in STILLS:
+                # What is in the file is whole; nothing can be put after a hole that may never end.
+                self._fail(f"{why}: the video ends before frame {frame}")
+        except Exception as error:
+            log.exception("capture %d: frame %d", order.number, frame)
+            why = str(error) or type(error).__name__
+            self.account.lost(frame, frame, why)
+            self._fail(why)
+        else:
+            self.trouble = ""
+            self.account.files = sink.files
+            self.account.wrote(frame)
+
+    def _close(self, sink: Sink) -> None:
+        try:
+            sink.close()
+        except Exception as error:
+            log.exception("capture %d cannot be ended", self.account.order.number)
+            self._fail(f"the file could not be ended: {error}")
+
+    def _fail(self, why: str) -> None:
+        self.account.state = "failed"
+        self.account.detail = self.trouble = why

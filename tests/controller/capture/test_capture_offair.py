@@ -1,0 +1,125 @@
+"""Inner pictures and photos of captured frames: what the node's renderer puts on the walls, frame for frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import OpenImageIO as oiio
+import pytest
+
+from controller.darkroom import StageVersion
+from controller.scene_book import SceneBook
+from controller.show import decode_snapshot
+from renderer.device import Device
+from renderer.passes.inner import InnerPass
+from renderer.renderer import Renderer
+from renderer.twin.camera import VirtualCamera
+from stage.frames import pose_from_pan_tilt_roll
+from stage.plan import matrix16
+
+DOME = (
+    "    background: [0.18, 0.18, 0.18]",
+    "    background: [0.18, 0.18, 0.18]\n    dome:\n      file: SKY\n",
+)
+
+
+def opened(path: Path) -> np.ndarray:
+    file = oiio.ImageInput.open(str(path))
+    assert file is not None, oiio.geterror()
+    pixels = file.read_image(file.spec().format)
+    file.close()
+    return pixels
+
+
+@pytest.fixture
+def lit(shm: Path, housekit: ModuleType, capturekit: ModuleType, root: Path) -> Any:
+    """A wall under a sky: its inner pictures are nowhere flat."""
+    sky = str(root / "configs/assets/demo_sky.hdr")
+    made = capturekit.Wall(shm, housekit, more=((DOME[0], DOME[1].replace("SKY", sky)),))
+    yield made
+    made.close()
+
+
+def moved(wall: Any, frame: int) -> dict[str, Any]:
+    """A plan of a camera that pans: every frame's inner picture is another."""
+    plan = wall.plan(frame)
+    camera = plan.cameras[0]
+    pose = pose_from_pan_tilt_roll(camera.pupil_m, pan_deg=2.0 * (frame % 24))
+    import msgspec
+
+    return {"cameras": [msgspec.structs.replace(camera, stage_from_camera=matrix16(pose))]}
+
+
+def test_inner_pictures_are_those_of_the_walls(lit: Any, capturekit: ModuleType, tmp_path: Path) -> None:
+    first = capturekit.FIRST
+    order = lit.order(tmp_path / "inner", "exr", kind="inner", of="a", first_frame=first, last_frame=first + 2)
+    lit.begin()
+    for n in range(3):
+        lit.show_frame(first + n, **moved(lit, first + n))
+        lit.step()
+    lit.settle()
+    assert lit.told(order).gaps == []
+    assert lit.told(order).written == 3
+    pictures = [opened(tmp_path / f"inner.{first + n:010d}.exr") for n in range(3)]
+    with Device.create() as device:
+        version = StageVersion(decode_snapshot(lit.run.snapshot(1).read_bytes()))
+        renderer = Renderer(device)
+        renderer.load_stage(version.stage, version=1, render=version.config.render)
+        seen: list[Any] = []
+        draw = InnerPass.draw
+
+        def watched(self: InnerPass, *arguments: Any, **options: Any) -> Any:
+            seen.append(draw(self, *arguments, **options))
+            return seen[-1]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(InnerPass, "draw", watched)
+            for n in range(3):
+                plan = lit.plan(first + n, **moved(lit, first + n))
+                # The whole frame as a node draws it, its outer picture first.
+                renderer.draw(plan, world=version.world(device, plan, SceneBook(lit.run)))
+                texture = seen[-1].texture
+                rows = np.frombuffer(texture.read(), np.float16).reshape(texture.height, texture.width, 4)
+                assert np.array_equal(pictures[n], rows[::-1, :, :3]), "the same plan, the same pixels"
+        version.release()
+        renderer.release()
+    assert pictures[0].astype(np.float64).std() > 0.01
+    assert not np.array_equal(pictures[0], pictures[1])
+
+
+def test_photos_are_the_twins_of_the_very_canvases(wall: Any, capturekit: ModuleType, tmp_path: Path) -> None:
+    first = capturekit.FIRST
+    fields = {"kind": "photo", "of": "a", "first_frame": first, "last_frame": first + 3, "every": 2, "width_px": 320}
+    order = wall.order(tmp_path / "photo", "exr", **fields)
+    png = wall.order(tmp_path / "photo8", "png", bits=8, **fields)
+    wall.begin()
+    for n in range(4):
+        wall.show_frame(first + n, np.full(wall.size[::-1], (100 + 200 * n) * 0x100401 | 3 << 30, dtype=np.uint32))
+        wall.step()
+    wall.settle()
+    assert (wall.told(order).written, wall.told(order).gaps) == (2, [])
+    with Device.create() as device:
+        camera = VirtualCamera(device, wall.stage)
+        for n in (0, 2):
+            light = camera.photo({"main": wall.shown[first + n]}, wall.plan(first + n), width_px=320, fine=2)
+            found = opened(tmp_path / f"photo.{first + n:010d}.exr")
+            assert np.array_equal(found, light[..., :3].astype(np.float16))
+        camera.release()
+    middle = opened(tmp_path / f"photo8.{first + 2:010d}.png")[90, 160]
+    assert middle.min() > 100
+    assert wall.told(png).written == 2
+
+
+def test_a_camera_that_is_not_there_is_told(wall: Any, capturekit: ModuleType, tmp_path: Path) -> None:
+    first = capturekit.FIRST
+    order = wall.order(tmp_path / "x", "png", kind="inner", of="nobody", first_frame=first, last_frame=first)
+    wall.begin()
+    wall.show_frame(first)
+    wall.step()
+    wall.settle()
+    told = wall.told(order)
+    assert told.missing == 1
+    assert "nobody" in told.gaps[0].why
