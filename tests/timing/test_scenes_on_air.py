@@ -16,10 +16,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from controller.config import load_config
+from controller.config import compile_config, load_config
+from renderer.device import Device
 from renderer.sinks.ring import codes_of
+from renderer.twin.camera import VirtualCamera
+from renderer.twin.film import Film, changes
 from runtime.ring import KIND_CANVAS, RingReader
 
 pytestmark = [pytest.mark.timing, pytest.mark.timeout(150)]
@@ -102,6 +107,19 @@ def levels(run: Any) -> dict[int, float]:
     return found
 
 
+def film_of(run: Any, config: Path, first: int, last: int) -> dict[int, NDArray[np.float32]]:
+    """The photo of every frame from `first` to `last`, taken of what the processors were handed."""
+    reader = RingReader.open(run.dir.canvas("main"), kind=KIND_CANVAS)
+    slots = {slot.frame: {"main": codes_of(reader.shape, slot.data)} for slot in run.canvas("main").slots
+             if slot.plan_hash and slot.frame >= first - 10}  # fmt: skip
+    plans = [plan for plan in run.plans() if first <= plan.frame <= last]
+    with Device.create() as device:
+        film = Film(VirtualCamera(device, compile_config(load_config(config))))
+        photos = {frame: photo.light[0] for frame, photo in film.roll(slots, plans)}
+    reader.close()
+    return photos
+
+
 def weights(run: Any) -> dict[int, dict[str, float]]:
     """What each plan shows."""
     return {plan.frame: {entry.id: entry.weight for entry in plan.scenes} for plan in run.plans()}
@@ -135,7 +153,8 @@ def one_run(
     """Everything that can happen to a heavy scene, in a run of its own: repeats beyond the machine's, why they do not
     count, and what was seen. What must hold on any machine is asserted."""
     bigscene.put(tmp_path / "big.glb", bigscene.big_glb(0.9))
-    run = start(str(show_of(tmp_path)))
+    config = show_of(tmp_path)
+    run = start(str(config))
     run.running("node-main", "service", "darkroom", "conductor")
     api = Api(run.url)
     run.canvas("main"), run.plans(), run.reports()
@@ -202,6 +221,16 @@ def one_run(
     assert wall[edit] < wall[edit - 1] - 5.0
     assert wall[reloads[-1] - 1] == pytest.approx(wall[edit], abs=0.05)
     assert wall[reloads[-1]] < wall[edit] - 1.0
+    # And so does the film: between these frames no photo is another than the one before it.
+    photos = film_of(run, config, cut - 5, reloads[-1] + 5)
+    named = [cut, *range(dissolve, dissolve + 13), *range(wipe, wipe + 13), edit, reloads[-1]]
+    seen = [frame for frame in changes(photos) if frame - 1 not in repeats]
+    assert [frame for frame in seen if not wipe <= frame <= wipe + 12] == [
+        frame for frame in named if not wipe <= frame <= wipe + 12
+    ]
+    # A wipe begins outside the camera's picture and ends there.
+    assert {frame for frame in seen if wipe <= frame <= wipe + 12} <= set(named)
+    assert len(seen) > len(named) - 12
     for frame, shown in plan.items():
         expected = 1.0 if len(shown) == 1 else pytest.approx(1.0)
         assert sum(shown.values()) == expected, frame
