@@ -233,6 +233,13 @@ class Ledger:
                 if touched.presented is not None and _overlap_ns(_window_ns(touched, self.rate), stall):
                     self._decide(touched)
 
+    def add_sent(self, canvas: str, frame: int, reason: str, *, frames: int = 1) -> None:
+        """What the sender said of `frames` slots of a canvas up to `frame`."""
+        for number in range(frame - min(frames, self._keep) + 1, frame + 1):
+            # What is not here any more was told, or never was a slot.
+            if number in self._records or number > self._newest:
+                self._record(number).sent[canvas] = reason
+
     def set_own_share(self, own_share_ms: Percentiles) -> None:
         """The controller's own share as the conductor measures it: only it sees packets join their histories."""
         self._own_share = own_share_ms

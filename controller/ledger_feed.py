@@ -14,6 +14,7 @@ from controller.ledger import Ledger
 from controller.ledger_record import HostNote
 from controller.metronome import KIND_NOTES
 from controller.rundir import RunDir
+from controller.st2110.status import KIND_SENT, SentNote, decode_sent
 from runtime.errors import HouseError
 from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader, RingShape, Slot
 from stage.plan import FramePlan, decode_plan, decode_report
@@ -76,7 +77,7 @@ class LedgerFeed:
     Attributes
     ----------
     plan : the newest plan read; None before the first
-    on_plan, on_note : called with each
+    on_plan, on_note, on_sent : called with each
     """
 
     def __init__(self, run: RunDir, ledger: Ledger) -> None:
@@ -84,9 +85,11 @@ class LedgerFeed:
         self.plan: FramePlan | None = None
         self.on_plan: Callable[[FramePlan], object] = lambda _: None
         self.on_note: Callable[[HostNote], object] = lambda _: None
+        self.on_sent: Callable[[SentNote], object] = lambda _: None
         self._run = run
         self._plans = RingQueue(run.plans, KIND_PLANS)
         self._notes = RingQueue(run.metronome, KIND_NOTES)
+        self._sent = RingQueue(run.sent, KIND_SENT)
         self._reports: dict[str, RingQueue] = {}
         self._began = False
 
@@ -127,10 +130,15 @@ class LedgerFeed:
             for slot in queue.take(look=look):
                 with contextlib.suppress(msgspec.MsgspecError):
                     self.ledger.add_report(decode_report(slot.data))
+        for slot in self._sent.take(look=look):
+            with contextlib.suppress(msgspec.MsgspecError):
+                sent = decode_sent(slot.data)
+                self.ledger.add_sent(sent.canvas, sent.frame, sent.reason, frames=sent.frames)
+                self.on_sent(sent)
 
     def close(self) -> None:
         """Let go of the rings."""
-        for queue in (self._plans, self._notes, *self._reports.values()):
+        for queue in (self._plans, self._notes, self._sent, *self._reports.values()):
             queue.close()
 
     def _queue(self, node: str) -> RingQueue:

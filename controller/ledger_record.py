@@ -87,6 +87,9 @@ class FrameRecord(Struct, omit_defaults=True):
     """The longest standstill of the host that touched the making of this frame, all of it: the metronome's figure."""
     waited_ns: dict[str, int] = msgspec.field(default_factory=dict)
     """How long each process waited for a processor in the half second about then, where that is worth a note."""
+    sent: dict[str, str] = msgspec.field(default_factory=dict)
+    """Canvases sent over the network whose picture of this slot did not leave as it should have, and why
+    (controller.st2110.status)."""
 
 
 class HostNote(Struct, frozen=True, omit_defaults=True):
@@ -111,7 +114,7 @@ class Event(Struct, frozen=True, omit_defaults=True):
 
     t_ns: int
     what: str
-    """`process_ended`, `process_started`, `run_ending`."""
+    """`process_ended`, `process_started`, `run_ending`, `not_sent`."""
     name: str
     detail: str = ""
 

@@ -23,7 +23,7 @@ from controller.ledger_file import (
     runs_in,
 )
 from controller.ledger_record import INTERVALS, FrameRecord, intervals_ms, misses, steps_ms
-from controller.ledger_words import AROUND, REASON_WORDS, Why, explain
+from controller.ledger_words import AROUND, REASON_WORDS, SENT_WORDS, Why, explain
 from controller.messages import Percentiles
 from controller.store import state_folder
 from runtime.clock import NS_PER_MS, NS_PER_S
@@ -160,6 +160,10 @@ def summary_of(reading: Reading) -> dict[str, Any]:
         "presented": len(counted) - len(missed),
         "repeated": len(missed),
         "repeats": dict(Counter(record.reason for record in missed).most_common()),
+        "not_sent": {
+            canvas: dict(Counter(record.sent[canvas] for record in counted if canvas in record.sent).most_common())
+            for canvas in sorted({canvas for record in counted for canvas in record.sent})
+        },
         "made_by_node": sum(record.presented is True and record.reason == "no_plan" for record in counted),
         "latency_ms": {name: _rounded(found) for name, found in values.items()},
         "hold_ms": _rounded(holds),
@@ -230,6 +234,9 @@ def _print_summary(told: dict[str, Any], reading: Reading, others: Sequence[str]
         console.print(f"  {count:>6}  {REASON_WORDS[reason]}", highlight=False)
     if told["made_by_node"]:
         console.print(f"  {told['made_by_node']} were made by the node itself, without a plan", highlight=False)
+    for canvas, reasons in told["not_sent"].items():
+        for reason, count in reasons.items():
+            console.print(f"  {count:>6}  on the network, {canvas}: {SENT_WORDS.get(reason, reason)}", highlight=False)
     stalls = told["stalls"]
     if stalls["count"]:
         longest = stalls["ms"]["max"]

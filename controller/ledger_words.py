@@ -38,6 +38,14 @@ REASON_WORDS: Final = {
     "none": "no reason told",
 }
 """What each reason is called where people read it."""
+SENT_WORDS: Final = {
+    "late": "packets left late, or an older picture in its place",
+    "repeat": "the picture before was sent again, because none came in time",
+    "held": "the picture before was sent again, because HOLD was ordered",
+    "torn": "part of the picture before was in it",
+    "away": "nothing was sent, because the sender was away",
+}
+"""What became of slots on the network (controller.st2110.status)."""
 AROUND: Final = 60
 """Slots before and after a frame that say what is usual."""
 EVENT_NS: Final = 3 * NS_PER_S
@@ -46,6 +54,7 @@ AFTER_NS: Final = NS_PER_S // 4
 """What happened so long after it may tell why: an end is noticed when it has happened."""
 _EVENT_WORDS: Final = {
     "process_ended": "ended", "process_started": "was started", "run_ending": "ended the run",
+    "not_sent": "was not sent as it should have been",
 }  # fmt: skip
 _MUCH: Final = 1.3
 """A step this many times its usual length is longer than usual,"""
@@ -112,6 +121,7 @@ def explain(
     details += _host(record, notes)
     details += _changes(record, before, usual)
     details += _packets(record)
+    details += _sent(record)
     details += _events(record, events)
     details += _company(record, around)
     return Why(record.frame, record.presented, record.reason, headline, details, told)
@@ -369,6 +379,14 @@ def _packets(record: FrameRecord) -> list[str]:
             f"before the latch; its pose was {_ms(camera.age_ms)} old at the photo{quality}."
         )
     return said if newest is not None or record.cameras else []
+
+
+def _sent(record: FrameRecord) -> list[str]:
+    """What became of it on the network, where that is worth a word."""
+    return [
+        f"On the network: {SENT_WORDS.get(reason, reason)} (canvas {canvas})."
+        for canvas, reason in sorted(record.sent.items())
+    ]
 
 
 def _events(record: FrameRecord, events: Sequence[Event]) -> list[str]:

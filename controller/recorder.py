@@ -21,6 +21,7 @@ from controller.ledger_file import Block, LedgerFileError, Opening, SegmentWrite
 from controller.ledger_record import Event, HostNote
 from controller.messages import KIND_STATUS, Alarm, RoleState
 from controller.rundir import RunDir
+from controller.st2110.status import SentNote
 from controller.tracking_recorder import RecordingStatus, TrackingRecorder
 from runtime.clock import NS_PER_S, Clock
 from runtime.ring import RingWriter
@@ -95,6 +96,7 @@ class Recorder:
         self._feed = LedgerFeed(self._run, self._ledger)
         self._feed.on_plan = self._plan
         self._feed.on_note = self._notes.append
+        self._feed.on_sent = self._sent
         self._status = RingWriter.create(
             self._run.recorder_status, kind=KIND_STATUS, slots=4, capacity=_STATUS_CAPACITY
         )
@@ -136,6 +138,12 @@ class Recorder:
         if set(plan.output_delays) != self._ledger.canvases and plan.output_delays:
             # Every canvas of the running configuration has its delay in the plan.
             self._ledger.expect(plan.output_delays)
+
+    def _sent(self, note: SentNote) -> None:
+        """Many slots at once are told when they are on the disk already."""
+        if note.frames > 1:
+            detail = f"frames {note.frame - note.frames + 1} to {note.frame}: {note.reason}"
+            self._events.append(Event(self._clock.now_ns(), "not_sent", note.canvas, detail))
 
     def _look(self) -> None:
         """What the supervisor says: processes that ended or came back are told with the frames they cost."""
