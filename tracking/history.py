@@ -42,7 +42,7 @@ class History:
         self._last: _Flat | None = None
         """Of the newest sample: plain numbers, because gates on array elements cost more than decoding does."""
         self.insertions = 0
-        """How many samples came after younger ones, and have found their place."""
+        """How often samples came after younger ones and have found their place, or were given another one."""
         self._jump: list[_Flat] = []
         self._period_ns: int | None = None
         self._period_age = 0
@@ -132,9 +132,14 @@ class History:
         place = self.at(t_ns)
         if place is None:
             before, last = self._samples[-2:]
-            share = (t_ns - last.t_sampled_ns) / (last.t_sampled_ns - before.t_sampled_ns)
-            place = last.stage_from_camera + share * (last.stage_from_camera - before.stage_from_camera)
+            return self.far_past(t_ns, stage_from_camera, last.t_sampled_ns, before.t_sampled_ns)
         return float(abs(stage_from_camera[:3] - place[:3]).sum())
+
+    def far_past(self, t_ns: int, stage_from_camera: Array, last_ns: int, before_ns: int) -> float:
+        """The same past the last two samples, if they stand at those times."""
+        before, last = (sample.stage_from_camera[:3] for sample in self._samples[-2:])
+        place = last + (t_ns - last_ns) / max(1, last_ns - before_ns) * (last - before)
+        return float(abs(stage_from_camera[:3] - place).sum())
 
     def sample_at(self, t_ns: int) -> Sample | None:
         """The last sample not after `t_ns`."""
@@ -166,14 +171,25 @@ class History:
         self._jump.clear()
 
     def retime(self, times_ns: Mapping[int, int], later_ns: int) -> None:
-        """Give samples other times, by their arrivals, `later_ns` added; what would stand twice stays once."""
-        samples: dict[int, Sample] = {}
-        for s in self._samples:
-            t_ns = times_ns.get(s.t_received_ns)
-            t_ns = s.t_sampled_ns if t_ns is None else t_ns + later_ns
-            samples[t_ns] = msgspec.structs.replace(s, t_sampled_ns=t_ns)
-        self._times = sorted(samples)
-        self._samples = [samples[t_ns] for t_ns in self._times]
+        """Give samples other times, by their packets' ids, `later_ns` added; what would stand twice stays once."""
+        samples, times = self._samples, self._times
+        left = len(times_ns)
+        for i in range(len(samples) - 1, -1, -1):
+            t_ns = times_ns.get(samples[i].packet_id)
+            if t_ns is None:
+                continue
+            times[i] = t_ns + later_ns
+            samples[i] = msgspec.structs.replace(samples[i], t_sampled_ns=times[i])
+            left -= 1
+            if not left:
+                break
+        if any(b <= a for a, b in pairwise(times)):
+            kept = {s.t_sampled_ns: s for s in samples}
+            self._times = sorted(kept)
+            self._samples = [kept[t_ns] for t_ns in self._times]
+        # Who has read them has to read them again.
+        self.insertions += 1
+        self._period_ns = None
         self._last = _flat(self._samples[-1]) if self._samples else None
         self._jump.clear()
 

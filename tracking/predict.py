@@ -101,7 +101,7 @@ class Predictor:
         self._learner: Learner | None = None
         self._step_ns = 0
         self._times_s: Array = np.zeros(1)
-        self._learned_ns = 0
+        self._learned_ns = self._since_ns = 0
         self._half_ns = 0
         """When half of what makes it grown was learned; -1 afterwards."""
         self._ahead: tuple[Sample, Array, Array] | None = None
@@ -201,10 +201,10 @@ class Predictor:
         self._lattice.clear()
         self._ahead = None
 
-    def begin_again(self) -> None:
-        """Forget what was learned: it was learned from samples at wrong times."""
+    def begin_again(self, since_ns: int = 0) -> None:
+        """Forget what was learned: it was learned from samples at wrong times. Those before `since_ns` still are."""
         self.forget_pending()
-        self._learner, self._step_ns = None, 0
+        self._learner, self._step_ns, self._since_ns = None, 0, since_ns
 
     def _displacement(self, history: History, ahead_s: float) -> Array:
         """From the newest sample, [6]: turn (rad, in the chart) and position (m), `ahead_s` later."""
@@ -246,7 +246,7 @@ class Predictor:
             return False
         # The same rows for every node, so that they share one matrix: those whose farthest future has come.
         until_ns = lattice.t_ns - learner.steps[-1] * step_ns
-        first_ns = max(self._learned_ns + step_ns, lattice.first_ns + LAGS * step_ns)
+        first_ns = max(self._learned_ns + step_ns, max(lattice.first_ns, self._since_ns) + LAGS * step_ns)
         if until_ns - first_ns < LEARN_NS:
             return False
         rows = (until_ns - first_ns) // step_ns + 1

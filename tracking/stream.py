@@ -6,12 +6,15 @@ import ipaddress
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, Literal
+from zlib import crc32
 
 import msgspec
 
 from tracking.config import Source
 from tracking.decoders import Assembler, Joiner, Packet, Parse, assembler_of, joiner_of, parser_of
-from tracking.even_pace import EvenPace, Slot
+from tracking.even_pace import EvenPace, Places
 from tracking.flood_guard import FloodGuard
 from tracking.follower import PERIOD_NS, Follower
 from tracking.health import Health
@@ -32,6 +35,10 @@ from tracking.timecode_match import DayAt, TimecodeMatch
 
 ARRIVALS = 128
 """So many arrivals are kept for rate and jitter."""
+ONE_INSTANT_NS: Final = 1000
+OVERTAKEN_SHARE: Final = 0.5
+"""Without any time of the sender's, a packet was overtaken if it fits so much better there than in order: a camera that
+stands still, or a tracker's noise, says nothing."""
 
 
 @dataclass(slots=True)
@@ -68,6 +75,8 @@ class SourceStream:
     said: deque[bytes] = field(default_factory=lambda: deque(maxlen=8))
     waiting: list[tuple[Packet, Arrival, int]] = field(default_factory=list)
     """Packets, with their numbers, of which it is not known yet when they were sampled."""
+    came_ns: int = 0
+    """The time of the last one that was placed by its arrival."""
     packets: int = 0
     samples: int = 0
     schema_faults: int = 0
@@ -109,18 +118,16 @@ class SourceStream:
                 self._offset(offsets_ns)
         t_sampled_ns, by_arrival = self._sampled_ns(packet, t_received_ns)
         if by_arrival and packet.t_source_ns is None and self.clock.match == "auto":
-            slots = self.pace.slots(t_received_ns, self.arrivals)
-            if self.pace.begun:
-                # What was taken in by its arrival is put where it belongs, and learned from anew.
-                self.history.retime(self.pace.begun, -self.lags.pose_ns)
-                self.predictor.begin_again()
-                self.pace.begun = {}
-            if slots:
-                slot = self._slot(slots, packet, arrival)
-                if slot is None or not self.pace.took(slot, t_received_ns):
-                    self.refuse(Refusal("duplicate" if slot is None else "late"), t_received_ns)
-                    return []
-                t_sampled_ns = slot.t_ns
+            placed_ns = self._placed(packet, arrival)
+            if placed_ns == "duplicate":
+                self.refuse(Refusal("duplicate"), t_received_ns)
+                return []
+            t_sampled_ns = t_sampled_ns if placed_ns is None else placed_ns
+        if by_arrival:
+            # Two that came in the same instant are two samples all the same.
+            if t_sampled_ns <= self.came_ns < t_sampled_ns + ONE_INSTANT_NS:
+                t_sampled_ns = self.came_ns + 1
+            self.came_ns = t_sampled_ns
         taken: list[Sample] = []
         if self.clock.undecided:
             self.waiting.append((packet, arrival, self.packets))
@@ -163,20 +170,36 @@ class SourceStream:
             elif type(item) is Refusal:
                 self.refuse(item, t_received_ns)
 
-    def _slot(self, slots: Sequence[Slot], packet: Packet, arrival: Arrival) -> Slot | None:
-        """Which of the slots it may belong to is a packet's; None: it says again what stands in one."""
-        again = arrival.data in self.said
+    def _placed(self, packet: Packet, arrival: Arrival) -> int | Literal["duplicate"] | None:
+        """When a packet that tells no time was sampled, by its source's pace; None: its arrival stands."""
+        pace = self.pace
+        if pace.period_ns:
+            said = self.said.count(arrival.data)
+            placed_ns = pace.place(self.packets, self.arrivals, partial(self._overtaken, packet), said)
+        else:
+            placed_ns = pace.place(self.packets, self.arrivals, _in_order)
         self.said.append(arrival.data)
-        if again and not self.pace.is_next(slots[0]):
-            # A camera that stands still says the same, too, but not twice in its time.
-            return None
-        if len(slots) == 1:
-            return slots[0]
-        samples = packet.samples(self.mapping, Stamp(slots[0].t_ns, arrival.t_received_ns, self.packets))
+        if pace.moved:
+            self.history.retime(pace.moved, -self.lags.pose_ns)
+            pace.moved = {}
+            if pace.begun:
+                # What was taken in by its arrival is where it belongs now, and learned from anew.
+                newest = self.history.newest
+                self.predictor.begin_again(newest.t_sampled_ns if newest is not None and pace.disordered else 0)
+                pace.begun = False
+        return placed_ns
+
+    def _overtaken(self, packet: Packet, places: Places) -> int | None:
+        """Which of the free slots a packet belongs to, as its pose says; None: it came in order."""
+        history, later_ns = self.history, self.lags.pose_ns
+        samples = packet.samples(self.mapping, Stamp(places.in_order_ns))
         pose = next((s.stage_from_camera for s in samples if type(s) is Sample), None)
-        if pose is None or len(self.history) < 2:
-            return slots[0]
-        return min(slots, key=lambda slot: self.history.far_from(slot.t_ns - self.lags.pose_ns, pose))
+        if pose is None or len(history) < 2:
+            return None
+        in_order = history.far_past(places.in_order_ns, pose, places.last_ns, places.before_ns)
+        far = [history.far_from(t_ns - later_ns, pose) for t_ns in places.free_ns]
+        nearest = min(far)
+        return far.index(nearest) if nearest < OVERTAKEN_SHARE * in_order else None
 
     def _sampled_ns(self, packet: Packet, t_received_ns: int) -> tuple[int, bool]:
         """When a packet's pose was taken, on our clock, and whether only its arrival tells."""
@@ -310,6 +333,8 @@ def fresh_stream(
         configured=lags,
         day_at=day_at,
         counter=None if modulus is None else PacketCounter(modulus),
+        # By the name, so that the same show is the same every time.
+        pace=EvenPace(stagger=crc32(name.encode())),
     )
 
 
@@ -346,6 +371,10 @@ def carried_stream(old: SourceStream, source: Source, mapping: Mapping, *, frame
         old.clock, old.timecode = SourceClock(source.match), TimecodeMatch()
     old.source, old.mapping = source, mapping
     return old
+
+
+def _in_order(_: Places) -> int | None:
+    return None
 
 
 def link_of(
