@@ -388,6 +388,32 @@ def action(
 
 
 @app.command()
+def capture(
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="canvas:left, inner:a, photo:a; list; or end:NUMBER.")
+    ] = "list",
+    out: Annotated[Path | None, typer.Option(help="The video, or what names of stills begin with.")] = None,
+    form: Annotated[str, typer.Option("--format", help="png, exr, prores, prores_hq or ffv1.")] = "png",
+    bits: Annotated[int, typer.Option(help="png: 8 or 16.")] = 16,
+    light: Annotated[str, typer.Option(help="exr: acescg or signal.")] = "acescg",
+    first: Annotated[int, typer.Option(help="First frame; default: the next one shown.")] = 0,
+    last: Annotated[int | None, typer.Option(help="Last frame; default: until it is ended.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="How many frames from the first on.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Each k-th frame only.")] = 1,
+    width: Annotated[int, typer.Option(min=16, max=8192, help="Of a photo, pixels.")] = 1920,
+    run: Annotated[str | None, typer.Option(help="Which running show; default: the only one.")] = None,
+) -> None:
+    """Write frames of a running show to disk: canvases, inner pictures, photos. What is missing is listed beside."""
+    from controller.capture.command import Asked, capture_command
+
+    asked = Asked(
+        form=form, bits=bits, light=light, first_frame=first, last_frame=last, frames=frames, every=every,
+        width_px=width,
+    )  # fmt: skip
+    raise typer.Exit(capture_command(what, out, asked, run=run) or 0)
+
+
+@app.command()
 def scene(
     name: Annotated[str, typer.Argument(metavar="SCENE", help="A scene of the running show.")],
     dissolve: Annotated[int | None, typer.Option(metavar="FRAMES", help="Dissolve to it over so many frames.")] = None,

@@ -144,6 +144,7 @@ def run_spec(
         _role(run, "service", "--fd", str(fd), pass_fds=(fd,), cpus=quick, nice=0 if node_nice else 8),
         _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0),
         _role(run, "relay", cpus=quick, after=walls, hang_s=30.0),
+        _role(run, "capture", env=SOFTWARE_GL, nice=15, after=walls, hang_s=60.0),
         _role(run, "processors", cpus=quick, nice=8, after=walls, hang_s=30.0),
         _role(run, "sender", cpus=quick, after=walls),
     ]

@@ -16,6 +16,7 @@ from controller.api.direct import Direct
 from controller.api.guard import Guard
 from controller.api.routes import (
     cameras,
+    captures,
     config,
     frames,
     live,
@@ -29,7 +30,7 @@ from controller.api.routes import (
     sources,
 )
 
-GROUPS = (running, frames, room, processors, cameras, sources, recording, show, scenes, config, live)
+GROUPS = (running, frames, room, processors, cameras, sources, recording, captures, show, scenes, config, live)
 
 
 def create_app(control: Control | None = None, *, version: str = "") -> FastAPI:

@@ -18,6 +18,7 @@ from typing import Final, Generic, Protocol, TypeVar
 import msgspec
 
 from controller.action import ActionName, ActionOrder, ActionWord
+from controller.capture.order import CaptureStatus, decode_capture
 from controller.ledger import Ledger
 from controller.ledger_feed import LedgerFeed, open_ring
 from controller.ledger_record import HostNote
@@ -76,6 +77,7 @@ class Backend(Protocol):
     darkroom: NodeStatus | None
     recorder: RecorderStatus | None
     processors: ProcessorsStatus | None
+    capture: CaptureStatus | None
     supervisor: SupervisorStatus | None
     notes: deque[HostNote]
 
@@ -153,6 +155,7 @@ class RunBackend:
         self.darkroom: NodeStatus | None = None
         self.recorder: RecorderStatus | None = None
         self.processors: ProcessorsStatus | None = None
+        self.capture: CaptureStatus | None = None
         self.supervisor: SupervisorStatus | None = None
         self.notes: deque[HostNote] = deque(maxlen=KEEP_NOTES)
         """What the metronome noticed lately."""
@@ -165,6 +168,7 @@ class RunBackend:
         self._darkroom = _Follower(run.darkroom_status, decode_node)
         self._recorder = _Follower(run.recorder_status, decode_recorder)
         self._processors = _Follower(run.processors_status, decode_processors)
+        self._capture = _Follower(run.capture_status, decode_capture)
         self._nodes: dict[str, _Follower[NodeStatus]] = {}
         self._canvases: dict[str, RingReader] = {}
         self._status_due_ns = 0
@@ -215,6 +219,7 @@ class RunBackend:
         self.darkroom = self._darkroom.look(again=look)
         self.recorder = self._recorder.look(again=look)
         self.processors = self._processors.look(again=look)
+        self.capture = self._capture.look(again=look)
         for name, follower in self._nodes.items():
             status = follower.look(again=look)
             if status is not None:
@@ -274,6 +279,7 @@ class RunBackend:
         self._conductor.close()
         self._recorder.close()
         self._processors.close()
+        self._capture.close()
         self._feed.close()
         for follower in (self._darkroom, *self._nodes.values()):
             follower.close()

@@ -52,6 +52,7 @@ class Job:
         self._rate: Rate | None = None
         self._writer: Writer | None = None
         self._ending = False
+        self._stopped = ""
         self._away = found is not None and not self.ended
         if not self.ended:
             self.account.state = "running" if found is not None else "waiting"
@@ -152,7 +153,8 @@ class Job:
             self._save()
             return False
         if self.account.state != "failed":
-            self.account.state = "done"
+            self.account.state = "failed" if self._stopped else "done"
+            self.account.detail = self._stopped or self.account.detail
         self._writer.trouble = ""
         self.ended = True
         self._save()
@@ -172,7 +174,8 @@ class Job:
                 self.account.lost(frame, frame, WHY.get(reasons.get(frame, "none"), UNREAD if missed else "not shown"))
 
     def _stop(self, why: str) -> None:
-        self.account.state, self.account.detail = "failed", why
+        # What was taken is still written.
+        self._stopped = why
         self.order = self.account.order = msgspec.structs.replace(self.order, last_frame=self.frame)
 
     def _sink(self) -> Sink:

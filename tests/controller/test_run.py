@@ -27,7 +27,10 @@ def test_roles_in_starting_order_each_watched(shm: Path, housekit: ModuleType, l
     spec = run_spec(RunDir(shm), loaded=loaded, listener=listener)
     roles = {role.name: role for role in spec.roles}
     # They end in the opposite order: those that tell of the others last.
-    began = ["metronome", "recorder", "conductor", "node-main", "service", "darkroom", "relay", "processors", "sender"]
+    began = [
+        "metronome", "recorder", "conductor", "node-main", "service", "darkroom", "relay", "capture", "processors",
+        "sender",
+    ]  # fmt: skip
     assert list(roles) == began
     assert all(role.heartbeat is not None for role in roles.values())
     assert all(role.argv[1:3] == ("-P", "-m") for role in roles.values())
@@ -45,7 +48,7 @@ def test_what_the_first_picture_does_not_need_begins_after_it(
     spec = run_spec(RunDir(shm), loaded=loaded, listener=listener)
     waiting = {role.name for role in spec.roles if "node-main" in role.after}
     # Service and darkroom read their Python while nothing is drawn yet: later it would cost pictures.
-    assert waiting == {"metronome", "recorder", "relay", "processors", "sender"}
+    assert waiting == {"metronome", "recorder", "relay", "capture", "processors", "sender"}
 
 
 def test_the_recorder_writes_beside_the_shows_database_or_not_at_all(
@@ -99,6 +102,7 @@ def test_software_gl_draws_without_raster_threads_whatever_the_shell_says(
         "service": None,
         "darkroom": "0",
         "relay": None,
+        "capture": "0",
         "processors": None,
         "sender": None,
     }
