@@ -20,6 +20,8 @@ import configs
 from controller.processors.wishes import problems_of as processor_problems
 from controller.st2110.config import St2110Config
 from controller.st2110.config import problems_of as sending_problems
+from controller.windows.config import OutputPart, WindowConfig
+from controller.windows.wishes import window_problems
 from renderer.config import PositionConfig, RenderConfig, SceneConfig
 from renderer.scene_check import scene_problems
 from renderer.scene_file import with_scene_files
@@ -46,6 +48,8 @@ class OutputConfig(Section):
     """Frames this canvas is held back by choice, on top of the padding that brings all walls together."""
     delay_ms: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
     """What the chain after the processor adds until light, measured."""
+    monitors: Annotated[tuple[OutputPart, ...], Field(max_length=64)] = ()
+    """Shown on these monitors of `windows`, pixel for pixel; a canvas may be spread over several."""
     st2110: St2110Config | None = None
     """Sent over the network as well; left out, it is not."""
 
@@ -110,6 +114,8 @@ class OpenVolumeConfig(Section):
     render: RenderConfig = RenderConfig()
     outputs: dict[Id, OutputConfig] = {}
     """By canvas; a canvas that is not named has an output with defaults."""
+    windows: dict[Id, WindowConfig] = {}
+    """Monitors that canvases are shown on: those that feed the processors. One window per graphics card."""
     nodes: dict[Id, DrawingNodeConfig] = {}
     """Who draws which canvases; left out, one node called `main` draws all. A change holds from the next start on."""
     control: ControlConfig = ControlConfig()
@@ -380,6 +386,7 @@ def _references(loaded: LoadedConfig) -> list[Problem]:
     problems += _osc_file_problems(config, base_dir)
     problems += time_problems(config.time, config.rate)
     problems += processor_problems(config.stage.processors)
+    problems += window_problems(config.windows, config.outputs, config.stage.canvases)
     problems += _node_problems(config)
     for name, scene in config.scenes.items():
         if scene.position is not None and scene.position not in config.positions:

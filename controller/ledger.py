@@ -20,6 +20,7 @@ import msgspec
 from controller.ledger_record import (
     GRACE_SHARE,
     INTERVALS,
+    SCREENS,
     WAITED_NS,
     CameraStamps,
     FrameRecord,
@@ -37,6 +38,8 @@ BOUNDS_MS: Final = (
     0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0, 120.0, 200.0, 400.0, 1000.0,
 )  # fmt: skip
 """Upper bounds of the histograms that are told to Prometheus."""
+SCREENS_SLOTS: Final = 64
+"""For so many slots after they reported last, the screens are waited for."""
 _LATE_SLOTS: Final = 16
 """A slot without a report is given up when frames this much newer were seen."""
 _SERIOUS: Final[tuple[Reason, ...]] = (
@@ -137,6 +140,8 @@ class Ledger:
         self._series = {name: Series(keep_values) for name in INTERVALS}
         self._ages: dict[str, Series] = {}
         self._own_share: Percentiles | None = None
+        self._screens_until = -1
+        """Up to this frame pictures count as presented when they are on the monitors."""
 
     @property
     def frames(self) -> int:
@@ -190,8 +195,12 @@ class Ledger:
         self._see(plan.frame)
 
     def add_report(self, report: FrameReport) -> None:
-        """What a node did with one slot. Also a late one, for a slot that was given up already."""
+        """What a node did with one slot, or the screens with a picture. Also a late one, for a slot that was given up
+        already."""
         record = self._record(report.frame)
+        if report.node == SCREENS:
+            self._add_screens(record, report)
+            return
         stamps = NodeStamps(
             report.t_draw_started_ns,
             report.t_drawn_ns,
@@ -215,6 +224,17 @@ class Ledger:
         if record.presented is not None:
             self._decide(record)
         self._see(report.frame)
+
+    def _add_screens(self, record: FrameRecord, report: FrameReport) -> None:
+        """When a frame was on the monitors; or which of its canvases came and never were."""
+        self._screens_until = report.frame + SCREENS_SLOTS
+        missed = {n: f"repeat:{c.reason}" for n, c in report.canvases.items() if c.presented_frame != report.frame}
+        shown = min((canvas.presented_frame for canvas in report.canvases.values()), default=-1)
+        record.nodes[SCREENS] = NodeStamps(0, 0, report.t_presented_ns, report.plan_hash, missed, shown)
+        if record.planned and report.plan_hash == record.plan_hash:
+            self._note_presented(record, report.t_presented_ns)
+        if record.presented is not None and missed:
+            self._decide(record)
 
     def add_host(self, note: HostNote) -> None:
         """What the metronome noticed: slots that repeated meanwhile are the host's, also those decided before."""
@@ -346,10 +366,13 @@ class Ledger:
         if node.plan_hash != record.plan_hash or not node.t_draw_started_ns:
             return
         self._note("plan_to_draw", node.t_draw_started_ns - record.t_published_ns)
-        if node.t_presented_ns:
-            for camera in record.cameras.values():
-                if camera.t_received_ns:
-                    self._note("receive_to_present", node.t_presented_ns - camera.t_received_ns)
+        if node.t_presented_ns and record.frame > self._screens_until:
+            self._note_presented(record, node.t_presented_ns)
+
+    def _note_presented(self, record: FrameRecord, t_ns: int) -> None:
+        for camera in record.cameras.values():
+            if camera.t_received_ns:
+                self._note("receive_to_present", t_ns - camera.t_received_ns)
 
     def _complete(self, record: FrameRecord) -> bool:
         return self.canvases <= _told(record).keys()
@@ -451,7 +474,9 @@ def _told(record: FrameRecord) -> dict[str, str]:
     """What is known of each canvas, from whichever node it belongs to."""
     if len(record.nodes) == 1:
         return next(iter(record.nodes.values())).canvases
-    return {canvas: reason for node in record.nodes.values() for canvas, reason in node.canvases.items()}
+    told = {canvas: reason for node in record.nodes.values() for canvas, reason in node.canvases.items()}
+    # What was handed over and never seen was not presented, whoever was read first.
+    return told | record.nodes[SCREENS].canvases if SCREENS in record.nodes else told
 
 
 def _slot_ns(record: FrameRecord) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from controller.ledger import Ledger
-from controller.ledger_record import HostNote
+from controller.ledger_record import SCREENS, HostNote
 from controller.metronome import KIND_NOTES
 from controller.rundir import RunDir
 from controller.st2110.status import KIND_SENT, SentNote, decode_sent
@@ -108,7 +108,7 @@ class LedgerFeed:
         look = look or not self._began
         self._began = True
         if look:
-            for node in self._run.nodes():
+            for node in (*self._run.nodes(), SCREENS):
                 self._queue(node)
         for slot in self._plans.take(look=look):
             try:

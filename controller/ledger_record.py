@@ -21,11 +21,13 @@ INTERVALS: Final = (
 )  # fmt: skip
 """`receive` is the kernel stamp of the newest datagram a camera's pose was made from, `latch` the moment the
 conductor stopped listening for the frame, `plan` its publication, `draw` the node's drawing, `present` the moment
-the canvas was handed over. `own_share` is the controller's own time: arrival to history plus latch to plan, without
-the wait for the latch."""
+the canvas was handed over, or was on the monitors where windows show it. `own_share` is the controller's own time:
+arrival to history plus latch to plan, without the wait for the latch."""
 
 GRACE_SHARE: Final = 8
 """A picture ready within a period / GRACE_SHARE after its deadline still counts as that slot's."""
+SCREENS: Final = "screens"
+"""Who reports when frames were on the monitors, among the nodes of a record (controller.windows.presenter)."""
 WAITED_NS: Final = NS_PER_S // 2
 """How far back the metronome's figures of waiting processes reach."""
 
@@ -130,7 +132,7 @@ class Steps(NamedTuple):
     """From publication to the first stroke."""
     draw: float
     hold: float
-    """From the finished picture to its hand-over, which waits for the slot."""
+    """From the finished picture to its hand-over, which waits for the slot; on monitors to its being seen there."""
 
     @property
     def total(self) -> float:
@@ -148,6 +150,12 @@ STEP_WORDS: Final = {
 """What each step is called where people read it."""
 STEP_PROCESS: Final = {"wait": "conductor", "plan": "conductor", "hand_over": "node", "draw": "node", "hold": "node"}
 """Whose time each step is."""
+
+
+def presented_ns(record: FrameRecord, node: NodeStamps) -> int:
+    """When a node's picture was presented: on the monitors where those tell, else when it was handed over."""
+    screens = record.nodes.get(SCREENS)
+    return screens.t_presented_ns if screens is not None and screens.plan_hash else node.t_presented_ns
 
 
 def newest_camera(record: FrameRecord) -> str | None:
@@ -181,7 +189,7 @@ def steps_ms(record: FrameRecord, camera: str | None = None) -> Steps | None:
         (record.t_published_ns - record.t_latched_ns) / NS_PER_MS,
         (node.t_draw_started_ns - record.t_published_ns) / NS_PER_MS,
         (node.t_drawn_ns - node.t_draw_started_ns) / NS_PER_MS,
-        (node.t_presented_ns - node.t_drawn_ns) / NS_PER_MS,
+        (presented_ns(record, node) - node.t_drawn_ns) / NS_PER_MS,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from controller.lead import wanted_from_ns
+from controller.ledger_record import SCREENS
 from controller.rundir import RunDir
 from runtime.clock import NS_PER_S
 from runtime.ring import KIND_REPORTS, RingReader
@@ -25,8 +26,9 @@ class NodeReports:
     """
 
     def __init__(self, run: RunDir, nodes: Sequence[str]) -> None:
-        self._run, self._nodes = run, list(nodes)
-        self.read_to: dict[str, int] = dict.fromkeys(nodes, 0)
+        # Screens tell when pictures were seen, as nodes tell when they were drawn.
+        self._run, self._nodes = run, [*nodes, SCREENS]
+        self.read_to: dict[str, int] = dict.fromkeys(self._nodes, 0)
         self._readers: dict[str, RingReader] = {}
         self._look_due_ns = 0
         self._published_ns: dict[int, int] = {}

@@ -17,6 +17,9 @@ darkroom.sock          darkroom    messages to the darkroom
 darkroom.ring          darkroom    NodeStatus, as a node
 photo-<camera>.ring    darkroom    8-bit RGB pictures of one camera
 metronome.ring         metronome   HostNote of every slot worth one, and one a second (controller.ledger_record) (JSON)
+windows.ring           windows     WindowsStatus about ten times a second (controller.windows.status)
+blanks.ring            windows     vertical blanks of the display that paces (controller.windows.status)
+reports-screens.ring   windows     FrameReport of every frame that was on the monitors, or came and never was
 recorder.ring          recorder    RecorderStatus about once a second (controller.recorder)
 datagrams.ring         conductor   what tracking sockets received, in batches (tracking.tap)
 relay.ring             relay       RelayStatus about once a second (controller.relay)
@@ -136,6 +139,14 @@ class RunDir:
 
     def description(self, canvas: str) -> Path:
         return self.path / f"canvas-{canvas}.sdp"
+
+    @property
+    def windows_status(self) -> Path:
+        return ring_path(self.path, "windows")
+
+    @property
+    def blanks(self) -> Path:
+        return ring_path(self.path, "blanks")
 
     def emulated(self, processor: str) -> Path:
         return self.path / f"emulated-{processor}.msgpack"

@@ -218,6 +218,8 @@ class Snapshot(Struct, frozen=True):
     """Whether the configuration speaks to LED processors: until then their process sleeps."""
     sends: bool = False
     """Whether any canvas is sent over the network: until then the process for it sleeps."""
+    windows: bool = False
+    """Whether any canvas is shown on monitors: until then the process for it sleeps."""
     osc_maps: dict[str, str] = {}
     """Every OSC mapping file as JSON, by the name the configuration gives it."""
 

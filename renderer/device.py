@@ -12,7 +12,7 @@ import ctypes
 import ctypes.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import moderngl
 import numpy as np
@@ -21,6 +21,9 @@ from numpy.typing import DTypeLike, NDArray
 from renderer.errors import RendererError
 from renderer.working import AP1_FROM_REC709
 from stage.errors import Problem
+
+SOFTWARE_NAMES: Final = ("llvmpipe", "softpipe", "swrast", "swiftshader")
+"""What renderers that draw on the CPU are called, in small letters."""
 
 _SYNC_GPU_COMMANDS_COMPLETE = 0x9117
 _SYNC_FLUSH_COMMANDS_BIT = 0x00000001
@@ -164,7 +167,7 @@ class Device:
             renderer=renderer,
             vendor=str(info["GL_VENDOR"]),
             version=str(info["GL_VERSION"]),
-            software=any(name in renderer.lower() for name in ("llvmpipe", "softpipe", "swrast", "swiftshader")),
+            software=any(name in renderer.lower() for name in SOFTWARE_NAMES),
             max_texture_px=int(info["GL_MAX_TEXTURE_SIZE"]),
             max_samples=int(ctx.max_samples),
             max_anisotropy=float(ctx.max_anisotropy),

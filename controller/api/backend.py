@@ -38,6 +38,7 @@ from controller.post import Post
 from controller.processors.status import ProcessorsStatus, decode_processors
 from controller.recorder import RecorderStatus, decode_recorder
 from controller.rundir import RunDir
+from controller.windows.status import WindowsStatus, decode_windows
 from runtime.clock import NS_PER_S, Clock
 from runtime.ring import KIND_CANVAS, RingReader
 from stage.plan import FramePlan
@@ -77,6 +78,7 @@ class Backend(Protocol):
     darkroom: NodeStatus | None
     recorder: RecorderStatus | None
     processors: ProcessorsStatus | None
+    windows: WindowsStatus | None
     capture: CaptureStatus | None
     supervisor: SupervisorStatus | None
     notes: deque[HostNote]
@@ -155,6 +157,7 @@ class RunBackend:
         self.darkroom: NodeStatus | None = None
         self.recorder: RecorderStatus | None = None
         self.processors: ProcessorsStatus | None = None
+        self.windows: WindowsStatus | None = None
         self.capture: CaptureStatus | None = None
         self.supervisor: SupervisorStatus | None = None
         self.notes: deque[HostNote] = deque(maxlen=KEEP_NOTES)
@@ -168,6 +171,7 @@ class RunBackend:
         self._darkroom = _Follower(run.darkroom_status, decode_node)
         self._recorder = _Follower(run.recorder_status, decode_recorder)
         self._processors = _Follower(run.processors_status, decode_processors)
+        self._windows = _Follower(run.windows_status, decode_windows)
         self._capture = _Follower(run.capture_status, decode_capture)
         self._nodes: dict[str, _Follower[NodeStatus]] = {}
         self._canvases: dict[str, RingReader] = {}
@@ -219,6 +223,7 @@ class RunBackend:
         self.darkroom = self._darkroom.look(again=look)
         self.recorder = self._recorder.look(again=look)
         self.processors = self._processors.look(again=look)
+        self.windows = self._windows.look(again=look)
         self.capture = self._capture.look(again=look)
         for name, follower in self._nodes.items():
             status = follower.look(again=look)
@@ -279,6 +284,7 @@ class RunBackend:
         self._conductor.close()
         self._recorder.close()
         self._processors.close()
+        self._windows.close()
         self._capture.close()
         self._feed.close()
         for follower in (self._darkroom, *self._nodes.values()):

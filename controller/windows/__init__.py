@@ -1,0 +1,1 @@
+"""Windows: canvases on the monitors that feed LED processors."""
