@@ -111,6 +111,12 @@ class Mapping:
             out = out @ self.body_from_camera
         return out
 
+    def read(self, tracker_from_body: Array) -> Array:
+        """`stage_from_camera`, [4, 4], of a pose as the tracker says it, before any correction."""
+        if self.axes is not None or self.signs is not None:
+            tracker_from_body = self._corrected(tracker_from_body)
+        return self.place(tracker_from_body)
+
     def lens_from_encoders(self, zoom: int, focus: int) -> LensReading | None:
         """What the lens table makes of raw encoders; None without a table. Beyond a table nothing is guessed."""
         if self.lens_table is None:

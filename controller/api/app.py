@@ -19,6 +19,7 @@ from controller.api.routes import (
     captures,
     config,
     frames,
+    guided,
     live,
     page,
     processors,
@@ -30,7 +31,7 @@ from controller.api.routes import (
     sources,
 )
 
-GROUPS = (running, frames, room, processors, cameras, sources, recording, captures, show, scenes, config, live)
+GROUPS = (running, frames, room, processors, cameras, sources, guided, recording, captures, show, scenes, config, live)
 
 
 def create_app(control: Control | None = None, *, version: str = "") -> FastAPI:

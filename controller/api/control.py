@@ -17,6 +17,7 @@ from controller.api import present, present_processors, present_scenes
 from controller.api.backend import RunBackend
 from controller.api.clock import ClockHand
 from controller.api.events import Hub
+from controller.api.guided import GuidedHand
 from controller.api.pictures import Pictures
 from controller.api.problems import problem
 from controller.api.processors import ProcessorHand
@@ -79,6 +80,7 @@ class Control:
         self.pictures = Pictures(self.backend, reply_to=REPLY_TO)
         self.clock_hand = ClockHand(self.backend, reply_to=REPLY_TO)
         self.processor_hand = ProcessorHand(self.backend, reply_to=REPLY_TO)
+        self.guided = GuidedHand(run, self.desk, clock=clock)
         self.hub = Hub(clock.now_ns, self._snapshot)
         self.osc = OscStatistics()
         self.version = importlib.metadata.version("openvolume")
@@ -124,6 +126,7 @@ class Control:
         self.backend.poll()
         self._loops = [
             asyncio.create_task(self._every(POLL_S, self.backend.poll), name="poll"),
+            asyncio.create_task(self._every(POLL_S, self.guided.poll), name="guided"),
             asyncio.create_task(self._every(TELL_S, self._tell), name="tell"),
         ]
         self.scenery.configure(places_of(self.desk.loaded.config, self.desk.loaded.base_dir))
@@ -137,6 +140,7 @@ class Control:
         for task in self._loops:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        self.guided.stop()
         await self.scenery.stop()
         await self.desk.stop()
         await self.pictures.stop()
