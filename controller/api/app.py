@@ -29,9 +29,10 @@ from controller.api.routes import (
     scenes,
     show,
     sources,
+    streams,
 )
 
-GROUPS = (running, frames, room, processors, cameras, sources, guided, recording, captures, show, scenes, config, live)
+GROUPS = (running, frames, room, processors, streams, cameras, sources, guided, recording, captures, show, scenes, config, live)
 
 
 def create_app(control: Control | None = None, *, version: str = "") -> FastAPI:

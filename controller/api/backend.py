@@ -27,6 +27,7 @@ from controller.messages import (
     KIND_STATUS,
     AnyMessage,
     ConductorStatus,
+    Connected,
     Message,
     NodeStatus,
     ProcessorSet,
@@ -38,6 +39,7 @@ from controller.post import Post
 from controller.processors.status import ProcessorsStatus, decode_processors
 from controller.recorder import RecorderStatus, decode_recorder
 from controller.rundir import RunDir
+from controller.st2110.status import SenderStatus, decode_sender
 from controller.windows.status import WindowsStatus, decode_windows
 from runtime.clock import NS_PER_S, Clock
 from runtime.ring import KIND_CANVAS, RingReader
@@ -78,6 +80,7 @@ class Backend(Protocol):
     darkroom: NodeStatus | None
     recorder: RecorderStatus | None
     processors: ProcessorsStatus | None
+    sender: SenderStatus | None
     windows: WindowsStatus | None
     capture: CaptureStatus | None
     supervisor: SupervisorStatus | None
@@ -157,6 +160,7 @@ class RunBackend:
         self.darkroom: NodeStatus | None = None
         self.recorder: RecorderStatus | None = None
         self.processors: ProcessorsStatus | None = None
+        self.sender: SenderStatus | None = None
         self.windows: WindowsStatus | None = None
         self.capture: CaptureStatus | None = None
         self.supervisor: SupervisorStatus | None = None
@@ -171,6 +175,7 @@ class RunBackend:
         self._darkroom = _Follower(run.darkroom_status, decode_node)
         self._recorder = _Follower(run.recorder_status, decode_recorder)
         self._processors = _Follower(run.processors_status, decode_processors)
+        self._sender = _Follower(run.sender_status, decode_sender)
         self._windows = _Follower(run.windows_status, decode_windows)
         self._capture = _Follower(run.capture_status, decode_capture)
         self._nodes: dict[str, _Follower[NodeStatus]] = {}
@@ -203,6 +208,8 @@ class RunBackend:
             if isinstance(message, ProcessorSet):
                 # Who hears that it is set must find it so.
                 self.processors = self._processors.look(again=True)
+            elif isinstance(message, Connected):
+                self.sender = self._sender.look(again=True)
             self.on_message(message)
 
     def poll(self) -> None:
@@ -223,6 +230,7 @@ class RunBackend:
         self.darkroom = self._darkroom.look(again=look)
         self.recorder = self._recorder.look(again=look)
         self.processors = self._processors.look(again=look)
+        self.sender = self._sender.look(again=look)
         self.windows = self._windows.look(again=look)
         self.capture = self._capture.look(again=look)
         for name, follower in self._nodes.items():
@@ -284,6 +292,7 @@ class RunBackend:
         self._conductor.close()
         self._recorder.close()
         self._processors.close()
+        self._sender.close()
         self._windows.close()
         self._capture.close()
         self._feed.close()
@@ -297,6 +306,8 @@ class RunBackend:
             return self.run.conductor_socket
         if who == "processors":
             return self.run.processors_socket
+        if who == "sender":
+            return self.run.sender_socket
         return self.run.darkroom_socket if who == "darkroom" else self.run.node_socket(who)
 
     def _resume(self) -> None:

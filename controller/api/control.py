@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from controller.action import ActionName
-from controller.api import present, present_processors, present_scenes
+from controller.api import present, present_processors, present_scenes, present_streams
 from controller.api.backend import RunBackend
 from controller.api.clock import ClockHand
 from controller.api.events import Hub
@@ -21,6 +21,7 @@ from controller.api.guided import GuidedHand
 from controller.api.pictures import Pictures
 from controller.api.problems import problem
 from controller.api.processors import ProcessorHand
+from controller.api.streams import StreamHand
 from controller.commands import Command
 from controller.desk import Desk, Outcome, read_current
 from controller.errors import BadValue, UnknownAddress
@@ -46,7 +47,7 @@ TELL_S: Final = 0.1
 """How often measured values are told to those who listen."""
 TOPICS: Final = (
     "health", "show", "camera", "source", "canvas", "scene", "position", "pattern", "nodes", "frames", "alarms",
-    "action", "change", "processor",
+    "action", "change", "processor", "stream",
 )  # fmt: skip
 
 
@@ -80,6 +81,7 @@ class Control:
         self.pictures = Pictures(self.backend, reply_to=REPLY_TO)
         self.clock_hand = ClockHand(self.backend, reply_to=REPLY_TO)
         self.processor_hand = ProcessorHand(self.backend, reply_to=REPLY_TO)
+        self.stream_hand = StreamHand(self.backend, reply_to=REPLY_TO)
         self.guided = GuidedHand(run, self.desk, clock=clock)
         self.hub = Hub(clock.now_ns, self._snapshot)
         self.osc = OscStatistics()
@@ -225,6 +227,7 @@ class Control:
         for topic, views in (
             ("scene", present_scenes.scenes(desk, backend, self.scenery)),
             ("processor", present_processors.processors(desk, backend)),
+            ("stream", present_streams.streams(desk, backend)),
             ("position", present.positions(desk)),
             ("pattern", present.patterns(desk)),
         ):
@@ -277,7 +280,7 @@ class Control:
     def _message(self, message: AnyMessage) -> None:
         takers = (
             self.desk.on_message, self.scenery.on_message, self.pictures.on_message, self.clock_hand.on_message,
-            self.processor_hand.on_message,
+            self.processor_hand.on_message, self.stream_hand.on_message,
         )  # fmt: skip
         if not any(take(message) for take in takers):
             log.warning("a letter that was not expected: %s", type(message).__name__)

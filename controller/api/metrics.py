@@ -74,6 +74,7 @@ class _Reading:
         yield from self._sources()
         yield from self._cameras()
         yield from self._processors()
+        yield from self._streams()
         yield _gauge("show_revision", "The running revision", control.desk.rev)
         yield _gauge("alarms", "Alarms that stand", len(control.alarms))
         yield _gauge("ws_clients", "WebSocket clients of events and previews", control.hub.clients + control.previews)
@@ -212,6 +213,38 @@ class _Reading:
         yield drift
         yield signal
         yield heat
+
+    def _streams(self) -> Iterator[Metric]:
+        told = self._control.backend.sender
+        if told is None:
+            return
+        state = GaugeMetricFamily(
+            "openvolume_stream_sending", "1 while a canvas is sent over the network", labels=["canvas"]
+        )
+        packets = CounterMetricFamily("openvolume_stream_packets", "Packets sent", labels=["canvas", "path"])
+        refused = CounterMetricFamily(
+            "openvolume_stream_packets_refused", "Packets the network layer would not take", labels=["canvas", "path"]
+        )
+        frames = CounterMetricFamily("openvolume_stream_frames", "Slots sent", labels=["canvas"])
+        wrong = CounterMetricFamily(
+            "openvolume_stream_frames_wrong", "Slots that were not sent as they should have been",
+            labels=["canvas", "reason"],
+        )  # fmt: skip
+        bucket = GaugeMetricFamily(
+            "openvolume_stream_bucket_packets", "Packets that stood closer than an even stream's", labels=["canvas"]
+        )
+        for name, stream in sorted(told.streams.items()):
+            state.add_metric([name], stream.state == "sending")
+            frames.add_metric([name], stream.frames)
+            bucket.add_metric([name], stream.bucket.max)
+            for index, path in enumerate(stream.paths):
+                packets.add_metric([name, str(index)], path.packets)
+                refused.add_metric([name, str(index)], path.refused)
+            for reason, count in sorted(stream.reasons.items()):
+                wrong.add_metric([name, reason], count)
+        yield from (state, packets, refused, frames, wrong, bucket)
+        late = {name: stream.late_ms for name, stream in told.streams.items()}
+        yield _quantiles("stream_late_seconds", "How late the latest packets of a frame left", "canvas", late)
 
 
 def _counter(name: str, about: str, value: float) -> Metric:

@@ -414,6 +414,8 @@ def alarms(backend: Backend, own: list[Alarm]) -> list[Alarm]:
         told += backend.recorder.alarms
     if backend.processors is not None:
         told += backend.processors.alarms
+    if backend.sender is not None:
+        told += backend.sender.alarms
     if backend.windows is not None:
         told += backend.windows.alarms
     if backend.capture is not None:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from starlette.exceptions import HTTPException
 
 from controller.api.pictures import PictureError
+from controller.api.streams import NotConnectedError
 from controller.capture.order import CaptureError
 from controller.errors import (
     BadValue,
@@ -76,6 +77,7 @@ STATUS: Final[dict[type[OpenVolumeError], int]] = {
     BadValue: 422,
     NothingToUndo: 409,
     ChangeRefused: 409,
+    NotConnectedError: 409,
     RecordingError: 409,
     CaptureError: 409,
     StaleChange: 412,

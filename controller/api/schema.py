@@ -8,7 +8,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from controller.api import views, views_guided, views_captures, views_processors, views_scenes
+from controller.api import views, views_guided, views_captures, views_processors, views_scenes, views_streams
 from controller.api.events import Envelope
 from controller.api.problems import ProblemDocument
 from controller.commands import ADDRESSES
@@ -98,7 +98,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         routes=app.routes,
         tags=[{"name": name, "description": about} for name, about in TAGS.items()],
     )
-    modules = (views, views_guided, views_captures, views_scenes, views_processors)
+    modules = (views, views_guided, views_captures, views_scenes, views_processors, views_streams)
     everything = [kind for module in modules for kind in vars(module).values()]
     kinds = [kind for kind in everything if isinstance(kind, type) and issubclass(kind, views.View)]
     _, components = msgspec.json.schema_components(

@@ -342,11 +342,11 @@ def start_conductor(run: RunDir) -> subprocess.Popen[bytes]:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHouse]:
-    """A house for a whole module: tests leave it in order."""
+def house(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[RunningHouse]:
+    """A house for a whole module: tests leave it in order. The module's `MORE` is added to the configuration."""
     folder = tmp_path_factory.mktemp("house")
     run = RunDir.create("t", root=folder)
-    loaded = load_config_text(config_text(), base_dir=folder)
+    loaded = load_config_text(config_text() + getattr(request.module, "MORE", ""), base_dir=folder)
     with Store(folder / "state") as store:
         write_first_snapshot(run, begin_show(loaded, compile_config(loaded), store, t_tai_ns=1))
     node = FlatNode(run)
