@@ -119,6 +119,17 @@ def preflight(config: Config, json: Json = False) -> None:
 
 
 @app.command()
+def monitors(
+    display: Annotated[str, typer.Option(help="X display; default: that of the environment.")] = "",
+    json: Json = False,
+) -> None:
+    """Tell what hangs on this machine's outputs, as a configuration names it."""
+    from controller.windows.look import monitors_command
+
+    raise typer.Exit(monitors_command(display=display, as_json=json))
+
+
+@app.command()
 def processors(
     config: Config,
     restore: Annotated[bool, typer.Option("--restore", help="Set what drifted, and check.")] = False,

@@ -58,6 +58,7 @@ def preflight(loaded: LoadedConfig) -> list[Finding]:
     findings.extend(_shared_memory(stage))
     findings.extend(_processors(stage))
     findings.extend(_spoken_to(loaded, stage))
+    findings.extend(_windows(loaded, stage))
     findings.extend(_files(loaded))
     findings.extend(_ports(loaded))
     return findings
@@ -227,6 +228,19 @@ def _spoken_to(loaded: LoadedConfig, stage: CompiledStage) -> Iterator[Finding]:
             yield Finding(part, "red", text, "openvolume processors CONFIG --restore")
         if not kept.drift:
             yield Finding(part, "green", f"{kept.reading.identity.maker} answers, set as the show wants it")
+
+
+def _windows(loaded: LoadedConfig, stage: CompiledStage) -> Iterator[Finding]:
+    """Monitors that canvases are shown on: there, at the right mode, rate, place and scale."""
+    config = loaded.config
+    if not any(output.monitors for output in config.outputs.values()):
+        return
+    from controller.windows.look import window_findings
+    from controller.windows.wishes import wishes_of
+
+    bits = {name: canvas.encoding.bits for name, canvas in stage.canvases.items()}
+    wishes = wishes_of(config.windows, config.outputs, stage.canvases, bits, rate=stage.rate, scale=stage.scale)
+    yield from window_findings(wishes)
 
 
 def _files(loaded: LoadedConfig) -> Iterator[Finding]:
