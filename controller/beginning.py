@@ -92,8 +92,16 @@ def snapshot_of(show: Show, loaded: LoadedConfig, stage: bytes) -> Snapshot:
         windows=any(output.monitors for output in loaded.config.outputs.values()),
         sends=any(output.st2110 for output in loaded.config.outputs.values()),
         scene_cache=str(state_folder(loaded.name) / CACHE_FOLDER),
+        library=_library(loaded),
         osc_maps={name: found.model_dump_json() for name, found in osc_maps(loaded).items()},
     )
+
+
+def _library(loaded: LoadedConfig) -> str:
+    library = loaded.config.library
+    if library is None:
+        return ""
+    return library.model_copy(update={"folder": str((loaded.base_dir / library.folder).absolute())}).model_dump_json()
 
 
 def begin_show(

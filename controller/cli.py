@@ -441,6 +441,31 @@ def scene(
     typer.echo(scene_command(name, {key: value for key, value in given.items() if value is not None}, run=run))
 
 
+@app.command()
+def library(
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="list, show, versions, restore, tag or thumbnail.")
+    ] = "list",
+    entry: Annotated[str | None, typer.Argument(metavar="ENTRY", help="Path, end of a path, or id.")] = None,
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="MORE", help="restore: the content; tag: +hero -old; thumbnail: FILE.")
+    ] = None,
+    search: Annotated[str, typer.Option(help="list: words in path, label or tags.")] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="list: only with this tag. Repeat.")] = None,
+    kind: Annotated[str, typer.Option(help="list: asset, dome, picture or scene.")] = "",
+    broken: Annotated[bool, typer.Option("--broken", help="list: only what cannot be shown.")] = False,
+    gone: Annotated[bool, typer.Option("--gone", help="list: only what is not there any more.")] = False,
+    label: Annotated[str | None, typer.Option(help="tag: what it is called.")] = None,
+    json: Json = False,
+    run: Annotated[str | None, typer.Option(help="Which running show; default: the only one.")] = None,
+) -> None:
+    """The library of a running show: what is in it, what it was before, and back to that."""
+    from controller.library.command import Asked, library_command
+
+    asked = Asked(search=search, tags=tuple(tag or ()), kind=kind, broken=broken, gone=gone, label=label, as_json=json)
+    typer.echo(library_command(what, entry, tuple(more or ()), asked, run=run))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with 0 good, 1 failed, 2 bad input, 3 the machine lacks a part, 130 stopped."""
     sys.exit(_run(arguments))

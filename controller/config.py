@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 import configs
+from controller.library.config import LibraryConfig
 from controller.processors.wishes import problems_of as processor_problems
 from controller.st2110.config import St2110Config
 from controller.st2110.config import problems_of as sending_problems
@@ -112,6 +113,8 @@ class OpenVolumeConfig(Section):
     scenes: dict[Id, SceneConfig] = {}
     positions: dict[Id, PositionConfig] = {}
     render: RenderConfig = RenderConfig()
+    library: LibraryConfig | None = None
+    """A folder of assets and scene files to choose from."""
     outputs: dict[Id, OutputConfig] = {}
     """By canvas; a canvas that is not named has an output with defaults."""
     windows: dict[Id, WindowConfig] = {}

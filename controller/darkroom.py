@@ -26,6 +26,7 @@ from controller.ledger import percentiles_of
 from controller.library.cache import SceneCache
 from controller.library.compiler import compile_scene, problems_of
 from controller.library.order import read_order
+from controller.library.portraits import Portraits
 from controller.messages import (
     KIND_PHOTO,
     KIND_STATUS,
@@ -33,6 +34,7 @@ from controller.messages import (
     STATUS_CAPACITY,
     Abort,
     CompileScene,
+    DrawThumbnail,
     Failed,
     NodeStatus,
     PhotoFailed,
@@ -43,6 +45,7 @@ from controller.messages import (
     RoleState,
     SceneCompiled,
     SceneRefused,
+    ThumbnailDrawn,
     encode,
 )
 from controller.post import Post
@@ -168,6 +171,8 @@ class Darkroom:
         self._waiting: OrderedDict[str, PhotoRequest] = OrderedDict()
         self._orders: deque[CompileScene] = deque()
         self._compiling: SceneWorld | None = None
+        self._to_draw: deque[DrawThumbnail] = deque()
+        self._portraits: Portraits | None = None
         self._plans: RingReader | None = None
         self._canvases: dict[str, RingReader] = {}
         self._photos: dict[str, RingWriter] = {}
@@ -207,7 +212,10 @@ class Darkroom:
             self._answer(request)
         elif self._orders:
             self._compile(self._orders.popleft())
-        return self._clock.now_ns() if self._waiting or self._orders else now_ns + IDLE_NS
+        elif self._to_draw:
+            self._draw_thumbnail(self._to_draw.popleft())
+        more = self._waiting or self._orders or self._to_draw
+        return self._clock.now_ns() if more else now_ns + IDLE_NS
 
     def stop(self) -> None:
         """Photos stay in their rings."""
@@ -221,6 +229,8 @@ class Darkroom:
             self._truth.release()
         for version in self._versions.values():
             version.release()
+        if self._portraits is not None:
+            self._portraits.release()
         if self._compiling is not None:
             self._compiling.release()
 
@@ -236,6 +246,8 @@ class Darkroom:
                 self._waiting[message.camera] = message
             elif isinstance(message, CompileScene):
                 self._orders.append(message)
+            elif isinstance(message, DrawThumbnail):
+                self._to_draw.append(message)
             elif isinstance(message, Prepare):
                 self._prepare(message)
             elif isinstance(message, Abort):
@@ -292,6 +304,26 @@ class Darkroom:
             problems = problems_of(error, message.scene)
             answer = SceneRefused(message.scene, message.request, "darkroom", problems)
         self._post.send(reply, answer)
+
+    def _draw_thumbnail(self, message: DrawThumbnail) -> None:
+        began_ns = self._clock.now_ns()
+        problems: list[Problem] = []
+        try:
+            if self._compiling is None:
+                self._compiling = SceneWorld(self._device, {})
+            if self._portraits is None:
+                self._portraits = Portraits(self._device, self._compiling)
+            self._portraits.make(Path(message.file), message.kind, Path(message.out))
+        except DeviceLostError:
+            raise
+        except Exception as error:  # whatever a file holds, the darkroom goes on
+            if not isinstance(error, OpenVolumeError | OSError):
+                log.exception("no thumbnail of %s", message.file)
+            problems = problems_of(error, message.file)
+            if isinstance(error, OpenVolumeError):
+                problems = list(error.problems)
+        took_ms = (self._clock.now_ns() - began_ns) / NS_PER_MS
+        self._post.send(self._run.path / message.reply_to, ThumbnailDrawn(message.request, took_ms, problems[:1]))
 
     # --- photos -------------------------------------------------------------------------------------------------
 

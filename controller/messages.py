@@ -279,9 +279,62 @@ class NotConnected(Message, frozen=True):
     problems: list[Problem]
 
 
+class DrawThumbnail(Message, frozen=True):
+    """Ask the darkroom for a picture of a file of the library, when it has nothing else to do."""
+
+    file: str
+    kind: str
+    """Of `controller.library.entries.Kind`."""
+    out: str
+    """The JPEG to write."""
+    request: int
+    reply_to: str
+
+
+class ThumbnailDrawn(Message, frozen=True):
+    """It is there, or (`problems`) the file cannot be shown."""
+
+    request: int
+    took_ms: float = 0.0
+    problems: list[Problem] = []
+
+
+class RestoreVersion(Message, frozen=True):
+    """Ask the librarian to put an earlier content of an entry back into the library's folder."""
+
+    entry: str
+    content: str
+    request: int
+    reply_to: str
+
+
+class TagEntry(Message, frozen=True):
+    """Ask the librarian to say something else of an entry; what is None stays."""
+
+    entry: str
+    label: str | None
+    tags: list[str] | None
+    request: int
+    reply_to: str
+
+
+class LibraryChanged(Message, frozen=True):
+    """Done, and the index says so."""
+
+    request: int
+
+
+class LibraryRefused(Message, frozen=True):
+    """Nothing was changed, and why."""
+
+    request: int
+    problems: list[Problem]
+
+
 AnyMessage = (
     Prepare | Prepared | Failed | Commit | Committed | Abort | PhotoRequest | PhotoReady | PhotoFailed
     | CompileScene | SceneCompiled | LoadScene | SceneLoaded | SceneRefused
+    | DrawThumbnail | ThumbnailDrawn | RestoreVersion | TagEntry | LibraryChanged | LibraryRefused
     | JamTime | TimeJammed | TimeNotJammed | SetProcessor | RestoreProcessor | ProcessorSet | ProcessorNotSet
     | Connect | Disregard | Connected | NotConnected
 )  # fmt: skip

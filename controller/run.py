@@ -147,6 +147,7 @@ def run_spec(
         _role(run, "capture", env=SOFTWARE_GL, nice=15, after=walls, hang_s=60.0),
         _role(run, "processors", cpus=quick, nice=8, after=walls, hang_s=30.0),
         _role(run, "windows", env=SOFTWARE_GL, after=walls),
+        _role(run, "librarian", nice=19, after=walls, hang_s=60.0),
         _role(run, "sender", cpus=quick, after=walls),
     ]
     if simulate and loaded.config.tracking.sources:

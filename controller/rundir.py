@@ -31,6 +31,7 @@ sent.ring              sender      SentNote of every slot that was not sent as i
 canvas-<id>.sdp        sender      the session description of a canvas that is sent
 connections.msgpack    sender      where its streams go, where that was changed since (controller.st2110.role)
 emulated-<id>.msgpack  processors  what an emulated processor keeps while it is off
+librarian.sock         librarian   messages to the process that indexes the library
 record.json            service     what tracking is recorded into (controller.tracking_recorder)
 capture.json           anyone      what is captured to disk (controller.capture.order)
 capture.ring           capture     CaptureStatus about four times a second while it captures
@@ -139,6 +140,10 @@ class RunDir:
 
     def description(self, canvas: str) -> Path:
         return self.path / f"canvas-{canvas}.sdp"
+
+    @property
+    def librarian_socket(self) -> Path:
+        return self.path / "librarian.sock"
 
     @property
     def windows_status(self) -> Path:

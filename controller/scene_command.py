@@ -28,16 +28,27 @@ def scene_command(scene: str, how: dict[str, Any], *, run: str | None = None) ->
     ------
     UnknownAddress : no such show runs, or several do. SceneCommandError : the show refused.
     """
+    outcome = ask("POST", f"scenes/{scene}/activate", how or None, run=run)
+    return f"{scene}: revision {outcome['rev']}, holds from frame {outcome['frame']}"
+
+
+def ask(method: str, path: str, body: dict[str, Any] | None, *, run: str | None = None, raw: bool = False) -> Any:
+    """What a running show answers to a request below `/api/v1/`: JSON, or (raw) bytes.
+
+    Raises
+    ------
+    UnknownAddress : no such show runs, or several do. SceneCommandError : the show refused.
+    """
     told = json.loads(_chosen(run).service_address.read_bytes())
     request = urllib.request.Request(
-        f"http://{told['host']}:{told['port']}/api/v1/scenes/{scene}/activate",
-        json.dumps(how).encode() if how else b"",
-        {"content-type": "application/json"} if how else {},
-        method="POST",
+        f"http://{told['host']}:{told['port']}/api/v1/{path}",
+        None if body is None else json.dumps(body).encode(),
+        {} if body is None else {"content-type": "application/json"},
+        method=method,
     )
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - an address of our own run
-            outcome = json.loads(answer.read())
+            data = answer.read()
     except urllib.error.HTTPError as error:
         said = json.loads(error.read())
         problem = Problem(said["code"], said["path"], said["detail"], said.get("value"), said.get("mend", ""))
@@ -46,7 +57,7 @@ def scene_command(scene: str, how: dict[str, Any], *, run: str | None = None) ->
         detail = f"the show does not answer: {error}"
         problem = Problem(SceneCommandError.code, "--run", detail, run, "its service is restarted: try again")
         raise SceneCommandError(problem) from error
-    return f"{scene}: revision {outcome['rev']}, holds from frame {outcome['frame']}"
+    return data if raw else json.loads(data)
 
 
 def _chosen(run: str | None) -> RunDir:

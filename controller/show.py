@@ -218,6 +218,8 @@ class Snapshot(Struct, frozen=True):
     """Whether the configuration speaks to LED processors: until then their process sleeps."""
     sends: bool = False
     """Whether any canvas is sent over the network: until then the process for it sleeps."""
+    library: str = ""
+    """`controller.library.config.LibraryConfig` as JSON, its folder absolute; empty: there is none."""
     windows: bool = False
     """Whether any canvas is shown on monitors: until then the process for it sleeps."""
     osc_maps: dict[str, str] = {}

@@ -32,6 +32,7 @@ Value = bool | float | int | str | tuple[float, ...] | None
 FIXED: Final = frozenset(
     {
         "label",
+        "tags",
         "file",
         "position",
         "bindings",

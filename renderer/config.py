@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from renderer.air_config import FogConfig, OcclusionConfig, SkyConfig
-from renderer.config_types import Colour, Ev, FileName, Light, SceneMetres
+from renderer.config_types import Colour, Ev, FileName, Light, SceneMetres, Tag
 from renderer.errors import RendererError
 from renderer.light_config import LightConfig
 from renderer.object_config import BindingConfig, ExposedConfig, ObjectConfig
@@ -71,6 +71,8 @@ class SceneConfig(Section):
     """A virtual world: glTF assets in one frame, a dome, a sun. Its frame is the stage's kind (Z up, metres)."""
 
     label: Label = ""
+    tags: Annotated[list[Tag], Field(max_length=64, exclude=True)] = Field(default_factory=list)
+    """Words it is found by in the library; they change nothing of how it looks."""
     file: FileName | None = None
     """A scene file: YAML with these same keys, file names in it relative to it. Beside it only `label` and
     `position` are given."""

@@ -22,3 +22,5 @@ class FileMark:
 
 FileName = Annotated[str, StringConstraints(min_length=1, max_length=1000), FileMark()]
 """A file beside the one that names it, or an absolute path."""
+Tag = Annotated[str, StringConstraints(pattern=r"^[^\s,/]{1,32}$")]
+"""A word that things are found by."""

@@ -20,6 +20,7 @@ from controller.api.routes import (
     config,
     frames,
     guided,
+    library,
     live,
     page,
     processors,
@@ -32,7 +33,10 @@ from controller.api.routes import (
     streams,
 )
 
-GROUPS = (running, frames, room, processors, streams, cameras, sources, guided, recording, captures, show, scenes, config, live)
+GROUPS = (
+    running, frames, room, processors, streams, cameras, sources, guided, recording, captures, show, scenes, library,
+    config, live,
+)  # fmt: skip
 
 
 def create_app(control: Control | None = None, *, version: str = "") -> FastAPI:

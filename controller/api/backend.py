@@ -80,8 +80,8 @@ class Backend(Protocol):
     darkroom: NodeStatus | None
     recorder: RecorderStatus | None
     processors: ProcessorsStatus | None
-    sender: SenderStatus | None
     windows: WindowsStatus | None
+    sender: SenderStatus | None
     capture: CaptureStatus | None
     supervisor: SupervisorStatus | None
     notes: deque[HostNote]
@@ -94,7 +94,7 @@ class Backend(Protocol):
         """Take in what is new."""
 
     def send(self, who: str, message: Message) -> bool:
-        """A letter to `conductor`, `darkroom`, `processors` or a node; False when nobody is there."""
+        """A letter to `conductor`, `darkroom`, `processors`, `librarian` or a node; False when nobody is there."""
 
     def living(self) -> list[str]:
         """Ids of the nodes that live now, and `darkroom` if that does."""
@@ -160,8 +160,8 @@ class RunBackend:
         self.darkroom: NodeStatus | None = None
         self.recorder: RecorderStatus | None = None
         self.processors: ProcessorsStatus | None = None
-        self.sender: SenderStatus | None = None
         self.windows: WindowsStatus | None = None
+        self.sender: SenderStatus | None = None
         self.capture: CaptureStatus | None = None
         self.supervisor: SupervisorStatus | None = None
         self.notes: deque[HostNote] = deque(maxlen=KEEP_NOTES)
@@ -175,8 +175,8 @@ class RunBackend:
         self._darkroom = _Follower(run.darkroom_status, decode_node)
         self._recorder = _Follower(run.recorder_status, decode_recorder)
         self._processors = _Follower(run.processors_status, decode_processors)
-        self._sender = _Follower(run.sender_status, decode_sender)
         self._windows = _Follower(run.windows_status, decode_windows)
+        self._sender = _Follower(run.sender_status, decode_sender)
         self._capture = _Follower(run.capture_status, decode_capture)
         self._nodes: dict[str, _Follower[NodeStatus]] = {}
         self._canvases: dict[str, RingReader] = {}
@@ -230,8 +230,8 @@ class RunBackend:
         self.darkroom = self._darkroom.look(again=look)
         self.recorder = self._recorder.look(again=look)
         self.processors = self._processors.look(again=look)
-        self.sender = self._sender.look(again=look)
         self.windows = self._windows.look(again=look)
+        self.sender = self._sender.look(again=look)
         self.capture = self._capture.look(again=look)
         for name, follower in self._nodes.items():
             status = follower.look(again=look)
@@ -292,8 +292,8 @@ class RunBackend:
         self._conductor.close()
         self._recorder.close()
         self._processors.close()
-        self._sender.close()
         self._windows.close()
+        self._sender.close()
         self._capture.close()
         self._feed.close()
         for follower in (self._darkroom, *self._nodes.values()):
@@ -304,6 +304,8 @@ class RunBackend:
     def _box(self, who: str) -> Path:
         if who == "conductor":
             return self.run.conductor_socket
+        if who == "librarian":
+            return self.run.librarian_socket
         if who == "processors":
             return self.run.processors_socket
         if who == "sender":

@@ -18,6 +18,7 @@ from controller.api.backend import RunBackend
 from controller.api.clock import ClockHand
 from controller.api.events import Hub
 from controller.api.guided import GuidedHand
+from controller.api.library import LibraryHand
 from controller.api.pictures import Pictures
 from controller.api.problems import problem
 from controller.api.processors import ProcessorHand
@@ -26,6 +27,7 @@ from controller.commands import Command
 from controller.desk import Desk, Outcome, read_current
 from controller.errors import BadValue, UnknownAddress
 from controller.library.cache import CACHE_FOLDER, SceneCache
+from controller.library.entries import LIBRARY_FOLDER
 from controller.lineup import Zero, nudge_to
 from controller.messages import Alarm, AnyMessage
 from controller.osc import OscStatistics
@@ -82,6 +84,8 @@ class Control:
         self.clock_hand = ClockHand(self.backend, reply_to=REPLY_TO)
         self.processor_hand = ProcessorHand(self.backend, reply_to=REPLY_TO)
         self.stream_hand = StreamHand(self.backend, reply_to=REPLY_TO)
+        place = store.path.parent / LIBRARY_FOLDER
+        self.library_hand = LibraryHand(self.backend, place=place, reply_to=REPLY_TO)
         self.guided = GuidedHand(run, self.desk, clock=clock)
         self.hub = Hub(clock.now_ns, self._snapshot)
         self.osc = OscStatistics()
@@ -280,7 +284,7 @@ class Control:
     def _message(self, message: AnyMessage) -> None:
         takers = (
             self.desk.on_message, self.scenery.on_message, self.pictures.on_message, self.clock_hand.on_message,
-            self.processor_hand.on_message, self.stream_hand.on_message,
+            self.processor_hand.on_message, self.stream_hand.on_message, self.library_hand.on_message,
         )  # fmt: skip
         if not any(take(message) for take in takers):
             log.warning("a letter that was not expected: %s", type(message).__name__)

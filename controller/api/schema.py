@@ -8,7 +8,15 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from controller.api import views, views_guided, views_captures, views_processors, views_scenes, views_streams
+from controller.api import (
+    views,
+    views_captures,
+    views_guided,
+    views_library,
+    views_processors,
+    views_scenes,
+    views_streams,
+)
 from controller.api.events import Envelope
 from controller.api.problems import ProblemDocument
 from controller.commands import ADDRESSES
@@ -25,6 +33,7 @@ TAGS: Final = {
     "captures": "Canvases, inner pictures and photos written to disk",
     "show": "What is on the walls",
     "scenes": "Virtual worlds: switched, edited and changed on air",
+    "library": "Assets, domes and scene files to choose from, and what they were before",
     "line-up": "Pictures to line up with",
     "action": "BLACK, HOLD, SAFE, WORK",
     "config": "The whole configuration and its history",
@@ -98,7 +107,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         routes=app.routes,
         tags=[{"name": name, "description": about} for name, about in TAGS.items()],
     )
-    modules = (views, views_guided, views_captures, views_scenes, views_processors, views_streams)
+    modules = (views, views_captures, views_guided, views_scenes, views_library, views_processors, views_streams)
     everything = [kind for module in modules for kind in vars(module).values()]
     kinds = [kind for kind in everything if isinstance(kind, type) and issubclass(kind, views.View)]
     _, components = msgspec.json.schema_components(
@@ -112,6 +121,8 @@ def openapi(app: FastAPI) -> dict[str, Any]:
                        ("values", "SceneAddressView")):  # fmt: skip
         items = {**array, "items": {"$ref": _REF.format(name=kind)}}
         components[f"Scene{name.capitalize()}"] = _wrapped(name, items)
+    items = {**array, "items": {"$ref": _REF.format(name="LibraryVersionView")}}
+    components["LibraryVersions"] = _wrapped("versions", items)
     components["StageDocument"] = {
         "type": "object",
         "required": ["name", "rate", "walls", "canvases", "cabinets", "meshes", "cameras", "processors"],

@@ -88,7 +88,7 @@ def compile_scene(
         cache.begin()
         size = freeze(device, scene, cache.scene(key))
         picture = thumbnail(device, world, scene, stage_from_scene)
-        _write_jpeg(cache.thumbnail(key), picture)
+        write_jpeg(cache.thumbnail(key), picture)
         state = CompiledState(
             key=key,
             scene=scene_id,
@@ -165,7 +165,8 @@ def _name(file: Path, folder: Path) -> str:
         return str(file)
 
 
-def _write_jpeg(path: Path, picture: NDArray[np.uint8]) -> None:
+def write_jpeg(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Put a picture, [h, w, 3], in place whole. Raises OSError."""
     import simplejpeg
 
     partial = path.with_name(f".{path.name}")

@@ -76,6 +76,8 @@ class JsonAccessor(Struct):
     byteOffset: int = 0
     normalized: bool = False
     sparse: JsonSparse | None = None
+    min: list[float] | None = None
+    max: list[float] | None = None
 
 
 class JsonImage(Struct):
