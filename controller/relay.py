@@ -14,9 +14,10 @@ from typing import Final
 import msgspec
 
 from controller.ledger_feed import RingQueue
-from controller.messages import KIND_STATUS, RoleState
+from controller.messages import KIND_STATUS, Alarm, RoleState
+from controller.relay_status import RelayStatus, RelayTold
 from controller.rundir import RunDir
-from controller.sources import mounts_of, nudged, pictures_of
+from controller.sources import mounts_of, pictures_of, preferences, steered
 from controller.tracking_recorder import KIND_DATAGRAMS
 from controller.versions import Version, load_version
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
@@ -35,26 +36,7 @@ log = logging.getLogger(__name__)
 POLL_NS: Final = 3 * NS_PER_MS
 LOOK_NS: Final = NS_PER_S // 4
 TELL_NS: Final = NS_PER_S
-_STATUS_CAPACITY: Final = 4032
-
-
-class RelayStatus(msgspec.Struct, frozen=True):
-    """What the relays have done, published about once a second in `relay.ring`."""
-
-    t_ns: int
-    pid: int
-    state: RoleState
-    poses: dict[str, int]
-    """Poses sent, by relay."""
-    unsendable: dict[str, int]
-    """What could not be sent, by relay."""
-    detail: str = ""
-    """Why a relay of the newest configuration cannot be opened."""
-
-
-def decode_relay(data: bytes | memoryview) -> RelayStatus:
-    """The relays' status. Raises msgspec.ValidationError when the bytes are not one."""
-    return msgspec.msgpack.decode(data, type=RelayStatus)
+_STATUS_CAPACITY: Final = 65_472
 
 
 class RelayRole:
@@ -69,7 +51,12 @@ class RelayRole:
         self._predicted: dict[str, list[RelaySender]] = {}
         self._inputs: TrackingInputs | None = None
         self._look_due_ns = self._tell_due_ns = 0
-        self._detail = ""
+        self._faults: dict[str, str] = {}
+        """Why a relay cannot send, by its id."""
+        self._unreadable = ""
+        """Why the newest version is not followed."""
+        self._before: dict[str, tuple[int, int]] = {}
+        """Poses and what could not be sent when it was told last."""
 
     def start(self) -> None:
         """Open the sockets of the version that holds."""
@@ -95,6 +82,10 @@ class RelayRole:
         self._send_raw(look=look)
         if now_ns >= self._tell_due_ns:
             self._tell_due_ns = now_ns + TELL_NS
+            for sender in self._all():
+                # An interface that was not there may have come.
+                if sender.name in self._faults:
+                    self._try(sender)
             self._publish(now_ns, "running")
         return now_ns + POLL_NS
 
@@ -111,11 +102,11 @@ class RelayRole:
         try:
             version = load_version(self._run, number)
         except (OpenVolumeError, OSError, msgspec.MsgspecError) as error:
-            self._detail = f"version {number} cannot be read: {error}"
-            log.error("%s", self._detail)
+            self._unreadable = f"version {number} cannot be read: {error}"
+            log.error("%s", self._unreadable)
             return
-        before, self._version = self._version, version
-        tracking = nudged(version.config.tracking, version.show.nudges)
+        before, self._version, self._unreadable = self._version, version, ""
+        tracking = steered(version.config.tracking, version.show)
         if (
             before is None
             or before.config.tracking.relays != tracking.relays
@@ -128,25 +119,39 @@ class RelayRole:
         mounts, pictures = mounts_of(version.stage), pictures_of(version.stage)
         if self._inputs is None:
             self._inputs = TrackingInputs(
-                tracking, self._clock, mounts=mounts, pictures_mm=pictures, lens_tables=version.lens_tables
+                tracking,
+                self._clock,
+                mounts=mounts,
+                pictures_mm=pictures,
+                lens_tables=version.lens_tables,
+                rate=version.stage.rate,
             )
-        elif before is None or (before.config.tracking, before.show.nudges, before.lens_tables) != (
-            version.config.tracking, version.show.nudges, version.lens_tables,
-        ):  # fmt: skip
-            self._inputs.apply(tracking, mounts=mounts, pictures_mm=pictures, lens_tables=version.lens_tables)
+        elif before is None or _said(before) != _said(version):
+            self._inputs.apply(
+                tracking, mounts=mounts, pictures_mm=pictures, lens_tables=version.lens_tables, rate=version.stage.rate
+            )
+        self._inputs.prefer(preferences(version.show))
 
     def _open(self, version: Version) -> None:
         self._close()
         relays, rate = version.config.tracking.relays, version.stage.rate
-        self._detail = ""
+        self._faults.clear()
+        self._before.clear()
         self._raw = senders_of(relays, pose="raw", wire=self._wire)
         self._predicted = senders_of(relays, pose="predicted", rate=rate, wire=self._wire)
         for sender in self._all():
-            try:
-                sender.open()
-            except (SendError, OSError) as error:
-                self._detail = f"relay {sender.name}: {error}"
-                log.error("%s", self._detail)
+            self._try(sender)
+
+    def _try(self, sender: RelaySender) -> None:
+        try:
+            sender.open()
+        except (SendError, OSError) as error:
+            fault = error.problems[0].detail if isinstance(error, SendError) else error.strerror or str(error)
+            if self._faults.get(sender.name) != fault:
+                log.error("relay %s: %s", sender.name, fault)
+            self._faults[sender.name] = fault
+        else:
+            self._faults.pop(sender.name, None)
 
     def _close(self) -> None:
         for sender in self._all():
@@ -199,14 +204,34 @@ class RelayRole:
             sender.send(moment)
 
     def _publish(self, now_ns: int, state: RoleState) -> None:
-        senders = self._all()
-        status = RelayStatus(
-            t_ns=now_ns,
-            pid=os.getpid(),
-            state=state,
-            poses={sender.name: sender.statistics.poses for sender in senders},
-            unsendable={sender.name: sender.statistics.unsendable for sender in senders},
-            detail=self._detail[:500],
-        )
+        told, alarms = {}, []
+        for sender in self._all():
+            counts, fault = sender.statistics, self._faults.get(sender.name, "")
+            poses, unsendable = self._before.get(sender.name, (0, 0))
+            self._before[sender.name] = counts.poses, counts.unsendable
+            told[sender.name] = RelayTold(
+                counts.poses,
+                counts.datagrams,
+                counts.unsendable,
+                (counts.poses - poses) * NS_PER_S / TELL_NS,
+                fault,
+            )
+            path, lost = f"relays/{sender.name}", counts.unsendable - unsendable
+            if fault:
+                mend = "give targets and an interface of this machine's networks"
+                alarms.append(Alarm("relay.not_open", path, fault, "warning", mend))
+            elif lost:
+                detail = f"{lost} of its poses or datagrams could not be sent in the last second"
+                mend = "look at the network to its targets, and whether its protocol can say such places"
+                alarms.append(Alarm("relay.unsendable", path, detail, "warning", mend))
+        if self._unreadable:
+            alarms.append(Alarm("relay.version", "relays", self._unreadable[:500], "warning", "restart the show"))
+        status = RelayStatus(now_ns, os.getpid(), state, told, alarms)
         self._status.publish(msgspec.msgpack.encode(status), frame=0, t_ns=now_ns)
         self._status.heartbeat(now_ns)
+
+
+def _said(version: Version) -> tuple[object, ...]:
+    """What of a version decides where a tracker's samples lie."""
+    show = version.show
+    return show.config_version, show.nudges, show.delays

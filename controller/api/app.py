@@ -25,6 +25,7 @@ from controller.api.routes import (
     page,
     processors,
     recording,
+    relays,
     room,
     running,
     scenes,
@@ -34,8 +35,8 @@ from controller.api.routes import (
 )
 
 GROUPS = (
-    running, frames, room, processors, streams, cameras, sources, guided, recording, captures, show, scenes, library,
-    config, live,
+    running, frames, room, processors, streams, cameras, sources, guided, relays, recording, captures, show,
+    scenes, library, config, live,
 )  # fmt: skip
 
 

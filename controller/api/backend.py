@@ -38,6 +38,7 @@ from controller.messages import (
 from controller.post import Post
 from controller.processors.status import ProcessorsStatus, decode_processors
 from controller.recorder import RecorderStatus, decode_recorder
+from controller.relay_status import RelayStatus, decode_relay
 from controller.rundir import RunDir
 from controller.st2110.status import SenderStatus, decode_sender
 from controller.windows.status import WindowsStatus, decode_windows
@@ -79,6 +80,7 @@ class Backend(Protocol):
     nodes: dict[str, NodeStatus]
     darkroom: NodeStatus | None
     recorder: RecorderStatus | None
+    relay: RelayStatus | None
     processors: ProcessorsStatus | None
     windows: WindowsStatus | None
     sender: SenderStatus | None
@@ -159,6 +161,7 @@ class RunBackend:
         self.nodes: dict[str, NodeStatus] = {}
         self.darkroom: NodeStatus | None = None
         self.recorder: RecorderStatus | None = None
+        self.relay: RelayStatus | None = None
         self.processors: ProcessorsStatus | None = None
         self.windows: WindowsStatus | None = None
         self.sender: SenderStatus | None = None
@@ -174,6 +177,7 @@ class RunBackend:
         self._conductor = _Follower(run.conductor_status, decode_conductor)
         self._darkroom = _Follower(run.darkroom_status, decode_node)
         self._recorder = _Follower(run.recorder_status, decode_recorder)
+        self._relay = _Follower(run.relay_status, decode_relay)
         self._processors = _Follower(run.processors_status, decode_processors)
         self._windows = _Follower(run.windows_status, decode_windows)
         self._sender = _Follower(run.sender_status, decode_sender)
@@ -229,6 +233,7 @@ class RunBackend:
         self.conductor = self._conductor.look(again=look)
         self.darkroom = self._darkroom.look(again=look)
         self.recorder = self._recorder.look(again=look)
+        self.relay = self._relay.look(again=look)
         self.processors = self._processors.look(again=look)
         self.windows = self._windows.look(again=look)
         self.sender = self._sender.look(again=look)
@@ -291,6 +296,7 @@ class RunBackend:
         self._action.close()
         self._conductor.close()
         self._recorder.close()
+        self._relay.close()
         self._processors.close()
         self._windows.close()
         self._sender.close()

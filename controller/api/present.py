@@ -412,6 +412,8 @@ def alarms(backend: Backend, own: list[Alarm]) -> list[Alarm]:
         told += status.alarms
     if backend.recorder is not None:
         told += backend.recorder.alarms
+    if backend.relay is not None:
+        told += backend.relay.alarms
     if backend.processors is not None:
         told += backend.processors.alarms
     if backend.sender is not None:

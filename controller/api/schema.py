@@ -14,6 +14,7 @@ from controller.api import (
     views_guided,
     views_library,
     views_processors,
+    views_relays,
     views_scenes,
     views_streams,
 )
@@ -107,7 +108,16 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         routes=app.routes,
         tags=[{"name": name, "description": about} for name, about in TAGS.items()],
     )
-    modules = (views, views_captures, views_guided, views_scenes, views_library, views_processors, views_streams)
+    modules = (
+        views,
+        views_captures,
+        views_guided,
+        views_scenes,
+        views_library,
+        views_processors,
+        views_streams,
+        views_relays,
+    )
     everything = [kind for module in modules for kind in vars(module).values()]
     kinds = [kind for kind in everything if isinstance(kind, type) and issubclass(kind, views.View)]
     _, components = msgspec.json.schema_components(

@@ -16,7 +16,8 @@ from controller.beginning import fresh_show, snapshot_of
 from controller.conductor import Conductor
 from controller.config import compile_config, load_config_text
 from controller.processes.relay import LOOK_NS, RelayWhenNeeded
-from controller.relay import POLL_NS, RelayRole, decode_relay
+from controller.relay import POLL_NS, RelayRole
+from controller.relay_status import decode_relay
 from controller.rundir import RunDir
 from controller.show import Show, encode_snapshot
 from runtime.clock import VirtualClock
@@ -171,9 +172,11 @@ def test_it_tells_what_it_did_(rig: Rig) -> None:
     slot = status.latest()
     assert slot is not None
     told = decode_relay(slot.data)
-    assert told.poses["told"] > 10
-    assert told.unsendable == {"drawn": 0, "told": 0}
-    assert told.detail == ""
+    assert told.relays["told"].poses > 10
+    assert told.relays["told"].rate_hz == pytest.approx(100.0, abs=5.0)
+    assert told.relays["drawn"].datagrams == 2 * told.relays["drawn"].poses
+    assert [(one.unsendable, one.fault) for one in told.relays.values()] == [(0, ""), (0, "")]
+    assert told.alarms == []
     status.close()
 
 
