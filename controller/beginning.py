@@ -28,6 +28,7 @@ from controller.sources import configured_delays
 from controller.store import Revision, Store, StoredConfig, state_folder
 from stage.compiled import CompiledStage, encode_stage
 from stage.errors import OpenVolumeError
+from stage.plan import PlanEngine
 from tracking.lens_table import encode_grid
 
 
@@ -58,6 +59,7 @@ def surroundings(config: OpenVolumeConfig, stage: CompiledStage) -> Surroundings
         scene_positions={name: scene.position or "" for name, scene in config.scenes.items()},
         walls=frozenset(stage.walls),
         canvases=frozenset(stage.canvases),
+        engines=frozenset(config.engines),
         positions={name: position.scene_from_stage for name, position in config.positions.items()},
     )
 
@@ -69,7 +71,15 @@ def fresh_show(config: OpenVolumeConfig, stage: CompiledStage, *, scene: str | N
     ------
     BadValue : the configuration has no such scene.
     """
-    show = msgspec.structs.replace(first_show(stage, scenes=[]), delays=configured_delays(config.tracking))
+    show = msgspec.structs.replace(
+        first_show(stage, scenes=[]),
+        delays=configured_delays(config.tracking),
+        engines=[
+            PlanEngine(name, list(engine.canvases), list(engine.cameras), engine.wait_ms, engine.hold_frames)
+            for name, engine in config.engines.items()
+        ],
+        engines_off=[name for name, engine in config.engines.items() if not engine.enabled],
+    )
     if config.render.outer_every_frames > 1:
         every = config.render.outer_every_frames
         show = msgspec.structs.replace(show, outer_mode="every", outer_every_frames=every)

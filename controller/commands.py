@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 
 from controller.errors import BadValue, UnknownAddress
 from controller.scene_values import SceneValues
-from controller.show import ActiveScene, CameraSettings, Nudge, SceneState, Show, SourceDelays, Transport
+from controller.show import ActiveScene, CameraSettings, Nudge, OutputState, SceneState, Show, SourceDelays, Transport
 from controller.store import Change
 from controller.switching import MOST_WAITING, Moment, Switch, SwitchOrder, under_way
 from stage.errors import Problem
@@ -65,6 +65,7 @@ class Surroundings:
     scenes: tuple[str, ...] = ()
     walls: frozenset[str] = frozenset()
     canvases: frozenset[str] = frozenset()
+    engines: frozenset[str] = frozenset()
     positions: Mapping[str, Array] = field(default_factory=dict)
     """`scene_from_stage`, [4, 4], by name."""
     scene_positions: Mapping[str, str] = field(default_factory=dict)
@@ -252,6 +253,23 @@ def _write_compiled(show: Show, scene: str, key: str, _: Surroundings) -> Show:
     return _with_state(show, scene, key=key)
 
 
+def _output(name: str, about: str) -> Address:
+    def read(show: Show, canvas: str) -> Any:
+        return getattr(show.outputs.get(canvas, OutputState()), name)
+
+    def write(show: Show, canvas: str, value: Any, _: Surroundings) -> Show:
+        state = msgspec.structs.replace(show.outputs.get(canvas, OutputState()), **{name: value})
+        outputs = {other: held for other, held in show.outputs.items() if other != canvas}
+        return msgspec.structs.replace(show, outputs=outputs if state == OutputState() else {**outputs, canvas: state})
+
+    return Address(f"canvases/{{}}/{name}", "canvases", bool, about, read, write)
+
+
+def _write_engine(show: Show, engine: str, on: bool, _: Surroundings) -> Show:
+    others = [name for name in show.engines_off if name != engine]
+    return msgspec.structs.replace(show, engines_off=others if on else sorted([*others, engine]))
+
+
 def _read_delay(show: Show, canvas: str) -> int:
     return show.output_delays.get(canvas, 0)
 
@@ -327,8 +345,19 @@ ADDRESSES: Final[tuple[Address, ...]] = (
     _plain("outer/mode", "outer_mode", OuterMode, "live: every frame; every: each k-th; frozen: as it stands."),
     _plain("outer/every_frames", "outer_every_frames", Annotated[int, Meta(ge=1, le=240)], "k of outer mode every."),
     _plain("outer/eye_m", "eye_m", tuple[_Metres, _Metres, _Metres], "The eye point the outer is drawn from."),
-    Address("canvases/{}/delay_frames", "canvases", Annotated[int, Meta(ge=0, le=60)],
-            "Whole frames this canvas is held back, before the padding.", _read_delay, _write_delay),
+    Address("canvases/{}/delay_frames", "canvases", Annotated[int, Meta(ge=-60, le=60)],
+            "Whole frames this canvas is held back, before the padding; negative: handed over before the others.",
+            _read_delay, _write_delay),
+    Address("canvases/{}/delay_ms", "canvases", _Milliseconds,
+            "What the chain after its processor adds until light; negative: it is quicker than its figures say.",
+            lambda show, canvas: show.output_delays_ms.get(canvas, 0.0),
+            lambda show, canvas, value, _: msgspec.structs.replace(
+                show, output_delays_ms={**show.output_delays_ms, canvas: value})),
+    _output("black", "Whether this canvas is black, whatever the others show."),
+    _output("frozen", "Whether its picture stays as it is."),
+    _output("identify", "Whether it flashes a card with its name, half of each second."),
+    Address("engines/{}/enabled", "engines", bool, "Whether the pictures this engine draws are shown.",
+            lambda show, engine: engine not in show.engines_off, _write_engine),
     Address("patterns/{}", "patterns", bool | list[str],
             "A line-up picture: true, false, or the walls and cameras it shows on.", _read_pattern, _write_pattern),
 )  # fmt: skip
@@ -504,10 +533,19 @@ def carry_over(old_first: Show, old: Show, new_first: Show) -> Show:
         else frames
         for canvas, frames in new_first.output_delays.items()
     }
+    delays_ms = {
+        canvas: old.output_delays_ms[canvas]
+        if canvas in old.output_delays_ms and old_first.output_delays_ms.get(canvas) == configured
+        else configured
+        for canvas, configured in new_first.output_delays_ms.items()
+    }
     return msgspec.structs.replace(
         new_first,
         cameras=cameras,
         output_delays=delays,
+        output_delays_ms=delays_ms,
+        outputs={canvas: state for canvas, state in old.outputs.items() if canvas in new_first.output_delays},
+        engines_off=kept("engines_off"),
         nudges=old.nudges,
         delays=sources,
         patterns=old.patterns,
@@ -543,7 +581,10 @@ def settle(show: Show, around: Surroundings, *, wanted: Show) -> Show:
         else settings
         for name, settings in show.cameras.items()
     }
-    return msgspec.structs.replace(show, patterns=patterns, nudges=nudges, delays=delays, cameras=cameras)
+    outputs = {canvas: state for canvas, state in show.outputs.items() if canvas in around.canvases}
+    return msgspec.structs.replace(
+        show, patterns=patterns, nudges=nudges, delays=delays, cameras=cameras, outputs=outputs
+    )
 
 
 def _bad(path: str, detail: str, value: Any, mend: str) -> BadValue:

@@ -45,14 +45,30 @@ class OutputConfig(Section):
 
     sink: Literal["ring"] = "ring"
     """ring: shared memory, read by the processor emulators and by programs on this machine."""
-    delay_frames: Annotated[int, Field(ge=0, le=60)] = 0
-    """Frames this canvas is held back by choice, on top of the padding that brings all walls together."""
-    delay_ms: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
-    """What the chain after the processor adds until light, measured."""
+    delay_frames: Annotated[int, Field(ge=-60, le=60)] = 0
+    """Frames this canvas is held back by choice, on top of the padding that brings all walls together; negative: it is
+    handed over so many frames before the others."""
+    delay_ms: Annotated[float, Field(ge=-1000.0, le=1000.0)] = 0.0
+    """What the chain after the processor adds until light, measured; negative: it is quicker than its figures say."""
     monitors: Annotated[tuple[OutputPart, ...], Field(max_length=64)] = ()
     """Shown on these monitors of `windows`, pixel for pixel; a canvas may be spread over several."""
     st2110: St2110Config | None = None
     """Sent over the network as well; left out, it is not."""
+
+
+class EngineConfig(Section):
+    """Another program that draws from our plans (the open frame contract, docs/outputs.md)."""
+
+    canvases: Annotated[tuple[Id, ...], Field(max_length=64)] = ()
+    """Canvases whose pictures are its own, as the processor gets them."""
+    cameras: Annotated[tuple[Id, ...], Field(max_length=16)] = ()
+    """Cameras whose inner pictures are its own, in linear ACEScg light."""
+    enabled: bool = True
+    """Whether the show begins with it; it can be switched while it runs."""
+    wait_ms: Annotated[float, Field(ge=0.0, le=100.0)] = 8.0
+    """So long, at most, a frame's drawing waits for its inner pictures, while it is alive."""
+    hold_frames: Annotated[int, Field(ge=0, le=1000)] = 12
+    """Frames its last good picture stays when no other comes in time; then our own scene is shown."""
 
 
 class DrawingNodeConfig(Section):
@@ -119,6 +135,8 @@ class OpenVolumeConfig(Section):
     """By canvas; a canvas that is not named has an output with defaults."""
     windows: dict[Id, WindowConfig] = {}
     """Monitors that canvases are shown on: those that feed the processors. One window per graphics card."""
+    engines: dict[Id, EngineConfig] = {}
+    """Other programs that draw canvases or inner pictures."""
     nodes: dict[Id, DrawingNodeConfig] = {}
     """Who draws which canvases; left out, one node called `main` draws all. A change holds from the next start on."""
     control: ControlConfig = ControlConfig()
@@ -136,6 +154,27 @@ def nodes_of(config: OpenVolumeConfig) -> dict[str, tuple[str, ...]]:
         name: tuple(canvas for canvas in config.stage.canvases if canvas in node.canvases)
         for name, node in config.nodes.items()
     }
+
+
+def _engine_problems(config: OpenVolumeConfig) -> list[Problem]:
+    """Engines draw what there is, and each thing is drawn by one."""
+    code, problems = "controller.engines", list[Problem]()
+    drawn_by: dict[tuple[str, str], str] = {}
+    for name, engine in config.engines.items():
+        for what, chosen, known in (
+            ("canvases", engine.canvases, config.stage.canvases),
+            ("cameras", engine.cameras, config.cameras),
+        ):
+            path = join("engines", name, what)
+            for one in chosen:
+                if one not in known:
+                    problems.append(unknown(what.removesuffix("s").removesuffix("e"), path, one, known))
+                elif (what, one) in drawn_by:
+                    detail = f"it is drawn by `{drawn_by[what, one]}` already"
+                    problems.append(Problem(code, path, detail, one, "name it once"))
+                else:
+                    drawn_by[what, one] = name
+    return problems
 
 
 def _node_problems(config: OpenVolumeConfig) -> list[Problem]:
@@ -391,6 +430,7 @@ def _references(loaded: LoadedConfig) -> list[Problem]:
     problems += processor_problems(config.stage.processors)
     problems += window_problems(config.windows, config.outputs, config.stage.canvases)
     problems += _node_problems(config)
+    problems += _engine_problems(config)
     for name, scene in config.scenes.items():
         if scene.position is not None and scene.position not in config.positions:
             problems.append(unknown("position", join("scenes", name, "position"), scene.position, config.positions))

@@ -43,7 +43,7 @@ SCREENS_SLOTS: Final = 64
 _LATE_SLOTS: Final = 16
 """A slot without a report is given up when frames this much newer were seen."""
 _SERIOUS: Final[tuple[Reason, ...]] = (
-    "fenced", "host_stall", "late_plan", "late_draw", "switching", "held", "no_plan", "none",
+    "fenced", "host_stall", "late_plan", "late_draw", "late_engine", "switching", "held", "no_plan", "none",
 )  # fmt: skip
 """Which reason stands for a slot whose canvases repeated for different ones: the first of these."""
 _FINE: Final = {"none"}

@@ -43,6 +43,7 @@ REASON_COLOURS: Final = {
     "switching": "#2a9d8f",
     "held": "#6c757d",
     "fenced": "#111111",
+    "late_engine": "#bc5090",
     "none": "#8d6e63",
 }
 _MOST_COLUMNS: Final = 1500

@@ -35,6 +35,7 @@ REASON_WORDS: Final = {
     "switching": "switching the configuration",
     "held": "HOLD was ordered",
     "fenced": "a node was away",
+    "late_engine": "an engine's picture was late",
     "none": "no reason told",
 }
 """What each reason is called where people read it."""
@@ -184,6 +185,8 @@ def _cause(
         return _woken_late(record, notes)
     if record.reason == "held":
         return "HOLD was ordered"
+    if record.reason == "late_engine":
+        return "an engine that draws for it had no picture in time: its last one stayed up"
     if record.reason == "switching":
         return f"the node was loading configuration {record.config_version}, which it had not been told of before"
     if record.reason == "fenced":

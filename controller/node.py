@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -109,6 +109,14 @@ class Painter(Preparer, Protocol):
     @property
     def loading(self) -> str:
         """The scene that is made ready now; empty: none."""
+
+    @property
+    def late(self) -> Mapping[str, int]:
+        """Canvases of the frame shown last that an engine had no picture for: the frame each shows."""
+
+    @property
+    def alarms(self) -> Sequence[Alarm]:
+        """What is wrong with what draws beside it."""
 
     def rehearse(self, plan: FramePlan) -> None:
         """Draw the first plan for practice: what only the first drawing costs is paid before a slot counts. Raises
@@ -446,11 +454,14 @@ class Node:
             self._repeated += 1
             self._repeats[reason] = self._repeats.get(reason, 0) + 1
         mine = drawn if drawn is not None and drawn.plan.frame == slot else None
+        late = {name: CanvasReport(shown, "late_engine") for name, shown in self._painter.late.items()}
+        if not presented:
+            late = {}
         report = FrameReport(
             frame=slot,
             node=self._name,
             plan_hash=mine.hash if mine else 0,
-            canvases={name: CanvasReport(self._shown, reason) for name in self._painter.canvases},
+            canvases={name: CanvasReport(self._shown, reason) for name in self._painter.canvases} | late,
             t_draw_started_ns=mine.t_started_ns if mine else 0,
             t_drawn_ns=mine.t_drawn_ns if mine else 0,
             t_presented_ns=t_ns,
@@ -566,7 +577,7 @@ class Node:
 
     def _publish_status(self, now_ns: int, state: RoleState) -> None:
         held = self._action.read()
-        alarms = list(self._alarms.values())
+        alarms = [*self._alarms.values(), *self._painter.alarms]
         if self._rights.mend:
             path = f"nodes/{self._name}"
             alarms.append(Alarm("node.no_realtime", path, self._rights.why, "info", self._rights.mend))

@@ -7,22 +7,20 @@ and WORK are made when a version is prepared, so that showing them needs no draw
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Generator, Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from controller.config import OpenVolumeConfig, load_config_text, nodes_of
+from controller.engines import Engines
 from controller.errors import ControllerError
 from controller.library.cache import SceneCache
 from controller.library.inputs import inputs_of
-from controller.messages import LoadScene, ResidentScene
+from controller.messages import Alarm, LoadScene, ResidentScene
 from controller.node import PainterLost
+from controller.outputs import Instead, Output
 from controller.planner import Planner
 from controller.resident import Resident, Residents, SceneMemoryError
 from controller.rundir import RunDir
@@ -35,7 +33,7 @@ from renderer.renderer import CanvasPicture, Format, Renderer
 from renderer.scene_world import SceneWorld
 from renderer.sinks.ring import canvas_ring
 from runtime.clock import Clock
-from runtime.ring import RingWriter, fourcc
+from runtime.ring import fourcc
 from stage.compiled import CompiledStage, decode_stage, encode_stage
 from stage.errors import Problem
 from stage.plan import FramePlan, PlanScene, transform_of
@@ -73,14 +71,6 @@ class _Version:
     """How often the outer picture is likely drawn, before plans have shown it; 0: every frame."""
 
 
-@dataclass(slots=True)
-class _Output:
-    """One canvas' ring, and the pictures it is held back by."""
-
-    ring: RingWriter
-    held_back: deque[NDArray[Any]] = field(default_factory=deque)
-
-
 class GLPainter:
     """Painter of a real node. Make it on the thread that draws."""
 
@@ -100,8 +90,10 @@ class GLPainter:
         self._residents = Residents(self._device, self._world, clock=clock, budget_bytes=1 << 62)
         self._next: set[Hashable] = set()
         """Scenes that come next or are to be kept."""
-        self._outputs: dict[str, _Output] = {}
+        self._outputs: dict[str, Output] = {}
+        self._engines = Engines(run, clock)
         self._drawn: dict[str, CanvasPicture] = {}
+        self._late: dict[str, int] = {}
         self._on_air: int | None = None
         self._last: FramePlan | None = None
         self._outer_step = 0
@@ -135,6 +127,16 @@ class GLPainter:
     def loading(self) -> str:
         """The scene that is made ready now."""
         return self._residents.loading
+
+    @property
+    def late(self) -> Mapping[str, int]:
+        """Canvases of the frame shown last that an engine had no picture for: the frame each shows."""
+        return self._late
+
+    @property
+    def alarms(self) -> list[Alarm]:
+        """What is wrong with engines."""
+        return self._engines.alarms
 
     def holds(self, config_version: int) -> bool:
         """Whether plans of this version can be drawn at once."""
@@ -233,13 +235,19 @@ class GLPainter:
         PainterLost : the GPU is gone.
         """
         version = self._versions[plan.config_version]
+        self._engines.begin(plan)
         into = {
             name: output.ring.begin()
             for name, output in self._outputs.items()
-            if not plan.output_delays.get(name, 0) and self._fits(version, name)
+            if not plan.output_delays.get(name, 0)
+            and name not in plan.outputs
+            and not self._engines.draws(name)
+            and self._fits(version, name)
         }
+        inners = self._engines.inners(plan)
         try:
-            self._drawn = self._renderer.submit(plan, world=self._world_of(version, plan)).collect(into)
+            world = self._world_of(version, plan)
+            self._drawn = self._renderer.submit(plan, world=world, inners=inners).collect(into)
         except DeviceLostError as error:
             raise PainterLost(*error.problems) from error
         self._on_air = plan.config_version
@@ -281,24 +289,29 @@ class GLPainter:
             self._fits(version, name) for name in self._outputs
         ):
             self._open(version)
+        cards = {name: version.actions["identify"][name].array for name in plan.outputs if name in self._outputs}
+        black = version.actions["black"]
+        self._late = {}
         for name, output in self._outputs.items():
-            picture = pictures[name].array
-            delay = plan.output_delays.get(name, 0)
             if action != "none":
-                # What was held back must not come out when the walls are given back.
-                output.held_back.clear()
-            elif delay:
-                picture = _held_back(output.held_back, picture, delay)
-            else:
-                output.held_back.clear()
-            _commit(output.ring, picture, plan, plan_hash)
+                output.order(pictures[name].array, plan, plan_hash)
+                continue
+            instead = None
+            if (told := plan.outputs.get(name)) is not None:
+                instead = Instead(told, black[name].array, cards[name])
+            shown = output.show(
+                pictures[name].array, plan, plan_hash, instead=instead, engines=self._engines, name=name
+            )
+            if shown != plan.frame or (self._engines.late_inner() and plan.engines):
+                self._late[name] = shown
 
     def close(self) -> None:
         """Free the GPU; the rings' last pictures stay."""
         # They may lie in ring memory, which cannot be given back while something looks at it.
         self._drawn = {}
+        self._engines.close()
         for output in self._outputs.values():
-            output.ring.close()
+            output.close()
         self._residents.release()
         self._world.release()
         self._renderer.release()
@@ -441,7 +454,7 @@ class GLPainter:
                 if self._fits(version, name):
                     continue
                 self._outputs[name].ring.close()
-            self._outputs[name] = _Output(canvas_ring(self._run.canvas(name), version.actions["black"][name]))
+            self._outputs[name] = Output(canvas_ring(self._run.canvas(name), version.actions["black"][name]))
 
     def _show_safe_picture(self, number: int) -> None:
         """A wall that shows nothing yet gets the safe picture; one with a last good frame keeps it."""
@@ -471,28 +484,3 @@ def _coming(plan: FramePlan, frame: int) -> FramePlan:
     ahead_ns = rate.deadline_ns(0, frame) - rate.deadline_ns(0, plan.frame)
     outer = msgspec.structs.replace(plan.outer, drawn_frame=frame)
     return msgspec.structs.replace(plan, frame=frame, scene_time_ns=plan.scene_time_ns + ahead_ns, outer=outer)
-
-
-def _held_back(waiting: deque[NDArray[Any]], picture: NDArray[Any], frames: int) -> NDArray[Any]:
-    """The picture of `frames` ago: a faster way to the wall is held back to the slowest."""
-    # Pictures of another size belong to a version that has gone.
-    while waiting and waiting[0].shape != picture.shape:
-        waiting.popleft()
-    waiting.append(picture.copy())
-    while len(waiting) > frames + 1:
-        waiting.popleft()
-    return waiting[0]
-
-
-def _commit(ring: RingWriter, picture: NDArray[Any], plan: FramePlan, plan_hash: int) -> None:
-    """Publish a picture as the plan's frame; one that was drawn into the ring's slot already is not copied."""
-    slot = np.frombuffer(ring.begin(), dtype=np.uint8, count=picture.nbytes)
-    if slot.ctypes.data != picture.ctypes.data:
-        np.copyto(slot, picture.reshape(-1).view(np.uint8))
-    ring.commit(
-        picture.nbytes,
-        frame=plan.frame,
-        t_ns=plan.t_present_ns,
-        config_version=plan.config_version,
-        plan_hash=plan_hash,
-    )

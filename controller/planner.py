@@ -32,7 +32,17 @@ from stage.overscan import (
     required_overscan,
     side_gains,
 )
-from stage.plan import FramePlan, PlanCamera, PlanLens, PlanOuter, PlanScene, PlanSubject, matrix16
+from stage.plan import (
+    FramePlan,
+    OutputPicture,
+    PlanCamera,
+    PlanLens,
+    PlanOuter,
+    PlanOutput,
+    PlanScene,
+    PlanSubject,
+    matrix16,
+)
 from stage.projection import overscan_tangents
 from stage.rate import NS_PER_S, Rate
 
@@ -122,16 +132,18 @@ class Planner:
     _outer_frame: int | None = field(init=False, default=None)
     _outer_key: object = field(init=False, default=None)
     _view_again: float = field(init=False, default=VIEWED_AT_ONCE)
-    _ways: tuple[Mapping[str, int], dict[str, WayToLight]] | None = field(init=False, default=None)
+    _ways: tuple[object, object, dict[str, WayToLight]] | None = field(init=False, default=None)
+    _outputs: dict[str, PlanOutput] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._samples = WallSamples(self.stage, scale=self.limits.scale)
 
     def ways(self, show: Show) -> dict[str, WayToLight]:
         """Every canvas' way to light, with what the show holds back by choice."""
-        if self._ways is None or self._ways[0] is not show.output_delays:
-            self._ways = (show.output_delays, ways_to_light(self.stage, show.output_delays))
-        return self._ways[1]
+        frames, chain_ms = show.output_delays, show.output_delays_ms
+        if self._ways is None or self._ways[0] is not frames or self._ways[1] is not chain_ms:
+            self._ways = (frames, chain_ms, ways_to_light(self.stage, frames, chain_ms))
+        return self._ways[2]
 
     def photo_time_ns(self, camera_id: str, show: Show, t_present_ns: int) -> int:
         """t_photo: the middle of the camera's exposure of the frame presented at `t_present_ns`."""
@@ -166,13 +178,14 @@ class Planner:
             if camera.id in self.stage.cameras:
                 memory = self._memory.setdefault(camera.id, _CameraMemory())
                 memory.overscan_deg, memory.lowered_steps = camera.overscan_deg, camera.lowered_steps
+        self._outputs = dict(plan.outputs)
 
     @contextmanager
     def practice(self) -> Iterator[None]:
         """Plans made inside leave nothing behind, except that the walls' density and the cover of prediction errors are
         up to date afterwards (what takes longest in a plan)."""
         memory = {name: replace(kept) for name, kept in self._memory.items()}
-        outer = self._outer_frame, self._outer_key
+        outer, outputs = (self._outer_frame, self._outer_key), self._outputs
         self._view_again = VIEWED_AGAIN
         try:
             yield
@@ -185,6 +198,7 @@ class Planner:
                 kept.gains, kept.covered = fresh.gains, fresh.covered
             self._memory = memory
             self._outer_frame, self._outer_key = outer
+            self._outputs = outputs
 
     def plan(
         self,
@@ -233,7 +247,22 @@ class Planner:
             output_delays={name: way.held_back_frames for name, way in self.ways(show).items()},
             actions=[show.action] if show.action else [],
             t_latched_ns=t_latched_ns,
+            outputs=self._shown_instead(show, frame),
+            engines=[engine for engine in show.engines if engine.id not in show.engines_off],
         )
+
+    def _shown_instead(self, show: Show, frame: int) -> dict[str, PlanOutput]:
+        """What canvases show in place of their pictures, and since when."""
+        found: dict[str, PlanOutput] = {}
+        for name, state in show.outputs.items():
+            if name not in self.stage.canvases:
+                continue
+            picture: OutputPicture = "black" if state.black else "frozen" if state.frozen else "identify"
+            before = self._outputs.get(name)
+            same = before is not None and before.picture == picture and before.since_frame <= frame
+            found[name] = before if before is not None and same else PlanOutput(picture, frame)
+        self._outputs = found
+        return found
 
     def _outer(self, show: Show, scenes: list[PlanScene], frame: int) -> PlanOuter:
         # A change of what the outer shows is drawn at once, whatever the mode: only "frozen" keeps the old picture.

@@ -13,6 +13,8 @@ node-<id>.sock         node        messages to the node
 node-<id>.ring         node        NodeStatus about ten times a second
 reports-<id>.ring      node        FrameReport of every frame slot
 canvas-<id>.ring       node        pixels of one canvas
+engine-canvas-<id>.ring  an engine  pixels of one canvas in place of the node's (controller.engines)
+engine-inner-<camera>.ring  an engine  inner pictures of one camera
 darkroom.sock          darkroom    messages to the darkroom
 darkroom.ring          darkroom    NodeStatus, as a node
 photo-<camera>.ring    darkroom    8-bit RGB pictures of one camera
@@ -94,6 +96,12 @@ class RunDir:
 
     def canvas(self, canvas: str) -> Path:
         return ring_path(self.path, f"canvas-{canvas}")
+
+    def engine_canvas(self, canvas: str) -> Path:
+        return ring_path(self.path, f"engine-canvas-{canvas}")
+
+    def engine_inner(self, camera: str) -> Path:
+        return ring_path(self.path, f"engine-inner-{camera}")
 
     @property
     def darkroom_status(self) -> Path:

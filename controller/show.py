@@ -10,7 +10,7 @@ from msgspec import Struct
 from controller.switching import Switch, planned_scenes
 from stage.compiled import CompiledStage
 from stage.frames import Array, pose, pose_from_pan_tilt_roll
-from stage.plan import Action, Matrix16, OuterMode, PlanPattern, PlanScene, matrix16
+from stage.plan import Action, Matrix16, OuterMode, PlanEngine, PlanPattern, PlanScene, matrix16
 from stage.rate import Rate
 
 
@@ -120,6 +120,14 @@ class SourceDelays(Struct, frozen=True):
     lens_frames: float = 0.0
 
 
+class OutputState(Struct, frozen=True):
+    """What an operator has one canvas show in place of its picture: the first of these that is on."""
+
+    black: bool = False
+    frozen: bool = False
+    identify: bool = False
+
+
 class Show(Struct, frozen=True):
     """The whole state a plan is made from, apart from poses and time."""
 
@@ -144,6 +152,15 @@ class Show(Struct, frozen=True):
     delays: dict[str, SourceDelays] = {}
     """Of every source, as configured or as changed since."""
     output_delays: dict[str, int] = {}
+    """Frames by canvas, signed."""
+    output_delays_ms: dict[str, float] = {}
+    """What the chain after each canvas' processor adds, signed."""
+    outputs: dict[str, OutputState] = {}
+    """Canvases that show something else."""
+    engines: list[PlanEngine] = []
+    """Those of the configuration."""
+    engines_off: list[str] = []
+    """Engines that are switched off."""
     action: Action | None = None
     take: str = ""
     """Name of the take that rolls, empty when none does: time does not jump meanwhile."""
@@ -195,6 +212,7 @@ def first_show(stage: CompiledStage, *, scenes: list[str], config_version: int =
         scenes=[ActiveScene(scenes[0])] if scenes else [],
         eye_m=stage.eye_m,
         output_delays={canvas.id: canvas.delay_frames for canvas in stage.canvases.values()},
+        output_delays_ms={canvas.id: canvas.delay_ms for canvas in stage.canvases.values()},
     )
 
 

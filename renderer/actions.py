@@ -1,4 +1,5 @@
-"""The pictures of BLACK, WORK LIGHT and SAFE PICTURE: codes made once from the stage, before anybody needs them.
+"""The pictures of BLACK, WORK LIGHT and SAFE PICTURE, and the card that tells outputs apart: codes made once from the
+stage, before anybody needs them.
 
 Nothing here draws or can fail while a show runs: whatever else breaks, these go out.
 """
@@ -15,7 +16,9 @@ from renderer.colour.encode import CanvasColour, canvas_colour
 from renderer.config import RenderConfig
 from stage.compiled import Cabinet, CompiledStage, MeshTile
 
-ActionPicture = Literal["black", "work", "safe"]
+ActionPicture = Literal["black", "work", "safe", "identify"]
+CARD_NITS = 100.0
+"""As line-up pictures: seen from across the stage."""
 _SLATE_PX = 384
 _LONGEST_PX = 4096
 
@@ -35,7 +38,11 @@ class ActionPictures:
         width, height = canvas.width_px // self._scale, canvas.height_px // self._scale
         colour = canvas_colour(canvas.encoding, knee=1.0, content=1.0, dither=False).plain()
         words = np.full((height, width), packed_greys(colour, 0.0), dtype=np.uint32)
-        if action != "black":
+        if action == "identify":
+            told = f"{canvas.processor}  {canvas.width_px} x {canvas.height_px}"
+            card = card_picture(canvas_id, told, (width, height))
+            words[:] = packed_greys(colour, card * CARD_NITS)
+        elif action != "black":
             white = packed_greys(colour, self._config.work_light_nits)
             tiles: list[Cabinet | MeshTile] = [*self._stage.cabinets, *self._stage.meshes]
             for tile in tiles:
@@ -92,6 +99,26 @@ def packed_greys(colour: CanvasColour, nits: ArrayLike, /) -> NDArray[np.uint32]
     bits = colour.encoding.bits
     alpha = np.uint32(0xFF000000 if bits == 8 else 0xC0000000)
     return np.asarray(codes[..., 0] | codes[..., 1] << bits | codes[..., 2] << 2 * bits | alpha, dtype=np.uint32)
+
+
+def card_picture(name: str, told: str, size: tuple[int, int], /) -> NDArray[np.float64]:
+    """The card of an output, [h, w] linear light 0..1, row 0 on top: its name, what it goes to, and its whole raster's
+    border and diagonals, so that a cut or turned raster shows."""
+    width, height = size
+    image = Image.new("L", (width, height), 0)
+    draw = ImageDraw.Draw(image)
+    draw.line((0, 0, width - 1, height - 1), fill=60, width=max(1, height // 200))
+    draw.line((0, height - 1, width - 1, 0), fill=60, width=max(1, height // 200))
+    draw.rectangle((0, 0, width - 1, height - 1), outline=255, width=max(1, height // 60))
+    for text, most, place in ((name, height / 3.0, 0.45), (told, height / 12.0, 0.72)):
+        size_px = max(6.0, min(most, 1.5 * width / max(1, len(text))))
+        font = ImageFont.load_default(size=size_px)
+        box = draw.textbbox((width / 2, height * place), text, font=font, anchor="mm")
+        draw.rectangle(box, fill=0)
+        draw.text((width / 2, height * place), text, fill=255, font=font, anchor="mm")
+    # The way up: a bar along the top.
+    draw.rectangle((width // 3, 0, 2 * width // 3, max(2, height // 30)), fill=255)
+    return np.asarray(image, dtype=np.float64) / 255.0
 
 
 def slate_picture(stage: str, wall: str, /, *, aspect: float) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from renderer.colour.encode import canvas_colour
 from renderer.config import RenderConfig
 from renderer.device import Device, Fence
 from renderer.errors import RendererError
+from renderer.passes.given import GivenInner, GivenInners
 from renderer.passes.inner import InnerPass, inner_view
 from renderer.passes.outer import OuterPass
 from renderer.passes.wall import MAX_INNERS, Output, PartBuffers, Reach, Surface, WallPass, reach_of
@@ -40,6 +41,8 @@ FOURCC: Final[dict[Format, str]] = {"rgba8": "AB24", "rgb10a2": "AB30", "rgba32f
 
 _ORDERS: Final[tuple[ActionPicture, ...]] = ("black", "work", "safe")
 """Where several are ordered at once, the first of these is obeyed."""
+_PICTURES: Final[tuple[ActionPicture, ...]] = (*_ORDERS, "identify")
+"""All that are made beforehand."""
 
 
 class NoStageError(RendererError):
@@ -202,6 +205,7 @@ class Renderer:
         self._shadow_px = shadow_px
         self._wall = WallPass(device)
         self._patterns = PatternPass(device)
+        self._given = GivenInners(device)
         self._rigs: dict[int, _Rig] = {}
         self._scenes: SceneWorld | None = None
 
@@ -288,7 +292,7 @@ class Renderer:
                 self._patterns.prepare(surface)
                 yield
             if actions:
-                for action in _ORDERS:
+                for action in _PICTURES:
                     rig.stored[action] = {}
                     for name in rig.surfaces:
                         rig.stored[action][name] = rig.pictures.codes(action, name)
@@ -317,14 +321,15 @@ class Renderer:
         self._rigs[version] = rig
 
     def action_pictures(self, version: int) -> dict[ActionPicture, dict[str, NDArray[Any]]]:
-        """Codes of every canvas for BLACK, WORK LIGHT and SAFE PICTURE, as `collect` gives them; do not write to them.
+        """Codes of every canvas for BLACK, WORK LIGHT, SAFE PICTURE and its card, as `collect` gives them; do not write
+        to them.
 
         Raises
         ------
         NoStageError
         """
         rig = self._rig(version)
-        for action in _ORDERS:
+        for action in _PICTURES:
             if action not in rig.stored:
                 rig.stored[action] = {name: rig.pictures.codes(action, name) for name in rig.surfaces}
         return rig.stored
@@ -369,13 +374,23 @@ class Renderer:
         """
         return self.submit(plan, world=world, output=output).collect()
 
-    def submit(self, plan: FramePlan, *, world: World | None = None, output: Output = "canvas") -> Submission:
-        """Queue the GPU work of a plan (see `draw`). Collect it before the next is submitted."""
+    def submit(
+        self,
+        plan: FramePlan,
+        *,
+        world: World | None = None,
+        output: Output = "canvas",
+        inners: Mapping[str, GivenInner] | None = None,
+    ) -> Submission:
+        """Queue the GPU work of a plan (see `draw`). Collect it before the next is submitted.
+
+        inners : inner pictures of cameras that somebody else has drawn, by camera; they stand where ours would.
+        """
         rig = self._rig(plan.config_version)
         patterns = [parse_pattern(pattern.kind, pattern.targets) for pattern in plan.patterns]
         stored = self._action(plan) if output == "canvas" else None
         if stored is None and not (output == "canvas" and "hold" in plan.actions):
-            self._draw(rig, plan, world or self.scenes, output, patterns)
+            self._draw(rig, plan, world or self.scenes, output, patterns, inners or {})
         return Submission(self.device, rig, plan, output, stored)
 
     def inner(self, plan: FramePlan, camera_id: str, *, world: World | None = None) -> NDArray[np.float16]:
@@ -420,14 +435,26 @@ class Renderer:
                 return self.action_pictures(plan.config_version)[action]
         return None
 
-    def _draw(self, rig: _Rig, plan: FramePlan, world: World, output: Output, patterns: list[Pattern]) -> None:
+    def _draw(
+        self,
+        rig: _Rig,
+        plan: FramePlan,
+        world: World,
+        output: Output,
+        patterns: list[Pattern],
+        inners: Mapping[str, GivenInner],
+    ) -> None:
         kind: Literal["f2", "f4"] = "f4" if output == "data" else "f2"
         world.prepare(plan)
         rig.outer.draw(plan, rig.meshes, world, kind=kind, canvases=rig.own)
         pictures = []
         for camera in shown_cameras(plan):
-            reach = reach_of(rig.meshes, camera, inner_view(camera))
-            if reach.on(rig.surfaces) or output == "coverage":
+            given = inners.get(camera.id)
+            reach = reach_of(rig.meshes, camera, inner_view(camera) if given is None else self._given.view(given))
+            if given is not None and reach.on(rig.surfaces):
+                picture = self._given.picture(camera, given, texels_per_pixel=reach.texels_per_pixel)
+                pictures.append((picture, reach))
+            elif reach.on(rig.surfaces) or output == "coverage":
                 picture = rig.inner.draw(
                     plan,
                     camera,
@@ -468,6 +495,7 @@ class Renderer:
             self.drop_stage(version)
         self._wall.release()
         self._patterns.release()
+        self._given.release()
         if self._scenes is not None:
             for scene_id in list(self._scenes.scenes):
                 self.drop_scene(scene_id)

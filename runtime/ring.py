@@ -364,6 +364,13 @@ class RingWriter(_Ring):
         self.begin()[:length] = source
         return self.commit(length, frame=frame, t_ns=t_ns, config_version=config_version, plan_hash=plan_hash)
 
+    def newest(self) -> memoryview | None:
+        """The data of the message published last, in place; None before the first. It stays for `slots - 1` more."""
+        if self.n == 0:
+            return None
+        at = (self.n - 1) & self._mask
+        return self._data[at][: self._words[at][S_LENGTH]]
+
     def heartbeat(self, now_ns: int) -> None:
         """Say that the writer lives."""
         self._header[H_HEARTBEAT] = now_ns

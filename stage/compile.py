@@ -41,9 +41,9 @@ class OutputDelay:
     """What is added to a canvas' way to its wall."""
 
     delay_frames: int = 0
-    """Frames it is held back by choice."""
+    """Frames it is held back by choice; negative: handed over before the others."""
     delay_ms: float = 0.0
-    """What the chain after the processor adds, measured."""
+    """What the chain after the processor adds, measured; negative: it is quicker than its figures say."""
 
 
 def compile_stage(
@@ -203,6 +203,7 @@ def _canvases(
             rate=rate,
             encoding=encoding,
             delay_frames=delay.delay_frames,
+            delay_ms=delay.delay_ms,
         )
     warnings.extend(
         Problem("stage.unused", join("stage/processors", name), "no canvas goes to it", None, "remove it")

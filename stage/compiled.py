@@ -56,6 +56,9 @@ class Canvas:
     rate: Rate
     encoding: Encoding
     delay_frames: int = 0
+    """Held back by choice, before padding; negative: handed over before the others."""
+    delay_ms: float = 0.0
+    """What the chain after its processor was measured to add, as its processor's `latency_frames` has it."""
 
 
 @dataclass(frozen=True, slots=True)

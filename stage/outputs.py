@@ -20,14 +20,14 @@ class WayToLight:
     latency_frames: float
     """Processor, panels, and what the chain after the processor was measured to add."""
     chosen_frames: int
-    """Held back by choice."""
+    """Held back by choice; negative: handed over so many frames before the others, whose light comes together."""
     padding_frames: int
     """Held back so that no wall is earlier than the slowest."""
 
     @property
     def held_back_frames(self) -> int:
         """Slots the picture waits before it is handed to the processor."""
-        return self.chosen_frames + self.padding_frames
+        return max(0, self.chosen_frames) + self.padding_frames
 
     @property
     def to_light_frames(self) -> float:
@@ -40,15 +40,29 @@ def chosen_frames(stage: CompiledStage) -> dict[str, int]:
     return {canvas.id: canvas.delay_frames for canvas in stage.canvases.values()}
 
 
-def ways_to_light(stage: CompiledStage, chosen: Mapping[str, int] | None = None) -> dict[str, WayToLight]:
-    """Every canvas' way. `chosen`: frames held back by choice, by canvas; as configured when None.
+def ways_to_light(
+    stage: CompiledStage, chosen: Mapping[str, int] | None = None, delays_ms: Mapping[str, float] | None = None
+) -> dict[str, WayToLight]:
+    """Every canvas' way. `chosen`: frames held back by choice, by canvas; `delays_ms`: what the chain after its
+    processor adds, signed; both as configured when None.
+
+    A negative choice hands a picture over earlier than the others': its way is taken for that much longer.
 
     Pictures are handed over once a frame, so padding is whole frames: processors that differ by parts of a frame come
     as close together as those allow, and no later than that needs.
     """
     chosen = chosen_frames(stage) if chosen is None else chosen
-    latency = {c.id: stage.processors[c.processor].latency_frames for c in stage.canvases.values()}
-    total = {name: own + chosen.get(name, 0) for name, own in latency.items()}
+    frames_per_ms = stage.rate.num / (stage.rate.den * 1000.0)
+    latency = {
+        c.id: max(
+            0.0,
+            stage.processors[c.processor].latency_frames
+            + ((delays_ms or {}).get(c.id, c.delay_ms) - c.delay_ms) * frames_per_ms,
+        )
+        + max(0, -chosen.get(c.id, 0))
+        for c in stage.canvases.values()
+    }
+    total = {name: own + max(0, chosen.get(name, 0)) for name, own in latency.items()}
     if not total:
         return {}
     slowest = max(total.values())

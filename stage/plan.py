@@ -18,10 +18,13 @@ Matrix16 = Annotated[list[float], Meta(min_length=16, max_length=16)]
 Vec3 = tuple[float, float, float]
 OuterMode = Literal["live", "every", "frozen"]
 Action = Literal["black", "hold", "safe", "work"]
-Reason = Literal["none", "held", "late_plan", "late_draw", "no_plan", "switching", "fenced", "host_stall"]
+Reason = Literal[
+    "none", "held", "late_plan", "late_draw", "no_plan", "switching", "fenced", "host_stall", "late_engine"
+]
 REASONS: tuple[Reason, ...] = (
-    "none", "held", "late_plan", "late_draw", "no_plan", "switching", "fenced", "host_stall",
+    "none", "held", "late_plan", "late_draw", "no_plan", "switching", "fenced", "host_stall", "late_engine",
 )  # fmt: skip
+OutputPicture = Literal["black", "frozen", "identify"]
 
 
 class PlanLens(Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,6 +145,28 @@ class PlanPattern(Struct, frozen=True, forbid_unknown_fields=True):
     targets: list[str] = []
 
 
+class PlanOutput(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one canvas shows in place of its own picture."""
+
+    picture: OutputPicture
+    """black; frozen: the picture of frame `since_frame` stays; identify: a card with its name, half of each second."""
+    since_frame: int
+
+
+class PlanEngine(Struct, frozen=True, forbid_unknown_fields=True):
+    """Another program that draws pictures from the plans (docs/outputs.md, Engines), as far as it is there in time."""
+
+    id: str
+    canvases: list[str] = []
+    """Whole canvases, in codes."""
+    cameras: list[str] = []
+    """Inner pictures."""
+    wait_ms: float = 0.0
+    """So long, at most, a node waits for inner pictures."""
+    hold_frames: int = 0
+    """So long its last good picture stays when no other comes; then our own is shown."""
+
+
 class PlanJoint(Struct, frozen=True, forbid_unknown_fields=True):
     """One joint of a performer in the stage frame."""
 
@@ -199,6 +224,9 @@ class FramePlan(Struct, frozen=True, forbid_unknown_fields=True):
     """Frames each canvas is held back so that frame N leaves every wall together."""
     actions: list[Action] = []
     t_latched_ns: int = 0
+    outputs: dict[str, PlanOutput] = {}
+    """Canvases that show something else."""
+    engines: list[PlanEngine] = []
 
 
 class CanvasReport(Struct, frozen=True):

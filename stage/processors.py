@@ -141,10 +141,16 @@ def load_of(
             )  # fmt: skip
     load["share"] = max(shares.values(), default=0.0)
     latency = model.latency_frames if config.latency_frames is None else config.latency_frames
+    to_light = latency + delay_ms * rate.num / (rate.den * 1000.0)
+    if to_light < 0.0:
+        own_ms = latency * rate.den * 1000.0 / rate.num
+        detail = f"it would reach the light before it is sent: {told} ({name}) takes {own_ms:.1f} ms"
+        mend = f"not less than {-own_ms:.1f}"
+        problems.append(Problem("stage.output_delay", join("outputs", canvas_id, "delay_ms"), detail, delay_ms, mend))
     return Processor(
         id=name,
         model=config.model,
-        latency_frames=latency + delay_ms * rate.num / (rate.den * 1000.0),
+        latency_frames=to_light,
         max_px=max_px,
         px_rate_limit=per_second,
         max_width_px=model.max_width_px,

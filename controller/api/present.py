@@ -39,7 +39,7 @@ from controller.ledger_record import FrameRecord, Steps, intervals_ms, steps_ms
 from controller.ledger_words import Why
 from controller.messages import Alarm, ConductorStatus, NodeStatus, Percentiles, SourceStatus
 from controller.processors.status import ProcessorsStatus
-from controller.show import Nudge, SourceDelays
+from controller.show import Nudge, OutputState, SourceDelays
 from runtime.clock import NS_PER_MS
 from runtime.clock_report import ClockReport
 from stage.compiled import CompiledStage
@@ -61,6 +61,7 @@ _MENDS: Final = {
     "late_plan": "plans come late: free the machine, and see openvolume preflight for real-time rights",
     "host_stall": "the machine stands still now and then: free it of other work",
     "fenced": "a node is away: see the processes",
+    "late_engine": "an engine is late: see its own log, or switch it off (engines/<id>/enabled)",
     "none": "a node says nothing of why: report it",
 }
 """Reasons that nobody asked for (HOLD and switching are meant), and what to do about each."""
@@ -115,7 +116,8 @@ def canvas(desk: Desk, backend: Backend, name: str, feeds: Feeds) -> CanvasView:
         said = [stamps.canvases[name] for stamps in newest[0].nodes.values() if name in stamps.canvases]
         reason = said[0].removeprefix("repeat:") if said and said[0].startswith("repeat:") else "none"
     encoding = told.encoding
-    way = ways_to_light(desk.stage, desk.show.output_delays)[name]
+    way = ways_to_light(desk.stage, desk.show.output_delays, desk.show.output_delays_ms)[name]
+    state_of = desk.show.outputs.get(name, OutputState())
     return CanvasView(
         id=name,
         rev=desk.rev_of(f"canvases/{name}"),
@@ -127,6 +129,11 @@ def canvas(desk: Desk, backend: Backend, name: str, feeds: Feeds) -> CanvasView:
         encoding=EncodingView(encoding.transfer, encoding.peak_nits, encoding.bits, encoding.primaries, encoding.range),
         walls=sorted(wall for canvas, wall in feeds if canvas == name),
         delay_frames=desk.show.output_delays.get(name, 0),
+        delay_ms=desk.show.output_delays_ms.get(name, 0.0),
+        black=state_of.black,
+        frozen=state_of.frozen,
+        identify=state_of.identify,
+        engine=next((engine.id for engine in desk.show.engines if name in engine.canvases), None),
         held_back_frames=way.held_back_frames,
         to_light_frames=way.to_light_frames,
         to_light_ms=way.to_light_frames * told.rate.period_ns / NS_PER_MS,

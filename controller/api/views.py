@@ -94,7 +94,17 @@ class CanvasView(View, frozen=True):
     encoding: EncodingView
     walls: list[str]
     delay_frames: int
-    """Held back by choice; writable."""
+    """Held back by choice; negative: handed over before the others; writable."""
+    delay_ms: float
+    """What the chain after its processor adds until light; negative: it is quicker than its figures say; writable."""
+    black: bool
+    """It is black, whatever the others show; writable."""
+    frozen: bool
+    """Its picture stays as it is; writable."""
+    identify: bool
+    """It flashes a card with its name; writable."""
+    engine: str | None
+    """Another program that draws it."""
     held_back_frames: int
     """By choice, and so that frame N leaves every wall together."""
     to_light_frames: float

@@ -257,6 +257,7 @@ def _why(reason: str) -> str:
         "switching": "a node that was away met a new configuration; it is ready again by itself",
         "held": "HOLD was ordered",
         "fenced": "a node was away",
+        "late_engine": "the engine that draws for a canvas or camera: see its own log",
         "none": "a fault of OpenVolume: please report it",
     }
     return f"{REASON_WORDS[reason].capitalize()}. What helps: {mends[reason]}."

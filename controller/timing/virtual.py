@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -85,6 +85,8 @@ class VirtualPainter:
     scenes: list[ResidentScene] = []
     scene_budget_bytes = 0
     loading = ""
+    late: Mapping[str, int] = {}
+    alarms: tuple[()] = ()
 
     def __init__(self, clock: VirtualClock, canvases: Sequence[str], cost: Cost) -> None:
         self.canvases = tuple(canvases)

@@ -7,7 +7,7 @@ virtual time. Its recorder keeps every plan and every report before the rings ov
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,6 +55,8 @@ class TimedPainter:
     scenes: tuple[()] = ()
     scene_budget_bytes = 0
     loading = ""
+    late: Mapping[str, int] = {}
+    alarms: tuple[()] = ()
 
     def __init__(self, clock: VirtualClock, cost_ms: dict[int, float] | None = None, usual_ms: float = 10.0) -> None:
         self.clock, self.cost_ms, self.usual_ms = clock, cost_ms or {}, usual_ms

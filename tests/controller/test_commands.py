@@ -23,6 +23,7 @@ AROUND = Surroundings(
     scenes=("hall", "valley"),
     walls=frozenset({"main", "roof"}),
     canvases=frozenset({"left", "right"}),
+    engines=frozenset({"grid"}),
     positions={"home": np.eye(4), "hill": pose_from_pan_tilt_roll((10.0, 20.0, 3.0), pan_deg=30.0)},
     scene_positions={"valley": "hill"},
     patterns=("grid", "eye"),
@@ -150,7 +151,7 @@ def test_an_unknown_address_is_told_with_what_is_known(path: str, mend: str) -> 
         ("scenes/active", "nowhere"),
         ("position", "moon"),
         ("patterns/grid", ["ceiling"]),
-        ("canvases/left/delay_frames", -1),
+        ("canvases/left/delay_frames", -61),
         ("outer/eye_m", [0, 0]),
     ],
 )
@@ -212,6 +213,7 @@ def test_every_address_is_told_and_readable() -> None:
     for address in ADDRESSES:
         assert address.about.endswith("."), address.pattern
         names = {"cameras": "a", "sources": "fiz", "canvases": "left", "patterns": "grid", "scenes": "hall", "": ""}
+        names["engines"] = "grid"
         name = names[address.collection]
         found, found_name = find(address.pattern.replace("{}", name), AROUND)
         assert (found, found_name) == (address, name)
