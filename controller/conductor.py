@@ -52,6 +52,7 @@ from controller.sources import (
 )
 from controller.tracking_recorder import DATAGRAM_CAPACITY, DATAGRAM_SLOTS, KIND_DATAGRAMS
 from controller.versions import Version, Versions, load_version
+from controller.windows.blanks import BlankRing
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
 from runtime.references.system import Discipline
 from runtime.rights import Rights, SlackCollector, freeze_garbage, take_fifo, thaw_garbage
@@ -194,7 +195,8 @@ class Conductor:
             self._listen(self._clock.now_ns())
         self._told = LedgerBatch(Ledger(rate, first.stage.canvases), frames=self._frames)
         self._keeper = Timekeeper(
-            first.config.time, rate, self._clock, discipline=self._discipline, sockets=self._sockets
+            first.config.time, rate, self._clock, discipline=self._discipline, sockets=self._sockets,
+            blanks=BlankRing(self._run),
         )
         take(self._keeper.close)
         self._keeper.rolling = bool(first.show.take)

@@ -331,7 +331,7 @@ def compile_loaded(loaded: LoadedConfig) -> Compilation:
             cameras=config.cameras,
             base_dir=loaded.base_dir,
             scale=config.render.scale,
-            delays={name: OutputDelay(o.delay_frames, o.delay_ms) for name, o in config.outputs.items()},
+            delays={name: OutputDelay(o.delay_frames, _delay_ms(config, o)) for name, o in config.outputs.items()},
         )
     except ConfigError as error:
         problems += error.problems
@@ -342,6 +342,13 @@ def compile_loaded(loaded: LoadedConfig) -> Compilation:
     if result is None or problems:
         raise ConfigError(*with_lines(problems, loaded.lines))
     return Compilation(result.stage, with_lines((*result.warnings, *_warnings(config)), loaded.lines))
+
+
+def _delay_ms(config: OpenVolumeConfig, output: OutputConfig) -> float:
+    """What comes between a slot and light, beside processor and panels: the wait for the blank is known beforehand
+    where frames begin before it."""
+    waits = config.time.reference == "display" and output.monitors
+    return output.delay_ms + (config.time.display_lead_ms if waits else 0.0)
 
 
 def lens_tables(loaded: LoadedConfig) -> dict[str, LensGrid]:
@@ -429,6 +436,10 @@ def _references(loaded: LoadedConfig) -> list[Problem]:
     problems += time_problems(config.time, config.rate)
     problems += processor_problems(config.stage.processors)
     problems += window_problems(config.windows, config.outputs, config.stage.canvases)
+    if config.time.reference == "display" and not any(output.monitors for output in config.outputs.values()):
+        detail = "no canvas is shown on a monitor whose blank could be followed"
+        mend = "give an output `monitors`, or follow something else"
+        problems.append(Problem("controller.no_monitors", "time/reference", detail, "display", mend))
     problems += _node_problems(config)
     problems += _engine_problems(config)
     for name, scene in config.scenes.items():

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-ReferenceName = Literal["free", "system", "timecode"]
+ReferenceName = Literal["free", "system", "timecode", "display"]
 
 
 class ClockReport(Struct, frozen=True):
@@ -19,7 +19,7 @@ class ClockReport(Struct, frozen=True):
     """Reference minus this clock: what is being slewed away, or the step that is refused."""
     slew_ppm: float = 0.0
     frequency_ppm: float = 0.0
-    """How much slower (+) the reference runs than this machine, as learned from time code."""
+    """How much slower (+) the reference runs than this machine, as learned from time code or the display."""
     holdover_s: float = 0.0
     """Since the reference was lost; 0 while it is there."""
     frame_lead: int = 0

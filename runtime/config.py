@@ -104,10 +104,13 @@ class PtpConfig(Section):
 class TimeConfig(Section):
     """What frames get their time from."""
 
-    reference: Literal["auto", "free", "system", "timecode"] = "auto"
+    reference: Literal["auto", "free", "system", "timecode", "display"] = "auto"
     """system: frame N is a function of TAI, so every host agrees; the system clock must be kept by PTP or NTP. free:
-    frames count from the start. timecode: labels (and from LTC the phase) come from outside. auto: system if the clock
-    is kept and knows TAI when the show starts, else free."""
+    frames count from the start. timecode: labels (and from LTC the phase) come from outside. display: frames begin
+    `display_lead_ms` before the vertical blank of the monitors in `windows`. auto: system if the clock is kept and
+    knows TAI when the show starts, else free."""
+    display_lead_ms: Annotated[float, Field(ge=0.5, le=20.0)] = 4.0
+    """Time a finished picture has to reach its monitor before the blank it is shown with; `reference: display`."""
     genlock_phase_deg: Annotated[float, Field(ge=-360.0, le=360.0)] = 0.0
     """Start of every wall frame after the reference's, in degrees of a frame."""
     drop_frame: bool | None = None

@@ -20,6 +20,7 @@ from runtime.clock_report import ClockReport, ReferenceName
 from runtime.config import LtcConfig, TimeConfig
 from runtime.errors import ReferenceOpenError
 from runtime.frame_clock import ClockState, ClockStateError, FrameClock, Loop
+from runtime.references.display import Blanks, DisplayPhase
 from runtime.references.inputs import LabelInput, Wire, address_of, close_quietly, label_input, open_wire
 from runtime.references.jam import Jam, JamState
 from runtime.references.labels import HeardLabel
@@ -40,6 +41,7 @@ STEER_NS: Final = NS_PER_S // 2
 """How often an outside time code's phase is followed: the median of the labels meanwhile."""
 SYSTEM_LOOP: Final = Loop(settle_s=0.0, learns=False, dead_band_ns=1_000)
 TIMECODE_LOOP: Final = Loop(settle_s=8.0, learns=True, dead_band_ns=NS_PER_MS)
+DISPLAY_LOOP: Final = Loop(settle_s=4.0, learns=True, dead_band_ns=NS_PER_MS // 10)
 LABELS_LOOP: Final = Loop()
 JAM_MEND: Final = "when no camera records: POST /api/v1/frames/jam (or OSC /frames/jam) jumps there"
 SLIP_NS: Final = (36 * NS_PER_S, 38 * NS_PER_S)
@@ -54,6 +56,7 @@ class Timekeeper:
     config : the `time` section; clock : the machine's, or a virtual one
     discipline : tells how the system clock is kept; None: the kernel and ptp4l (nothing, under a virtual clock)
     sockets : whether outside time code is listened to; without, tests hand it in by `take`
+    blanks : where vertical blanks of the show's monitors are heard of
 
     Attributes
     ----------
@@ -68,8 +71,11 @@ class Timekeeper:
         *,
         discipline: Discipline | None = None,
         sockets: bool = True,
+        blanks: Blanks | None = None,
     ) -> None:
         self.config = config
+        self._blanks = blanks
+        self._display: DisplayPhase | None = None
         self._clock, self._sockets = clock, sockets
         self._discipline = discipline or self._system_discipline(config)
         self._sync = self._read(clock.now_ns())
@@ -144,7 +150,8 @@ class Timekeeper:
         if before.ptp != config.ptp and isinstance(self._discipline, SystemDiscipline):
             self._discipline.close()
             self._discipline = self._system_discipline(config)
-        if (before.reference, before.timecode) != (config.reference, config.timecode):
+        followed = [(c.reference, c.timecode, c.display_lead_ms) for c in (before, config)]
+        if followed[0] != followed[1]:
             self.reference = self._decided(config)
             frames.go(ClockState.FREE)
             self._close_wire()
@@ -157,8 +164,9 @@ class Timekeeper:
     def close(self) -> None:
         """Give back sockets and devices."""
         self._close_wire()
-        if self._discipline is not None:
-            self._discipline.close()
+        for part in (self._discipline, self._blanks):
+            if part is not None:
+                part.close()
 
     def _system_discipline(self, config: TimeConfig) -> Discipline | None:
         """The machine's own; nothing keeps a virtual clock."""
@@ -180,6 +188,10 @@ class Timekeeper:
         if self.reference == "free":
             return
         self.frames.go(ClockState.LOCKING)
+        self._display = None
+        if self.reference == "display":
+            self._display = DisplayPhase(round(self.config.display_lead_ms * NS_PER_MS) - self._genlock_ns)
+            self.frames.loop = DISPLAY_LOOP
         if self.reference == "timecode":
             assert self.config.timecode is not None
             self._input = label_input(self.config.timecode)
@@ -221,6 +233,8 @@ class Timekeeper:
             # What begins with a label is called by it, whatever its number is now.
             self._jam.offset += lead - self.frames.frame_lead
         self._phases.clear()
+        if self._display is not None:
+            self._display.forget()
         log.info("time was jammed by %.3f ms with frame %d", error_ns / NS_PER_MS, number)
         return number
 
@@ -295,6 +309,8 @@ class Timekeeper:
         """Look at the reference. Cheap, and never waits: call it in the slack of every frame."""
         if self.reference == "timecode":
             self._look_at_timecode(now_ns)
+        elif self.reference == "display":
+            self._look_at_display(now_ns)
         if now_ns >= self._look_ns:
             self._look_ns = now_ns + LOOK_NS
             self._sync = self._read(now_ns)
@@ -365,6 +381,21 @@ class Timekeeper:
                 error_ns = round(median(self._phases))
                 self._phases.clear()
                 self._follow(error_ns, now_ns, first=first)
+
+    def _look_at_display(self, now_ns: int) -> None:
+        display = self._display
+        if display is None or self._blanks is None:
+            return
+        for blank in self._blanks.take(now_ns):
+            display.hear(blank, self.frames)
+        if display.silent(now_ns):
+            display.forget()
+            self.frames.lose()
+        elif now_ns >= self._steer_ns:
+            self._steer_ns = now_ns + STEER_NS
+            error_ns = display.error_ns()
+            if error_ns is not None:
+                self._follow(error_ns, now_ns, first=self.frames.state is ClockState.LOCKING)
 
     @property
     def _steers(self) -> bool:
@@ -449,6 +480,10 @@ class Timekeeper:
             detail = f"the {self._what} is gone: frames go on at the last known speed"
             mend = "bring it back; frames return to it by 50 ppm, without a jump"
             found.append(("warning", Problem("clock.holdover", "clock", detail, mend=mend)))
+        if self._display is not None and not self._display.heard:
+            detail = "no vertical blank was heard of: frames count by this machine's clock"
+            mend = "see to `windows` and their monitors; a driver without vertical sync has none"
+            found.append(("warning", Problem("clock.no_blank", "clock", detail, mend=mend)))
         if frames.frame_lead and self.reference == "system":
             ahead = frames.frame_lead > 0
             detail = f"frame numbers are {abs(frames.frame_lead)} {'ahead of' if ahead else 'behind'} TAI's"
@@ -474,6 +509,8 @@ class Timekeeper:
         source = self.config.timecode
         if self.reference == "timecode" and source is not None:
             return f"{source.type} time code ({address_of(source)})"
+        if self.reference == "display":
+            return "vertical blank of the monitors"
         return "system clock's keeper"
 
     def _step_alarm(self) -> tuple[Severity, Problem]:

@@ -219,10 +219,10 @@ class Presenter:
                 feed.look()
         for held in self._held.values():
             self._look_after(held, now_ns)
-        if self._show_new(now_ns):
-            now_ns = self._clock.now_ns()
-        else:
+        if not self._show_new(now_ns):
             self._redraw(now_ns)
+        # A swap may have waited for its blank.
+        now_ns = self._clock.now_ns()
         if now_ns >= self._top_due_ns:
             self._top_due_ns = now_ns + TOP_NS
             for held in self._held.values():

@@ -36,7 +36,7 @@ def test_every_kind_of_time_code(timecode: dict[str, Any], kind: type) -> None:
     ("section", "said"),
     [
         ({"reference": "timecode"}, "needs a timecode section"),
-        ({"reference": "gps"}, "'auto', 'free', 'system' or 'timecode'"),
+        ({"reference": "gps"}, "'auto', 'free', 'system', 'timecode' or 'display'"),
         ({"timecode": {"type": "ltc"}}, "one of listen, path and device"),
         ({"timecode": {"type": "ltc", "listen": "127.0.0.1:1", "path": "/x"}}, "one of listen, path and device"),
         ({"timecode": {"type": "ltc", "path": "/x", "channel": 3}}, "no channel 3"),
