@@ -244,8 +244,13 @@ def replay(
             "`recorded` takes the one it was recorded under.",
         ),
     ] = None,
-    draw: Annotated[bool, typer.Option("--draw", help="virtual: draw every frame, to compare canvases.")] = False,
-    report: Annotated[Path | None, typer.Option(help="virtual: write every plan's and canvas' hash here.")] = None,
+    draw: Annotated[
+        bool,
+        typer.Option("--draw", help="Draw the plans as they were published, live edits and all; virtual: anew."),
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="draw, virtual: write every plan's and canvas' hash here.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="HOST:PORT; default: where it was received.")] = None,
     speed: Annotated[float, typer.Option(help="2 = twice as fast.")] = 1.0,
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,

@@ -22,14 +22,18 @@ from controller.beginning import fresh_show, snapshot_of
 from controller.conductor import Conductor
 from controller.config import LoadedConfig, compile_config, load_config, load_config_text
 from controller.errors import ControllerError
+from controller.messages import Commit, Prepare
 from controller.node import Node, Painter
+from controller.post import Post
 from controller.rundir import RunDir
-from controller.show import encode_snapshot
+from controller.scene_book import write_states
+from controller.show import Snapshot, encode_snapshot
+from controller.show_log import SHOW, versions_of
 from controller.timing.virtual import VirtualPainter, usual_cost
 from runtime.clock import NS_PER_MS, NS_PER_S, VirtualClock
 from runtime.house import VirtualHouse
 from runtime.ring import KIND_CANVAS, KIND_PLANS, ROOT, RingReader
-from stage.compiled import encode_stage
+from stage.compiled import decode_stage, encode_stage
 from stage.errors import Problem
 from stage.plan import FramePlan
 from tracking.capture import Capture, read_capture
@@ -41,7 +45,10 @@ from tracking.tap import LinkInfo
 BEFORE_NS: Final = NS_PER_S
 """The show runs for so long before the first datagram, and after the last."""
 LOOK_NS: Final = 50 * NS_PER_MS
+AHEAD_NS: Final = NS_PER_S
+"""How long before its frame a version of the show is made ready."""
 NODE: Final = "main"
+DIRECTOR: Final = "director.sock"
 RECORDED: Final = "recorded"
 """In place of a configuration: the one the recording was made under."""
 
@@ -112,8 +119,14 @@ def replay_command(
     capture = read_capture(file)
     for said in _remarks(capture):
         sys.stderr.write(f"{file}: {said}\n")
+    if virtual is None and draw:
+        from controller.redraw import redraw
+
+        found, remarks = redraw(capture)
+        sys.stderr.write("".join(f"{file}: {said}\n" for said in remarks))
+        return _tell(found, report)
     if virtual is None:
-        _only_virtual(draw, report)
+        _only_virtual(report)
         targets = targets_of(capture, target)
         for number, where in targets.items():
             link = capture.links[number]
@@ -123,7 +136,12 @@ def replay_command(
         sent = replay(capture, targets=targets, speed=speed, loop=loop)
         sys.stdout.write(f"{sent} datagrams sent\n")
         return 0
-    found = replay_virtually(capture, configured(capture, virtual, file), draw=draw)
+    versions = recorded_versions(capture) if virtual == RECORDED else []
+    found = replay_virtually(capture, configured(capture, virtual, file), draw=draw, versions=versions)
+    return _tell(found, report)
+
+
+def _tell(found: Replayed, report: Path | None) -> int:
     if report is not None:
         report.write_text(json.dumps(found.document(whole=True), indent=1) + "\n")
     sys.stdout.write("".join(f"{line}\n" for line in found.log))
@@ -135,10 +153,18 @@ def replay_command(
     return 0
 
 
-def _only_virtual(draw: bool, report: Path | None) -> None:
-    for name, given in (("--draw", draw), ("--report", report is not None)):
-        if given:
-            raise _error(name, "needs --virtual CONFIG", "add --virtual recorded")
+def _only_virtual(report: Path | None) -> None:
+    if report is not None:
+        raise _error("--report", "needs --draw or --virtual CONFIG", "add --draw, or --virtual recorded")
+
+
+def recorded_versions(capture: Capture) -> list[tuple[int, Snapshot]]:
+    """First frame and snapshot of every version of the show in a recording. Raises ReplayError: they are not ours."""
+    try:
+        return versions_of(capture.notes.get(SHOW, []))
+    except msgspec.MsgspecError as error:
+        detail, mend = f"the show in it is of another OpenVolume: {error}", "replay it with the one that made it"
+        raise _error("file", detail, mend) from error
 
 
 def configured(capture: Capture, config: str, file: Path) -> LoadedConfig:
@@ -161,11 +187,13 @@ def replay_virtually(
     loaded: LoadedConfig,
     *,
     draw: bool = False,
+    versions: Sequence[tuple[int, Snapshot]] = (),
     painter: Callable[[RunDir, VirtualClock], Painter] | None = None,
 ) -> Replayed:
     """What conductor and node make of a recording, under a virtual clock that begins a second before it.
 
-    draw : with the real renderer, so that canvases can be compared; painter : another one (tests).
+    draw : with the real renderer, so that canvases can be compared; versions : of the show, each with the frame it
+    holds from, in place of the show `loaded` begins with; painter : another one (tests).
 
     Raises
     ------
@@ -184,23 +212,32 @@ def replay_virtually(
     out = Replayed(datagrams=len(capture.datagrams))
     try:
         run = RunDir(folder)
-        show = msgspec.structs.replace(fresh_show(loaded.config, stage), version=1, config_version=1)
-        run.write_snapshot(1, encode_snapshot(snapshot_of(show, loaded, encode_stage(stage))))
-        run.set_current_version(1)
+        if versions:
+            for _, snapshot in versions:
+                write_states(run, snapshot.show)
+                run.write_snapshot(snapshot.show.version, encode_snapshot(snapshot))
+            run.set_current_version(versions[0][1].show.version)
+            stage = decode_stage(versions[0][1].stage)
+        else:
+            show = msgspec.structs.replace(fresh_show(loaded.config, stage), version=1, config_version=1)
+            run.write_snapshot(1, encode_snapshot(snapshot_of(show, loaded, encode_stage(stage))))
+            run.set_current_version(1)
         conductor = Conductor(run=run, clock=clock, nodes=[NODE], fifo=False, sockets=False)
 
         def made() -> Painter:
             if painter is not None:
-                return _Seen(painter(run, clock), run, out)
+                return Seen(painter(run, clock), run, out)
             if not draw:
                 return VirtualPainter(clock, tuple(stage.canvases), usual_cost(stage.rate, None, 0))
             from controller.painter import GLPainter
 
-            return _Seen(GLPainter(run=run, clock=clock), run, out)
+            return Seen(GLPainter(run=run, clock=clock), run, out)
 
         with VirtualHouse(clock) as house:
             house.add("conductor", conductor)
             house.add("feeder", _Feeder(capture, names, lambda: conductor.inputs, later_ns))
+            if len(versions) > 1:
+                house.add("director", _Director(run, versions, lambda: conductor.keeper.frames.deadline_ns))
             house.add("watcher", _Watcher(run, clock, lambda: conductor.inputs, out))
             house.add("node", Node(run=run, name=NODE, clock=clock, painter=made, fifo=False), own_thread=True)
             house.run_until(capture.datagrams[-1].t_received_ns + later_ns + BEFORE_NS)
@@ -277,6 +314,46 @@ class _Feeder:
         """Nothing is held."""
 
 
+class _Director:
+    """Role. Has every version of the show hold from the frame it held from."""
+
+    def __init__(
+        self, run: RunDir, versions: Sequence[tuple[int, Snapshot]], deadline_ns: Callable[[], Callable[[int], int]]
+    ) -> None:
+        self._run, self._versions, self._deadline_ns = run, versions, deadline_ns
+        self._at = 1
+
+    def start(self) -> None:
+        """A letter box, though nobody needs to answer: what is recorded was prepared once."""
+        self._post = Post(self._run.path / DIRECTOR)
+
+    def wake_fds(self) -> Sequence[int]:
+        """Time alone."""
+        return ()
+
+    def step(self, now_ns: int) -> int | None:
+        """Versions that come soon."""
+        self._post.receive()
+        while self._at < len(self._versions):
+            frame, snapshot = self._versions[self._at]
+            due_ns = self._deadline_ns()(frame) - AHEAD_NS
+            if due_ns > now_ns:
+                return due_ns
+            show, before = snapshot.show, self._versions[self._at - 1][1].show
+            whole = show.config_version != before.config_version
+            scenes = {scene.id for scene in show.scenes} != {scene.id for scene in before.scenes}
+            prepare = Prepare(show.version, show.config_version, DIRECTOR, scenes)
+            for box in (self._run.conductor_socket, *([self._run.node_socket(NODE)] if whole or scenes else [])):
+                self._post.send(box, prepare)
+            self._post.send(self._run.conductor_socket, Commit(show.version, DIRECTOR, frame))
+            self._at += 1
+        return None
+
+    def stop(self) -> None:
+        """Close the box."""
+        self._post.close()
+
+
 class _Watcher:
     """Role. Reads every plan, and notes what becomes of the sources."""
 
@@ -334,7 +411,7 @@ class _Watcher:
         self._out.log.append(f"{(now_ns - self._begin_ns) / NS_PER_S:9.3f} {line}")
 
 
-class _Seen:
+class Seen:
     """A painter whose canvases are hashed as they are presented."""
 
     def __init__(self, painter: Painter, run: RunDir, out: Replayed) -> None:

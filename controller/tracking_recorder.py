@@ -1,4 +1,5 @@
-"""Records tracking while the show runs: what the conductor's sockets received goes from its ring into MCAP files.
+"""Records tracking while the show runs: what the conductor's sockets received goes from its ring into MCAP files,
+with the show's plans and changes (`controller.show_log`), so that it can be drawn again.
 
 The recorder's process steps it beside the ledger. A file `record.json` in the run directory says what to record into;
 `start_recording` writes it, `stop_recording` takes it away. A disk that is slow, full or gone costs the recording and
@@ -21,8 +22,9 @@ from controller.errors import ControllerError
 from controller.ledger_feed import RingQueue
 from controller.messages import Alarm
 from controller.rundir import RunDir, replace_file
+from controller.show_log import ShowLog
 from runtime.clock import NS_PER_S, Clock
-from runtime.ring import fourcc
+from runtime.ring import KIND_PLANS, fourcc
 from stage.errors import OpenVolumeError, Problem
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class RecordingStatus(Struct, frozen=True):
     datagrams: int = 0
     bytes: int = 0
     missed: int = 0
-    """Batches of datagrams overwritten before the recorder came to read them."""
+    """Batches of datagrams, plans and versions of the show that were gone before the recorder came to read them."""
     since_ns: int = 0
     detail: str = ""
     """Why it failed."""
@@ -140,6 +142,8 @@ class TrackingRecorder:
     def __init__(self, run: RunDir, clock: Clock, *, reserve_bytes: int = RESERVE_BYTES) -> None:
         self._run, self._clock, self._reserve_bytes = run, clock, reserve_bytes
         self._queue = RingQueue(run.datagrams, KIND_DATAGRAMS)
+        self._plans = RingQueue(run.plans, KIND_PLANS)
+        self._log = ShowLog(run)
         self._order: RecordOrder | None = None
         self._writer: CaptureWriter | None = None
         self._missed = 0
@@ -163,6 +167,7 @@ class TrackingRecorder:
         self._take(now_ns, look=True)
         self._close(now_ns)
         self._queue.close()
+        self._plans.close()
 
     def _obey(self, order: RecordOrder | None, now_ns: int) -> None:
         if order == self._order:
@@ -192,7 +197,10 @@ class TrackingRecorder:
             )
         path = Path(order.path)
         self.status = RecordingStatus("recording", str(path), since_ns=now_ns)
-        self._missed = self._queue.missed
+        # Plans of before are of no recording; their last version stands at the head of this one.
+        self._plans.take(look=True)
+        self._log = ShowLog(self._run)
+        self._missed = self._lost
         self._after_ns = 0
         try:
             self._room(path)
@@ -218,12 +226,15 @@ class TrackingRecorder:
         from tracking.tap import Batch, decode_batch
 
         slots = self._queue.take(look=look)
+        plans = self._plans.take(look=look)
         writer = self._writer
         if writer is None:
             return
         try:
-            if self._queue.missed > self._missed:
-                writer.missed(self._queue.missed - self._missed)
+            for topic, t_ns, data in self._log.notes((slot.t_ns, slot.data) for slot in plans):
+                writer.note(topic, t_ns, data)
+            if self._lost > self._missed:
+                writer.missed(self._lost - self._missed)
             for slot in slots:
                 batch = decode_batch(slot.data)
                 if self._after_ns:
@@ -244,10 +255,14 @@ class TrackingRecorder:
             str(writer.path),
             writer.datagrams,
             writer.bytes,
-            self.status.missed + self._queue.missed - self._missed,
+            self.status.missed + self._lost - self._missed,
             self.status.since_ns,
         )
-        self._missed = self._queue.missed
+        self._missed = self._lost
+
+    @property
+    def _lost(self) -> int:
+        return self._queue.missed + self._plans.missed + self._log.missed
 
     def _close(self, now_ns: int) -> None:
         writer, self._writer = self._writer, None

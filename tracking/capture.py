@@ -3,8 +3,9 @@
 The file is not chunked: each datagram is a record of its own as soon as it is written, so that a file whose writer was
 killed holds all but the last moments (`read_capture` reads it, `recover` mends it). One channel for each socket and
 sender (topic `/tracking/<listen>`; `listen`, `protocol`, `sources`, `sender` in its metadata), no schema: a message is
-the datagram. `log_time` and `publish_time` are both Unix ns of the kernel's stamp; the metadata record
-`openvolume.recording` holds what leads back to CLOCK_MONOTONIC exactly. The show's configuration is attached.
+the datagram. What else belongs to the show's log (its plans, its changes) lies in channels of other topics, which this
+module keeps and knows nothing of. `log_time` and `publish_time` are both Unix ns of the kernel's stamp; the metadata
+record `openvolume.recording` holds what leads back to CLOCK_MONOTONIC exactly. The show's configuration is attached.
 """
 
 from __future__ import annotations
@@ -29,12 +30,16 @@ from tracking.tap import Batch, Datagram, LinkInfo
 PROFILE: Final = "openvolume"
 LIBRARY: Final = "openvolume"
 RECORDING: Final = "openvolume.recording"
+TRACKING: Final = "/tracking/"
+"""What topics of datagrams begin with."""
 MISSED: Final = "openvolume.missed"
 CONFIG: Final = "config.yaml"
 _MAGIC: Final = b"\x89MCAP0\r\n"
 _RECORD: Final = struct.Struct("<BQ")
 _LAST_OPCODE: Final = 0x0F
 _RECORD_LIMIT: Final = 1 << 26
+Data = bytes
+"""As it is called where `bytes` means a size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class Capture:
     links: tuple[LinkInfo, ...]
     datagrams: list[Datagram] = field(repr=False)
     """In order of their stamps; those of equal stamps as they were read."""
+    notes: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict, repr=False)
+    """What else was kept, by topic: when (monotonic ns) and what, as written."""
     missed: int = 0
     """Batches that the recorder came too late for."""
     torn: bool = False
@@ -89,6 +96,7 @@ class CaptureWriter:
         self._info = info
         self._file: IO[bytes] | None = path.open("xb")
         self._channels: dict[tuple[LinkInfo, str, int], int] = {}
+        self._topics: dict[str, tuple[int, int]] = {}
         self._writer = Writer(self._file, compression=CompressionType.NONE, use_chunking=False, enable_data_crcs=True)
         self._writer.start(profile=PROFILE, library=LIBRARY)
         self._writer.add_metadata(
@@ -121,6 +129,15 @@ class CaptureWriter:
             t_ns = datagram.t_received_ns + offset_ns
             self._writer.add_message(channel, t_ns, datagram.data, t_ns, self.datagrams & 0xFFFFFFFF)
             self.datagrams += 1
+
+    def note(self, topic: str, t_ns: int, data: Data) -> None:
+        """Something else of the show, at a monotonic time. Its topic does not begin as those of datagrams do."""
+        channel, count = self._topics.get(topic) or (
+            self._writer.register_channel(topic=topic, message_encoding="msgpack", schema_id=0), 0,
+        )  # fmt: skip
+        self._topics[topic] = channel, count + 1
+        t_unix_ns = t_ns + self._info.unix_minus_monotonic_ns
+        self._writer.add_message(channel, t_unix_ns, data, t_unix_ns, count & 0xFFFFFFFF)
 
     def missed(self, count: int) -> None:
         """Note that batches were overwritten before they could be written."""
@@ -155,7 +172,7 @@ class CaptureWriter:
 
     def _channel(self, link: LinkInfo, host: str, port: int) -> int:
         return self._writer.register_channel(
-            topic=f"/tracking/{link.listen}",
+            topic=f"{TRACKING}{link.listen}",
             message_encoding="",
             schema_id=0,
             metadata={
@@ -195,6 +212,9 @@ def recover(path: Path, out: Path) -> Capture:
         if capture.missed:
             writer.missed(capture.missed)
         writer.add(Batch(capture.links, tuple(capture.datagrams)))
+        for topic, notes in capture.notes.items():
+            for t_ns, data in notes:
+                writer.note(topic, t_ns, data)
         writer.close()
     except OSError as error:
         raise _error(out, f"cannot be written: {error.strerror}", "give another name, or free space there") from error
@@ -210,6 +230,8 @@ def _read(path: Path, file: IO[bytes]) -> Capture:
     links: dict[LinkInfo, int] = {}
     channels: dict[int, tuple[int, str, int]] = {}
     datagrams: list[Datagram] = []
+    topics: dict[int, str] = {}
+    notes: dict[str, list[tuple[int, bytes]]] = {}
     missed = 0
     damaged = False
     file.seek(0)
@@ -218,10 +240,15 @@ def _read(path: Path, file: IO[bytes]) -> Capture:
             if isinstance(record, Message):
                 known = channels.get(record.channel_id)
                 if known is None or info is None:
+                    if info is not None and record.channel_id in topics:
+                        at_ns = record.publish_time - info.unix_minus_monotonic_ns
+                        notes.setdefault(topics[record.channel_id], []).append((at_ns, record.data))
                     continue
                 link, host, port = known
                 t_ns = record.publish_time - info.unix_minus_monotonic_ns
                 datagrams.append(Datagram(link, t_ns, host, port, record.data))
+            elif isinstance(record, Channel) and not record.topic.startswith(TRACKING):
+                topics[record.id] = record.topic
             elif isinstance(record, Channel):
                 said = record.metadata
                 names = tuple(name for name in said.get("sources", "").split(",") if name)
@@ -248,7 +275,7 @@ def _read(path: Path, file: IO[bytes]) -> Capture:
     if not whole and len(datagrams) > 1 and datagrams[-1].t_received_ns < datagrams[0].t_received_ns - NS_PER_S:
         del datagrams[-1]  # stamped by what a power cut left behind
     datagrams.sort(key=lambda datagram: datagram.t_received_ns)
-    return Capture(info, tuple(links), datagrams, missed, torn=not whole, damaged=damaged)
+    return Capture(info, tuple(links), datagrams, notes, missed, torn=not whole, damaged=damaged)
 
 
 def _records(file: IO[bytes], end: int) -> Iterator[Any]:

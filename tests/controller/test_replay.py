@@ -6,14 +6,27 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from controller.beginning import fresh_show, snapshot_of
 from controller.cli import main
-from controller.config import load_config_text
+from controller.config import compile_config, load_config_text
+from controller.node import Painter
+from controller.planner import Planner
+from controller.redraw import redraw
 from controller.replay import Replayed, ReplayError, replay_virtually, sources_of
+from controller.rundir import RunDir
+from controller.show import ActiveScene, SceneState, Snapshot, encode_snapshot
+from controller.show_log import PLANS, SHOW, ShowLog, versions_of
+from controller.sources import inner_limits
+from controller.switching import Switch
+from controller.timing.virtual import VirtualPainter, usual_cost
 from runtime.clock import VirtualClock
+from stage.compiled import decode_stage, encode_stage
+from stage.plan import FramePlan, encode_plan
 from stage.rate import Rate
-from tracking.capture import Capture, CaptureInfo, CaptureWriter, read_capture
+from tracking.capture import Capture, CaptureInfo, CaptureWriter, read_capture, recover
 from tracking.encoders import encoder
 from tracking.errors import CaptureError
 from tracking.faults import Faults, Timed
@@ -95,6 +108,99 @@ def test_the_same_canvases_every_time(tmp_path: Path) -> None:
     assert first.plans == second.plans
     assert first.canvases_hash == second.canvases_hash != ""
     assert len(first.canvases) >= 24 * 3
+
+
+EDITED = CONFIG.replace(
+    "scenes:\n", "scenes:\n  red: {background: [0.5, 0.05, 0.05]}\n"
+).replace("positions: {}\n", "")  # fmt: skip
+
+
+def edited(folder: Path, begin: int, t_present_ns: int) -> list[tuple[int, Snapshot]]:
+    """A show that is edited live, dissolved to another scene, and edited again, each on a frame of its own."""
+    loaded = load_config_text(EDITED, base_dir=folder)
+    stage = compile_config(loaded)
+    show = msgspec.structs.replace(
+        fresh_show(loaded.config, stage, scene="grey"), version=7, config_version=3, exposure_ev=0.0
+    )
+    bright = SceneState(9, edits={"exposure_ev": 1.0})
+    shows = [show, msgspec.structs.replace(show, version=9, scene_states={"grey": bright})]
+    rate = stage.rate
+    switch = Switch("grey", show.stage_from_scene, begin + 30, rate.deadline_ns(t_present_ns, 30), "dissolve", 8)
+    shows.append(msgspec.structs.replace(shows[-1], version=11, scenes=[ActiveScene("red")], switches=[switch]))
+    dark = {"grey": bright, "red": SceneState(12, edits={"exposure_ev": -2.0})}
+    shows.append(msgspec.structs.replace(shows[-1], version=12, scene_states=dark))
+    frames = (begin, begin + 20, begin + 25, begin + 50)
+    encoded = encode_stage(stage)
+    return [(frame, snapshot_of(s, loaded, encoded)) for frame, s in zip(frames, shows, strict=True)]
+
+
+@pytest.mark.timeout(90)
+def test_live_edits_and_a_dissolve_hold_from_their_frames(tmp_path: Path) -> None:
+    capture = recorded(tmp_path / "a.mcap", seconds=1.5, faults=(), config=EDITED)
+    loaded = load_config_text(EDITED, base_dir=tmp_path)
+    seen: dict[int, FramePlan] = {}
+
+    class Noted(VirtualPainter):
+        def present(self, plan: FramePlan, plan_hash: int, action: str) -> None:
+            seen[plan.frame] = plan
+
+    def noted(_: RunDir, clock: VirtualClock) -> Painter:
+        return Noted(clock, (), usual_cost(Rate(24), None, 0))
+
+    replay_virtually(capture, loaded, painter=noted)
+    begin = min(seen)
+    versions = edited(tmp_path, begin, seen[begin].t_present_ns)
+    found = replay_virtually(capture, loaded, versions=versions, painter=noted)
+    shown = {frame: [(e.id, e.version, round(e.weight, 3)) for e in plan.scenes] for frame, plan in seen.items()}
+    assert shown[begin + 19] == [("grey", 1, 1.0)]
+    assert shown[begin + 20] == [("grey", 9, 1.0)]
+    assert {entry[0] for entry in shown[begin + 31]} == {"grey", "red"}
+    assert shown[begin + 49] == [("red", 1, 1.0)]
+    assert shown[begin + 50] == [("red", 12, 1.0)]
+    again = replay_virtually(capture, loaded, versions=versions)
+    assert again.plans == found.plans
+    assert replay_virtually(capture, loaded).plans_hash != found.plans_hash
+
+
+def test_what_the_recorder_keeps_of_a_show_is_whole(tmp_path: Path, shm: Path) -> None:
+    """Versions come out as they went in, each with its first frame; a configuration is written once."""
+    run = RunDir(shm)
+    versions = edited(tmp_path, 100, Rate(24).deadline_ns(0, 100))
+    limits = inner_limits(load_config_text(EDITED, base_dir=tmp_path).config.render)
+    for _, snapshot in versions:
+        run.write_snapshot(snapshot.show.version, encode_snapshot(snapshot))
+    log = ShowLog(run)
+    written: list[tuple[str, int, bytes]] = []
+    for frame in range(100, 160):
+        snapshot = [s for first, s in versions if first <= frame][-1]
+        show = snapshot.show
+        planner = Planner(decode_stage(snapshot.stage), limits)
+        plan = planner.plan(show, {}, frame=frame, t_present_ns=Rate(24).deadline_ns(0, frame))
+        written += log.notes([(frame * 1000, encode_plan(plan))])
+    assert sum(topic == PLANS for topic, _, _ in written) == 60
+    kept = [(t_ns, data) for topic, t_ns, data in written if topic == SHOW]
+    assert versions_of(kept) == versions
+    assert [len(data) > 2 * len(kept[-1][1]) for _, data in kept] == [True, False, False, False]
+    # A version that is gone is counted, and what comes after it is still right.
+    log = ShowLog(run)
+    list(log.notes([(0, encode_plan(plan))]))
+    run.snapshot(9).unlink()
+    list(log.notes([(1, encode_plan(msgspec.structs.replace(plan, show_version=9)))]))
+    assert log.missed == 1
+    path = tmp_path / "kept.mcap"
+    writer = CaptureWriter(path, CaptureInfo(10**18, 10**18 + 37 * S))
+    for topic, t_ns, data in written:
+        writer.note(topic, t_ns, data)
+    writer.close()
+    back = read_capture(path)
+    assert versions_of(back.notes[SHOW]) == versions
+    assert [t_ns for t_ns, _ in back.notes[PLANS]] == [frame * 1000 for frame in range(100, 160)]
+    assert recover(path, tmp_path / "again.mcap").notes == read_capture(tmp_path / "again.mcap").notes == back.notes
+
+
+def test_a_recording_without_plans_cannot_be_drawn_as_it_was(tmp_path: Path) -> None:
+    with pytest.raises(ReplayError, match="no plans"):
+        redraw(recorded(tmp_path / "a.mcap", seconds=0.2))
 
 
 def test_a_torn_recording_replays_what_it_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

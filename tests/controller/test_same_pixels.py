@@ -4,6 +4,7 @@ canvases, with animation, live edits, a reloaded scene, a dissolve and a wipe.""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -21,18 +22,22 @@ from controller.library.cache import SceneCache
 from controller.library.compiler import compile_scene
 from controller.painter import GLPainter
 from controller.planner import Planner
+from controller.redraw import redraw
+from controller.replay import Replayed
 from controller.rundir import RunDir
 from controller.scene_book import write_states
 from controller.show import ActiveScene, SceneState, Show, Snapshot, Transport
 from controller.sources import inner_limits
 from controller.switching import Switch
+from controller.tracking_recorder import TrackingRecorder, start_recording
 from renderer.device import Device
 from renderer.scene_world import SceneWorld
 from renderer.sinks.ring import codes_of
 from runtime.clock import VirtualClock
-from runtime.ring import KIND_CANVAS, RingReader
+from runtime.ring import KIND_CANVAS, KIND_PLANS, RingReader, RingWriter
 from stage.compiled import encode_stage
-from stage.plan import FramePlan
+from stage.plan import FramePlan, encode_plan, plan_hash
+from tracking.capture import read_capture
 
 SCENES = """scenes:
   turning:
@@ -155,3 +160,45 @@ def test_every_node_draws_the_same(shm: Path, tmp_path: Path, housekit: ModuleTy
     for number in range(len(scenario.plans)):
         (late,) = scenario.draw(scenario.last, scenario.plans[number : number + 1])
         assert np.array_equal(late, always[number]), f"a node that joined at plan {number}"
+
+
+@pytest.mark.timeout(90)
+def test_a_recording_is_drawn_again_to_the_code(shm: Path, tmp_path: Path, housekit: ModuleType) -> None:
+    """What the recorder kept gives the canvases that were shown: edits, a reloaded scene, dissolve and wipe."""
+    scenario = Scenario(shm, tmp_path, housekit)
+    (tmp_path / "turning.glb").unlink()
+    shown = redraw_of(scenario, tmp_path / "take.mcap")
+    first = msgspec.structs.replace(scenario.last, version=1, scenes=[ActiveScene("turning")], switches=[])
+    glb = tmp_path / "turning.glb"
+    glb.write_bytes(turning(0.1))
+    codes = scenario.draw(msgspec.structs.replace(first, scene_states={}), scenario.plans[1:])
+    assert list(shown.canvases) == [plan.frame for plan in scenario.plans[1:]]
+    assert shown.frames == len(codes) == 5
+    assert len({hashes["main"] for hashes in shown.canvases.values()}) == 5
+    ring = RingReader.open(scenario.run.canvas("main"), kind=KIND_CANVAS)
+    for plan, picture in zip(scenario.plans[1:], codes, strict=True):
+        hashed = blake2b(picture.tobytes(), digest_size=8).hexdigest()
+        assert shown.canvases[plan.frame]["main"] == hashed, f"plan {plan.frame}"
+    ring.close()
+
+
+def redraw_of(scenario: Scenario, path: Path) -> Replayed:
+    """The scenario's plans as the recorder would have kept them, drawn again with nothing else than that."""
+    ring = RingWriter.create(scenario.run.plans, kind=KIND_PLANS, slots=16, capacity=1 << 16)
+    clock = VirtualClock()
+    recorder = TrackingRecorder(scenario.run, clock, reserve_bytes=0)
+    scenario.run.set_current_version(1)
+    start_recording(scenario.run, path)
+    recorder.step(clock.now_ns())
+    for plan in scenario.plans[1:]:
+        # The first one reads files, which are gone by now; all others are compiled.
+        data = encode_plan(plan)
+        ring.publish(data, frame=plan.frame, t_ns=clock.now_ns(), plan_hash=plan_hash(data))
+        clock.advance_to(clock.now_ns() + 10**9)
+        recorder.step(clock.now_ns())
+    recorder.stop()
+    ring.close()
+    found, said = redraw(read_capture(path))
+    assert said == []
+    assert found.plans == {plan.frame: plan_hash(encode_plan(plan)) for plan in scenario.plans[1:]}
+    return found
