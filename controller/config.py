@@ -18,6 +18,7 @@ from pydantic import Field
 
 import configs
 from controller.library.config import LibraryConfig
+from controller.nmos.config import NmosConfig
 from controller.processors.wishes import problems_of as processor_problems
 from controller.st2110.config import St2110Config
 from controller.st2110.config import problems_of as sending_problems
@@ -110,6 +111,9 @@ class ControlConfig(Section):
     """`osc: null` turns OSC control off."""
     ledger: LedgerConfig | None = LedgerConfig()
     """`ledger: null` stores nothing. A change holds from the next start on."""
+    nmos: NmosConfig | None = None
+    """Canvases that are sent announce themselves to NMOS controllers, which may connect them. A change holds from the
+    next start on."""
 
 
 class OpenVolumeConfig(Section):
@@ -457,6 +461,8 @@ def _warnings(config: OpenVolumeConfig) -> list[Problem]:
     listeners = [("control/http/host", config.control.http.host)]
     if config.control.osc is not None:
         listeners.append(("control/osc/host", config.control.osc.host))
+    if config.control.nmos is not None:
+        listeners.append(("control/nmos/host", config.control.nmos.host))
     for path, host in listeners:
         if not is_loopback(host):
             detail = "open to the network, not only to this machine"

@@ -23,6 +23,7 @@ from controller.api.app import create_app
 from controller.api.control import Control
 from controller.config import OscConfig
 from controller.messages import Alarm
+from controller.nmos.config import NmosConfig
 from controller.osc import Hands, OscControl
 from controller.rundir import RunDir, replace_file
 from runtime.clock import NS_PER_S, SystemClock
@@ -74,7 +75,8 @@ async def serve(run: RunDir, listener: socket.socket, *, state: Path | None, end
 
     ending = asyncio.create_task(until_asked())
     try:
-        async with osc_control(control, control.desk.loaded.config.control.osc) as osc_port:
+        control_config = control.desk.loaded.config.control
+        async with osc_control(control, control_config.osc) as osc_port, nmos_of(control, control_config.nmos):
             host, port = listener.getsockname()[:2]
             told = {"host": host, "port": port, "osc_port": osc_port, "pid": os.getpid()}
             replace_file(run.service_address, json.dumps(told).encode())
@@ -83,6 +85,15 @@ async def serve(run: RunDir, listener: socket.socket, *, state: Path | None, end
         server.should_exit = True
         await ending
         beat.close()
+
+
+def nmos_of(control: Control, config: NmosConfig | None) -> contextlib.AbstractAsyncContextManager[object]:
+    """NMOS as configured."""
+    if config is None:
+        return contextlib.nullcontext()
+    from controller.nmos.service import nmos
+
+    return nmos(control, config)
 
 
 @contextlib.asynccontextmanager
