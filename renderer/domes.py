@@ -24,8 +24,8 @@ OCTAHEDRON_PX: Final = 128
 ROUGHNESS_LEVELS: Final = 8
 _SAMPLES: Final = (1, 128, 256, 128, 128, 128, 128, 128)
 """Rays of each level: against integration the map is then 1 to 2 % off in the mean, after 0.3 s of software GL."""
-_KEYED_FROM: Final = 3
-"""Level of roughness from which the dome's key is a direction."""
+_KEYED_FROM: Final = 2
+"""Level of roughness from which the map is without the dome's key."""
 
 
 def directions(width: int, height: int, *, yaw_deg: float = 0.0) -> F64:
@@ -162,14 +162,6 @@ def _picture_texture(ctx: moderngl.Context, pixels: F32) -> moderngl.Texture:
     return out
 
 
-def _lobe_weight(roughness: float) -> float:
-    """What the GGX lobe of prefilter.frag (times the cosine) weighs over the hemisphere round its normal."""
-    cosine = (np.arange(4096) + 0.5) / 4096
-    a2 = roughness**4
-    lobe = a2 / (np.pi * (0.5 * (1.0 + cosine) * (a2 - 1.0) + 1.0) ** 2)
-    return float(2.0 * np.pi * (lobe * cosine).mean())
-
-
 class Dome:
     """A dome on the GPU: `background` (equirectangular, mips) and `reflections` (octahedral, by roughness)."""
 
@@ -202,33 +194,26 @@ class Dome:
         return out
 
     def _prefilter(self, ctx: moderngl.Context, without_key: DomePicture) -> moderngl.Texture3D:
-        # Narrow lobes see the key as it is; wide ones would need very many rays to meet it, and get it as a direction.
+        # Narrow lobes see the key as it is; for wide ones shaders light it as a direction (shaders/scene/lit.glsl).
         limited = _picture_texture(ctx, np.minimum(self.picture.pixels, np.float32(self.light_limit)))
         rest = limited if self.key is None else _picture_texture(ctx, without_key.pixels)
         target = ctx.framebuffer([ctx.texture((OCTAHEDRON_PX, OCTAHEDRON_PX), 4, dtype="f2")])
         layers: list[bytes] = []
         ctx.disable(moderngl.DEPTH_TEST | moderngl.CULL_FACE | moderngl.BLEND)
         target.use()
-        for keyed in (False, True):
-            program = ctx.program(source("scene/full.vert"), source("scene/prefilter.frag", {"KEY": int(keyed)}))
-            triangle = ctx.vertex_array(program, [])
-            program["dome"] = 0
-            program["size_px"] = float(OCTAHEDRON_PX)
-            program["texel_sr"] = 1.0 / self.texels_per_rad**2
-            (rest if keyed else limited).use(0)
-            for level in range(_KEYED_FROM, ROUGHNESS_LEVELS) if keyed else range(_KEYED_FROM):
-                roughness = level / (ROUGHNESS_LEVELS - 1)
-                program["roughness"] = roughness
-                program["sample_count"] = _SAMPLES[level]
-                if keyed:
-                    none = Key(np.array([0.0, 0.0, 1.0]), np.zeros(3))
-                    key = self.key or none
-                    program["key_direction"] = tuple(key.direction)
-                    program["key_light"] = tuple(key.light * np.pi / _lobe_weight(roughness))
-                triangle.render(vertices=3)
-                layers.append(target.read(components=4, dtype="f2"))
-            triangle.release()
-            program.release()
+        program = ctx.program(source("scene/full.vert"), source("scene/prefilter.frag"))
+        triangle = ctx.vertex_array(program, [])
+        program["dome"] = 0
+        program["size_px"] = float(OCTAHEDRON_PX)
+        program["texel_sr"] = 1.0 / self.texels_per_rad**2
+        for level in range(ROUGHNESS_LEVELS):
+            (rest if level >= _KEYED_FROM else limited).use(0)
+            program["roughness"] = level / (ROUGHNESS_LEVELS - 1)
+            program["sample_count"] = _SAMPLES[level]
+            triangle.render(vertices=3)
+            layers.append(target.read(components=4, dtype="f2"))
+        triangle.release()
+        program.release()
         out = ctx.texture3d((OCTAHEDRON_PX, OCTAHEDRON_PX, ROUGHNESS_LEVELS), 4, b"".join(layers), dtype="f2")
         out.filter = (moderngl.LINEAR, moderngl.LINEAR)
         out.repeat_x = out.repeat_y = out.repeat_z = False

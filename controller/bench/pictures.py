@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from controller.bench.browser import Browser
 from renderer.config import DomeConfig, SceneConfig, SunConfig
 from renderer.device import Device
-from renderer.domes import Dome
+from renderer.domes import Dome, Key, split_key
 from renderer.gltf.loader import load
 from renderer.panoramas import DomePicture, load_picture
 from renderer.passes.scene import ScenePass, release_target, target
@@ -156,9 +156,15 @@ class OurStudio:
 
 
 class ThreeStudio:
-    """Draws subjects with three.js in a browser."""
+    """Draws subjects with three.js in a browser.
 
-    def __init__(self, assets: Path, size_px: tuple[int, int]) -> None:
+    Its blurred maps spread a dome's sun so far that surfaces turned away from it shine; with `sun_apart` such a sun is
+    taken out of the panorama and given as a light of its own, of the same direction and the same light.
+    """
+
+    def __init__(self, assets: Path, size_px: tuple[int, int], *, sun_apart: bool = True) -> None:
+        self._sun_apart = sun_apart
+        self._key: Key | None = None
         self._assets, self._size_px = assets, size_px
         self._folder = tempfile.TemporaryDirectory(prefix="openvolume-pictures-")
         folders = {"data": Path(self._folder.name), "assets": assets}
@@ -179,7 +185,9 @@ class ThreeStudio:
         url = f"/assets/{subject.asset}" if subject.name not in self._folders else f"/{subject.name}/{file.name}"
         if self._light != (subject.dome, subject.light_limit):
             self._light = (subject.dome, subject.light_limit)
-            pixels = rec709_picture(self._assets / subject.dome, subject.light_limit).pixels
+            picture = rec709_picture(self._assets / subject.dome, subject.light_limit)
+            rest, self._key = split_key(picture) if self._sun_apart else (picture, None)
+            pixels = rest.pixels
             height, width = pixels.shape[:2]
             # three.js has the picture's middle at its +X and row 0 at the nadir; ours is at -Z of glTF.
             rgba = np.ones((height, width, 4), np.float32)
@@ -188,11 +196,15 @@ class ThreeStudio:
             self.version = self._browser.ask("open", {"light": "/data/light", "width": width, "height": height})
         width, height = self._size_px
         y_up_from_stage = np.linalg.inv(STAGE_FROM_Y_UP)
-        sun = None
+        to_sun, light = np.zeros(3), np.zeros(3)
         if subject.sun:
             pan, elevation, illuminance = subject.sun
-            to_sun = rotation_from_pan_tilt_roll(pan, elevation, 0.0)[:, 1]
-            sun = {"to_sun": (y_up_from_stage[:3, :3] @ to_sun).tolist(), "illuminance": illuminance}
+            to_sun, light = rotation_from_pan_tilt_roll(pan, elevation, 0.0)[:, 1], np.full(3, illuminance)
+        elif self._key is not None:
+            to_sun, light = self._key.direction, self._key.light * np.pi
+        sun = None
+        if light.any():
+            sun = {"to_sun": (y_up_from_stage[:3, :3] @ to_sun).tolist(), "illuminance": light.tolist()}
         raw = self._browser.ask(
             "picture",
             {
@@ -242,10 +254,10 @@ def difference(ours: Drawn, theirs: Drawn) -> dict[str, float]:
 
 @contextmanager
 def studios(
-    assets: Path, size_px: tuple[int, int], device: Device | None = None
+    assets: Path, size_px: tuple[int, int], device: Device | None = None, *, sun_apart: bool = True
 ) -> Iterator[tuple[OurStudio, ThreeStudio]]:
     """Both, closed at the end."""
-    three = ThreeStudio(assets, size_px)
+    three = ThreeStudio(assets, size_px, sun_apart=sun_apart)
     ours = OurStudio(assets, size_px, device=device)
     try:
         yield ours, three
@@ -261,6 +273,7 @@ def compare(
     size_px: tuple[int, int] = (640, 480),
     folder: Path | None = None,
     device: Device | None = None,
+    sun_apart: bool = True,
 ) -> dict[str, dict[str, float]]:
     """Difference of each subject's two pictures; `folder` gets ours, theirs and five times the difference as PNG.
 
@@ -271,7 +284,7 @@ def compare(
     from renderer.sinks.png import png_bytes
 
     out: dict[str, dict[str, float]] = {}
-    with studios(assets, size_px, device) as (ours, three):
+    with studios(assets, size_px, device, sun_apart=sun_apart) as (ours, three):
         for subject in subjects:
             mine, theirs = ours.draw(subject), three.draw(subject)
             out[subject.name] = difference(mine, theirs)

@@ -38,7 +38,8 @@ export const commands = {
             mixer.setTime(set.time_s);
         }
         if (set.sun) {
-            const sun = new THREE.DirectionalLight(0xffffff, set.sun.illuminance);
+            const sun = new THREE.DirectionalLight(0xffffff, 1);
+            sun.color.setRGB(...set.sun.illuminance);
             sun.position.set(...set.sun.to_sun).multiplyScalar(100);
             scene.add(sun, sun.target);
         }

@@ -112,7 +112,16 @@ vec3 through_glass(Surface s, out vec3 passing) {
 #if REFLECTIONS
     float seen = straight * (1.0 - rough) * (1.0 - rough);
     passing = tint * seen;
-    return dome_along(ray, rough) * tint * (1.0 - seen);
+    vec3 world = dome_along(ray, rough);
+#if DOME_KEY
+    // The map holds the dome's own sun up to a roughness of 1/7: here its lobe, over what that weighs in all.
+    float cosine = max(dot(ray, KEY_DIRECTION), 0.0);
+    float a2 = max(rough * rough * rough * rough, 1e-4);
+    float d = 0.5 * (1.0 + cosine) * (a2 - 1.0) + 1.0;
+    float share = clamp(7.0 * rough - 1.0, 0.0, 1.0) * exp2((2.464 * rough - 0.423) * rough - 2.0);
+    world += KEY_LIGHT * (share * cosine * a2 / (d * d));
+#endif
+    return world * tint * (1.0 - seen);
 #else
     passing = tint;
     return vec3(0.0);

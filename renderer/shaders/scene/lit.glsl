@@ -79,18 +79,21 @@ Surface surface(vec3 albedo, float metallic, float roughness, float occlusion, v
     return s;
 }
 
-// The dome's light on a white matt surface of normal `n`.
-vec3 irradiance_at(vec3 n) {
+#if DOME_KEY
+// The dome's own sun (its direction, and what a white matt surface that faces it shows of it), which nine harmonics and
+// a blurred picture would smear.
+#define KEY_DIRECTION vec3(sh[0].w, sh[1].w, sh[2].w)
+#define KEY_LIGHT vec3(sh[3].w, sh[4].w, sh[5].w)
+#endif
+
+// The dome's light, without its own sun's, on a white matt surface of normal `n`.
+vec3 soft_irradiance(vec3 n) {
     vec3 sum = sh[0].rgb;
 #if DOME_LIGHT
     sum += sh[1].rgb * n.y + sh[2].rgb * n.z + sh[3].rgb * n.x
         + sh[4].rgb * (n.x * n.y) + sh[5].rgb * (n.y * n.z) + sh[6].rgb * (3.0 * n.z * n.z - 1.0)
         + sh[7].rgb * (n.x * n.z) + sh[8].rgb * (n.x * n.x - n.y * n.y);
     sum = max(sum, vec3(0.0));
-#endif
-#if DOME_KEY
-    // The dome's own sun, which so few harmonics would smear: w holds its direction and its light.
-    sum += vec3(sh[3].w, sh[4].w, sh[5].w) * max(dot(n, vec3(sh[0].w, sh[1].w, sh[2].w)), 0.0);
 #endif
     return sum;
 }
@@ -107,11 +110,31 @@ vec3 dome_along(vec3 r, float roughness) {
 #endif
 
 #if REFLECTIONS
-// What a surface mirrors of the dome. A rough one sees none of it from behind its own horizon: what it mirrors lies
-// nearer its normal (against integration, a quarter of the error is left at roughness 1, six tenths at 0.7).
-vec3 mirrored_dome(vec3 n, vec3 v, float roughness) {
-    float r2 = roughness * roughness;
-    return dome_along(mix(reflect(-v, n), n, r2 * r2), roughness);
+// What a surface mirrors of the dome. The lobe of a rough one is longer than it is wide, bent towards the normal and cut
+// off by the horizon: a round one, narrower and leaning (by `lean` of the way to the normal), and for the rest the even
+// light `soft` from all round are nearest to it (fitted to the lobe itself, for all roughnesses and angles).
+// `of_key` is the share of the dome's own sun that is not in it: the map holds it up to a roughness of 1/7.
+vec3 mirrored_dome(vec3 n, vec3 v, float c, float r, vec3 soft, out float of_key) {
+    float r2 = r * r;
+    float lean = r2 * (1.709 + 0.487 * r - 3.632 * c + 3.962 * r * c - 2.356 * r2);
+    float round_share = 1.0 - r2 * (0.616 + 2.328 * r - 2.018 * c + 2.084 * r * c - 2.053 * r2);
+    float width = clamp(r * (1.007 - 1.221 * r + 0.274 * c + 0.324 * r * c + 0.795 * r2), 0.0, 1.0);
+    round_share = min(round_share, 1.0);
+    of_key = 1.0 - round_share * clamp(2.0 - 7.0 * width, 0.0, 1.0);
+    return mix(soft, dome_along(mix(reflect(-v, n), n, clamp(lean, 0.0, 1.0)), width), round_share);
+}
+#endif
+
+#if REFLECTIONS && DOME_KEY
+// What a surface mirrors of the dome's own sun, times `light`: the GGX lobe itself (its D V pi, with Smith's term).
+float mirrored_key(vec3 n, vec3 v, float n_v, float roughness, out float fresnel) {
+    vec3 h = normalize(v + KEY_DIRECTION);
+    float n_l = max(dot(n, KEY_DIRECTION), 0.0), n_h = max(dot(n, h), 0.0), v_h = max(dot(v, h), 0.0);
+    float a2 = roughness * roughness * roughness * roughness;
+    float d = n_h * n_h * (a2 - 1.0) + 1.0;
+    fresnel = exp2((-5.55473 * v_h - 6.98316) * v_h);
+    float smith = n_l * sqrt(n_v * n_v * (1.0 - a2) + a2) + n_v * sqrt(n_l * n_l * (1.0 - a2) + a2);
+    return n_l * a2 * 0.5 / max(d * d * smith, 1e-7);
 }
 #endif
 
@@ -150,33 +173,50 @@ void mirrored(Surface s, out MIRRORED once, out MIRRORED more) {
 
 // The light of the dome and the ambient that it sends to the eye.
 vec3 image_light(Surface s) {
-    vec3 irradiance = irradiance_at(s.n);
-#if REFLECTIONS && !MATT
-    vec3 reflected = mirrored_dome(s.n, s.v, s.roughness);
-#else
-    vec3 reflected = irradiance;
+    vec3 soft = soft_irradiance(s.n);
+    vec3 irradiance = soft;
+#if DOME_KEY
+    irradiance += KEY_LIGHT * max(dot(s.n, KEY_DIRECTION), 0.0);
 #endif
     MIRRORED once, more;
     mirrored(s, once, more);
+#if REFLECTIONS && !MATT
+    float of_key;
+    vec3 reflected = mirrored_dome(s.n, s.v, s.n_v, s.roughness, soft, of_key) * once;
+#if DOME_KEY
+    float fresnel;
+    float key = mirrored_key(s.n, s.v, s.n_v, s.roughness, fresnel) * of_key;
+    reflected += KEY_LIGHT * (key * (s.f0 + (F90(s) - s.f0) * fresnel));
+#endif
+#else
+    vec3 reflected = irradiance * once;
+#endif
     float kept = 1.0 - LARGEST(once + more);
 #if OCCLUDED || OCCLUSION
     // What a hollow mirrors is hidden like its matt light; of a smooth one less straight on and more at the rim (a line
     // through Lagarde's rule, which needs two exponentials).
     float open = max(s.occlusion + (1.0 - s.occlusion) * max(1.0 - 4.0 * s.roughness, 0.0) * (s.n_v - 0.56), 0.0);
-    vec3 light = reflected * (once * open) + irradiance * ((more + s.diffuse * kept) * s.occlusion);
+    vec3 light = reflected * open + irradiance * ((more + s.diffuse * kept) * s.occlusion);
 #else
-    vec3 light = reflected * once + irradiance * (more + s.diffuse * kept);
+    vec3 light = reflected + irradiance * (more + s.diffuse * kept);
 #endif
 #if SHEEN
     light = light * (1.0 - s.sheen_most * s.sheen_seen) + irradiance * s.sheen * (s.sheen_seen * s.occlusion);
 #endif
 #if COAT
 #if REFLECTIONS
-    vec3 on_coat = mirrored_dome(s.coat_n, s.v, s.coat_roughness);
+    float of_coat_key;
+    vec3 on_coat = mirrored_dome(s.coat_n, s.v, s.coat_n_v, s.coat_roughness, soft, of_coat_key);
 #else
     vec3 on_coat = irradiance;
 #endif
-    light = light * s.coat_passes + on_coat * (s.coat * mirrored_by_dielectric(s.coat_roughness, s.coat_n_v) * s.occlusion);
+    on_coat *= mirrored_by_dielectric(s.coat_roughness, s.coat_n_v);
+#if REFLECTIONS && DOME_KEY
+    float coat_fresnel;
+    float coat_key = mirrored_key(s.coat_n, s.v, s.coat_n_v, s.coat_roughness, coat_fresnel) * of_coat_key;
+    on_coat += KEY_LIGHT * (coat_key * (0.04 + 0.96 * coat_fresnel));
+#endif
+    light = light * s.coat_passes + on_coat * (s.coat * s.occlusion);
 #endif
     return light;
 }

@@ -9,10 +9,6 @@ uniform float roughness;
 uniform float size_px;      // side of the octahedral picture
 uniform float texel_sr;     // solid angle of a dome texel at the horizon
 uniform int sample_count;
-#if KEY
-uniform vec3 key_direction; // a small bright place that is not in the dome's picture here
-uniform vec3 key_light;     // its light over what the lobe weighs in all
-#endif
 
 out vec4 colour;
 
@@ -63,12 +59,5 @@ void main() {
         weight += n_l;
     }
     sum /= max(weight, 1e-6);
-#if KEY
-    float cosine = dot(n, key_direction);
-    if (cosine > 0.0) {
-        float d = 0.5 * (1.0 + cosine) * (a2 - 1.0) + 1.0;
-        sum += key_light * (cosine * a2 / (PI * d * d));
-    }
-#endif
     colour = vec4(min(sum, vec3(BRIGHTEST)), 1.0);
 }
