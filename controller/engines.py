@@ -81,11 +81,23 @@ class Feed:
         """Of its ring; None while there is none."""
         return None if self._reader is None else self._reader.shape
 
+    def half_floats(self, view: View) -> NDArray[np.float16] | None:
+        """An inner picture, [h, w, 4], copied out; None when it is no such, or was written over meanwhile."""
+        shape = self.shape
+        if shape.pixel_format != PIXELS_HALF or len(view.data) < shape.width * shape.height * 8:
+            self.problem = f"its inner picture is {fourcc_text(shape.pixel_format)}, not AB4H"
+            return None
+        self.problem = ""
+        pixels = np.frombuffer(view.data, np.float16, shape.width * shape.height * 4).copy()
+        return pixels.reshape(shape.height, shape.width, 4) if view.intact() else None
+
     def is_recent(self, frame: int) -> bool:
-        """Whether it drew something lately."""
+        """Whether it drew something lately, and lives."""
         reader = self._ring(frame)
         view = reader.peek() if reader is not None else None
-        return view is not None and view.frame >= frame - RECENT_FRAMES
+        if reader is None or view is None:
+            return False
+        return view.frame >= frame - RECENT_FRAMES and _lives(reader.writer_pid)
 
     def note(self, frame: int, *, found: bool) -> None:
         """Whether a frame's picture was there."""
@@ -246,13 +258,9 @@ class Engines:
             # The hash is not compared: a node that draws has its plan from the same ring.
             view = feed.find(frame, None)
             if view is not None:
-                shape = feed.shape
-                if shape.pixel_format != PIXELS_HALF or len(view.data) < shape.width * shape.height * 8:
-                    feed.problem = f"its inner picture is {fourcc_text(shape.pixel_format)}, not AB4H"
-                    return None
-                pixels = np.frombuffer(view.data, np.float16, shape.width * shape.height * 4).copy()
-                if view.intact():
-                    return pixels.reshape(shape.height, shape.width, 4)
+                pixels = feed.half_floats(view)
+                if pixels is not None or feed.problem:
+                    return pixels
             now_ns = self._clock.now_ns()
             if now_ns >= end_ns or not feed.is_recent(frame):
                 return None

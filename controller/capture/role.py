@@ -18,6 +18,7 @@ from controller.capture.job import Job
 from controller.capture.order import CaptureOrder, CaptureStatus, read_orders
 from controller.capture.pictures import CanvasCapture, LightCapture, Stamp, canvas_picture
 from controller.capture.writer import Sink, Writer
+from controller.engines import KIND_INNER, Feed
 from controller.ledger_feed import RingQueue
 from controller.messages import KIND_STATUS, Alarm
 from controller.rundir import RunDir
@@ -25,7 +26,7 @@ from controller.show import decode_snapshot
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
 from runtime.ring import KIND_CANVAS, KIND_PLANS, KIND_REPORTS, RingWriter, Slot
 from stage.compiled import CompiledStage, decode_stage
-from stage.plan import FramePlan, Reason, decode_plan, decode_report
+from stage.plan import FramePlan, PlanEngine, Reason, decode_plan, decode_report
 from stage.rate import Rate
 from stage.timecode import TimecodeError, frame_of, timecode_at
 
@@ -80,6 +81,8 @@ class Capture:
         self._sets: dict[int, dict[str, CanvasCapture]] = {}
         """Canvases of one frame, for photos, while some are missing."""
         self._offair: Any = None
+        self._feeds: dict[str, Feed] = {}
+        """Inner pictures that engines draw, by camera."""
         self._shown: dict[str, int] = {}
         """The newest frame of each canvas that was taken."""
         self._first = True
@@ -127,6 +130,8 @@ class Capture:
         for job in live:
             job.settle(wait_s=20.0)
         self._publish(self._clock.now_ns())
+        for feed in self._feeds.values():
+            feed.close()
         for queue in (self._plans, *self._reports.values(), *(one.queue for one in self._canvases.values())):
             queue.close()
         self._status.close()
@@ -229,7 +234,26 @@ class Capture:
                 return
             job.take(picture, held_back_frames=plan.output_delays.get(name, 0))
             return
-        self._draw(job, stamp, plan, whole)
+        engine = next((engine for engine in plan.engines if job.order.of in engine.cameras), None)
+        if job.order.kind == "inner" and engine is not None:
+            self._take_given(job, stamp, engine)
+        else:
+            self._draw(job, stamp, plan, whole)
+
+    def _take_given(self, job: Job, stamp: Stamp, engine: PlanEngine) -> None:
+        """The inner picture of a camera that an engine draws."""
+        name = job.order.of
+        feed = self._feeds.get(name)
+        if feed is None:
+            target = f"cameras/{name}"
+            feed = self._feeds[name] = Feed(self._run.engine_inner(name), KIND_INNER, target, engine, self._clock)
+        view = feed.find(stamp.frame, None)
+        pixels = None if view is None else feed.half_floats(view)
+        feed.note(stamp.frame, found=pixels is not None)
+        if pixels is None:
+            job.lose(stamp.frame, f"engine {engine.id} had not drawn it in time")
+        else:
+            job.take(LightCapture(stamp, pixels[..., :3]))
 
     def _whole(self, plan: FramePlan, name: str, slot: Slot) -> dict[str, CanvasCapture] | None:
         """All canvases of a frame, once they are there."""

@@ -6,19 +6,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import numpy as np
 import OpenImageIO as oiio
 import pytest
 
 from controller.darkroom import StageVersion
+from controller.engines import KIND_INNER, PIXELS_HALF
 from controller.scene_book import SceneBook
 from controller.show import decode_snapshot
 from renderer.device import Device
 from renderer.passes.inner import InnerPass
 from renderer.renderer import Renderer
 from renderer.twin.camera import VirtualCamera
+from runtime.ring import RingWriter
 from stage.frames import pose_from_pan_tilt_roll
-from stage.plan import matrix16
+from stage.plan import PlanEngine, matrix16
 
 DOME = (
     "    background: [0.18, 0.18, 0.18]",
@@ -48,8 +51,6 @@ def moved(wall: Any, frame: int) -> dict[str, Any]:
     plan = wall.plan(frame)
     camera = plan.cameras[0]
     pose = pose_from_pan_tilt_roll(camera.pupil_m, pan_deg=2.0 * (frame % 24))
-    import msgspec
-
     return {"cameras": [msgspec.structs.replace(camera, stage_from_camera=matrix16(pose))]}
 
 
@@ -111,6 +112,30 @@ def test_photos_are_the_twins_of_the_very_canvases(wall: Any, capturekit: Module
     middle = opened(tmp_path / f"photo8.{first + 2:010d}.png")[90, 160]
     assert middle.min() > 100
     assert wall.told(png).written == 2
+
+
+def test_an_engines_inner_pictures_are_its_own(wall: Any, capturekit: ModuleType, tmp_path: Path) -> None:
+    first = capturekit.FIRST
+    ring = RingWriter.create(
+        wall.run.engine_inner("a"), kind=KIND_INNER, slots=8, capacity=6 * 4 * 8, width=6, height=4, row_stride=48,
+        pixel_format=PIXELS_HALF,
+    )  # fmt: skip
+    order = wall.order(tmp_path / "e", "exr", kind="inner", of="a", first_frame=first, last_frame=first + 2)
+    wall.begin()
+    engines = [PlanEngine("grid", cameras=["a"])]
+    drawn = {}
+    for n in range(3):
+        if n != 1:
+            drawn[n] = np.random.default_rng(n).random((4, 6, 4)).astype(np.float16)
+            ring.publish(drawn[n].data.cast("B"), frame=first + n, t_ns=0)
+        wall.show_frame(first + n, engines=engines)
+        wall.step()
+    wall.settle()
+    for n, picture in drawn.items():
+        assert np.array_equal(opened(tmp_path / f"e.{first + n:010d}.exr"), picture[..., :3])
+    (gap,) = wall.told(order).gaps
+    assert (gap.first, gap.why) == (first + 1, "engine grid had not drawn it in time")
+    ring.close()
 
 
 def test_a_camera_that_is_not_there_is_told(wall: Any, capturekit: ModuleType, tmp_path: Path) -> None:
