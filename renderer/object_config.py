@@ -109,6 +109,9 @@ class BindingConfig(Section):
     joints: dict[Id, Annotated[str, Field(min_length=1, max_length=120)]] | None = None
     """For performers: node of the skeleton -> name of the subject's joint. Given (also empty, `{}`), the skeleton
     follows joint by joint; nodes named like a joint need not be written."""
+    shapes: dict[Id, Annotated[str, Field(min_length=1, max_length=120)]] | None = None
+    """For performers: named morph target of the asset -> name of the subject's facial shape. Given (also empty, `{}`),
+    the weights of the targets are the shapes'; targets named like a shape need not be written."""
     turn_deg: Degrees = 180.0
     """Pan between the way the asset's figure looks at rest and the stage's +Y (a glTF figure looks at -Y)."""
     scale_to: Annotated[Light, Field(gt=0.0)] = 1.0
@@ -118,10 +121,11 @@ class BindingConfig(Section):
     def _one_follower(self) -> BindingConfig:
         if (self.object is None) == (self.light is None):
             raise ValueError("give `object` or `light`, and one of them")
-        if self.object is None and (self.node is not None or self.joints is not None):
-            raise ValueError("`node` and `joints` belong to an `object`")
-        if self.node is not None and self.joints is not None:
-            raise ValueError("give `node` or `joints`, not both")
+        figure = self.joints is not None or self.shapes is not None
+        if self.object is None and (self.node is not None or figure):
+            raise ValueError("`node`, `joints` and `shapes` belong to an `object`")
+        if self.node is not None and figure:
+            raise ValueError("give `node`, or `joints` and `shapes`, not both")
         return self
 
 

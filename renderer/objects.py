@@ -10,7 +10,7 @@ import numpy as np
 from renderer.compile import MaterialKey, material_of, materials_used
 from renderer.gltf.animation import Hierarchy, Pose, Run, default_runs
 from renderer.gltf.model import F64, Asset, Material
-from renderer.gltf.outline import Outline, asset_outline, ids_of
+from renderer.gltf.outline import Outline, asset_outline, ids_of, shape_ids
 from renderer.object_config import AnimationConfig, BindingConfig, ObjectConfig
 from stage.frames import STAGE_FROM_Y_UP, rotation_from_pan_tilt_roll, rotation_from_quaternion
 from stage.plan import PlanSubject, transform_of
@@ -38,11 +38,13 @@ class SceneObject:
         """Take a configuration over, whole; names the asset does not have are left alone."""
         self.config = config
         outline = self.outline
-        self._follows = next((b for b in bindings if b.node is None and b.joints is None), None)
+        self._follows = next((b for b in bindings if b.node is None and b.joints is None and b.shapes is None), None)
         self._node_bindings = [
             (outline.nodes[b.node], b) for b in bindings if b.node is not None and b.node in outline.nodes
         ]
         self._skeletons = [(b, dict(_pairs(b, outline))) for b in bindings if b.joints is not None]
+        self._faces = [b for b in bindings if b.shapes is not None]
+        self._shaped: dict[int, dict[int, float]] = {}
         posed = {node for node, _ in self._node_bindings}
         if self._skeletons:
             # Which nodes are joints of the subject is known when a plan carries it; all of the skins' may be.
@@ -76,7 +78,7 @@ class SceneObject:
     @property
     def bound(self) -> bool:
         """Whether anything of it follows a subject."""
-        return bool(self._follows or self._node_bindings or self._skeletons)
+        return bool(self._follows or self._node_bindings or self._skeletons or self._faces)
 
     def materials(self) -> list[tuple[Material, bool]]:
         """(material with this object's changes, with vertex colours) for each of `material_keys`."""
@@ -100,6 +102,7 @@ class SceneObject:
         if not self.bound:
             return
         names = {b.subject for b, _ in self._skeletons} | {b.subject for _, b in self._node_bindings}
+        names |= {b.subject for b in self._faces}
         if self._follows is not None:
             names.add(self._follows.subject)
         state = (scene_from_stage.tobytes(), *(subjects.get(name) for name in sorted(names)))
@@ -127,6 +130,36 @@ class SceneObject:
             if subject is not None:
                 self._skeleton(subject, binding, pairs, asset_from_scene @ scene_from_stage, turns, points)
         self.tree.set_pose(Pose(worlds, turns, points))
+        self._shaped = {}
+        for binding in self._faces:
+            subject = subjects.get(binding.subject)
+            if subject is not None:
+                self._face(subject, binding)
+
+    def shaped(self, node: int, weights: F64) -> F64:
+        """The weights of a node's morph targets, [targets], with those a subject's face gives in their place."""
+        given = self._shaped.get(node)
+        if not given:
+            return weights
+        out = np.array(weights, dtype=np.float64)
+        out[list(given)] = list(given.values())
+        return out
+
+    def _face(self, subject: PlanSubject, binding: BindingConfig) -> None:
+        """Weights of the facial shapes for every node whose mesh has targets that mean them."""
+        ids = dict(zip(ids_of(subject.blend_shapes, "shape"), subject.blend_shapes.values(), strict=True))
+        wanted = {
+            target: subject.blend_shapes[name]
+            for target, name in (binding.shapes or {}).items()
+            if name in subject.blend_shapes
+        }
+        id_of = shape_ids(mesh.shapes for mesh in self.asset.meshes)
+        for index, _ in self.tree.order:
+            mesh = self.asset.nodes[index].mesh
+            for number, name in enumerate(self.asset.meshes[mesh].shapes if mesh is not None else ()):
+                weight = wanted.get(id_of[name], ids.get(id_of[name]))
+                if weight is not None:
+                    self._shaped.setdefault(index, {})[number] = weight
 
     def _skeleton(
         self,

@@ -361,7 +361,7 @@ class Scene:
             assert node.mesh is not None
             weights = np.asarray(node.weights or thing.asset.meshes[node.mesh].weights, dtype=np.float64)
         joints = self._joints[bent.object] if bent.bending.skin is not None else np.zeros((0, 4, 4))
-        return joints, weights[: bent.bending.targets]
+        return joints, thing.shaped(index, weights)[: bent.bending.targets]
 
     def _bend(self) -> None:
         """Write the vertices of everything that bends and is seen."""

@@ -102,6 +102,16 @@ def _bindings(config: SceneConfig, outlines: Mapping[str, Outline], subjects: Co
             for joint in binding.joints or {}
             if joint not in there.nodes
         ]
+        problems += [
+            _unknown("morph target", join(path, "shapes", shape), shape, there.shapes)
+            for shape in binding.shapes or {}
+            if shape not in there.shapes
+        ]
+        if binding.shapes is not None and not there.shapes:
+            detail = "the asset names no morph targets (extras.targetNames of a mesh) to follow a face"
+            problems.append(
+                Problem("renderer.scene_name", join(path, "shapes"), detail, None, "export them with names")
+            )
         if binding.joints is not None and not there.skins:
             detail = "the asset has no skin to follow a performer"
             problems.append(Problem("renderer.scene_name", join(path, "joints"), detail, None, "bind a node instead"))

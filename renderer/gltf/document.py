@@ -158,6 +158,15 @@ class JsonMesh(Struct):
     primitives: list[JsonPrimitive]
     name: str = ""
     weights: list[float] = []
+    extras: Any = None
+
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        """Names of its morph targets; none where they are not told."""
+        names = self.extras.get("targetNames") if isinstance(self.extras, dict) else None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return ()
+        return tuple(names)
 
 
 class JsonSkin(Struct):

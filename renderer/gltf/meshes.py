@@ -52,7 +52,8 @@ def read_mesh(reading: Reading, index: int, materials: tuple[Material, ...], var
         _Primitive(reading, primitive, f"{place}.primitives[{j}]", materials, variants).read()
         for j, primitive in enumerate(source.primitives)
     ]
-    return Mesh(source.name, tuple(p for p in found if p is not None), weights)
+    shapes = source.shapes if len(source.shapes) == count else ()
+    return Mesh(source.name, tuple(p for p in found if p is not None), weights, shapes)
 
 
 class _Primitive:

@@ -145,6 +145,8 @@ class Mesh:
     primitives: tuple[Primitive, ...]
     weights: tuple[float, ...] = ()
     """Of the morph targets, at rest."""
+    shapes: tuple[str, ...] = ()
+    """Names of the morph targets (`extras.targetNames`, as modellers write them); none when they have none."""
 
 
 @dataclass(frozen=True, slots=True)

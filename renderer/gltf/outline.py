@@ -41,6 +41,14 @@ class Outline:
     variants: tuple[str, ...]
     skins: int = 0
     lights: int = 0
+    shapes: tuple[str, ...] = ()
+    """Named morph targets of all meshes, each name once."""
+
+
+def shape_ids(of_meshes: Iterable[Iterable[str]]) -> dict[str, str]:
+    """Id by name of the morph targets of all meshes: those of one name move together."""
+    names = list(dict.fromkeys(name for names in of_meshes for name in names))
+    return dict(zip(names, ids_of(names, "shape"), strict=True))
 
 
 def ids_of(names: Iterable[str], kind: str) -> tuple[str, ...]:
@@ -104,6 +112,7 @@ def outline_of(document: Document) -> Outline:
         variant_ids(document),
         len(document.skins),
         len(lights) if isinstance(lights, list) else 0,
+        tuple(shape_ids(mesh.shapes for mesh in document.meshes).values()),
     )
 
 
@@ -119,6 +128,7 @@ def asset_outline(asset: Asset) -> Outline:
         ids_of(asset.variants, "variant"),
         len(asset.skins),
         len(asset.lights),
+        tuple(shape_ids(mesh.shapes for mesh in asset.meshes).values()),
     )
 
 

@@ -20,6 +20,7 @@ from renderer.light_config import LightConfig
 from renderer.object_config import BindingConfig, ObjectConfig
 from renderer.passes.scene import ScenePass, release_target, target
 from renderer.scene import Scene
+from renderer.scene_check import scene_problems
 from stage.frames import STAGE_FROM_Y_UP, pose_from_pan_tilt_roll, quaternion_from_rotation, stage_from_gl
 from stage.plan import PlanJoint, PlanSubject, matrix16
 
@@ -308,6 +309,64 @@ def bending() -> Any:
     turns = [[0, 0, math.sin(a / 2), math.cos(a / 2)] for a in np.linspace(0, 2 * np.pi, 9)]
     build.animate(2, "rotation", np.linspace(0, 4, 9), turns)
     return build
+
+
+def smiling() -> Any:
+    """A quad whose targets Smile and Blink A move it right and up; and another with Smile alone, on its own node."""
+    build = Build()
+    for n, names in enumerate((["Smile", "Blink A"], ["Smile"])):
+        primitive = build.quad(material=build.unlit())
+        ways = np.float32([[1, 0, 0], [0, 1, 0]])[: len(names)]
+        primitive["targets"] = [{"POSITION": build.accessor(np.tile(way, (4, 1)))} for way in ways]
+        build.doc["meshes"][n] |= {"extras": {"targetNames": names}, "weights": [0.0] * len(names)}
+    build.doc["nodes"][1]["translation"] = [0, 0, 500]
+    return build
+
+
+def face(**shapes: float) -> PlanSubject:
+    return PlanSubject("actor", "performer", 0, matrix16(np.eye(4)), blend_shapes=shapes)
+
+
+def test_a_face_drives_the_morph_targets(stand: Stand) -> None:
+    build = smiling()
+    build.animate(0, "weights", [0.0, 1.0], [[0.0, 0.5], [0.0, 0.5]])
+    scene = stand.scene(
+        build,
+        bindings={"face": BindingConfig(subject="actor", object="it", shapes={"smile": "Joy"})},
+        objects={"it": ObjectConfig(gltf="asset.gltf")},
+    )
+    here = stand.middle(scene)
+    for subject, moved in (
+        (face(Joy=0.6), (0.6, 0.5)),  # Blink A is nobody's: the animation keeps it
+        (face(Joy=-0.4, blink_a=0.0), (-0.4, 0.0)),  # named alike
+        (face(), (0.0, 0.5)),
+    ):
+        scene.follow([subject], np.eye(4))
+        scene.update(0.25)
+        x, y = stand.middle(scene, time_s=0.25)
+        still = np.array(here) - [0.0, 0.5 / 2]
+        np.testing.assert_allclose([x, y], still + np.array(moved) / 2, atol=0.06)
+    thing = scene.objects[0]
+    scene.follow([face(Joy=0.3)], np.eye(4))
+    assert [thing.shaped(node, np.zeros(n)).tolist() for node, n in ((0, 2), (1, 1))] == [[0.3, 0.0], [0.3]]
+    scene.follow([], np.eye(4))
+    assert thing.shaped(0, np.ones(2)).tolist() == [1.0, 1.0]
+
+
+def test_faces_are_checked_by_name(stand: Stand) -> None:
+    smiling().write(stand.folder)
+    objects = {"it": ObjectConfig(gltf="asset.gltf")}
+    for shapes, said in (({"smlie": "Joy"}, "smile"), ({}, None)):
+        config = SceneConfig(
+            objects=objects, bindings={"f": BindingConfig(subject="actor", object="it", shapes=shapes)}
+        )
+        problems = scene_problems(config, stand.folder, ["actor"])
+        assert [problem.mend for problem in problems] == ([] if said is None else [f"did you mean `{said}`?"])
+    plain = Build()
+    plain.quad()
+    plain.write(stand.folder)
+    (problem,) = scene_problems(config, stand.folder, ["actor"])
+    assert problem.path == "bindings/f/shapes"
 
 
 def test_bounds_hold_the_bent_vertices(stand: Stand) -> None:
