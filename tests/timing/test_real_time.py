@@ -28,9 +28,8 @@ WINDOW = 200
 WINDOWS = 3
 MOST_WINDOWS = 6
 """Where none of three was good, the machine gets as many again: other programs share it."""
-SPARE = 4
-"""Repeats forgiven in the best window beyond the metronome's, one in fifty: without a GPU the demo's drawing comes near
-a period on two cores, and whatever else runs there costs a picture."""
+SPARE = 0
+"""Repeats forgiven in the best window beyond the metronome's."""
 
 FLOOD = textwrap.dedent("""
     import http.client, os, sys, threading, time

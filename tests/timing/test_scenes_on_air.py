@@ -154,7 +154,8 @@ def one_run(
     count, and what was seen. What must hold on any machine is asserted."""
     bigscene.put(tmp_path / "big.glb", bigscene.big_glb(0.9))
     config = show_of(tmp_path)
-    run = start(str(config))
+    # The run before has left its state behind: a second one begins where the first began.
+    run = start(str(config), "--fresh")
     run.running("node-main", "service", "darkroom", "conductor")
     api = Api(run.url)
     run.canvas("main"), run.plans(), run.reports()
