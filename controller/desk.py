@@ -41,7 +41,7 @@ from controller.messages import Abort, Commit, Committed, Failed, Message, Prepa
 from controller.rundir import RunDir
 from controller.scene_book import KEEP, drop_states, write_states
 from controller.scene_values import SceneValues
-from controller.show import Show, Snapshot, decode_snapshot, encode_snapshot
+from controller.show import SceneState, Show, Snapshot, decode_snapshot, encode_snapshot
 from controller.store import Change, Kind, Revision, Store
 from controller.switching import Moment
 from runtime.clock import NS_PER_S, Clock
@@ -148,6 +148,8 @@ class Desk:
         self.revs: dict[str, int] = {}
         self.ready: Callable[[Command], Awaitable[Command]] = _as_it_is
         """What a command waits for before its turn, and what it then comes to: scenes are made ready."""
+        self.ready_config: Callable[[LoadedConfig, Show], Awaitable[dict[str, str]]] = _none_compiled
+        """What a coming configuration waits for: its scenes on every node, and their compiled states by scene."""
         self.scene_values: Mapping[str, SceneValues] = {}
         """What may be edited live, by scene; kept up to date by whoever reads scenes' files."""
         self.moment: Moment | None = None
@@ -232,6 +234,8 @@ class Desk:
         ------
         ConfigError : with every problem; and as `submit`.
         """
+        # What takes long is done before its turn: others' changes go on meanwhile.
+        await self.ready_config(loaded, self._with_scenes_of(loaded, self.show))
         return await self._enqueue(_Task(who, _future(), whole=lambda: self._replace(loaded, rev)))
 
     async def roll_back(self, rev: int, *, who: str = "") -> Outcome:
@@ -470,6 +474,7 @@ class Desk:
         around = surroundings(loaded.config, stage)
         first = await asyncio.to_thread(fresh_show, loaded.config, stage)
         show = settle(carry_over(self._first, self.show, first), around, wanted=self.show)
+        show = await self._compiled(loaded, self._with_scenes_of(loaded, show))
         changes = {"config": Change(self.show.config_version, None)}
         return _Next(show, changes, "config", loaded, stage, first)
 
@@ -515,8 +520,24 @@ class Desk:
             show = msgspec.structs.replace(show, version=self.show.version, config_version=self.show.config_version)
             return _Next(show, {"show": Change(self.show.version, revision.rev)}, "rollback")
         loaded, stage = await asyncio.to_thread(load_stored, config)
+        show = await self._compiled(loaded, show)
         changes = {"config": Change(self.show.config_version, None), "show": Change(self.show.version, revision.rev)}
         return _Next(show, changes, "rollback", loaded, stage)
+
+    def _with_scenes_of(self, loaded: LoadedConfig, show: Show) -> Show:
+        """The show without the compiled states of scenes that another configuration has otherwise: edits stay."""
+        before, now = self.loaded, loaded.config.scenes
+        same = {n for n, scene in now.items() if before.config.scenes.get(n) == scene} if (
+            before.base_dir == loaded.base_dir
+        ) else set[str]()  # fmt: skip
+        states = {n: s if n in same else msgspec.structs.replace(s, key="") for n, s in show.scene_states.items()}
+        return msgspec.structs.replace(show, scene_states=states)
+
+    async def _compiled(self, loaded: LoadedConfig, show: Show) -> Show:
+        """The show with the compiled states of the scenes that it needs at once, which every node holds now."""
+        keys = await self.ready_config(loaded, show)
+        states = {n: msgspec.structs.replace(show.scene_states.get(n, SceneState()), key=k) for n, k in keys.items()}
+        return msgspec.structs.replace(show, scene_states={**show.scene_states, **states}) if states else show
 
     async def _on_disk(self, call: Callable[[], Result]) -> Result:
         """Run a call of the store on its own thread: it may wait for the disk."""
@@ -544,6 +565,10 @@ def numbered(show: Show, before: Show) -> Show:
 
 async def _as_it_is(command: Command) -> Command:
     return command
+
+
+async def _none_compiled(_: LoadedConfig, __: Show) -> dict[str, str]:
+    return {}
 
 
 def object_of(path: str) -> str:

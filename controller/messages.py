@@ -484,6 +484,8 @@ class ResidentScene(Struct, frozen=True):
     """Its compiled state; empty: read from its files."""
     size_bytes: int
     on_air: bool = False
+    read: str = ""
+    """Of a scene read from its files: which configuration of it (`controller.library.inputs.read_hash`)."""
 
 
 class NodeStatus(Struct, frozen=True):

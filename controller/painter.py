@@ -363,8 +363,9 @@ class GLPainter:
             ident = self._ident(version, name, state)
             if ident in self._residents:
                 continue
-            if name not in wanted and not state.key and _file_bytes(version.scenes[name], version.folder) > LIGHT_BYTES:
-                # It would hold up what is needed; a switch to it has it compiled and loaded in slices.
+            reads = name not in wanted and not state.key
+            if reads and (self._last is not None or _file_bytes(version.scenes[name], version.folder) > LIGHT_BYTES):
+                # It would hold up what is needed, or what is on air: it is compiled off air and loaded in slices.
                 continue
             keep = self._kept() if name in wanted else {*self._kept(), *self._all()}
             try:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from controller.errors import ControllerError
+from controller.library.inputs import read_hash
 from controller.messages import ResidentScene
 from renderer.addresses import EditValueError, UnknownAddressError
 from renderer.config import SceneConfig
@@ -75,6 +76,8 @@ class Resident:
     scene: Scene
     thawed: Thaw | None
     size_bytes: int
+    read: str = ""
+    """Of one read from its files: `read_hash` of its configuration."""
     applied: tuple[str, int] | None = None
     """The scene's id and version whose edits it shows."""
 
@@ -119,7 +122,7 @@ class Residents:
     def told(self, on_air: Collection[Hashable]) -> list[ResidentScene]:
         """For status: those used last first."""
         return [
-            ResidentScene(held.name, held.key, held.size_bytes, held.ident in on_air)
+            ResidentScene(held.name, held.key, held.size_bytes, held.ident in on_air, held.read)
             for held in reversed(self._held.values())
         ]
 
@@ -180,7 +183,8 @@ class Residents:
             except BaseException:
                 scene.release()
                 raise
-            found = self._held[ident] = Resident(name, ident, "", scene, None, scene.size_bytes)
+            read = read_hash(config, folder)
+            found = self._held[ident] = Resident(name, ident, "", scene, None, scene.size_bytes, read)
         return found
 
     def make_room(self, size_bytes: int, *, keep: Collection[Hashable], name: str) -> None:

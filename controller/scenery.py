@@ -21,7 +21,7 @@ import msgspec
 from controller.commands import Command
 from controller.errors import ChangeRefused, ChangeTimedOut
 from controller.library.cache import SceneCache
-from controller.library.inputs import Inputs, inputs_of
+from controller.library.inputs import Inputs, inputs_of, read_hash
 from controller.library.order import Order
 from controller.messages import (
     Alarm,
@@ -49,6 +49,8 @@ LOOK_S: Final = 0.25
 QUIET_NS: Final = 400 * NS_PER_MS
 """A file that was written to a moment ago is taken to be still written to."""
 DARKROOM: Final = "darkroom"
+LIGHT_BYTES: Final = 32 << 20
+"""A scene whose files are smaller is kept ready on every node while there is room, shown or not."""
 
 
 class Links(Protocol):
@@ -116,12 +118,13 @@ class Scenery:
         clock: Clock,
         reply_to: str,
         desk: Desk,
-        held: Callable[[str, str], bool] = lambda _, __: False,
+        held: Callable[[str, str, str], bool] = lambda _, __, ___: False,
     ) -> None:
-        """`held(scene, key)` tells whether every node that lives can show that state of a scene already."""
+        """`held(scene, key, read)` tells whether every node that lives can show that state of a scene already; without
+        a key, whether it has read it as the hash `read` of its configuration says."""
         self.cache = cache
         self._run, self._links, self._clock, self._reply_to, self._desk = run, links, clock, reply_to, desk
-        self._held = held
+        self._every_node_holds = held
         self._places = Places({}, Path(), {})
         self._watches: dict[str, SceneWatch] = {}
         self._asked: dict[int, _Asked] = {}
@@ -138,7 +141,11 @@ class Scenery:
     def configure(self, places: Places) -> None:
         """The configuration has changed: what it names is watched from now on."""
         same = {name for name, scene in places.scenes.items() if self._places.scenes.get(name) == scene}
-        self._places = places
+        first, self._places = not self._places.scenes, places
+        if not first and len(same) < len(places.scenes):
+            warming = asyncio.get_running_loop().create_task(self._warm(places), name="warm scenes")
+            self._reloads.add(warming)
+            warming.add_done_callback(self._reloads.discard)
         for name in [name for name in self.values if name not in same]:
             del self.values[name]
         task = asyncio.get_running_loop().create_task(self._read_values(list(places.scenes)), name="scene values")
@@ -224,7 +231,46 @@ class Scenery:
             await self._desk.submit(Command({f"scenes/{name}/compiled": key}, who="files"))
         return key
 
-    async def compile(self, name: str, config: SceneConfig, folder: Path) -> str:
+    def _held(self, name: str, key: str) -> bool:
+        config = self._places.scenes.get(name)
+        read = "" if key or config is None else read_hash(config, self._places.folder)
+        return self._every_node_holds(name, key, read)
+
+    async def ready_config(self, loaded: Any, show: Show) -> dict[str, str]:
+        """Have the scenes that a show of a coming configuration needs at once on every node, loaded in slices; their
+        compiled states by scene, without those that stand as they are. Raises as `compile`."""
+        coming = places_of(loaded.config, loaded.base_dir)
+        kept = [name for name, state in show.scene_states.items() if state.preload]
+        wanted = [*(entry.id for entry in show.scenes), *(switch.scene for switch in show.switches), *kept]
+        keys = {}
+        for name in dict.fromkeys(wanted):
+            config = coming.scenes.get(name)
+            if config is None or DARKROOM not in self._links.living():
+                continue
+            state = show.scene_states.get(name)
+            key = state.key if state is not None else ""
+            as_it_is = self._places.folder == coming.folder and self._places.scenes.get(name) == config
+            if not self.cache.has(key):
+                if as_it_is and (key or self._held(name, key)):
+                    continue
+                key = keys[name] = await self.compile(name, config, coming.folder, coming)
+            if not self._held(name, key):
+                await self._load(name, key, coming)
+        return keys
+
+    async def _warm(self, places: Places) -> None:
+        """Have every node hold the light scenes of a configuration that came on air, as those of one it starts with."""
+        for name, config in places.scenes.items():
+            state = self._desk.show.scene_states.get(name)
+            try:
+                inputs = await asyncio.to_thread(inputs_of, config, places.folder)
+                light = sum(stamp[0] for stamp in inputs.stamps.values() if stamp is not None) <= LIGHT_BYTES
+                if self._places is places and light and not self._held(name, state.key if state is not None else ""):
+                    await self.prepare(name)
+            except OpenVolumeError as error:
+                log.info("scene %s is not kept ready: %s", name, error.problems[0])
+
+    async def compile(self, name: str, config: SceneConfig, folder: Path, places: Places | None = None) -> str:
         """Have a scene compiled as its files are now; its state's key.
 
         Raises
@@ -239,7 +285,7 @@ class Scenery:
             cache=str(self.cache.folder),
             limit_bytes=self.cache.limit_bytes,
             keep=[state.key for state in self._desk.show.scene_states.values() if state.key],
-            stage_from_scene=self._places.stage_from_scene.get(name, []),
+            stage_from_scene=(places or self._places).stage_from_scene.get(name, []),
         )
         data = msgspec.msgpack.encode(order)
         path = self._run.scene_order(request)
@@ -260,7 +306,7 @@ class Scenery:
         )  # fmt: skip
         return asked.answer.key
 
-    async def _load(self, name: str, key: str) -> None:
+    async def _load(self, name: str, key: str, places: Places | None = None) -> None:
         nodes = [who for who in self._links.living() if who != DARKROOM]
         if not nodes:
             return
@@ -271,7 +317,7 @@ class Scenery:
             str(self.cache.scene(key)),
             request,
             self._reply_to,
-            self._places.stage_from_scene.get(name, []),
+            (places or self._places).stage_from_scene.get(name, []),
         )
         self.states[name] = "loading"
         try:

@@ -79,6 +79,7 @@ class Control:
             held=self._held,
         )
         self.desk.ready = self.scenery.ready
+        self.desk.ready_config = self.scenery.ready_config
         self.desk.scene_values = self.scenery.values
         self.pictures = Pictures(self.backend, reply_to=REPLY_TO)
         self.clock_hand = ClockHand(self.backend, reply_to=REPLY_TO)
@@ -244,10 +245,11 @@ class Control:
         own = [*self.own_alarms.values(), *self.scenery.alarms.values()]
         return present.health(self.desk, self.backend, uptime_s=self.uptime_s, version=self.version, own=own)
 
-    def _held(self, scene: str, key: str) -> bool:
+    def _held(self, scene: str, key: str, read: str) -> bool:
         nodes = [self.backend.nodes[name] for name in self.backend.living() if name in self.backend.nodes]
         return bool(nodes) and all(
-            any((entry.scene, entry.key) == (scene, key) for entry in node.scenes) for node in nodes
+            any((entry.scene, entry.key) == (scene, key) and entry.read in ("", read) for entry in node.scenes)
+            for node in nodes
         )
 
     def _snapshot(self, topics: Collection[str]) -> tuple[int, Any]:

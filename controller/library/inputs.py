@@ -76,6 +76,11 @@ def state_key(config: SceneConfig, inputs: Inputs) -> str:
     return digest.hexdigest()
 
 
+def read_hash(config: SceneConfig, folder: Path) -> str:
+    """Tells apart the configurations that a scene's files are read by."""
+    return blake2b(f"{folder}\0{config.model_dump_json()}".encode(), digest_size=8).hexdigest()
+
+
 def content_hash(file: Path) -> str:
     """Of a file's bytes. Raises OSError."""
     stamp = _stamp(file)

@@ -50,6 +50,8 @@ class LibrarianThread(threading.Thread):
 def library(house: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A library of a crate, a broken file and a scene, indexed."""
     base = tmp_path_factory.mktemp("library")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_STATE_HOME", str(base / "state"))
     folder = base / "lib"
     crate(folder / "props/crate.glb", 1)
     (folder / "broken.glb").write_bytes(b"glTF nothing")
@@ -67,6 +69,7 @@ def library(house: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     librarian.ended.set()
     librarian.join(5)
     house.wait(house.control.desk.roll_back(first))
+    patch.undo()
 
 
 def listed(house: Any, query: str = "") -> list[str]:

@@ -18,7 +18,8 @@ from configs.assets.glb import Glb
 from configs.assets.shapes import box
 from controller import scene_command
 from controller.commands import Command
-from controller.errors import UnknownAddress
+from controller.config import load_config_text
+from controller.errors import ChangeRefused, UnknownAddress
 from stage.errors import Problem
 
 pytestmark = pytest.mark.timeout(60)
@@ -236,3 +237,48 @@ def test_a_shell_switches_scenes(house: Any, monkeypatch: pytest.MonkeyPatch) ->
         scene_command.scene_command("nowhere", {})
     with pytest.raises(UnknownAddress, match="no show of this name"):
         scene_command.scene_command("hall", {}, run="other")
+
+
+def test_another_configuration_brings_its_scenes_compiled_and_loaded(house: Any) -> None:
+    """Whatever its size: what comes on air with it was compiled in the darkroom and is held by every node before."""
+    desk = house.control.desk
+    base = desk.loaded.base_dir
+    house.eventually(lambda: house.get("scenes/grey/addresses")["values"])
+    house.client.patch("/api/v1/scenes/grey", json={"exposure_ev": 1.0})
+    old = house.get("scenes/grey")
+    text = house.config_text.replace("background: [0.18, 0.18, 0.18]", "background: [0.4, 0.2, 0.1]")
+    assert text != house.config_text
+    house.node.compiled.clear()
+    outcome = house.wait(desk.replace_config(load_config_text(text, base_dir=base)))
+    now = house.get("scenes/grey")
+    assert now["compiled"] != old["compiled"]
+    assert ("grey", now["compiled"]) in house.node.held
+    assert "grey" in house.node.compiled
+    assert now["edits"] == {"exposure_ev": 1.0}, "live edits stay"
+    house.eventually(lambda: house.control.backend.plan.show_version >= outcome.rev)
+    # Back again: what was compiled for the other configuration is not shown with this one.
+    house.wait(desk.undo("config"))
+    assert house.get("scenes/grey")["compiled"] != now["compiled"]
+    # A scene that cannot be compiled is refused with its configuration, and nothing changes.
+    house.node.scene_problem = Problem("renderer.asset_format", "objects/a", "no glTF")
+    rev = desk.rev
+    other = text.replace("[0.4, 0.2, 0.1]", "[0.7, 0.2, 0.1]")
+    with pytest.raises(ChangeRefused, match="no glTF"):
+        house.wait(desk.replace_config(load_config_text(other, base_dir=base)))
+    assert desk.rev == rev
+
+
+def test_light_scenes_of_another_configuration_are_made_ready_behind_it(house: Any) -> None:
+    desk = house.control.desk
+    text = house.config_text.replace("    label: A hall\n", "    label: A hall\n    ambient: [0.1, 0.1, 0.1]\n")
+    house.node.compiled.clear()
+    # A node that reads only what it shows; what it read for another configuration counts for nothing.
+    house.node.held.discard(("hall", ""))
+    house.eventually(lambda: house.get("scenes/hall")["state"] == "cold")
+    house.wait(desk.replace_config(load_config_text(text, base_dir=desk.loaded.base_dir)))
+    house.eventually(lambda: "hall" in house.node.compiled)
+    assert house.get("scenes/hall")["compiled"] == "", "it is shown when somebody switches to it"
+    house.eventually(lambda: any(name == "hall" and key for name, key in house.node.held))
+    house.node.compiled.clear()
+    assert house.client.post("/api/v1/scenes/hall/activate").status_code == 200
+    assert house.get("scenes/hall")["compiled"]

@@ -13,16 +13,21 @@ import pytest
 
 from controller.beginning import fresh_show, snapshot_of
 from controller.config import LoadedConfig, compile_config
+from controller.library.cache import SceneCache
+from controller.library.compiler import compile_scene
 from controller.node import PainterLost
 from controller.painter import KEEP_VERSIONS, GLPainter
 from controller.planner import still_plan
+from controller.resident import Residents
 from controller.rundir import RunDir
-from controller.show import Show, Snapshot
+from controller.scene_book import write_states
+from controller.show import SceneState, Show, Snapshot
 from controller.sources import inner_limits
 from renderer.actions import ActionPictures
-from renderer.device import DeviceLostError
+from renderer.device import Device, DeviceLostError
 from renderer.passes.outer import OuterPass
 from renderer.renderer import Renderer
+from renderer.scene_world import SceneWorld
 from renderer.sinks.ring import codes_of
 from runtime.clock import VirtualClock
 from runtime.ring import KIND_CANVAS, RingReader, fourcc_text
@@ -104,6 +109,35 @@ def test_a_wall_begins_with_the_safe_picture_and_gets_what_is_drawn(desk: Desk) 
     world = desk.painter._world_of(desk.painter._versions[1], plan)
     assert np.array_equal(codes, renderer.draw(plan, world=world)["main"].array)
     renderer.release()
+
+
+def test_on_air_nothing_is_read_from_files_that_is_not_shown(
+    desk: Desk, shm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another configuration's scenes come compiled; those that nothing shows wait until they are."""
+    desk.prepare(desk.version(1))
+    plan = desk.plan(7)
+    desk.painter.draw(plan)
+    desk.painter.present(plan, 1, "none")
+    snapshot = desk.version(2, ("[0.18, 0.18, 0.18]", "[0.4, 0.18, 0.18]"))
+    config = desk.loaded.config.scenes["grey"]
+    cache = SceneCache(shm / "cache")
+    device = Device.create()
+    world = SceneWorld(device, {})
+    state, _ = compile_scene(device, world, config, shm, cache, scene_id="grey", clock=desk.clock)
+    world.release()
+    device.release()
+    show = msgspec.structs.replace(snapshot.show, scene_states={"grey": SceneState(2, state.key)})
+    write_states(desk.run, show)
+    monkeypatch.setattr(Residents, "load_config", lambda *_, **__: pytest.fail("read in one go on air"))
+    assert desk.prepare(msgspec.structs.replace(snapshot, show=show, scene_cache=str(cache.folder))) > 5
+    desk.show = show
+    now = msgspec.structs.replace(desk.plan(8), show_version=2, config_version=2)
+    now = msgspec.structs.replace(now, scenes=[msgspec.structs.replace(now.scenes[0], version=2)])
+    before = desk.newest()[2]
+    desk.painter.draw(now)
+    desk.painter.present(now, 2, "none")
+    assert not np.array_equal(desk.newest()[2], before)
 
 
 def test_orders_are_shown_without_drawing(desk: Desk) -> None:

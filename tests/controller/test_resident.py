@@ -9,6 +9,7 @@ import pytest
 
 from configs.assets.glb import Glb
 from configs.assets.shapes import box
+from controller.library.inputs import read_hash
 from controller.resident import Residents, SceneMemoryError
 from renderer.config import SceneConfig
 from renderer.device import Device
@@ -86,3 +87,9 @@ def test_edits_without_a_place_wait_for_it(residents: Residents, file: Path) -> 
     assert held.scene.config.exposure_ev == 1.0
     held.edit(4, {})
     assert held.scene.config.exposure_ev == 0.0
+
+
+def test_what_was_read_for_another_configuration_is_told_apart(tmp_path: Path) -> None:
+    grey, red = SceneConfig(background=(0.2, 0.2, 0.2)), SceneConfig(background=(0.9, 0.0, 0.0))
+    assert read_hash(grey, tmp_path) == read_hash(grey.model_copy(), tmp_path)
+    assert len({read_hash(grey, tmp_path), read_hash(red, tmp_path), read_hash(grey, tmp_path / "b")}) == 3
