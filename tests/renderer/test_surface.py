@@ -330,6 +330,44 @@ def test_coloured_glass_tints_what_is_behind_it(studio: Studio) -> None:
     assert np.allclose(got, 0.5 * 0.96 * AP1_FROM_REC709 @ [0.9, 0.2, 0.1], rtol=0.02)
 
 
+def pane(material: Material) -> Asset:
+    """A board 2 m wide before the eye, facing it."""
+    corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], np.float32)
+    flat = np.tile(np.float32([0, 0, 1]), (4, 1))
+    board = Primitive(corners, flat, None, None, None, None, np.array([0, 1, 2, 0, 2, 3], np.uint32), 0)
+    return Asset(
+        Path("pane.glb"), (Node("pane", mesh=0),), (0,), (Mesh("pane", (board,)),), (material,), (), (), (), ()
+    )
+
+
+@pytest.mark.parametrize("thickness_m", [0.0, 0.5])
+def test_light_behind_glass_comes_through_coloured(studio: Studio, thickness_m: float) -> None:
+    """A sun behind a frosted pane: GGX's lobe about the straight ray, times the colour, the way inside, and what is
+    not mirrored."""
+    colour = np.array([0.9, 0.5, 0.2])
+    glass = Material(base_colour=(*colour, 1.0), metallic=0.0, roughness=0.6, transmission=1.0, thickness_m=thickness_m,
+                     attenuation_distance_m=0.5, attenuation_colour=(0.5, 0.8, 1.0))  # fmt: skip
+    to_sun = np.array([0.3, np.sqrt(1 - 0.09 - 0.04), 0.2])
+    pan = float(np.degrees(np.arctan2(-to_sun[0], to_sun[1])))
+    sun = {"pan_deg": pan, "elevation_deg": float(np.degrees(np.arcsin(to_sun[2]))), "illuminance": np.pi,
+           "shadow": False}  # fmt: skip
+    lit, dark = (studio.picture(pane(glass), sun={**sun, "illuminance": e}) for e in (np.pi, 0.0))
+    n, mirrored = np.array([0.0, -1.0, 0.0]), to_sun * [1, -1, 1]
+    inside = np.ones(3) if thickness_m == 0.0 else AP1_FROM_REC709 @ np.array([0.5, 0.8, 1.0])
+    apart = []
+    for row in range(8, SIZE, 8):
+        for column in range(8, SIZE, 8):
+            side = HALF / -EYE[1]
+            ray = np.array([((column + 0.5) / SIZE * 2 - 1) * side, 1.0, (1 - (row + 0.5) / SIZE * 2) * side])
+            v = -ray / np.linalg.norm(ray)
+            h = (mirrored + v) / np.linalg.norm(mirrored + v)
+            lobe = np.pi * float(ggx(0.6, h @ n, mirrored @ n, float(n @ v)) * (mirrored @ n))
+            want = (AP1_FROM_REC709 @ colour) * inside * lobe * (1 - 0.04 - 0.96 * (1 - v @ h) ** 5)
+            apart.append(np.abs((lit - dark)[row, column, :3] / want - 1.0).max())
+    assert np.mean(apart) < 0.06
+    assert lit[SIZE // 2, SIZE // 2, 0] > 0.1
+
+
 def test_made_tangents_are_those_a_real_asset_brings(reference: Path) -> None:
     """Normal maps lean the same way whether the file has tangents or they are made from its coordinates."""
     helmet = load(reference / "assets" / "FlightHelmet" / "FlightHelmet.gltf")

@@ -72,7 +72,8 @@ void add_coat(inout Surface s, vec3 n, float widened) {
 #endif
 
 #if GLASS
-// KHR_materials_transmission: the share of the light that would meet the matt part goes through instead.
+// KHR_materials_transmission: the share of the light that would meet the matt part goes through instead, dimmed by the
+// way inside (KHR_materials_volume, Beer's law).
 void add_glass(inout Surface s) {
     float share = material.glass.x;
 #ifdef GLASS_UV
@@ -80,9 +81,18 @@ void add_glass(inout Surface s) {
 #endif
     s.through = s.diffuse * share;
     s.diffuse *= 1.0 - share;
+#if VOLUME
+    float way = material.glass.y * v_thickness_scale;
+#ifdef THICKNESS_UV
+    way *= texture(thickness_texture, v_uv[THICKNESS_UV]).g;
+#endif
+    s.through *= exp(-material.absorbed.rgb * way);
+#endif
+    // Glass of the air's index blurs nothing, however rough.
+    s.through_rough = max(s.roughness * clamp(material.glass.z * 2.0 - 2.0, 0.0, 1.0), 0.0525);
 }
 
-// Light through it, tinted, dimmed by the way inside (KHR_materials_volume, Beer's law) and without what is mirrored.
+// Light through it, tinted, and without what is mirrored.
 // `passing` is the share of what is behind the surface in the picture; the rest is the dome along the bent ray, as
 // blurred as the surface is rough. The more the ray is bent or blurred, the less of what is straight behind is shown:
 // a picture of it taken earlier would have an edge, and views must not depend on where theirs lie.
@@ -96,17 +106,11 @@ vec3 through_glass(Surface s, out vec3 passing) {
 #if COAT
     tint *= s.coat_passes;
 #endif
-    // Glass of the air's index blurs nothing, however rough.
     float rough = s.roughness * clamp(material.glass.z * 2.0 - 2.0, 0.0, 1.0);
     vec3 ray = -s.v;
     float straight = 1.0;
 #if VOLUME
     ray = refract(-s.v, s.n, 1.0 / max(material.glass.z, 1.0));
-    float way = material.glass.y * v_thickness_scale;
-#ifdef THICKNESS_UV
-    way *= texture(thickness_texture, v_uv[THICKNESS_UV]).g;
-#endif
-    tint *= exp(-material.absorbed.rgb * way);
     straight = 1.0 - smoothstep(0.05, 0.4, length(ray + s.v));
 #endif
 #if REFLECTIONS

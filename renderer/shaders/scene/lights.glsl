@@ -74,7 +74,11 @@ vec3 lamp_light(Surface s, Lamp lamp, vec3 at) {
     float x = d2 * lamp.place.w;
     float window = max(1.0 - x * x, 0.0);
     float n_d = dot(s.n, away);
+#if GLASS
+    if (window <= 0.0) return vec3(0.0);
+#else
     if (window <= 0.0 || n_d <= 0.0) return vec3(0.0);
+#endif
     vec3 to_light = away * inversesqrt(d2);
     float cone = clamp(dot(lamp.axis.xyz, -to_light) * lamp.cone.x + lamp.cone.y, 0.0, 1.0);
     if (cone <= 0.0) return vec3(0.0);
@@ -90,6 +94,9 @@ vec3 lamp_light(Surface s, Lamp lamp, vec3 at) {
     float a = min(1.0, s.roughness * s.roughness + 0.5 * lamp.light.w * inversesqrt(d2));
     s.roughness = sqrt(a);
 #endif
+#if GLASS
+    if (n_d <= 0.0) return from_behind(s, to_light, lamp.light.rgb * share);
+#endif
     return direct(s, to_light, lamp.light.rgb * share);
 }
 
@@ -98,6 +105,9 @@ vec3 lamp_lights(Surface s) {
 #if DIRECTIONALS
     for (int i = 0; i < DIRECTIONALS; ++i)
         if (dot(s.n, lamps[i].place.xyz) > 0.0) sum += direct(s, lamps[i].place.xyz, lamps[i].light.rgb);
+#if GLASS
+        else sum += from_behind(s, lamps[i].place.xyz, lamps[i].light.rgb);
+#endif
 #endif
 #if LAMP_WORDS
     vec3 at = v_relative + eye_in_lights.xyz;

@@ -41,6 +41,7 @@ struct Surface {
 #endif
 #if GLASS
     vec3 through;       // share of the light behind that goes through, if nothing is mirrored
+    float through_rough; // how rough the surface is to what goes through it
 #endif
 };
 
@@ -259,6 +260,19 @@ vec3 direct(Surface s, vec3 to_light, vec3 light) {
 #endif
 }
 
+#if GLASS
+// What comes through it of the light of one direction behind it (dot(s.n, to_light) < 0): the lobe of the light's mirror
+// image, coloured; the ray is not bent. A smooth pane shows a lamp behind it as a small highlight, a frosted one glows.
+vec3 from_behind(Surface s, vec3 to_light, vec3 light) {
+    vec3 l = to_light - 2.0 * dot(s.n, to_light) * s.n;
+    vec3 h = normalize(s.v + l);
+    float v_h = max(dot(s.v, h), 0.0);
+    float n_l = dot(s.n, l);
+    MIRRORED mirror = s.f0 + (F90(s) - s.f0) * exp2((-5.55473 * v_h - 6.98316) * v_h);
+    return light * s.through * (n_l * lobe(max(dot(s.n, h), 0.0), n_l, s.n_v, s.through_rough) * (1.0 - LARGEST(mirror)));
+}
+#endif
+
 #if LAMPS
 #include "scene/lights.glsl"
 #endif
@@ -274,6 +288,15 @@ vec3 lit(Surface s) {
         light += direct(s, sun_direction.xyz, sun_light.rgb);
 #endif
     }
+#if GLASS
+    else {
+#if SHADOW
+        light += from_behind(s, sun_direction.xyz, sun_light.rgb * sun_seen());
+#else
+        light += from_behind(s, sun_direction.xyz, sun_light.rgb);
+#endif
+    }
+#endif
 #endif
 #if LAMPS
     light += lamp_lights(s);
