@@ -246,7 +246,9 @@ def replay(
     ] = None,
     draw: Annotated[
         bool,
-        typer.Option("--draw", help="Draw the plans as they were published, live edits and all; virtual: anew."),
+        typer.Option(
+            "--draw", help="Draw the plans as they were published, live edits and all; virtual: anew."
+        ),
     ] = False,
     report: Annotated[
         Path | None, typer.Option(help="draw, virtual: write every plan's and canvas' hash here.")
@@ -276,7 +278,7 @@ def recover(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="wall, scene, predict, latency or tracking.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="wall, scene, predict, latency, tracking or output.")],
     json: Json = False,
     take: Annotated[list[Path] | None, typer.Option(help="predict: a recorded take (FreeD lines or .f4).")] = None,
     plot: Annotated[Path | None, typer.Option(help="predict: write a picture.")] = None,
@@ -469,6 +471,19 @@ def library(
 
     asked = Asked(search=search, tags=tuple(tag or ()), kind=kind, broken=broken, gone=gone, label=label, as_json=json)
     typer.echo(library_command(what, entry, tuple(more or ()), asked, run=run))
+
+
+@app.command()
+def access(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="list, user, key, drop-user or drop-key.")] = "list",
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Of the user or key.")] = None,
+    role: Annotated[str | None, typer.Option(help="viewer, director, operator or admin.")] = None,
+    days: Annotated[float | None, typer.Option(help="key: how long it holds; default: for ever.")] = None,
+) -> None:
+    """Users of this machine's shows, and keys for programs. A password is asked for, or read from standard input."""
+    from controller.access.command import Asked, access_command
+
+    typer.echo(access_command(what, name, Asked(role=role, days=days)))
 
 
 def main(arguments: list[str] | None = None) -> None:

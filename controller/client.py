@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -46,6 +47,7 @@ from controller.messages import PhotoKind
 from stage.errors import Problem
 
 Kind = TypeVar("Kind")
+KEY_VARIABLE = "OPENVOLUME_KEY"
 
 
 class ApiError(ControllerError):
@@ -63,9 +65,12 @@ class ApiError(ControllerError):
 class Client:
     """One connection to a running show. All calls may raise `ApiError`, or `httpx.HTTPError` when nobody answers."""
 
-    def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
+    def __init__(self, url: str, *, key: str | None = None, timeout_s: float = 10.0) -> None:
+        """key : from `PUT /keys/NAME` or `openvolume access`; the environment's OPENVOLUME_KEY unless given."""
         self._url = url.rstrip("/")
-        self._http = httpx.AsyncClient(base_url=f"{self._url}/api/v1/", timeout=timeout_s)
+        key = os.environ.get(KEY_VARIABLE, "") if key is None else key
+        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.AsyncClient(base_url=f"{self._url}/api/v1/", timeout=timeout_s, headers=self._headers)
 
     async def __aenter__(self) -> Self:
         return self
@@ -187,7 +192,8 @@ class Client:
         seq: int | None = None
         while True:
             try:
-                async with connect(base if seq is None else f"{base}&last_seq={seq}") as socket:
+                url = base if seq is None else f"{base}&last_seq={seq}"
+                async with connect(url, additional_headers=self._headers) as socket:
                     async for message in socket:
                         event = msgspec.json.decode(message, type=Envelope)
                         seq = event.seq

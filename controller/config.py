@@ -10,11 +10,11 @@ import contextlib
 import math
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 import configs
 from controller.library.config import LibraryConfig
@@ -22,6 +22,7 @@ from controller.nmos.config import NmosConfig
 from controller.processors.wishes import problems_of as processor_problems
 from controller.st2110.config import St2110Config
 from controller.st2110.config import problems_of as sending_problems
+from controller.v4l2.config import V4l2Config
 from controller.windows.config import OutputPart, WindowConfig
 from controller.windows.wishes import window_problems
 from renderer.config import PositionConfig, RenderConfig, SceneConfig
@@ -55,6 +56,18 @@ class OutputConfig(Section):
     """Shown on these monitors of `windows`, pixel for pixel; a canvas may be spread over several."""
     st2110: St2110Config | None = None
     """Sent over the network as well; left out, it is not."""
+    v4l2: V4l2Config | None = None
+    """Written into a video device of this machine as well; left out, it is not."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _speaks_no_ndi(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "ndi" in data:
+            raise ValueError(
+                "NDI is not spoken: its library's licence cannot be met here (docs/st2110.md); "
+                "use st2110, v4l2 or the ring"
+            )
+        return data
 
 
 class EngineConfig(Section):
@@ -79,6 +92,15 @@ class DrawingNodeConfig(Section):
     """What it draws. A camera's view on several of them is drawn in parts, each by the node that shows it."""
 
 
+def _network(text: str) -> str:
+    ip_network(text, strict=False)
+    return text
+
+
+Network = Annotated[str, AfterValidator(_network)]
+"""`10.20.0.0/16`, or one address."""
+
+
 class HttpConfig(Section):
     """Where the HTTP API, the WebSocket and the page listen."""
 
@@ -92,8 +114,13 @@ class OscConfig(Section):
     """Where OSC control listens (tracking has ports of its own)."""
 
     host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
+    """Address of the interface it listens on."""
     port: Port = 7401
     """0 = any free port."""
+    allow: Annotated[list[Network], Field(max_length=64)] = []
+    """Networks it is heard from; empty: whoever reaches the interface."""
+    role: Literal["viewer", "director", "operator"] = "operator"
+    """What whoever sends to it may change: OSC says nothing of who sends."""
 
 
 class LedgerConfig(Section):

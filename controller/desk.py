@@ -24,6 +24,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
+from controller.access.roles import allowed, scope_of_address
 from controller.beginning import fresh_show, load_stored, snapshot_of, surroundings
 from controller.commands import Command, Surroundings, apply, carry_over, settle, undo_of
 from controller.config import LoadedConfig, compile_loaded, load_config_text
@@ -211,6 +212,8 @@ class Desk:
         ------
         UnknownAddress, BadValue : nothing changed. ChangeRefused, ChangeTimedOut, ConductorAbsent, StoreError.
         """
+        for address in (*command.changes, *command.steps):
+            allowed(scope_of_address(address), address)
         # Told at once, without waiting for a turn; checked again when it has it.
         apply(self.show, command, self.around_now)
         command = await self.ready(command)
@@ -223,6 +226,7 @@ class Desk:
         ------
         NothingToUndo, and as `submit`.
         """
+        allowed("run", "undo")
         return await self._enqueue(_Task(who, _future(), whole=lambda: self._undo(prefix)))
 
     async def replace_config(self, loaded: LoadedConfig, *, who: str = "", rev: int | None = None) -> Outcome:
@@ -236,6 +240,7 @@ class Desk:
         """
         # What takes long is done before its turn: others' changes go on meanwhile.
         await self.ready_config(loaded, self._with_scenes_of(loaded, self.show))
+        allowed("run", "config")
         return await self._enqueue(_Task(who, _future(), whole=lambda: self._replace(loaded, rev)))
 
     async def roll_back(self, rev: int, *, who: str = "") -> Outcome:
@@ -245,6 +250,7 @@ class Desk:
         ------
         UnknownAddress : there is no such revision (any more); and as `replace_config`.
         """
+        allowed("run", "config")
         return await self._enqueue(_Task(who, _future(), whole=lambda: self._roll_back(rev)))
 
     async def revisions(self, *, before: int | None = None, limit: int = 50) -> list[Revision]:

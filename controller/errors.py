@@ -23,6 +23,12 @@ class BadValue(ControllerError):
     code = "controller.bad_value"
 
 
+class NotAllowed(ControllerError):
+    """A change that this hand's role does not make."""
+
+    code = "controller.not_allowed"
+
+
 class NothingToUndo(ControllerError):
     """No change is left that could be undone."""
 

@@ -24,9 +24,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
+from controller.access.roles import HAND, Hand, Role, allowed
 from controller.action import ACTIONS, ActionName
 from controller.commands import Command
 from controller.errors import UnknownAddress
@@ -104,8 +106,18 @@ def command_of(address: str, arguments: tuple[Any, ...], who: str) -> Command | 
 class OscControl(asyncio.DatagramProtocol):
     """The listening end. Give it to `loop.create_datagram_endpoint`."""
 
-    def __init__(self, hands: Hands, statistics: OscStatistics, *, clock: Clock) -> None:
-        self._hands, self._clock = hands, clock
+    def __init__(
+        self,
+        hands: Hands,
+        statistics: OscStatistics,
+        *,
+        clock: Clock,
+        role: Role = "operator",
+        allow: Sequence[str] = (),
+    ) -> None:
+        """role: what whoever sends may change; allow: networks it is heard from, all without any."""
+        self._hands, self._clock, self._role = hands, clock, role
+        self._networks = [ip_network(network, strict=False) for network in allow]
         self.statistics = statistics
         self._log_due_ns = 0
         self._running: set[asyncio.Task[None]] = set()
@@ -114,6 +126,9 @@ class OscControl(asyncio.DatagramProtocol):
         """Take a datagram apart; never raises for what somebody sent."""
         self.statistics.datagrams += 1
         who = f"osc {addr[0]}"
+        if self._networks and not any(ip_address(addr[0]) in network for network in self._networks):
+            self._refuse("not_allowed", who, "its address is not in control/osc/allow")
+            return
         for packet in parse(data):
             self.statistics.messages += 1
             if isinstance(packet, Refusal):
@@ -129,6 +144,7 @@ class OscControl(asyncio.DatagramProtocol):
         """Ignore what the network says about answers: there are none."""
 
     async def _do(self, packet: OscPacket, who: str) -> None:
+        HAND.set(Hand(who, self._role, who))
         try:
             await self._act(packet, who)
         except OpenVolumeError as error:
@@ -150,6 +166,7 @@ class OscControl(asyncio.DatagramProtocol):
                 raise UnknownAddress(
                     Problem(UnknownAddress.code, packet.address, "no such action", None, f"use {known}")
                 )
+            allowed("run", packet.address)
             if pressed:
                 self._hands.order(name)
         elif parts == ["undo"]:
@@ -157,6 +174,7 @@ class OscControl(asyncio.DatagramProtocol):
             if pressed:
                 await self._hands.undo(prefix, who)
         elif parts == ["frames", "jam"]:
+            allowed("run", packet.address)
             if pressed:
                 await self._hands.jam()
         elif parts[0] == "sources" and len(parts) == 3 and parts[2] == "zero":

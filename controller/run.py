@@ -13,8 +13,10 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
+from controller.access.setup import set_up_words
+from controller.access.store import AccessStore, access_folder
 from controller.beginning import begin_show, write_first_snapshot
-from controller.config import LoadedConfig, OpenVolumeConfig, compile_config, load_config, nodes_of
+from controller.config import LoadedConfig, OpenVolumeConfig, compile_config, is_loopback, load_config, nodes_of
 from controller.errors import ControllerError
 from controller.ledger_file import FOLDER as LEDGER_FOLDER
 from controller.processes.run_spec import HeartbeatSpec, RestartSpec, RoleSpec, RunSpec, become_supervisor
@@ -84,7 +86,12 @@ def run_loaded(
     beginning = begin_show(loaded, stage, store, t_tai_ns=SystemClock().tai_ns(), fresh=fresh)
     store.close()
     running = beginning.loaded.config
-    listener = listen(running.control.http.host, running.control.http.port if port is None else port)
+    users = AccessStore(access_folder())
+    asked_host = running.control.http.host
+    # Until somebody answers for it, the network is kept out.
+    shut = not users.is_set_up and not is_loopback(asked_host)
+    http_host = "127.0.0.1" if shut else asked_host
+    listener = listen(http_host, running.control.http.port if port is None else port)
     check_inputs(running)
     run = RunDir.create(f"{running.name}-{os.getpid()}")
     write_first_snapshot(run, beginning)
@@ -93,6 +100,10 @@ def run_loaded(
     host, bound = listener.getsockname()[:2]
     sys.stdout.write(f"{beginning.said}\n")
     sys.stdout.write(f"{loaded.name}: http://{_shown(host)}:{bound}/  (run {run.run})\n")
+    if shut:
+        sys.stdout.write(f"not on {asked_host} before there is an administrator: start again then\n")
+    sys.stdout.write(set_up_words(users))
+    users.close()
     spec = run_spec(
         run, loaded=beginning.loaded, listener=listener, simulate=simulate, frames=frames, report=report,
         record=record is not None,

@@ -24,7 +24,7 @@ blanks.ring            windows     vertical blanks of the display that paces (co
 reports-screens.ring   windows     FrameReport of every frame that was on the monitors, or came and never was
 recorder.ring          recorder    RecorderStatus about once a second (controller.recorder)
 datagrams.ring         conductor   what tracking sockets received, in batches (tracking.tap)
-relay.ring             relay       RelayStatus about once a second (controller.relay)
+relay.ring             relay       RelayStatus about once a second (controller.relay_status)
 processors.sock        processors  messages to the process that speaks to the LED processors
 processors.ring        processors  ProcessorsStatus about once a second and on change (controller.processors.status)
 sender.sock            sender      messages to the process that sends canvases over the network
@@ -212,6 +212,11 @@ class RunDir:
     def service_address(self) -> Path:
         return self.path / "service.json"
 
+    @property
+    def local_key(self) -> Path:
+        """What lets our own commands in: who may read this file may stop the show anyway."""
+        return self.path / "local.key"
+
     def nodes(self) -> list[str]:
         """Ids of the nodes that have made their status ring, sorted."""
         return sorted(path.name[len("node-") : -len(".ring")] for path in self.path.glob("node-*.ring"))
@@ -271,8 +276,9 @@ def _beats(run: RunDir) -> bool:
     return any(0 <= now_ns - read_beat_ns(path) < 2_000_000_000 for path in run.path.glob("*.beat"))
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Write a file so that a reader sees the old bytes or the new ones, never half of either."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.touch(mode)
     partial.write_bytes(data)
     partial.rename(path)

@@ -39,11 +39,12 @@ def ask(method: str, path: str, body: dict[str, Any] | None, *, run: str | None 
     ------
     UnknownAddress : no such show runs, or several do. SceneCommandError : the show refused.
     """
-    told = json.loads(_chosen(run).service_address.read_bytes())
+    chosen = _chosen(run)
+    told, key = json.loads(chosen.service_address.read_bytes()), chosen.local_key.read_text()
     request = urllib.request.Request(
         f"http://{told['host']}:{told['port']}/api/v1/{path}",
         None if body is None else json.dumps(body).encode(),
-        {} if body is None else {"content-type": "application/json"},
+        {"authorization": f"Bearer {key}"} | ({} if body is None else {"content-type": "application/json"}),
         method=method,
     )
     try:

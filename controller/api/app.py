@@ -10,11 +10,13 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 from starlette.types import Message, Scope
 
+from controller.access.doorman import Doorman
 from controller.api import problems, schema
 from controller.api.control import Control
 from controller.api.direct import Direct
 from controller.api.guard import Guard
 from controller.api.routes import (
+    access,
     cameras,
     captures,
     config,
@@ -32,11 +34,13 @@ from controller.api.routes import (
     show,
     sources,
     streams,
+    windows,
 )
+from runtime.clock import SystemClock
 
 GROUPS = (
-    running, frames, room, processors, streams, cameras, sources, guided, relays, recording, captures, show,
-    scenes, library, config, live,
+    running, frames, room, processors, streams, windows, cameras, sources, guided, relays, recording, captures, show,
+    scenes, library, config, live, access,
 )  # fmt: skip
 
 
@@ -72,7 +76,7 @@ def create_app(control: Control | None = None, *, version: str = "") -> FastAPI:
     problems.install(app)
     if control is not None:
         app.add_middleware(Direct, control=control, routers=[group.routes for group in GROUPS])
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, doorman=control.doorman if control is not None else Doorman(None, clock=SystemClock()))
 
     def document() -> dict[str, Any]:
         return schema.openapi(app)

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
+from controller.access.doorman import Doorman
+from controller.access.store import AccessStore, access_folder
 from controller.action import ActionName
 from controller.api import present, present_processors, present_scenes, present_streams
 from controller.api.backend import RunBackend
@@ -66,6 +68,7 @@ class Control:
         self.run, self.clock = run, clock
         snapshot, loaded = read_current(run)
         self.store = store = Store(state or state_folder(loaded.name))
+        self.doorman = Doorman(AccessStore(state or access_folder()), clock=clock)
         self.backend = RunBackend(run, clock=clock)
         self.desk = Desk(snapshot, loaded, run=run, store=store, links=self.backend, clock=clock, reply_to=REPLY_TO)
         self.backend.expect(self.desk.stage.rate, self.desk.stage.canvases)
@@ -156,6 +159,8 @@ class Control:
         asyncio.get_running_loop().remove_reader(self.backend.fileno())
         self.backend.close()
         self.store.close()
+        if self.doorman.store is not None:
+            self.doorman.store.close()
 
     async def stage_document(self) -> bytes:
         """The compiled stage as JSON, made once for each configuration, on a thread: it may be megabytes."""

@@ -1,8 +1,7 @@
-"""The gate before every request: size, origin, host, and who may write. Plain ASGI: it costs microseconds.
+"""The gate before every request: size, origin, host, who it is and whether they may. Plain ASGI: it costs microseconds.
 
-Until there are users and roles, whoever is on this machine may read and write, and nobody else may write. A page of
-another site in the operator's browser is somebody else: its Origin is refused, and a Host that is not this machine's
-(a name that was made to point here) is refused on loopback.
+A page of another site in the operator's browser is somebody else, whatever cookie it sends: its Origin is refused, and
+a Host that is not this machine's (a name that was made to point here) is refused on loopback.
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from controller.api.problems import Forbidden, TooLarge, problem, problem_response, status_of
+from controller.access.doorman import Doorman
+from controller.access.roles import HAND, READS, needed, scope_of_request
+from controller.api.problems import Forbidden, TooLarge, Unauthorized, problem, problem_response, status_of
 from controller.config import is_loopback
 from controller.errors import ControllerError
 from stage.documents import MAX_BYTES
 
-READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -31,8 +31,8 @@ HEADERS: Final = (
 class Guard:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int = MAX_BYTES + 4096) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, *, doorman: Doorman, max_body_bytes: int = MAX_BYTES + 4096) -> None:
+        self.app, self.doorman = app, doorman
         self.max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,11 +73,31 @@ class Guard:
         writes = scope["type"] == "websocket" or scope["method"] not in READS
         if origin is not None and writes and urlsplit(origin).netloc != host:
             return problem(Forbidden, "origin", "a page of another site may not do this", value=origin)
+        return self._unwelcome(scope, headers)
+
+    def _unwelcome(self, scope: Scope, headers: Headers) -> ControllerError | None:
+        """Why whoever asks may not; sets whose hand it is."""
         client = scope.get("client")
-        if writes and scope["type"] == "http" and client is not None and not _is_here(str(client[0])):
-            detail = "only programs on this machine may change the show while there are no users and roles"
-            return problem(Forbidden, "client", detail, value=str(client[0]), mend="work on the show's own machine")
-        return None
+        host = "" if client is None else str(client[0])
+        is_here = not host or _is_here(host)
+        hand = self.doorman.hand(headers, host or "local", is_here=is_here)
+        method = "GET" if scope["type"] == "websocket" else scope["method"]
+        needs = scope_of_request(method, scope["path"])
+        verdict = self.doorman.lets_in(hand, needs, scope["path"], is_here=is_here)
+        if verdict == "yes":
+            HAND.set(hand or self.doorman.stranger(host))
+            return None
+        if verdict == "who":
+            detail = "say who you are" if hand is not None else "this session or key lets nobody in (any more)"
+            mend = "log in (POST /api/v1/session), or send a key: Authorization: Bearer ov_..."
+            return problem(Unauthorized, "authorization", detail, mend=mend)
+        if not self.doorman.is_set_up:
+            detail = "only programs on this machine may change the show while there are no users"
+            mend = "set up the first user with the code that `openvolume run` printed, on the show's own machine"
+            return problem(Forbidden, "client", detail, value=host, mend=mend)
+        assert hand is not None
+        detail = f"{hand.name} is {hand.role}; this needs {needed(needs)}"
+        return problem(Forbidden, "role", detail, value=hand.role, mend="ask an admin for another role")
 
     async def _refuse(self, error: ControllerError, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from msgspec import Struct
 from starlette.requests import HTTPConnection
 
+from controller.access.roles import HAND
 from controller.api.control import Control
 from controller.api.pictures import MEDIA_TYPES, Format, Picture
 from controller.api.problems import BadRequest, NeedsRevision, WrongMediaType, problem
@@ -147,9 +148,9 @@ def known(name: str, ids: Any, path: str) -> str:
     return name
 
 
-def who(request: Request) -> str:
+def who(_: Request) -> str:
     """Whose hand a request is, for the log."""
-    return f"http {request.client.host if request.client else 'local'}"
+    return HAND.get().name
 
 
 def flat(prefix: str, body: dict[str, Any], *, nested: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from controller.errors import (
     ChangeTimedOut,
     ConductorAbsent,
     ControllerError,
+    NotAllowed,
     NothingToUndo,
     StaleChange,
     StoreError,
@@ -60,6 +61,18 @@ class Forbidden(ControllerError):
     code = "controller.forbidden"
 
 
+class Unauthorized(ControllerError):
+    """A request of somebody who has not said who they are."""
+
+    code = "controller.unauthorized"
+
+
+class TooFast(ControllerError):
+    """More requests, or wrong passwords, than are taken in this time."""
+
+    code = "controller.too_fast"
+
+
 class NeedsRevision(ControllerError):
     """A write that must say which revision it was made from (If-Match)."""
 
@@ -83,7 +96,10 @@ STATUS: Final[dict[type[OpenVolumeError], int]] = {
     StaleChange: 412,
     NeedsRevision: 428,
     BadRequest: 400,
+    Unauthorized: 401,
     Forbidden: 403,
+    NotAllowed: 403,
+    TooFast: 429,
     TooLarge: 413,
     WrongMediaType: 415,
     LockedError: 409,
@@ -181,7 +197,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(OpenVolumeError)
     async def ours(_: Request, error: OpenVolumeError) -> Response:
         status = status_of(error)
-        retry = {"Retry-After": "1"} if status == 503 else None
+        retry = {"Retry-After": "1"} if status in (429, 503) else None
         return problem_response(status, error.problems, headers=retry)
 
     @app.exception_handler(RequestValidationError)

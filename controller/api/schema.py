@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 
 from controller.api import (
     views,
+    views_access,
     views_captures,
     views_guided,
     views_library,
@@ -17,6 +18,7 @@ from controller.api import (
     views_relays,
     views_scenes,
     views_streams,
+    views_windows,
 )
 from controller.api.events import Envelope
 from controller.api.problems import ProblemDocument
@@ -38,6 +40,7 @@ TAGS: Final = {
     "line-up": "Pictures to line up with",
     "action": "BLACK, HOLD, SAFE, WORK",
     "config": "The whole configuration and its history",
+    "access": "Users, their roles, and keys for programs",
 }
 DESCRIPTION: Final = """\
 The control plane of an LED volume. Every object carries `rev`, sent as ETag. PATCH is a merge patch; continuous
@@ -116,7 +119,9 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         views_library,
         views_processors,
         views_streams,
+        views_windows,
         views_relays,
+        views_access,
     )
     everything = [kind for module in modules for kind in vars(module).values()]
     kinds = [kind for kind in everything if isinstance(kind, type) and issubclass(kind, views.View)]
@@ -125,6 +130,9 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     )
     array = {"type": "array"}
     components["Addresses"] = _wrapped("addresses", {**array, "items": {"$ref": _REF.format(name="AddressView")}})
+    for name, kind in (("users", "UserView"), ("keys", "KeyView")):
+        items = {**array, "items": {"$ref": _REF.format(name=kind)}}
+        components[name.capitalize()] = _wrapped(name, items)
     components["Records"] = _wrapped("records", {**array, "items": {"$ref": _REF.format(name="RecordView")}})
     components["Revisions"] = _wrapped("revisions", {**array, "items": {"$ref": _REF.format(name="RevisionView")}})
     for name, kind in (("switches", "SwitchView"), ("memory", "SceneMemoryView"), ("states", "CompiledView"),

@@ -79,6 +79,7 @@ async def serve(run: RunDir, listener: socket.socket, *, state: Path | None, end
         async with osc_control(control, control_config.osc) as osc_port, nmos_of(control, control_config.nmos):
             host, port = listener.getsockname()[:2]
             told = {"host": host, "port": port, "osc_port": osc_port, "pid": os.getpid()}
+            replace_file(run.local_key, control.doorman.local_key.encode(), mode=0o600)
             replace_file(run.service_address, json.dumps(told).encode())
             await server.serve(sockets=[listener])
     finally:
@@ -111,7 +112,8 @@ async def osc_control(control: Control, config: OscConfig | None) -> AsyncIterat
     )
     try:
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: OscControl(hands, control.osc, clock=control.clock), local_addr=(config.host, config.port)
+            lambda: OscControl(hands, control.osc, clock=control.clock, role=config.role, allow=config.allow),
+            local_addr=(config.host, config.port),
         )
     except OSError as error:
         where = f"{config.host}:{config.port}"

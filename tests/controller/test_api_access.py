@@ -1,0 +1,143 @@
+"""Users over HTTP: the first one, coming in and going, roles that hold below the path, keys, OSC with a role."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from controller.access.secrets import new_code
+from controller.client import ApiError, Client
+
+if TYPE_CHECKING:
+    from tests.controller.conftest import RunningHouse
+
+PASSWORD = "a long enough password"
+
+
+@pytest.fixture(scope="module")
+def boss(house: RunningHouse) -> Iterator[httpx.Client]:
+    """The first administrator, made as a person would."""
+    store = house.control.doorman.store
+    assert store is not None
+    anonymous = house.client.get("/api/v1/session").json()
+    assert anonymous["role"] == "admin"
+    assert not anonymous["set_up"]
+    code = new_code()
+    store.keep_code(code)
+    with httpx.Client(base_url=house.url, timeout=20) as client:
+        body = {"code": new_code(), "name": "boss", "password": PASSWORD}
+        assert client.post("/api/v1/setup", json=body).status_code == 403
+        assert client.post("/api/v1/setup", json={**body, "code": code, "password": "short"}).status_code == 422
+        answer = client.post("/api/v1/setup", json={**body, "code": code.lower()})
+        assert answer.status_code == 200, answer.text
+        cookie = answer.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert client.post("/api/v1/setup", json={**body, "code": code}).status_code == 403, "once"
+        yield client
+
+
+@contextmanager
+def login(house: RunningHouse, name: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=house.url, timeout=20) as client:
+        answer = client.post("/api/v1/session", json={"name": name, "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+        yield client
+
+
+def make(boss: httpx.Client, name: str, role: str) -> None:
+    answer = boss.put(f"/api/v1/users/{name}", json={"role": role, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+
+
+def test_once_there_is_an_admin_nobody_writes_unknown(house: RunningHouse, boss: httpx.Client) -> None:
+    assert house.client.get("/api/v1/show").status_code == 200, "who is on this machine may look"
+    answer = house.client.patch("/api/v1/show", json={"exposure_ev": 1.0})
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["mend"]
+    answer = boss.patch("/api/v1/show", json={"exposure_ev": 0.5})
+    assert answer.status_code == 200
+    newest = boss.get("/api/v1/config/revisions?limit=1").json()["revisions"][0]
+    assert newest["who"] == "boss"
+
+
+def test_a_director_changes_the_picture_and_nothing_else(house: RunningHouse, boss: httpx.Client) -> None:
+    make(boss, "dora", "director")
+    with login(house, "dora") as dora:
+        session = dora.get("/api/v1/session").json()
+        assert (session["user"], session["role"], session["scopes"]) == ("dora", "director", ["look", "read"])
+        assert dora.patch("/api/v1/show", json={"exposure_ev": 0.75}).status_code == 200
+        answer = dora.patch("/api/v1/show", json={"outer_mode": "frozen"})
+        assert answer.status_code == 403, "the path is hers, the address is not"
+        assert answer.json()["code"] == "controller.not_allowed"
+        assert dora.patch("/api/v1/cameras/a", json={"rank": 2}).status_code == 403
+        assert dora.post("/api/v1/undo").status_code == 403
+        assert dora.get("/api/v1/users").status_code == 403
+        assert dora.delete("/api/v1/session").status_code == 200
+        assert dora.patch("/api/v1/show", json={"exposure_ev": 0.1}).status_code == 401
+
+
+def test_an_operator_runs_the_show_and_keeps_no_users(house: RunningHouse, boss: httpx.Client) -> None:
+    make(boss, "otto", "operator")
+    with login(house, "otto") as otto:
+        assert otto.patch("/api/v1/cameras/a", json={"rank": 1}).status_code == 200
+        assert otto.post("/api/v1/undo", json={"prefix": "cameras/a"}).status_code == 200
+        assert otto.put("/api/v1/users/otto", json={"role": "admin"}).status_code == 403
+        boss.put("/api/v1/users/otto", json={"role": "viewer"})
+        assert otto.patch("/api/v1/cameras/a", json={"rank": 1}).status_code == 403, "at once"
+        boss.delete("/api/v1/users/otto")
+        assert otto.get("/api/v1/show").status_code == 401
+
+
+def test_wrong_passwords_are_told_alike(house: RunningHouse, boss: httpx.Client) -> None:
+    make(boss, "vera", "viewer")
+    with httpx.Client(base_url=house.url, timeout=20) as client:
+        told: list[Any] = []
+        for name in ("vera", "nobody"):
+            answer = client.post("/api/v1/session", json={"name": name, "password": "not it, surely"})
+            assert answer.status_code == 401
+            told.append(answer.json()["detail"])
+        assert told[0] == told[1]
+
+
+def test_a_key_is_told_once_and_works_for_programs(house: RunningHouse, boss: httpx.Client) -> None:
+    answer = boss.put("/api/v1/keys/desk-2", json={"role": "operator", "days": 1})
+    assert answer.status_code == 200, answer.text
+    made = answer.json()
+    assert made["key"].startswith("ov_")
+    assert made["made_by"] == "boss"
+    listed = boss.get("/api/v1/keys").json()["keys"]
+    assert [key["name"] for key in listed] == ["desk-2"]
+    assert listed[0].get("key") is None
+    assert boss.put("/api/v1/keys/desk-2", json={"role": "operator"}).status_code == 422, "names are used once"
+
+    async def work(key: str) -> int:
+        async with Client(house.url, key=key) as show:
+            outcome = await show.set("cameras/a", soft_edge_deg=1.25)
+            events = show.events("camera")
+            async for event in events:
+                assert event.type
+                break
+            await events.aclose()  # type: ignore[attr-defined]  # an async generator
+            return outcome.rev
+
+    assert asyncio.run(work(made["key"])) > 0
+    assert boss.delete("/api/v1/keys/desk-2").status_code == 200
+    with pytest.raises(ApiError) as refused:
+        asyncio.run(work(made["key"]))
+    assert refused.value.status == 401
+
+
+def test_our_own_commands_are_let_in(house: RunningHouse, boss: httpx.Client) -> None:
+    key = house.control.doorman.local_key
+    answer = httpx.patch(
+        f"{house.url}/api/v1/show", json={"exposure_ev": 0.0}, headers={"authorization": f"Bearer {key}"}
+    )
+    assert answer.status_code == 200
+    assert boss.get("/api/v1/config/revisions?limit=1").json()["revisions"][0]["who"] == "here"
