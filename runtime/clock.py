@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
+from weakref import WeakKeyDictionary
 
 from runtime.errors import VirtualTimeError
 from stage.errors import Problem
@@ -224,7 +225,8 @@ def kernel_stamp_ns(ancillary: Iterable[tuple[int, int, bytes]]) -> int | None:
     for level, kind, data in ancillary:
         if level == _SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) >= _TIMESPEC.size:
             seconds, ns = _TIMESPEC.unpack_from(data)
-            return int(seconds * NS_PER_S + ns)
+            stamp_ns: int = seconds * NS_PER_S + ns
+            return stamp_ns
     return None
 
 
@@ -237,22 +239,36 @@ class StampConverter:
 
     STEP_NS: Final = NS_PER_MS
     TIGHT_NS: Final = 400
+    FRESH_NS: Final = NS_PER_MS
+    OLD_NS: Final = NS_PER_S
+    """A stamp older than this, or of the future, makes it look at the clocks again."""
 
     def __init__(
         self,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
         realtime_ns: Callable[[], int] = time.time_ns,
+        *,
+        fresh_ns: int = 0,
     ) -> None:
+        """fresh_ns : the clocks are compared anew after so long only: many sockets are read one after the other."""
         self._monotonic_ns = monotonic_ns
         self._realtime_ns = realtime_ns
+        self._fresh_ns = fresh_ns
+        self._measured_ns = monotonic_ns()
         self._offset_ns = self._measure()
         self._before_step_ns = self._offset_ns
         self.steps = 0
 
     @classmethod
     def of(cls, clock: Clock) -> StampConverter:
-        """The converter for a clock. Kernel stamps mean nothing to a virtual one: there every datagram came now."""
-        return cls() if isinstance(clock, SystemClock) else cls(clock.now_ns, clock.now_ns)
+        """The converter for a clock, one for all its sockets. Kernel stamps mean nothing to a virtual clock: there
+        every datagram came now."""
+        if not isinstance(clock, SystemClock):
+            return cls(clock.now_ns, clock.now_ns)
+        found = _CONVERTERS.get(clock)
+        if found is None:
+            found = _CONVERTERS[clock] = cls(fresh_ns=cls.FRESH_NS)
+        return found
 
     def _measure(self) -> int:
         """Monotonic - real time: the middle of the tightest of three pairs of readings, or of one that is as tight as
@@ -271,14 +287,22 @@ class StampConverter:
     def monotonic_ns(self, stamp_ns: int | None) -> int:
         """CLOCK_MONOTONIC ns of a kernel stamp; never later than now. None (no stamp) gives now."""
         now_ns = self._monotonic_ns()
-        return now_ns if stamp_ns is None else self._stamped_ns(stamp_ns, now_ns, self._offset_now())
+        return now_ns if stamp_ns is None else self._stamped_ns(stamp_ns, now_ns, self._offset_at(now_ns, stamp_ns))
 
     def all_monotonic_ns(self, stamps_ns: Sequence[int | None]) -> list[int]:
-        """The same of several at once; the clocks are read once for all of them."""
-        now_ns, offset_ns = self._monotonic_ns(), self._offset_now()
+        """The same of several at once, oldest first; the clocks are read once for all of them."""
+        now_ns = self._monotonic_ns()
+        newest_ns = stamps_ns[-1]
+        offset_ns = self._offset_at(now_ns, now_ns if newest_ns is None else newest_ns)
         return [now_ns if s is None else self._stamped_ns(s, now_ns, offset_ns) for s in stamps_ns]
 
-    def _offset_now(self) -> int:
+    def _offset_at(self, now_ns: int, stamp_ns: int) -> int:
+        """Monotonic - real time, measured lately, or now if it does not make sense of a stamp."""
+        if now_ns - self._measured_ns < self._fresh_ns:
+            age_ns = now_ns - stamp_ns - self._offset_ns
+            if -self.STEP_NS < age_ns < self.OLD_NS:
+                return self._offset_ns
+        self._measured_ns = now_ns
         offset_ns = self._measure()
         if abs(offset_ns - self._offset_ns) > self.STEP_NS:
             self._before_step_ns = self._offset_ns
@@ -294,3 +318,6 @@ class StampConverter:
         ages_ns = (now_ns - t_ns, now_ns - stamp_ns - self._before_step_ns)
         plausible_ns = [age_ns for age_ns in ages_ns if age_ns >= -self.STEP_NS]
         return now_ns - max(0, min(plausible_ns, default=0))
+
+
+_CONVERTERS: Final[WeakKeyDictionary[SystemClock, StampConverter]] = WeakKeyDictionary()

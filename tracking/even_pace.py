@@ -41,6 +41,9 @@ OPEN_SLOTS: Final = 4
 FEW_SKIPPED: Final = 3
 """What comes after so many slots at most may have been delayed by some of them, rather than follow lost ones."""
 IN_TIME: Final = 1.25
+"""Of what nine of ten keep to: what comes so near to its slot is in time, and its pose is asked only for so long,"""
+DISORDER: Final = 1000
+"""so many datagrams, after one that was overtaken."""
 RESTART_SLOTS: Final = 40
 APART_SHARE: Final = 0.25
 """Of the period: so far one that finds no slot stands from the one before, at least."""
@@ -110,7 +113,7 @@ class EvenPace:
         """The last time given to one that found no slot."""
         self._usual_ns = self._stray_ns = 0.0
         """How late datagrams come after their slots, and how far from that nine of ten are at most."""
-        self._clashes = self._followed = self._calm_looks = 0
+        self._clashes = self._followed = self._calm_looks = self._disorder = 0
         self._seen: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
 
     def place(
@@ -149,10 +152,14 @@ class EvenPace:
         label_ns = round(self._label_ns + steps * self.period_ns)
         # Asked first: one that is late by whole slots says nothing about the line.
         t_ns = self._clock.again_ns(label_ns)
-        free = self._free()
-        free_ns = [self._slots[at].t_ns for at in free]
-        if steps <= FEW_SKIPPED and abs(t_received_ns - t_ns - self._usual_ns) > IN_TIME * self._stray_ns:
-            # It is not where those in order are.
+        in_time = abs(t_received_ns - t_ns - self._usual_ns) <= IN_TIME * self._stray_ns
+        free, free_ns = [], []
+        if self._disorder:
+            self._disorder -= 1
+        if self._disorder or not in_time:
+            free = self._free()
+            free_ns = [self._slots[at].t_ns for at in free]
+        if steps <= FEW_SKIPPED and not in_time:
             free_ns += [t_ns - round(back * self.period_ns) for back in range(1, steps)]
         chosen = choose(Places(t_ns, last.t_ns, self._before_ns(), free_ns)) if free_ns else None
         if chosen is None and steps == 1:
@@ -218,7 +225,7 @@ class EvenPace:
     def _take_free(self, packet_id: int, at: int) -> int:
         """Give a packet one of the free slots."""
         self._slots[at] = self._slots[at]._replace(packet_id=packet_id)
-        self._calm_looks = 0
+        self._calm_looks, self._disorder = 0, DISORDER
         return self._slots[at].t_ns
 
     def _waited(self) -> int:
@@ -297,6 +304,7 @@ class EvenPace:
         # The line begins under the quickest of those looked at.
         taken = {int(n): packet_id for n, packet_id in zip(numbers, ids, strict=True)}
         self.disordered = len(taken) < len(numbers)
+        self._disorder = DISORDER if self.disordered else 0
         slots = [_Slot(n, first_ns + round(n * period_ns), taken.get(n, 0)) for n in range(int(numbers[-1]) + 1)]
         self._slots.clear()
         self._slots.extend(slots)

@@ -6,9 +6,10 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from itertools import pairwise
 from math import cos, isfinite, pi, radians, sin
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
+import numpy as np
 
 from stage.frames import Array, interpolate_pose
 from tracking.config import Gates
@@ -25,11 +26,9 @@ MIN_STEP_S: Final = 0.01
 """Samples closer together than this (jitter, coalesced datagrams) are gated as if this far apart."""
 
 
-class _Flat(NamedTuple):
-    """A pose as 16 plain numbers, row by row, and its time."""
-
-    t_ns: int
-    pose: list[float]
+_Flat = tuple[int, list[float]]
+"""A time, and the pose then as 16 plain numbers, row by row."""
+SLACK_COS: Final = cos(radians(SLACK_DEG))
 
 
 class History:
@@ -60,6 +59,7 @@ class History:
         self._gates = gates
         # At 90 degrees everything passes, rounding errors of the axis included.
         self._steepest = sin(radians(gates.tilt_deg)) if gates.tilt_deg < 90.0 else 2.0
+        self._range2 = gates.range_m**2
 
     @property
     def newest(self) -> Sample | None:
@@ -76,15 +76,25 @@ class History:
         flat = sample.stage_from_camera.ravel().tolist()
         if not isfinite(sum(flat)):
             return "nan"
-        if flat[3] * flat[3] + flat[7] * flat[7] + flat[11] * flat[11] > self.gates.range_m**2:
+        x, y, z = flat[3], flat[7], flat[11]
+        if x * x + y * y + z * z > self._range2:
             return "range"
         # The optical axis' height tells the tilt.
         if not -self._steepest <= flat[9] <= self._steepest:
             return "range"
         t_ns = sample.t_sampled_ns
         times = self._times
+        here = (t_ns, flat)
+        last = self._last
+        if last is not None and not self._jump and t_ns > times[-1] and _is_close(last[1], flat):
+            # As nearly all are: the next one, and hardly anywhere else.
+            times.append(t_ns)
+            self._samples.append(sample)
+            self._last = here
+            if times[0] < t_ns - KEEP_NS or len(times) > MAX_SAMPLES:
+                self._trim()
+            return None
         at = len(times) if not times or t_ns > times[-1] else bisect_left(times, t_ns)
-        here = _Flat(t_ns, flat)
         if at < len(times):
             if times[at] == t_ns:
                 return "duplicate"
@@ -95,7 +105,7 @@ class History:
                 before = self._last
             else:
                 before = _flat(self._samples[at - 1])
-            if t_ns - before.t_ns < FORGET_NS and not self._near(before, here):
+            if t_ns - before[0] < FORGET_NS and not self._near(before, here):
                 if not self._settled(here):
                     return "speed"
                 # The camera is where it was not a moment ago (moved by hand, tracker re-aligned): begin again there.
@@ -109,9 +119,13 @@ class History:
         else:
             self.insertions += 1
         if times[0] < times[-1] - KEEP_NS or len(times) > MAX_SAMPLES:
-            cut = max(bisect_left(times, times[-1] - KEEP_NS), len(times) - MAX_SAMPLES)
-            del times[:cut], self._samples[:cut]
+            self._trim()
         return None
+
+    def _trim(self) -> None:
+        times = self._times
+        cut = max(bisect_left(times, times[-1] - KEEP_NS), len(times) - MAX_SAMPLES)
+        del times[:cut], self._samples[:cut]
 
     def at(self, t_ns: int) -> Array | None:
         """`stage_from_camera`, [4, 4], between the two samples around `t_ns` (position along the line, rotation along
@@ -129,17 +143,21 @@ class History:
     def far_from(self, t_ns: int, stage_from_camera: Array) -> float:
         """How far a pose lies from where this camera is then, past its last samples if it goes on as between them:
         metres, and as much for a radian. At least two samples are needed."""
-        place = self.at(t_ns)
-        if place is None:
+        i = bisect_left(self._times, t_ns)
+        if i == len(self._times) or i == 0:
             before, last = self._samples[-2:]
             return self.far_past(t_ns, stage_from_camera, last.t_sampled_ns, before.t_sampled_ns)
-        return float(abs(stage_from_camera[:3] - place[:3]).sum())
+        before, after = self._samples[i - 1 : i + 1]
+        # Between neighbours every number of the pose runs on a line, as far as this matters.
+        first, span_ns = before.stage_from_camera[:3], after.t_sampled_ns - before.t_sampled_ns
+        place = first + (t_ns - before.t_sampled_ns) / span_ns * (after.stage_from_camera[:3] - first)
+        return float(np.abs(stage_from_camera[:3] - place).sum())
 
     def far_past(self, t_ns: int, stage_from_camera: Array, last_ns: int, before_ns: int) -> float:
         """The same past the last two samples, if they stand at those times."""
         before, last = (sample.stage_from_camera[:3] for sample in self._samples[-2:])
         place = last + (t_ns - last_ns) / max(1, last_ns - before_ns) * (last - before)
-        return float(abs(stage_from_camera[:3] - place).sum())
+        return float(np.abs(stage_from_camera[:3] - place).sum())
 
     def sample_at(self, t_ns: int) -> Sample | None:
         """The last sample not after `t_ns`."""
@@ -174,6 +192,7 @@ class History:
         """Give samples other times, by their packets' ids, `later_ns` added; what would stand twice stays once."""
         samples, times = self._samples, self._times
         left = len(times_ns)
+        i = 0
         for i in range(len(samples) - 1, -1, -1):
             t_ns = times_ns.get(samples[i].packet_id)
             if t_ns is None:
@@ -183,7 +202,7 @@ class History:
             left -= 1
             if not left:
                 break
-        if any(b <= a for a, b in pairwise(times)):
+        if any(b <= a for a, b in pairwise(times[max(0, i - 1) :])):
             kept = {s.t_sampled_ns: s for s in samples}
             self._times = sorted(kept)
             self._samples = [kept[t_ns] for t_ns in self._times]
@@ -203,8 +222,8 @@ class History:
 
     def _near(self, a: _Flat, b: _Flat) -> bool:
         """Whether a camera can get from `a` to `b`."""
-        p, q = a.pose, b.pose
-        step_s = max(abs(b.t_ns - a.t_ns) * 1e-9, MIN_STEP_S)
+        p, q = a[1], b[1]
+        step_s = max(abs(b[0] - a[0]) * 1e-9, MIN_STEP_S)
         dx, dy, dz = q[3] - p[3], q[7] - p[7], q[11] - p[11]
         far_m = self.gates.speed_m_s * step_s + SLACK_M
         if dx * dx + dy * dy + dz * dz > far_m * far_m:
@@ -227,8 +246,19 @@ class History:
         self._jump.append(here)
         if len(self._jump) > 2:
             del self._jump[1:-1]
-        return len(self._jump) > 1 and here.t_ns - self._jump[0].t_ns >= self.gates.settle_ms * 1e6
+        return len(self._jump) > 1 and here[0] - self._jump[0][0] >= self.gates.settle_ms * 1e6
 
 
 def _flat(sample: Sample) -> _Flat:
-    return _Flat(sample.t_sampled_ns, sample.stage_from_camera.ravel().tolist())
+    return sample.t_sampled_ns, sample.stage_from_camera.ravel().tolist()
+
+
+def _is_close(p: list[float], q: list[float]) -> bool:
+    """Whether a camera can get from `p` to `q` however short the time."""
+    dx, dy, dz = q[3] - p[3], q[7] - p[7], q[11] - p[11]
+    return (
+        dx * dx + dy * dy + dz * dz <= SLACK_M * SLACK_M
+        and p[0] * q[0] + p[1] * q[1] + p[2] * q[2]
+        + p[4] * q[4] + p[5] * q[5] + p[6] * q[6]
+        + p[8] * q[8] + p[9] * q[9] + p[10] * q[10] >= 1.0 + 2.0 * SLACK_COS
+    )  # fmt: skip

@@ -147,7 +147,8 @@ class Lattice:
         ends, as many on either side as there are elsewhere, four at most."""
         sides = np.minimum(after, self._count - after).clip(CURVE // 2, LONG_CURVE // 2)
         out = np.empty((len(t_ns), 6))
-        for side in np.unique(sides).tolist():
+        # Not np.unique: its first call imports half of numpy, in the middle of a show.
+        for side in set(sides.tolist()):
             rows = sides == side
             out[rows] = self._through(after[rows], t_ns[rows], 2 * side)
         return out

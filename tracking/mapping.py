@@ -132,12 +132,11 @@ class Mapping:
 
     def lens_gate(self, lens: LensReading) -> Refusal | None:
         """A refusal when the lens says what no lens can."""
-        for name, value, (low, high) in (
-            ("focal_length_mm", lens.focal_length_mm, FOCAL_LENGTH_MM),
-            ("entrance_pupil_m", lens.entrance_pupil_m, ENTRANCE_PUPIL_M),
-        ):
-            if value is not None and not low <= value <= high:
-                return Refusal("range" if isfinite(value) else "nan", f"{name} {value:g}")
+        mm, pupil_m = lens.focal_length_mm, lens.entrance_pupil_m
+        if mm is not None and not FOCAL_LENGTH_MM[0] <= mm <= FOCAL_LENGTH_MM[1]:
+            return Refusal("range" if isfinite(mm) else "nan", f"focal_length_mm {mm:g}")
+        if pupil_m is not None and not ENTRANCE_PUPIL_M[0] <= pupil_m <= ENTRANCE_PUPIL_M[1]:
+            return Refusal("range" if isfinite(pupil_m) else "nan", f"entrance_pupil_m {pupil_m:g}")
         return None
 
     def _corrected(self, tracker_from_body: Array) -> Array:

@@ -18,16 +18,20 @@ class RateCap:
     def __init__(self, rate_hz: float) -> None:
         self._rate_hz = rate_hz
         self._burst = max(32.0, rate_hz)
-        self._buckets: OrderedDict[str | Sender, tuple[float, int]] = OrderedDict()
+        self._buckets: dict[str | Sender, list[float]] = {}
+        """Tokens, and when they were counted."""
 
     def lets_in(self, who: str | Sender, t_received_ns: int) -> bool:
         """Whether a datagram of that host, or of that one sender, received then, is within its rate."""
-        tokens, last_ns = self._buckets.pop(who, (self._burst, t_received_ns))
-        tokens = min(self._burst, tokens + max(0, t_received_ns - last_ns) * 1e-9 * self._rate_hz)
+        bucket = self._buckets.get(who)
+        if bucket is None:
+            if len(self._buckets) >= MAX_SENDERS:
+                self._buckets.pop(next(iter(self._buckets)))
+            bucket = self._buckets[who] = [self._burst, t_received_ns]
+        since_ns = t_received_ns - bucket[1]
+        tokens = min(self._burst, bucket[0] + since_ns * 1e-9 * self._rate_hz) if since_ns > 0 else bucket[0]
         good = tokens >= 1.0
-        self._buckets[who] = (tokens - 1.0 if good else tokens, t_received_ns)
-        if len(self._buckets) > MAX_SENDERS:
-            self._buckets.popitem(last=False)
+        bucket[0], bucket[1] = tokens - 1.0 if good else tokens, t_received_ns
         return good
 
 

@@ -58,6 +58,8 @@ class SourceStream:
     """Joins the source's packets where one is not a whole pose."""
     lens: LensReading | None = None
     lens_said: LensReading | None = None
+    lens_is_more: bool = False
+    """Whether `lens` knows more than was said last."""
     refused: Counter[Reason] = field(default_factory=Counter)
     lags: Lags = NO_LAGS
     """In force: what is configured, and what the tracker says of its parts on top."""
@@ -103,12 +105,12 @@ class SourceStream:
         self.refused[refusal.reason] += 1
         self.health.refused(refusal.reason, t_received_ns, refusal.detail)
 
-    def take(self, packet: Packet, arrival: Arrival) -> list[Sample]:
-        """What a packet meant for this source adds to its history."""
+    def take(self, packet: Packet, arrival: Arrival, taken: list[Sample]) -> None:
+        """Add what a packet meant for this source says to its history, and to `taken`."""
         t_received_ns = arrival.t_received_ns
         if arrival.host and not self.lock.lets_in((arrival.host, arrival.port), t_received_ns):
             self.refused["second_sender"] += 1
-            return []
+            return
         self.packets += 1
         self.arrivals.append(t_received_ns)
         if type(packet) is OpenTrackIOPacket:
@@ -121,26 +123,24 @@ class SourceStream:
             placed_ns = self._placed(packet, arrival)
             if placed_ns == "duplicate":
                 self.refuse(Refusal("duplicate"), t_received_ns)
-                return []
+                return
             t_sampled_ns = t_sampled_ns if placed_ns is None else placed_ns
         if by_arrival:
             # Two that came in the same instant are two samples all the same.
             if t_sampled_ns <= self.came_ns < t_sampled_ns + ONE_INSTANT_NS:
                 t_sampled_ns = self.came_ns + 1
             self.came_ns = t_sampled_ns
-        taken: list[Sample] = []
         if self.clock.undecided:
             self.waiting.append((packet, arrival, self.packets))
-            return taken
+            return
         if self.waiting and not self.clock.deciding:
             # Now it is known what the sender's clock did.
             for early, came, number in self.waiting:
                 t_source_ns = early.t_source_ns
                 assert t_source_ns is not None
-                self._join(early, Stamp(self.clock.again_ns(t_source_ns), came.t_received_ns, number), False, taken)
+                self._join(early, self.clock.again_ns(t_source_ns), came.t_received_ns, number, False, taken)
             self.waiting.clear()
-        self._join(packet, Stamp(t_sampled_ns, t_received_ns, self.packets), by_arrival, taken)
-        return taken
+        self._join(packet, t_sampled_ns, t_received_ns, self.packets, by_arrival, taken)
 
     def _offset(self, offsets_ns: Offsets) -> None:
         """The tracker says anew how far from its stamp it samples its parts. Older samples stay where they were put."""
@@ -149,10 +149,17 @@ class SourceStream:
         if not self.lags.turns_as(before):
             self.predictor.forget_pending()
 
-    def _join(self, packet: Packet, stamp: Stamp, by_arrival: bool, taken: list[Sample]) -> None:
+    def _join(
+        self,
+        packet: Packet,
+        t_sampled_ns: int,
+        t_received_ns: int,
+        packet_id: int,
+        by_arrival: bool,
+        taken: list[Sample],
+    ) -> None:
         """Add a packet's samples to the history, and to `taken`."""
-        t_received_ns = stamp.t_received_ns
-        stamp = Stamp(stamp.t_sampled_ns - self.lags.pose_ns, t_received_ns, stamp.packet_id)
+        stamp = Stamp(t_sampled_ns - self.lags.pose_ns, t_received_ns, packet_id)
         joiner = self.joiner
         for item in packet.samples(self.mapping, stamp) if joiner is None else joiner.feed(packet, self.mapping, stamp):
             if type(item) is Sample:
@@ -231,10 +238,11 @@ class SourceStream:
         said = sample.lens
         if said is None:
             return sample if self.lens is None else msgspec.structs.replace(sample, lens=self.lens)
-        if said != self.lens_said or self.lens is None:
+        if said is not self.lens_said and said != self.lens_said:
             self.lens_said = said
             self.lens = said.over(self.lens)
-        return sample if self.lens == said else msgspec.structs.replace(sample, lens=self.lens)
+            self.lens_is_more = self.lens != said
+        return msgspec.structs.replace(sample, lens=self.lens) if self.lens_is_more else sample
 
 
 @dataclass(slots=True)
@@ -438,10 +446,10 @@ def take(link: Link, arrival: Arrival, taken: list[Sample]) -> None:
                 mine = True
             elif item.is_for(state.mapping):
                 mine = True
-                taken.extend(state.take(item, arrival))
+                state.take(item, arrival, taken)
         for state in subjects:
             if item.is_for(state.mapping):
                 mine = True
-                state.take(item, arrival)
+                state.take(item, arrival, [])
         if not mine:
             link.refused["not_mine"] += 1

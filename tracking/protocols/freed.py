@@ -7,6 +7,7 @@ counts. No time stamp, no sequence. Frame: Z up, Y forward at pan 0, pan + = rig
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
@@ -157,16 +158,7 @@ class FreeDPacket(Struct, frozen=True, gc=False):
 
     def lens(self, maker: MakerPreset) -> LensReading:
         """The encoders as sent, and what they mean where the maker says so."""
-        metric = maker.is_metric
-        f_number = self.spare & 0x0FFF if maker.spare == "f_number_and_frame" else 0
-        return LensReading(
-            focal_length_mm=self.zoom / 100.0 if metric and self.zoom else None,
-            focus_distance_m=self.focus / 10_000.0 if metric and self.focus else None,
-            f_stop=f_number / 100.0 if f_number else None,
-            zoom_raw=float(self.zoom),
-            focus_raw=float(self.focus),
-            iris_raw=float(self.spare) if maker.spare == "iris" else None,
-        )
+        return _lens(maker.is_metric, maker.spare, self.zoom, self.focus, self.spare)
 
     def frame(self, maker: MakerPreset) -> int | None:
         """The maker's frame number, 0..15; None: it sends none."""
@@ -240,6 +232,20 @@ def _packet(data: bytes, at: int, checksum: int | None) -> FreeDPacket | Refusal
         camera, ph * 65536 + p, tilt, rh * 65536 + r, xh * 65536 + x, yh * 65536 + y, zh * 65536 + z,
         zoom_h * 65536 + zoom, focus_h * 65536 + focus, spare, checksum,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _lens(is_metric: bool, spare_is: str, zoom: int, focus: int, spare: int) -> LensReading:
+    # Most messages say what the one before them said.
+    f_number = spare & 0x0FFF if spare_is == "f_number_and_frame" else 0
+    return LensReading(
+        focal_length_mm=zoom / 100.0 if is_metric and zoom else None,
+        focus_distance_m=focus / 10_000.0 if is_metric and focus else None,
+        f_stop=f_number / 100.0 if f_number else None,
+        zoom_raw=float(zoom),
+        focus_raw=float(focus),
+        iris_raw=float(spare) if spare_is == "iris" else None,
+    )
 
 
 class StreamReader:
