@@ -52,6 +52,7 @@ from controller.st2110.status import (
     decode_sender,
 )
 from controller.st2110.stream import VideoStream
+from controller.v4l2.output import DeviceOutput
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
 from runtime.pace import smpte_epoch_ns
 from runtime.ring import RingReader, RingShape, RingWriter
@@ -100,6 +101,7 @@ class SenderRole:
     def __init__(self, *, run: RunDir, clock: Clock) -> None:
         self._run, self._clock = run, clock
         self._sent: dict[str, _Sent] = {}
+        self._devices: dict[str, DeviceOutput] = {}
         self._seen = -1
         self._config_version = 0
         self._tai_offset_ns = 0
@@ -134,6 +136,8 @@ class SenderRole:
         due_ns = now_ns + LOOK_NS
         for sent in self._sent.values():
             due_ns = min(due_ns, sent.output.step(now_ns))
+        for device in self._devices.values():
+            due_ns = min(due_ns, device.step(now_ns))
         if now_ns >= self._letters_due_ns:
             self._letters_due_ns = now_ns + LETTERS_NS
             self._letters()
@@ -150,6 +154,8 @@ class SenderRole:
         """Close every socket."""
         for sent in self._sent.values():
             sent.output.close()
+        for device in self._devices.values():
+            device.close()
         self._publish(self._clock.now_ns(), "stopped")
         if self._conductor is not None:
             self._conductor.close()
@@ -177,6 +183,7 @@ class SenderRole:
             self._domain = config.time.ptp.domain
             wanted = {name: o.st2110 for name, o in config.outputs.items() if o.st2110 is not None}
             self._configure(wanted, stage)
+            self._write_into({name: o.v4l2.device for name, o in config.outputs.items() if o.v4l2 is not None})
         grandmaster = self._reference()
         if grandmaster != self._grandmaster:
             self._grandmaster = grandmaster
@@ -197,6 +204,14 @@ class SenderRole:
         for name, config in wanted.items():
             if name not in self._sent and name in stage.canvases:
                 self._sent[name] = self._begin(name, config, stage)
+
+    def _write_into(self, wanted: dict[str, str]) -> None:
+        """Canvases that go into video devices."""
+        for name in [n for n, device in self._devices.items() if wanted.get(n) != device.device]:
+            self._devices.pop(name).close()
+        for name, path in wanted.items():
+            if name not in self._devices:
+                self._devices[name] = DeviceOutput(name, self._run.canvas(name), path)
 
     def _begin(self, name: str, config: St2110Config, stage: CompiledStage) -> _Sent:
         encoding = stage.canvases[name].encoding
@@ -429,6 +444,10 @@ class SenderRole:
             elif told.state == "failed":
                 mend = "give the address or name of one of this machine's interfaces as source"
                 found.append(Alarm("sender.cannot_send", path, told.detail, "critical", mend))
+        for name, device in self._devices.items():
+            if device.detail:
+                path = f"outputs/{name}/v4l2/device"
+                found.append(Alarm("sender.no_device", path, device.detail, "warning", device.mend))
         since = {(a.code, a.path): self._since.get((a.code, a.path), now_ns) for a in found}
         self._since = since
         return [msgspec.structs.replace(a, since_ns=since[a.code, a.path]) for a in found]
