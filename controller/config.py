@@ -25,7 +25,6 @@ from controller.st2110.config import problems_of as sending_problems
 from controller.v4l2.config import V4l2Config
 from controller.windows.config import OutputPart, WindowConfig
 from controller.windows.wishes import window_problems
-from controller.v4l2.config import V4l2Config
 from renderer.config import PositionConfig, RenderConfig, SceneConfig
 from renderer.scene_check import scene_problems
 from renderer.scene_file import with_scene_files
