@@ -14,7 +14,8 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.json_schema import SkipJsonSchema
 
 import configs
 from controller.library.config import LibraryConfig
@@ -42,6 +43,12 @@ from tracking.osc_config import OscMap, read_mapping_file
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
+def _speaks_no_ndi(_: Any) -> Any:
+    raise ValueError(
+        "NDI is not spoken: its library's licence cannot be met here (docs/st2110.md); use st2110, v4l2 or the ring"
+    )
+
+
 class OutputConfig(Section):
     """What happens to one canvas after it is drawn."""
 
@@ -59,15 +66,8 @@ class OutputConfig(Section):
     v4l2: V4l2Config | None = None
     """Written into a video device of this machine as well; left out, it is not."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _speaks_no_ndi(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "ndi" in data:
-            raise ValueError(
-                "NDI is not spoken: its library's licence cannot be met here (docs/st2110.md); "
-                "use st2110, v4l2 or the ring"
-            )
-        return data
+    # A field that takes nothing: a validator of the whole section would make it refuse lists for its tuples.
+    ndi: SkipJsonSchema[Annotated[Any, BeforeValidator(_speaks_no_ndi)]] = Field(default=None, exclude=True)
 
 
 class EngineConfig(Section):

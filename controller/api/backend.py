@@ -57,6 +57,7 @@ PATIENCE_NS: Final = 20 * NS_PER_S
 """The same for the darkroom."""
 
 Status = TypeVar("Status")
+AnyStatus = ConductorStatus | NodeStatus | ProcessorsStatus | WindowsStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class Backend(Protocol):
     def order(self, action: ActionName) -> ActionOrder:
         """Order an action."""
 
-    def age_ns(self, status: ConductorStatus | NodeStatus | ProcessorsStatus | None) -> int | None:
+    def age_ns(self, status: AnyStatus | None) -> int | None:
         """How old a status is; None when its process is known to be gone."""
 
 
@@ -280,7 +281,7 @@ class RunBackend:
     def order(self, action: ActionName) -> ActionOrder:
         return self._action.write(action, self._clock.now_ns())
 
-    def age_ns(self, status: ConductorStatus | NodeStatus | ProcessorsStatus | None) -> int | None:
+    def age_ns(self, status: AnyStatus | None) -> int | None:
         if status is None or status.state == "stopped" or not _lives(status.pid):
             return None
         return max(0, self._clock.now_ns() - status.t_ns)

@@ -75,6 +75,7 @@ class _Reading:
         yield from self._cameras()
         yield from self._processors()
         yield from self._streams()
+        yield from self._windows()
         yield _gauge("show_revision", "The running revision", control.desk.rev)
         yield _gauge("alarms", "Alarms that stand", len(control.alarms))
         yield _gauge("ws_clients", "WebSocket clients of events and previews", control.hub.clients + control.previews)
@@ -213,6 +214,26 @@ class _Reading:
         yield drift
         yield signal
         yield heat
+
+    def _windows(self) -> Iterator[Metric]:
+        told = self._control.backend.windows
+        if told is None:
+            return
+        there = GaugeMetricFamily(
+            "openvolume_monitor_there", "1 while a monitor runs at a multiple of the show's rate", labels=["monitor"]
+        )
+        shown = CounterMetricFamily("openvolume_window_frames", "Frames seen on monitors", labels=["window"])
+        passed = CounterMetricFamily(
+            "openvolume_window_frames_passed_over", "Frames that came and were never seen", labels=["window"]
+        )
+        for name, window in sorted(told.windows.items()):
+            shown.add_metric([name], window.shown)
+            passed.add_metric([name], window.passed_over)
+            for monitor, status in sorted(window.monitors.items()):
+                there.add_metric([monitor], status.multiple > 0)
+        yield from (there, shown, passed)
+        delays = {name: window.delay_ms for name, window in told.windows.items()}
+        yield _quantiles("window_delay_seconds", "From slots to pictures seen on monitors", "window", delays)
 
     def _streams(self) -> Iterator[Metric]:
         told = self._control.backend.sender

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from controller.api.backend import PATIENCE_NS, STALE_NS, Backend
+from controller.api.backend import PATIENCE_NS, STALE_NS, AnyStatus, Backend
 from controller.api.views import (
     ActionView,
     AddressView,
@@ -37,8 +37,7 @@ from controller.commands import ADDRESSES
 from controller.desk import Desk
 from controller.ledger_record import FrameRecord, Steps, intervals_ms, steps_ms
 from controller.ledger_words import Why
-from controller.messages import Alarm, ConductorStatus, NodeStatus, Percentiles, SourceStatus
-from controller.processors.status import ProcessorsStatus
+from controller.messages import Alarm, NodeStatus, Percentiles, SourceStatus
 from controller.show import Nudge, OutputState, SourceDelays
 from runtime.clock import NS_PER_MS
 from runtime.clock_report import ClockReport
@@ -270,7 +269,7 @@ def show(desk: Desk, backend: Backend) -> ShowView:
     )
 
 
-def state_of(backend: Backend, status: ConductorStatus | NodeStatus | ProcessorsStatus | None) -> NodeState:
+def state_of(backend: Backend, status: AnyStatus | None) -> NodeState:
     """How a process stands: what it says of itself, unless it says nothing any more."""
     age_ns = backend.age_ns(status)
     if status is None or age_ns is None:
@@ -474,6 +473,9 @@ def _absences(backend: Backend) -> list[Alarm]:
         gone.append(("darkroom", state, "no photos are made", "warning"))
     if backend.processors is not None and (state := state_of(backend, backend.processors)) in ("gone", "stale"):
         gone.append(("processors", state, "LED processors stay as they are and are not looked after", "warning"))
+    shows = backend.windows is not None and backend.windows.windows
+    if shows and (state := state_of(backend, backend.windows)) in ("gone", "stale"):
+        gone.append(("windows", state, "monitors hold their last picture", "critical"))
     return [
         Alarm(f"process.{state}", path, f"it {'hangs' if state == 'stale' else 'is not there'}: {effect}", severity,
               "the supervisor restarts it within a second; if it stays, read its log")

@@ -97,6 +97,14 @@ def test_what_is_handed_over_is_what_is_seen(
             run.until(lambda: shown() > 24, "pictures again")
             frames = client.get("/api/v1/frames").json()
             assert frames["latency_ms"]["receive_to_present"]["p50"] > 0
+            (window,) = client.get("/api/v1/windows").json().values()
+            assert (window["id"], window["open"], window["canvases"]) == ("gpu", True, ["main"])
+            assert {name: m["multiple"] for name, m in window["monitors"].items()} == {"a": 1, "b": 2}
+            assert client.get("/api/v1/windows/gpu").json()["box_px"] == [0, 0, 1408, 880]
+            assert client.get("/api/v1/windows/none").status_code == 404
+            metrics = client.get("/metrics").text
+            assert 'openvolume_monitor_there{monitor="b"} 1.0' in metrics
+            assert "openvolume_window_frames_total" in metrics
             server.off("DUMMY1")
             codes = run.until(
                 lambda: (
