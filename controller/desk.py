@@ -580,7 +580,7 @@ async def _none_compiled(_: LoadedConfig, __: Show) -> dict[str, str]:
 def object_of(path: str) -> str:
     """The object an address belongs to: `cameras/a` of `cameras/a/rank`, `outer` of `outer/mode`."""
     parts = path.split("/")
-    deep = parts[0] in ("cameras", "sources", "canvases", "patterns", "scenes") and len(parts) > 1
+    deep = parts[0] in ("cameras", "sources", "canvases", "patterns", "scenes", "engines") and len(parts) > 1
     deep = deep and path != "scenes/active"
     return "/".join(parts[:2]) if deep else parts[0]
 

@@ -410,6 +410,8 @@ class Renderer:
         picture = rig.inner.draw(
             plan, camera, world, kind="f2", texels_per_pixel=0.0, walls=rig.wall_arrays(), origin_m=rig.origin_m
         )
+        # Python's lock is free while the GPU draws, not while it is read.
+        self.device.fence().wait()
         width, height = picture.texture.size
         rows = np.frombuffer(picture.texture.read(), dtype=np.float16).reshape(height, width, 4)
         return np.ascontiguousarray(rows[::-1])

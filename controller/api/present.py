@@ -17,6 +17,7 @@ from controller.api.views import (
     ConductorView,
     DelaysView,
     EncodingView,
+    EngineView,
     FramesView,
     HealthView,
     NodeState,
@@ -141,6 +142,22 @@ def canvas(desk: Desk, backend: Backend, name: str, feeds: Feeds) -> CanvasView:
         reason=reason,
         picture=f"/api/v1/canvases/{name}.png",
     )
+
+
+def engines(desk: Desk) -> dict[str, EngineView]:
+    """The programs that draw beside us."""
+    return {
+        engine.id: EngineView(
+            engine.id,
+            desk.rev_of(f"engines/{engine.id}"),
+            engine.canvases,
+            engine.cameras,
+            engine.id not in desk.show.engines_off,
+            engine.wait_ms,
+            engine.hold_frames,
+        )
+        for engine in desk.show.engines
+    }
 
 
 def camera(desk: Desk, backend: Backend, name: str) -> CameraView:

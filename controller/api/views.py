@@ -80,6 +80,21 @@ class EncodingView(View, frozen=True):
     range: str
 
 
+class EngineView(View, frozen=True):
+    """Another program that draws from our plans (docs/outputs.md, Engines)."""
+
+    id: str
+    rev: int
+    canvases: list[str]
+    """Whose pictures are its own."""
+    cameras: list[str]
+    """Whose inner pictures are its own."""
+    enabled: bool
+    """Whether they are shown; writable."""
+    wait_ms: float
+    hold_frames: int
+
+
 class CanvasView(View, frozen=True):
     """The raster one processor takes in."""
 

@@ -71,6 +71,11 @@ class Job:
         return CaptureJob(self.order, account.state, account.written, account.missing, account.newest, waiting, detail)
 
     @property
+    def ready(self) -> bool:
+        """Whether what writes it is loaded: one that begins with the next frame begins then."""
+        return self._writer is not None and self._writer.ready
+
+    @property
     def trouble(self) -> str:
         """What a person should know; empty while all is well."""
         if self.account.state == "failed":

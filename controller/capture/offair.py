@@ -64,6 +64,8 @@ class OffAir:
         self._queue: deque[Wanted] = deque()
         self._bytes = 0
         self._ended = False
+        self.ready = False
+        """Whether there is a context, and the version that holds now in it."""
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="capture-offair", daemon=True)
         self._thread.start()
@@ -96,6 +98,13 @@ class OffAir:
 
     def _work(self) -> None:
         hand: _Hand | None = None
+        try:
+            hand = _Hand(self._run)
+            hand.warm()
+        except Exception:
+            # It is tried again, and told, with the first picture.
+            log.exception("nothing can be drawn off the air yet")
+        self.ready = True
         while True:
             with self._wake:
                 while not self._queue and not self._ended:
@@ -131,7 +140,7 @@ class _Hand:
     def draw(self, wanted: Wanted) -> NDArray[Any]:
         """Light, [h, w, 3]: half floats of an inner picture, float32 of a photo. Raises OpenVolumeError."""
         plan, order = wanted.plan, wanted.order
-        version = self._version(plan)
+        version = self._version(plan.config_version, plan.show_version)
         if order.kind == "inner":
             world = version.world(self._device, plan, self._book)
             return self._renderer.inner(plan, order.of, world=world)
@@ -141,13 +150,20 @@ class _Hand:
         light = camera.photo(shown, plan, width_px=order.width_px, camera=order.of, fine=FINE)
         return np.ascontiguousarray(light[..., :3])
 
-    def _version(self, plan: FramePlan) -> StageVersion:
-        version = self._versions.get(plan.config_version)
+    def warm(self) -> None:
+        """Load the version that holds now. Raises OpenVolumeError, OSError."""
+        number = self._run.current_version()
+        if number:
+            snapshot = decode_snapshot(self._run.snapshot(number).read_bytes())
+            self._version(snapshot.show.config_version, number).camera(self._device)
+
+    def _version(self, number: int, show_version: int) -> StageVersion:
+        version = self._versions.get(number)
         if version is None:
-            snapshot = decode_snapshot(self._run.snapshot(plan.show_version).read_bytes())
-            version = self._versions[plan.config_version] = StageVersion(snapshot)
+            snapshot = decode_snapshot(self._run.snapshot(show_version).read_bytes())
+            version = self._versions[number] = StageVersion(snapshot)
             render: RenderConfig = version.config.render
-            self._renderer.load_stage(version.stage, version=plan.config_version, render=render)
+            self._renderer.load_stage(version.stage, version=number, render=render)
             for old in sorted(self._versions)[:-KEEP_VERSIONS]:
                 self._versions.pop(old).release()
                 self._renderer.drop_stage(old)

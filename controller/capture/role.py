@@ -149,7 +149,11 @@ class Capture:
         for order in read_orders(self._run):
             job = self._jobs.get(order.number)
             if job is None:
-                self._jobs[order.number] = Job(order, writer=self._make_writer, resume=self._first)
+                job = self._jobs[order.number] = Job(order, writer=self._make_writer, resume=self._first)
+                if order.kind != "canvas" and not job.ended and self._offair is None:
+                    from controller.capture.offair import OffAir
+
+                    self._offair = OffAir(self._run)
             elif not job.ended:
                 job.change(order, self._newest_shown(order))
         self._first = False
@@ -219,6 +223,9 @@ class Capture:
             return
         plan, hash_ = found
         rate = Rate(*plan.rate)
+        offair = job.order.kind != "canvas"
+        if not job.order.first_frame and job.frame < 0 and not (job.ready and (not offair or self._offair.ready)):
+            return
         whole: dict[str, CanvasCapture] | None = {}
         if job.order.kind == "photo":
             whole = self._whole(plan, name, slot)
@@ -268,10 +275,7 @@ class Capture:
         return held if held.keys() >= stage.canvases.keys() else None
 
     def _draw(self, job: Job, stamp: Stamp, plan: FramePlan, canvases: dict[str, CanvasCapture]) -> None:
-        from controller.capture.offair import OffAir, Wanted
-
-        if self._offair is None:
-            self._offair = OffAir(self._run)
+        from controller.capture.offair import Wanted
 
         def take(picture: LightCapture) -> None:
             job.take(picture)

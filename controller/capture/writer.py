@@ -48,6 +48,7 @@ class Writer:
     Attributes
     ----------
     trouble : what a person should know now; empty while all is well
+    ready : whether what writes is loaded
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Writer:
     ) -> None:
         self.account = account
         self.trouble = ""
+        self.ready = False
         self._make_sink, self._free_bytes = sink, free_bytes
         self._limit, self._reserve = queue_bytes, reserve_bytes
         self._queue: deque[Captured] = deque()
@@ -112,6 +114,7 @@ class Writer:
             sink = self._make_sink()
         except Exception as error:  # noqa: BLE001 - whatever is missing, it is told and the show goes on
             self._fail(str(error))
+        self.ready = True
         while True:
             with self._wake:
                 while not self._queue and not self._ended:

@@ -20,6 +20,7 @@ from runtime.rights import be_nice
 from runtime.role import Role, run_role
 
 NICENESS = 15
+SWITCH_S = 0.001
 LOOK_NS = NS_PER_S // 4
 _IOPRIO_SET = 251
 _IDLE_CLASS = 3 << 13
@@ -75,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = RunDir(given.run_dir)
     set_up_logging("capture", run.run)
     be_nice(NICENESS)
+    # Rings are followed beside threads that encode: nobody keeps Python's lock for long.
+    sys.setswitchinterval(SWITCH_S)
     write_last()
     clock = SystemClock()
     return run_role(CaptureWhenNeeded(run=run, clock=clock), name="capture", run_dir=run.path, clock=clock)

@@ -25,7 +25,7 @@ from controller.api.http import (
     who,
 )
 from controller.api.schema import patch_schema
-from controller.api.views import CanvasView, OutcomeView, WallView
+from controller.api.views import CanvasView, EngineView, OutcomeView, WallView
 from controller.commands import Command
 
 routes = router()
@@ -86,7 +86,7 @@ async def get_canvas(control: Here, canvas: str) -> Response:
     "/canvases/{canvas}", responses=answers(OutcomeView), openapi_extra=takes(patch_schema("canvases")), tags=["room"]
 )
 async def patch_canvas(request: Request, control: Here, canvas: str) -> Response:
-    """Change how long a canvas is held back."""
+    """Change how long a canvas is held back, or what it shows in place of its picture: black, frozen, identify."""
     known(canvas, control.desk.stage.canvases, f"canvases/{canvas}")
     checked_rev(request, control.desk.rev_of(f"canvases/{canvas}"), f"canvases/{canvas}")
     changes = flat(f"canvases/{canvas}", await read_object(request))

@@ -91,6 +91,8 @@ class Wall:
         self.capture = Capture(run=self.run, clock=self.clock, **fields)
         self.capture.start()
         self.step()
+        jobs = self.capture._jobs
+        self.until(lambda: all(job.ready for job in jobs.values() if not job.ended))
         return self.capture
 
     def step(self) -> None:
