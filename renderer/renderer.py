@@ -424,6 +424,8 @@ class Renderer:
         """
         rig = self._rig(plan.config_version)
         world = world or self.scenes
+        if rig.outer.is_ahead(plan, world, kind="f2", canvases=rig.own):
+            return 0
         world.prepare(plan)
         missing = rig.outer.ahead(plan, rig.meshes, world, kind="f2", canvases=rig.own)
         # Flushed, not waited for: the GPU works while the caller does something else.

@@ -20,6 +20,8 @@ Tile = tuple[int, int, int, int]
 _BIAS: Final = (1.5, 2.0)
 """Slope and constant depth offset: what keeps a lit face from shadowing itself at its own texel size."""
 
+_PLANNED: Final = 8
+
 
 @dataclass(slots=True)
 class ShadowStatistics:
@@ -43,6 +45,8 @@ class Casters:
         self._commands = self._ctx.buffer(scene.draws.commands.tobytes() or bytes(20))
         self._objects: dict[str, tuple[bytes, NDArray[np.intp]]] = {}
         self._states: dict[str, bytes] = {}
+        self._planned: dict[bytes, list[tuple[Batch, int, int]]] = {}
+        """Calls that draw the casters of a mask, by its bytes; of the latest few masks."""
         self.statistics = ShadowStatistics()
 
     def still_state(self) -> bytes:
@@ -91,12 +95,26 @@ class Casters:
             ctx.enable_only(moderngl.DEPTH_TEST)
             ctx.depth_func = "<="
             ctx.polygon_offset = _BIAS
-            for batch in scene.draws.batches:
-                # Draws are sorted by batch, and casting goes by node: runs of casters are drawn one call each.
-                for first, count in _runs(which[batch.first : batch.first + batch.count]):
-                    self._draw_batch(batch, clip, batch.first + first, count)
+            for batch, first, count in self._calls(which):
+                self._draw_batch(batch, clip, first, count)
             ctx.polygon_offset = 0.0, 0.0
         target.scissor = None  # type: ignore[assignment]  # how moderngl is told to cut no more
+
+    def _calls(self, which: Mask) -> list[tuple[Batch, int, int]]:
+        """Batch, first and count of each call that draws `which`. What moves is often the same from frame to frame."""
+        key = which.tobytes()
+        found = self._planned.pop(key, None)
+        if found is None:
+            # Draws are sorted by batch, and casting goes by node: runs of casters are drawn one call each.
+            found = [
+                (batch, batch.first + first, count)
+                for batch in self._scene.draws.batches
+                for first, count in _runs(which[batch.first : batch.first + batch.count])
+            ]
+        self._planned[key] = found
+        while len(self._planned) > _PLANNED:
+            self._planned.pop(next(iter(self._planned)))
+        return found
 
     def _draw_batch(self, batch: Batch, clip: bytes, first: int, count: int) -> None:
         array = self._array(batch)

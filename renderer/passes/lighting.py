@@ -58,7 +58,7 @@ class Lighting:
         self.fit: Fit | None = None
         self._ctx = ctx
         self._sun_block = ctx.buffer(reserve=16 * (2 * CASCADES_MOST + 2))
-        self._sun_sent: bytes | None = None
+        self._sun_sent: Fit | None = None
         self._lamp_block = ctx.buffer(reserve=_LAMPS_BYTES)
         self._lamps_state: tuple[int, bytes, int] | None = None
         self._swept: tuple[F64, F64] | None = None
@@ -78,11 +78,9 @@ class Lighting:
         scene = self._scene
         has_sun = scene.sun is not None and scene.sun.shadow
         self.fit = self.sun.update(scene, stage_from_scene) if has_sun else None
-        if self.fit is not None:
-            places = self.fit.block().tobytes()
-            if places != self._sun_sent:
-                self._sun_sent = places
-                self._sun_block.write(places)
+        if self.fit is not None and self.fit is not self._sun_sent:
+            self._sun_sent = self.fit
+            self._sun_block.write(self.fit.block().tobytes())
         if scene.lights.version != self._version:
             self._version = scene.lights.version
             self._shining = scene.lights.lit()

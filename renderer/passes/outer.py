@@ -238,6 +238,13 @@ class OuterPass:
             coming.drawn.add(missing[0])
         return max(0, len(missing) - 1)
 
+    def is_ahead(self, plan: FramePlan, world: World, *, kind: Kind, canvases: Collection[str] | None = None) -> bool:
+        """Whether all of the picture that a coming `plan` will ask for is drawn."""
+        coming = self._coming
+        if coming is None or not self._is_coming(plan, world, kind):
+            return False
+        return coming.drawn.issuperset(_needed(coming.layout, canvases))
+
     def _is_coming(self, plan: FramePlan, world: World, kind: Kind) -> bool:
         coming = self._coming
         return coming is not None and coming.world is world and coming.kind == kind and coming.content == _content(plan)

@@ -199,12 +199,18 @@ class Program:
         self.program = ctx.program(vertex_shader=vertex, fragment_shader=fragment)
         self.mesh = mesh
         self._members = {name: self.program[name] for name in self.program}
+        self._held: dict[str, bytes] = {}
 
     def write(self, name: str, values: Any) -> None:
-        """Set a uniform, if this variant has it."""
+        """Set a uniform, if this variant has it. `values` is an array, or its bytes."""
         member = self._members.get(name)
-        if isinstance(member, moderngl.Uniform):
-            member.write(np.ascontiguousarray(values).tobytes())
+        if not isinstance(member, moderngl.Uniform):
+            return
+        data = values if isinstance(values, bytes) else np.ascontiguousarray(values).tobytes()
+        # Most of what a frame sets is what the frame before has set.
+        if self._held.get(name) != data:
+            self._held[name] = data
+            member.write(data)
 
     def release(self) -> None:
         """Free it."""
@@ -264,6 +270,9 @@ class WallPass:
         target.use()
         self._noise.use(NOISE_UNIT)
         canvas = surface.mesh.canvas.id
+        values: dict[tuple[str, int], dict[str, bytes]] = {}
+        """What was worked out for this canvas already: of a base picture, and of the pictures above it."""
+        noise_at = np.array(noise_offset(seed), dtype=np.int32).tobytes()
         for index, buffers in enumerate(surface.parts):
             part = buffers.part
             base = outer.layout.face[canvas][index].copy()
@@ -289,40 +298,22 @@ class WallPass:
                 else:
                     under, _ = inners[number_of_base - _INNER_BASE]
                     view, texture, gain = under.view, under.texture, 1.0
-                self._set(program, surface, view, texture, gain, chosen)
-                program.write("noise_at", np.array(noise_offset(seed), dtype=np.int32))
+                if ("base", number_of_base) not in values:
+                    values["base", number_of_base] = _base_values(surface, view, gain)
+                if ("inners", bits) not in values:
+                    values["inners", bits] = _inner_values(surface, chosen)
+                texture.use(_BASE_UNIT)
+                for unit, picture in enumerate(chosen, _INNER_UNIT):
+                    picture.texture.use(unit)
+                for name, data in (values["base", number_of_base] | values["inners", bits]).items():
+                    program.write(name, data)
+                program.write("noise_at", noise_at)
                 if output == "coverage":
                     slots = np.eye(MAX_INNERS, 4, dtype=np.float32)
                     program.write("inner_slot", slots[[bit for bit in range(len(inners)) if bits >> bit & 1]])
                 clip_planes(ctx, on=program.mesh)
                 buffers.array(ctx, program.program).render(moderngl.TRIANGLES, vertices=count, first=first)
         clip_planes(ctx, on=False)
-
-    def _set(
-        self,
-        program: Program,
-        surface: Surface,
-        base: View,
-        texture: moderngl.Texture,
-        gain: float,
-        inners: list[InnerPicture],
-    ) -> None:
-        texture.use(_BASE_UNIT)
-        write = program.write
-        origin = surface.mesh.origin_m
-        write("canvas_px", np.array(surface.size, dtype=np.float32))
-        write("base_offset", float32(origin - base.point_m))
-        write("base_view", float32(base.axes.T))
-        write("base_uv", float32(base.uv))
-        write("base_gain", float32(gain))
-        if inners:
-            for unit, picture in enumerate(inners, _INNER_UNIT):
-                picture.texture.use(unit)
-            write("inner_offset", float32([origin - picture.view.point_m for picture in inners]))
-            write("inner_view", float32([picture.view.axes.T for picture in inners]))
-            write("inner_uv", float32([picture.view.uv for picture in inners]))
-            write("inner_rise", float32([picture.feather[0] for picture in inners]))
-            write("inner_start", float32([picture.feather[1] for picture in inners]))
 
     def _program(self, inners: int, mesh: bool, output: int, colour: CanvasColour) -> Program:
         # Equal encodings share a program; what is not encoded needs none.
@@ -347,3 +338,30 @@ class WallPass:
             program.release()
         self._programs.clear()
         self._noise.release()
+
+
+def _base_values(surface: Surface, view: View, gain: float) -> dict[str, bytes]:
+    """Uniforms that say how a canvas looks up its base picture."""
+    values = {
+        "canvas_px": surface.size,
+        "base_offset": surface.mesh.origin_m - view.point_m,
+        "base_view": view.axes.T,
+        "base_uv": view.uv,
+        "base_gain": gain,
+    }
+    return {name: float32(value).tobytes() for name, value in values.items()}
+
+
+def _inner_values(surface: Surface, inners: list[InnerPicture]) -> dict[str, bytes]:
+    """The same of the pictures above it."""
+    if not inners:
+        return {}
+    feathers = [picture.feather for picture in inners]
+    values = {
+        "inner_offset": [surface.mesh.origin_m - picture.view.point_m for picture in inners],
+        "inner_view": [picture.view.axes.T for picture in inners],
+        "inner_uv": [picture.view.uv for picture in inners],
+        "inner_rise": [rise for rise, _ in feathers],
+        "inner_start": [start for _, start in feathers],
+    }
+    return {name: float32(value).tobytes() for name, value in values.items()}
