@@ -266,6 +266,13 @@ def _ports(loaded: LoadedConfig) -> Iterator[Finding]:
         if source.protocol == "zmq" or source.listen in seen:
             continue
         seen.add(source.listen)
+        line = source.serial_line
+        if line is not None:
+            there = os.access(line.device, os.R_OK | os.W_OK)
+            said = f"{line.device} is there" if there else f"{line.device} is not there, or may not be opened"
+            mend = "" if there else "plug it in; the show runs without and looks again every second"
+            yield Finding(f"tracking {name}", "green" if there else "amber", said, mend)
+            continue
         host, port = udp_address(source.listen)
         yield _port(f"tracking {name}", socket.SOCK_DGRAM, host, port)
 

@@ -191,7 +191,7 @@ class RelayRole:
         senders = self._raw.get(sample.camera)
         if not senders or inputs.moving(sample.camera) != sample.source:
             return
-        pose, lens = sample.stage_from_camera, sample.lens
+        pose, lens = sample.stage_from_camera, inputs.lens(sample.camera, sample.lens, sample.t_sampled_ns)
         if sample.pose_point == "pupil":
             configured = self._version.stage.cameras[sample.camera].lens if self._version is not None else None
             pupil_m = configured.entrance_pupil_m if configured is not None else 0.0

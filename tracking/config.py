@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
 
@@ -15,6 +16,7 @@ from tracking.follower import STEP_DEG, STEP_MM
 from tracking.mocap_config import NatNetSection, SubjectKind
 from tracking.osc_config import OscMap, OscSection
 from tracking.protocol_config import (
+    CookeSection,
     FreeDSection,
     LiveLinkSection,
     MosysF4Section,
@@ -29,7 +31,7 @@ from tracking.source_clock import Match
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 ProtocolName = Literal[
-    "osc", "zmq", "freed", "opentrackio", "mosys_f4", "stype", "psn", "rttrpm", "live_link", "natnet", "vmc",
+    "osc", "zmq", "freed", "opentrackio", "mosys_f4", "stype", "psn", "rttrpm", "live_link", "natnet", "vmc", "cooke",
 ]  # fmt: skip
 Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
 Sign = Literal[1, -1]
@@ -38,7 +40,7 @@ Degrees = Annotated[float, Field(ge=-360.0, le=360.0)]
 Milliseconds = Annotated[float, Field(ge=-1000.0, le=1000.0)]
 Frames = Annotated[float, Field(ge=-60.0, le=60.0)]
 Table = list[tuple[float, float]]
-WITH_ENCODERS: Final = ("freed", "opentrackio", "mosys_f4", "stype", "osc")
+WITH_ENCODERS: Final = ("freed", "opentrackio", "mosys_f4", "stype", "osc", "cooke")
 """Protocols that carry raw zoom and focus encoders."""
 
 
@@ -46,12 +48,44 @@ WITH_TIMECODE: Final = ("opentrackio", "mosys_f4")
 """Protocols that carry time code."""
 WITH_SKELETONS: Final = ("natnet", "vmc")
 """Protocols that carry performers."""
+LENS_ONLY: Final = ("cooke",)
+"""Protocols that say what the lens does, and no pose: such a source stands beside the one that moves the camera."""
+ON_SERIAL: Final = {"cooke": False, "freed": True}
+"""Protocols of serial lines, and whether their bytes carry odd parity."""
+SERIAL: Final = "serial:"
+BAUDS: Final = (9_600, 19_200, 38_400, 57_600, 115_200, 230_400)
 NUMBERED: Final = ("freed", "mosys_f4")
 """Protocols whose messages carry a camera id and no names."""
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SerialLine:
+    """What `listen: serial:/dev/ttyUSB0@115200` names. baud : None: the protocol's usual one."""
+
+    device: str
+    baud: int | None
+    odd_parity: bool
+
+    @property
+    def bits_per_byte(self) -> int:
+        """Start and stop bit, and parity, included."""
+        return 11 if self.odd_parity else 10
+
+    @classmethod
+    def of(cls, listen: str, protocol: str) -> SerialLine:
+        """Raises ValueError: no device, no rate, or a protocol of the network."""
+        if protocol not in ON_SERIAL:
+            raise ValueError(f"{protocol} is not sent over serial lines; {' and '.join(ON_SERIAL)} are")
+        device, at, baud = listen.removeprefix(SERIAL).partition("@")
+        if not device.startswith("/"):
+            raise ValueError(f"{listen!r} names no device (serial:/dev/ttyUSB0, serial:/dev/ttyUSB0@115200)")
+        if at and (not baud.isdecimal() or int(baud) not in BAUDS):
+            raise ValueError(f"{baud!r} is no rate of serial lines here; use {', '.join(map(str, BAUDS))}")
+        return cls(device, int(baud) if at else None, ON_SERIAL[protocol])
 
 
 class PoseOffset(_Section):
@@ -194,7 +228,8 @@ class Source(_Section):
 
     protocol: ProtocolName
     listen: str
-    """`host:port` to receive on (a multicast group joins it); for zmq an endpoint such as `tcp://127.0.0.1:5556`."""
+    """`host:port` to receive on (a multicast group joins it); for zmq an endpoint such as `tcp://127.0.0.1:5556`; for
+    cooke and freed also a serial line such as `serial:/dev/ttyUSB0`."""
     camera: Identifier | Literal[""] = ""
     """The camera it moves; empty: none, it carries subjects only."""
     interface: str = ""
@@ -244,6 +279,7 @@ class Source(_Section):
     lens_table: LensTable | None = None
     """What zoom and focus encoders mean for the lens that is mounted (protocols that carry encoders)."""
     gates: Gates = Gates()
+    cooke: CookeSection = CookeSection()
     freed: FreeDSection = FreeDSection()
     opentrackio: OpenTrackIOSection = OpenTrackIOSection()
     mosys_f4: MosysF4Section = MosysF4Section()
@@ -292,8 +328,14 @@ class Source(_Section):
             if self.allow:
                 raise ValueError("zmq does not tell the sender's address: an allow list cannot be kept; bind to an "
                                  "interface only trusted senders reach")  # fmt: skip
+        elif self.listen.startswith(SERIAL):
+            SerialLine.of(self.listen, self.protocol)
+            if self.allow:
+                raise ValueError("a serial line has one end: an allow list is for addresses")
         else:
             udp_address(self.listen)
+        if self.protocol in LENS_ONLY and not self.camera:
+            raise ValueError(f"{self.protocol} says what a camera's lens does: name the camera")
         only = {
             "camera_id": ("freed", "mosys_f4"), "source_id": ("opentrackio",), "source_number": ("opentrackio",),
         }  # fmt: skip
@@ -309,10 +351,17 @@ class Source(_Section):
         return self
 
     @property
+    def serial_line(self) -> SerialLine | None:
+        """The line it listens on; None: a socket."""
+        return SerialLine.of(self.listen, self.protocol) if self.listen.startswith(SERIAL) else None
+
+    @property
     def link(self) -> tuple[str, ...]:
         """What must be equal for two sources to share one socket."""
         if self.protocol == "zmq":
             return ("zmq", self.listen, self.zmq.mode, str(self.zmq.binds), self.zmq.topic)
+        if self.listen.startswith(SERIAL):
+            return ("serial", self.listen)
         return ("udp", self.listen, self.interface, self.natnet.server)
 
     @property
@@ -323,7 +372,9 @@ class Source(_Section):
     @property
     def decoding(self) -> tuple[object, ...]:
         """What must be equal for two sources to share what reads a socket's datagrams."""
-        return (self.protocol, self.checksum, self.freed.stream, self.stype.rate, self.rttrpm.timestamp_hz)
+        return (
+            self.protocol, self.checksum, self.freed.stream, self.stype.rate, self.rttrpm.timestamp_hz, self.cooke.asks,
+        )  # fmt: skip
 
 
 class Subject(_Section):
@@ -365,6 +416,8 @@ class TrackingConfig(_Section):
                 known = ", ".join(self.sources) or "none is configured"
                 raise ValueError(f"subject {name}: there is no source {subject.source} ({known})")
             protocol = self.sources[subject.source].protocol
+            if protocol in LENS_ONLY:
+                raise ValueError(f"subject {name}: {protocol} carries no poses")
             if subject.kind == "performer" and protocol not in WITH_SKELETONS:
                 raise ValueError(
                     f"subject {name}: {protocol} carries no skeletons; a performer needs {' or '.join(WITH_SKELETONS)}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tracking.config import Source
 from tracking.protocols import (
+    cooke,
     freed,
     live_link,
     mosys_f4,
@@ -59,7 +60,7 @@ Parse = Callable[[bytes], Sequence[Packet | Refusal]]
 
 def parser_of(source: Source) -> Parse | None:
     """The decoder of a source's datagrams; None: its senders need an assembler each."""
-    if source.protocol == "freed" and not source.freed.stream:
+    if source.protocol == "freed" and not source.freed.stream and source.serial_line is None:
         checksum = source.checksum
         return lambda data: freed.parse(data, checksum=checksum)
     if source.protocol == "osc":
@@ -89,6 +90,7 @@ def assembler_of(source: Source) -> Assembler:
 
 
 _ASSEMBLERS: dict[str, Callable[[Source], Assembler]] = {
+    "cooke": lambda _source: cooke.Assembler(),
     "freed": lambda source: freed.StreamReader(checksum=source.checksum),
     "mosys_f4": lambda source: mosys_f4.Assembler(checksum=source.checksum),
     "natnet": lambda _source: natnet.Assembler(),

@@ -33,14 +33,24 @@ from tracking.protocols.osc import IMMEDIATELY, OscPacket, bundle, time_tag_from
 from tracking.protocols.osc_mapping import OscMapping
 from tracking.protocols.zmq_pose import PoseMessage, ZmqPosePacket
 from tracking.sample import LensReading
-from tracking.wire_encoders import live_link_packet, mosys_f4_packet, psn_packets, rttrpm_packet, stype_packet
+from tracking.wire_encoders import (
+    cooke_record,
+    live_link_packet,
+    mosys_f4_packet,
+    psn_packets,
+    rttrpm_packet,
+    stype_packet,
+)
 
 PROTOCOLS: Final = (
     "osc", "osc_bundle", "zmq", "zmq_msgpack", "freed", "opentrackio", "opentrackio_cbor", "mosys_f4", "stype",
     "stype_a5", "psn", "rttrpm", "live_link", "natnet", "vmc", "vmc_performer",
 )  # fmt: skip
 """`osc_bundle` sends each pose in a bundle with a time tag; the others name the format (`stype` is HF;
-`vmc_performer` sends a walking figure beside the camera, as `natnet` always does)."""
+`vmc_performer` sends a walking figure beside the camera, as `natnet` always does). `cooke` sends the lens alone."""
+
+KNOWN: Final = (*PROTOCOLS, "cooke")
+"""The lens' own too."""
 
 Encode = Callable[[Moment], list[bytes]]
 
@@ -80,10 +90,18 @@ def encoder(
         return lambda moment: opentrackio_packet(
             moment, source_id=source_id, source_number=source_number, rate=rate, encoding=encoding
         ).datagrams()
+    if protocol == "cooke":
+        return lambda moment: [] if moment.lens is None else [bytes(cooke_record(moment.lens))]
     if protocol in _SECTIONED:
         return _sectioned(protocol, source, camera=camera, rate=rate, camera_id=camera_id)
     raise SendError(
-        Problem("tracking.unknown_protocol", "protocol", "no such protocol", protocol, f"use {', '.join(PROTOCOLS)}")
+        Problem(
+            "tracking.unknown_protocol",
+            "protocol",
+            "no such protocol",
+            protocol,
+            f"use {', '.join(KNOWN)}",
+        )
     )
 
 

@@ -29,14 +29,15 @@ from tracking.feed import CameraFeed
 from tracking.follower import PERIOD_NS
 from tracking.health import COAST_NS, State
 from tracking.history import History
+from tracking.lens_feed import lens_of, with_lens
 from tracking.lens_table import LensGrid
 from tracking.lens_track import lens_at
 from tracking.mapping import Mapping as SourceMapping
 from tracking.mapping import mapping_of
 from tracking.predict import PredictedPose
 from tracking.receivers import MAX_READ, Arrival, Receiver, open_receiver
-from tracking.report import SourceStatistics, alarms_of, flood_alarms, statistics_of
-from tracking.sample import Sample
+from tracking.report import SourceStatistics, alarms_of, link_alarms, statistics_of
+from tracking.sample import LensReading, Sample
 from tracking.stream import Link, SourceStream, carried_stream, fresh_stream, link_of, take
 from tracking.subjects import PredictedSubject, predicted_subject, stream_name, subject_mapping, subject_source
 from tracking.tap import LinkInfo, Tap
@@ -105,6 +106,8 @@ class TrackingInputs:
         self._poll = select.poll()
         self._sources: dict[str, SourceStream] = {}
         self._feeds: dict[str, CameraFeed] = {}
+        self._lenses: dict[str, list[SourceStream]] = {}
+        """Sources that say what a camera's lens does and no pose, by camera."""
         self._subjects: dict[str, SourceStream] = {}
         self._config = config
         self.commit(self.prepare(config, mounts=mounts, lens_tables=lens_tables, pictures_mm=pictures_mm))
@@ -289,7 +292,13 @@ class TrackingInputs:
             held = _predicted(left, camera, t_photo_ns, now)
             if held is not None:
                 state.follower.take_over(held.stage_from_camera)
-        return _predicted(state, camera, t_photo_ns, now)
+        predicted = _predicted(state, camera, t_photo_ns, now)
+        lenses = self._lenses.get(camera)
+        return predicted if lenses is None else with_lens(predicted, lenses, t_photo_ns, now)
+
+    def lens(self, camera: str, own: LensReading | None, t_ns: int) -> LensReading | None:
+        """What is known of a camera's lens at a time. own : what came with its pose."""
+        return lens_of(own, self._lenses.get(camera, ()), t_ns, self._clock.now_ns())
 
     def prefer(self, sources: Mapping[str, str]) -> None:
         """Somebody says which source moves a camera, by camera; "" leaves it to their priorities. At once where that
@@ -358,7 +367,7 @@ class TrackingInputs:
         for name, state in self._subjects.items():
             out.extend(alarms_of(state, f"tracking/subjects/{name}", now))
         for link in self._links:
-            out.extend(flood_alarms(link, now))
+            out.extend(link_alarms(link, now))
         for feed in self._feeds.values():
             feed.step(now)
             out.extend(feed.alarms())
@@ -466,9 +475,13 @@ class TrackingInputs:
         self._infos.clear()
         self._listen()
         cameras: dict[str, list[SourceStream]] = {}
+        lenses: dict[str, list[SourceStream]] = {}
         for state in sources.values():
-            if state.source.camera:
+            if state.lens_track is not None:
+                lenses.setdefault(state.source.camera, []).append(state)
+            elif state.source.camera:
                 cameras.setdefault(state.source.camera, []).append(state)
+        self._lenses = lenses
         before, self._feeds = self._feeds, {camera: CameraFeed(camera, states) for camera, states in cameras.items()}
         for camera, feed in self._feeds.items():
             if camera in before:

@@ -6,6 +6,7 @@ from math import exp, log
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from tracking.sample import LensReading, Sample
 
@@ -70,3 +71,40 @@ def _between(a: LensReading, b: LensReading, share: float) -> LensReading:
     if a.entrance_pupil_m is not None and b.entrance_pupil_m is not None and a.entrance_pupil_m != b.entrance_pupil_m:
         changed["entrance_pupil_m"] = a.entrance_pupil_m + (b.entrance_pupil_m - a.entrance_pupil_m) * share
     return msgspec.structs.replace(whole, **changed) if changed else whole
+
+
+KEPT_NS: Final = 500_000_000
+_STILL: Final = np.eye(4)
+
+
+class LensTrack:
+    """What a lens said of late, where no pose comes with it."""
+
+    def __init__(self) -> None:
+        self._samples: list[Sample] = []
+
+    @property
+    def newest(self) -> Sample | None:
+        """Its newest reading, as a sample without a pose of its own; None before the first."""
+        return self._samples[-1] if self._samples else None
+
+    @property
+    def period_ns(self) -> int | None:
+        """Of the readings kept; None: of one nothing can be told."""
+        kept = self._samples
+        return (kept[-1].t_sampled_ns - kept[0].t_sampled_ns) // (len(kept) - 1) if len(kept) > 1 else None
+
+    def add(self, t_sampled_ns: int, t_received_ns: int, lens: LensReading) -> None:
+        """Take in a reading; one that was overtaken is late and let go."""
+        kept = self._samples
+        if kept and t_sampled_ns < kept[-1].t_sampled_ns:
+            return
+        if kept and t_sampled_ns == kept[-1].t_sampled_ns:
+            kept.pop()
+        kept.append(Sample("", "", t_sampled_ns, t_received_ns, _STILL, _STILL, lens=lens))
+        if kept[0].t_sampled_ns < t_sampled_ns - 2 * KEPT_NS:
+            del kept[: next(i for i, sample in enumerate(kept) if sample.t_sampled_ns >= t_sampled_ns - KEPT_NS)]
+
+    def at(self, t_ns: int, *, predict: bool = True) -> LensReading | None:
+        """The lens at a time, as `lens_at` has it; None before the first reading."""
+        return lens_at(self._samples, t_ns, predict=predict) if self._samples else None

@@ -15,6 +15,7 @@ from tracking.config import AxisMap, LensTable, Source
 from tracking.lens_table import CurvesReader, GridReader, LensGrid, LensReader
 from tracking.mocap_config import NatNetSection
 from tracking.protocol_config import (
+    CookeSection,
     FreeDSection,
     LiveLinkSection,
     MosysF4Section,
@@ -57,6 +58,7 @@ class Mapping:
     lens_table: LensReader | None = None
     picture_mm: tuple[float, float] | None = None
     """Width and height of the camera's desqueezed picture on its sensor: makes millimetres of angles and pixels."""
+    cooke: CookeSection = field(default_factory=CookeSection)
     freed: FreeDSection = field(default_factory=FreeDSection)
     mosys_f4: MosysF4Section = field(default_factory=MosysF4Section)
     stype: StypeSection = field(default_factory=StypeSection)
@@ -116,6 +118,14 @@ class Mapping:
         if self.axes is not None or self.signs is not None:
             tracker_from_body = self._corrected(tracker_from_body)
         return self.place(tracker_from_body)
+
+    def lens(self, lens: LensReading) -> LensReading | Refusal:
+        """A reading with what the lens table makes of its encoders and without what no lens has; or why not."""
+        if self.lens_table is not None:
+            lens = self.lens_table.apply(lens)
+        if lens.radial:
+            lens = self.believed(lens)
+        return self.lens_gate(lens) or lens
 
     def lens_from_encoders(self, zoom: int, focus: int) -> LensReading | None:
         """What the lens table makes of raw encoders; None without a table. Beyond a table nothing is guessed."""
@@ -186,6 +196,7 @@ def mapping_of(
         source_number=source.source_number,
         body=source.body,
         picture_mm=picture_mm,
+        cooke=source.cooke,
         freed=source.freed,
         mosys_f4=source.mosys_f4,
         stype=source.stype,

@@ -25,6 +25,20 @@ class ProtocolSection(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
 
+class CookeSection(ProtocolSection):
+    """How a Cooke /i lens is read."""
+
+    asks: bool = True
+    """On a serial line: tell the lens to send its data, in metric units. False: only listen to what another device (a
+    camera, a recorder) has it send."""
+    units: Literal["auto", "metric", "imperial"] = "auto"
+    """Of its distances: millimetres or tenths of an inch. auto: metric when it is asked for that, else as the lens says
+    it starts."""
+    focal_length: Literal["zoom", "nominal", "off"] = "zoom"
+    """Whose focal length is taken: a zoom's own (whole millimetres; a lens table by `zoom_raw`, its normalised zoom, is
+    finer); of primes the printed one too; none."""
+
+
 class FreeDSection(ProtocolSection):
     """Who sends FreeD, and whether messages may be cut by datagrams."""
 

@@ -83,6 +83,10 @@ def open_receiver(name: str, source: Source, clock: Clock) -> Receiver:
     ------
     ListenError : the address is in use, is not of this machine, or is no address.
     """
+    if source.serial_line is not None:
+        from tracking.serial_receiver import SerialReceiver
+
+        return SerialReceiver(name, source, clock)
     if source.protocol == "zmq":
         return ZmqReceiver(name, source, clock)
     if source.protocol == "natnet":

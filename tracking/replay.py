@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from runtime.clock import Clock, SystemClock
 from stage.errors import Problem
 from tracking.capture import Capture
+from tracking.config import SERIAL
 from tracking.errors import CaptureError
 from tracking.sender import Wire, open_wire
 from tracking.tap import LinkInfo
@@ -95,5 +96,8 @@ def replay(
 
 
 def _reached(link: LinkInfo) -> str:
-    """What a program on this machine sends to so that the socket receives it."""
+    """What a program on this machine sends to so that the socket receives it. Raises CaptureError: a serial line."""
+    if link.listen.startswith(SERIAL):
+        mend = "give --target HOST:PORT, or feed it to the show with --virtual"
+        raise CaptureError(Problem("tracking.target", "file", "a serial line cannot be sent to", link.listen, mend))
     return link.listen.replace("0.0.0.0", "127.0.0.1").replace("*", "127.0.0.1")  # noqa: S104

@@ -65,7 +65,7 @@ def statistics_of(state: SourceStream, link: Link, now_ns: int) -> SourceStatist
     """The figures of one source at `now_ns`."""
     health = state.health
     health.step(now_ns)
-    newest = state.history.newest
+    newest = state.history.newest if state.lens_track is None else state.lens_track.newest
     arrivals = list(state.arrivals)
     steps = list(map(sub, arrivals[1:], arrivals))
     span_ns = arrivals[-1] - arrivals[0] if steps else 0
@@ -161,7 +161,17 @@ def alarms_of(state: SourceStream, path: str, now_ns: int) -> list[Problem]:
     return out
 
 
-def flood_alarms(link: Link, now_ns: int) -> list[Problem]:
+def link_alarms(link: Link, now_ns: int) -> list[Problem]:
+    """What a person should know about one socket or line."""
+    trouble = "" if link.receiver is None else getattr(link.receiver, "trouble", "")
+    if trouble:
+        first = link.sources[0]
+        mend = "plug it in, correct `listen`, or let the show's user read it (the group dialout)"
+        return [Problem("tracking.device", f"tracking/sources/{first.name}", trouble, first.source.listen, mend)]
+    return _flood_alarms(link, now_ns)
+
+
+def _flood_alarms(link: Link, now_ns: int) -> list[Problem]:
     """That a socket is flooded, for as long as it is."""
     if link.guard.flooded and now_ns > link.guard.due_ns:
         # Nothing may have come for a while: then nobody has looked.

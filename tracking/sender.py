@@ -26,6 +26,7 @@ from tracking.pulls import LensAt
 DEFAULT_PORTS: Final = {
     "freed": 40000, "opentrackio": PORT, "osc": 40001, "zmq": 40002, "mosys_f4": mosys_f4.PORT, "stype": stype.PORT,
     "psn": psn.PORT, "rttrpm": rttrpm.PORT, "live_link": live_link.PORT, "natnet": natnet.DATA_PORT, "vmc": vmc.PORT,
+    "cooke": 40003,
 }  # fmt: skip
 """Ports when a target names none; FreeD's is the generic preset, OpenTrackIO's the specified one."""
 MAX_RATE_HZ: Final = 1000

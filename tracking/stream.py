@@ -12,7 +12,7 @@ from zlib import crc32
 
 import msgspec
 
-from tracking.config import Source
+from tracking.config import LENS_ONLY, Source
 from tracking.decoders import Assembler, Joiner, Packet, Parse, assembler_of, joiner_of, parser_of
 from tracking.even_pace import EvenPace, Places
 from tracking.flood_guard import FloodGuard
@@ -20,6 +20,7 @@ from tracking.follower import PERIOD_NS, Follower
 from tracking.health import Health
 from tracking.history import History
 from tracking.lags import NO_LAGS, NO_OFFSETS, WHICH_WAY, Lags, Offsets
+from tracking.lens_track import LensTrack
 from tracking.mapping import Mapping
 from tracking.packet_counter import MODULI, PacketCounter
 from tracking.predict import Predictor
@@ -56,6 +57,8 @@ class SourceStream:
     lock: SenderLock = field(default_factory=SenderLock)
     joiner: Joiner | None = None
     """Joins the source's packets where one is not a whole pose."""
+    lens_track: LensTrack | None = None
+    """Of sources that say no pose: what the lens did of late."""
     lens: LensReading | None = None
     lens_said: LensReading | None = None
     lens_is_more: bool = False
@@ -141,6 +144,24 @@ class SourceStream:
                 self._join(early, self.clock.again_ns(t_source_ns), came.t_received_ns, number, False, taken)
             self.waiting.clear()
         self._join(packet, t_sampled_ns, t_received_ns, self.packets, by_arrival, taken)
+
+    def take_lens(self, packet: Packet, arrival: Arrival) -> None:
+        """Take in what a packet of a source without poses says of its camera's lens."""
+        t_received_ns, track = arrival.t_received_ns, self.lens_track
+        if track is None or (arrival.host and not self.lock.lets_in((arrival.host, arrival.port), t_received_ns)):
+            self.refused["second_sender"] += 1
+            return
+        self.packets += 1
+        self.arrivals.append(t_received_ns)
+        lags = self.lags
+        for item in packet.samples(self.mapping, Stamp(t_received_ns, t_received_ns, self.packets)):
+            if type(item) is LensReading:
+                self.lens = item.over(self.lens)
+                track.add(t_received_ns - (lags.pose_ns - lags.lens_ns), t_received_ns, self.lens)
+                self.samples += 1
+                self.health.accepted(t_received_ns, track.period_ns)
+            elif type(item) is Refusal:
+                self.refuse(item, t_received_ns)
 
     def _offset(self, offsets_ns: Offsets) -> None:
         """The tracker says anew how far from its stamp it samples its parts. Older samples stay where they were put."""
@@ -339,6 +360,7 @@ def fresh_stream(
         joiner=joiner_of(mapping),
         lags=lags,
         configured=lags,
+        lens_track=LensTrack() if source.protocol in LENS_ONLY else None,
         day_at=day_at,
         counter=None if modulus is None else PacketCounter(modulus),
         # By the name, so that the same show is the same every time.
@@ -446,7 +468,10 @@ def take(link: Link, arrival: Arrival, taken: list[Sample]) -> None:
                 mine = True
             elif item.is_for(state.mapping):
                 mine = True
-                state.take(item, arrival, taken)
+                if state.lens_track is not None:
+                    state.take_lens(item, arrival)
+                else:
+                    state.take(item, arrival, taken)
         for state in subjects:
             if item.is_for(state.mapping):
                 mine = True

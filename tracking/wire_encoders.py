@@ -15,6 +15,7 @@ from stage.rate import NS_PER_S, Rate
 from tracking.moment import Moment
 from tracking.protocol_config import MosysF4Section, PsnSection, RttrpmSection, StypeSection
 from tracking.protocols import live_link, mosys_f4, psn, rttrpm
+from tracking.protocols.cooke import INFINITY, CookeRecord
 from tracking.protocols.live_link import LiveLinkBone, LiveLinkPacket
 from tracking.protocols.mosys_f4 import F4Packet
 from tracking.protocols.pinhole import fov_from_focal_length
@@ -145,3 +146,27 @@ def live_link_packet(
         bone, None, (x, y, z), (qx, qy, qz, qw), (1.0, 1.0, 1.0), (fov, picture_mm[0] / picture_mm[1], focal_mm)
     )
     return LiveLinkPacket({name: (LiveLinkBone(type=live_link.CAMERA), camera)})
+
+
+def cooke_record(lens: LensReading) -> CookeRecord:
+    """A lens as a Cooke /i lens in metric units says it; of a zoom if it tells an encoder beside its focal length."""
+
+    def units(distance_m: float | None) -> int:
+        return INFINITY if distance_m is None else min(round(distance_m * 1000.0), INFINITY)
+
+    zoom = lens.zoom_raw is not None and lens.focal_length_mm is not None
+    pupil_mm = round((lens.entrance_pupil_m or 0.0) * 1000.0)
+    stop = lens.t_stop or lens.f_stop or 0.0
+    return CookeRecord(
+        focus=units(lens.focus_distance_m),
+        t_number_x100=min(round(stop * 100.0), 4095),
+        ring=(0x80, 0x80),
+        zoom_mm=min(round(lens.focal_length_mm or 0.0), 4095) if zoom else 0,
+        hyperfocal=INFINITY,
+        near=units(lens.focus_distance_m),
+        far=units(lens.focus_distance_m),
+        field_of_view_x10=0,
+        entrance_pupil_units=max(-1023, min(pupil_mm, 1023)),
+        zoom_normalised=min(max(round(lens.zoom_raw or 0.0), 0), 0xFFFF) >> 4,
+        serial="SIMULATED",
+    )

@@ -26,6 +26,7 @@ from stage.timecode import LabelParts, frame_of_parts, label_rate
 from tracking.config import Source, TrackingConfig
 from tracking.encoders import encoder
 from tracking.moves import move
+from tracking.pulls import lens
 from tracking.sender import Sender, Wire, open_wire
 
 MOVE = "handheld"
@@ -44,7 +45,9 @@ def simulated_sender(source: Source, clock: Clock, *, wire: Wire, name: str = MO
         source=source,
     )
     unix_time = source.protocol != "opentrackio"
-    return Sender(move(name, seed).pose, encode, wire, clock, SAMPLE_RATE, unix_time=unix_time)
+    # A lens that speaks for itself pulls focus.
+    pulls = lens("prime", seed) if source.protocol == "cooke" else None
+    return Sender(move(name, seed).pose, encode, wire, clock, SAMPLE_RATE, lens=pulls, unix_time=unix_time)
 
 
 def simulated_timecode(config: OpenVolumeConfig, clock: Clock) -> TimecodePlayer | None:
@@ -75,6 +78,8 @@ class Simulator:
         config = running_config(snapshot)
         for seed, name in enumerate(config.tracking.sources):
             source = simulated_source(config.tracking, name)
+            if source.serial_line is not None:
+                continue  # nobody is at the other end of a line
             wire = open_wire(source.protocol, target_of(source), interface=source.interface)
             self._wires.append(wire)
             self._senders.append(simulated_sender(source, self._clock, wire=wire, seed=seed))

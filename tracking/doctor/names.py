@@ -16,4 +16,5 @@ NAMES: Final = {
     "osc": "OSC",
     "zmq": "OpenVolume's own messages (ZeroMQ)",
     "live_link": "Live Link JSON",
+    "cooke": "Cooke /i (a lens: no poses)",
 }

@@ -9,6 +9,7 @@ from typing import Final
 
 from tracking.config import ProtocolName
 from tracking.protocols import (
+    cooke,
     freed,
     live_link,
     mosys_f4,
@@ -127,6 +128,11 @@ def claim(data: bytes) -> tuple[ProtocolName, Refusal | None] | None:
         return "mosys_f4", _first_refusal(mosys_f4.parse(data, checksum="ignore"))
     if freed.TYPE_D1 in data[:1] and size >= freed.SIZE - 1 and size <= freed.MAX_DATAGRAM:
         return "freed", _first_refusal(freed.parse(data, checksum="ignore"))
+    if cooke.END in data and first in b"dDN!":
+        items = cooke.Assembler().feed(data)
+        refusal = _first_refusal(items) if items else None
+        if refusal is None or refusal.reason != "other_message":
+            return "cooke", refusal
     return _natnet(data)
 
 

@@ -1,4 +1,8 @@
-"""Cooke /i lens data as cameras write it into their metadata: the packed record of the lens' `Kd` answer.
+"""Cooke /i lens data: the packed record of the lens' `Kd` answer, in cameras' metadata and on the lens' serial line.
+
+On the line (RS-232 levels, 8 data bits, no parity) commands are text that ends with CR, answers end with LF CR, which
+no number contains. `Kc` makes the lens send records without end, `N` tells what does not change: serial number, owner,
+prime or zoom, focal length, units. `Assembler` cuts answers out of a stream of bytes, wherever that was cut.
 
 41 bytes: `d`, then numbers of six bits a byte (each byte 01xxxxxx, so that none is a control character), then `S`, the
 serial number in nine characters, line feed, carriage return. Distances are millimetres, or tenths of an inch on a lens
@@ -11,11 +15,15 @@ set to imperial units; the record does not say which.
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
 
-from tracking.sample import LensReading, Refusal
+from tracking.sample import LensReading, Refusal, Sample, Stamp
+
+if TYPE_CHECKING:
+    from tracking.mapping import Mapping
 
 NAME: Final = "cooke"
 SIZE: Final = 41
@@ -23,6 +31,10 @@ TAG: Final = 0x64
 END: Final = b"\n\r"
 INFINITY: Final = 0xFFFFFF
 """A distance of all ones."""
+LONGEST: Final = 160
+"""Bytes of an answer: what a user has the lens append to a record (60 at most) included."""
+OLD_SIZE: Final = SIZE - 2
+"""Lenses of before send no normalised zoom."""
 MM_PER_UNIT: Final = {False: 1.0, True: 2.54}
 """By whether the lens is set to imperial units (tenths of an inch)."""
 
@@ -102,3 +114,141 @@ def _number(digits: bytes) -> int:
 
 def _packed(value: int, size: int) -> bytes:
     return bytes(0x40 | value >> 6 * i & 0x3F for i in reversed(range(size)))
+
+
+# --- the line -----------------------------------------------------------------------------------------------------
+
+Units = Literal["metric", "imperial"]
+
+
+class CookeFixed(Struct, frozen=True, gc=False):
+    """What the lens says of itself that does not change: the answer to `N`."""
+
+    serial: str
+    owner: str
+    is_zoom: bool
+    focal_length_mm: int
+    """Of a prime, or the shortest of a zoom."""
+    longest_mm: int
+    """Of a zoom."""
+    units: Units
+    """It starts in."""
+
+
+class CookePacket(Struct, frozen=True, gc=False):
+    """One record of the line, and what is known of the lens that sent it."""
+
+    record: CookeRecord
+    fixed: CookeFixed | None = None
+
+    @property
+    def t_source_ns(self) -> None:
+        """It tells no time."""
+        return None
+
+    def is_for(self, mapping: Mapping) -> bool:
+        """A line has one lens at its end."""
+        return True
+
+    def samples(self, mapping: Mapping, stamp: Stamp) -> list[Sample | LensReading | Refusal]:
+        """The lens at the stamp; it has no pose."""
+        section, record = mapping.cooke, self.record
+        units = section.units
+        if units == "auto":
+            units = "metric" if self.fixed is None or section.asks else self.fixed.units
+        lens = record.lens(imperial=units == "imperial")
+        focal_length_mm = lens.focal_length_mm
+        if section.focal_length == "off":
+            focal_length_mm = None
+        elif section.focal_length == "nominal" and focal_length_mm is None and self.fixed is not None:
+            focal_length_mm = float(self.fixed.focal_length_mm) or None
+        focus_raw = None if lens.focus_distance_m is None else lens.focus_distance_m * 1000.0
+        return [
+            mapping.lens(
+                LensReading(
+                    focal_length_mm=focal_length_mm,
+                    focus_distance_m=lens.focus_distance_m or FARTHEST_FOCUS_M,
+                    entrance_pupil_m=lens.entrance_pupil_m,
+                    t_stop=lens.t_stop,
+                    zoom_raw=float(record.zoom_normalised),
+                    focus_raw=focus_raw,
+                )
+            )
+        ]
+
+
+FARTHEST_FOCUS_M: Final = 10_000.0
+"""Told for a focus at infinity."""
+_FIXED: Final = re.compile(
+    rb"NS(?P<serial>[\x20-\x7e]{9})O(?P<owner>[\x20-\x7e]{0,31}?)L(?P<kind>[PZ])[Nf](?P<focal>\d{3})M(?P<most>\d{3})"
+    rb"U(?P<units>[IMBb])"
+)
+_ASCII: Final = re.compile(
+    rb"D(?P<focus>\d{7})T(?P<t>\d{4})t[0-9.+ -]{5}Z(?P<zoom>\d{4})H(?P<hyperfocal>\d{7})N(?P<near>\d{7})"
+    rb"F(?P<far>\d{7})V(?P<view>\d{3}\.\d)E(?P<pupil>[+-]\d{3})(?:z(?P<normalised>\d{4}))?S(?P<serial>[\x20-\x7e]{9})"
+)
+_ASCII_INFINITY: Final = 9_999_999
+
+
+def parse_answer(answer: bytes) -> CookeRecord | CookeFixed | Refusal:
+    """What the lens says between two line ends: a record (packed or as text), what does not change, or neither
+    (acknowledgements, what it says when it starts). Never raises."""
+    if answer[:1] == b"d":
+        body = answer[: SIZE - 2]
+        if len(answer) >= OLD_SIZE - 2 and answer[27:28] == b"S" and answer[29:30] != b"S":
+            body = answer[:27] + b"@@" + answer[27 : OLD_SIZE - 2]
+        (record,) = parse(body + END)
+        return record
+    if answer[:1] == b"N":
+        found = _FIXED.match(answer)
+        if found is None:
+            return Refusal("malformed", "an answer to N that is not understood")
+        return CookeFixed(
+            found["serial"].decode("ascii").strip(),
+            found["owner"].decode("ascii").strip(),
+            found["kind"] == b"Z",
+            int(found["focal"]),
+            int(found["most"]) if found["kind"] == b"Z" else int(found["focal"]),
+            "imperial" if found["units"] in b"IB" else "metric",
+        )
+    if answer[:1] == b"D":
+        told = _ASCII.match(answer)
+        return Refusal("malformed", "a D answer that is not understood") if told is None else _record_of(told)
+    return Refusal("other_message", answer[:16].decode("ascii", "replace"))
+
+
+def _record_of(told: re.Match[bytes]) -> CookeRecord:
+    distances = (int(told[name]) for name in ("focus", "hyperfocal", "near", "far"))
+    focus, hyperfocal, near, far = (INFINITY if d == _ASCII_INFINITY else d for d in distances)
+    return CookeRecord(
+        focus, int(told["t"]), (0x80, 0x80), int(told["zoom"]), hyperfocal, near, far,
+        round(float(told["view"]) * 10), int(told["pupil"]), int(told["normalised"] or 0),
+        told["serial"].decode("ascii"),
+    )  # fmt: skip
+
+
+class Assembler:
+    """Cuts answers out of one lens' stream of bytes. No clock."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self.fixed: CookeFixed | None = None
+        """What the lens said of itself last."""
+
+    def feed(self, piece: bytes) -> list[CookePacket | Refusal]:
+        """The records a piece completes, and a refusal for what is none. Never raises."""
+        *answers, self._rest = (self._rest + piece).split(END)
+        out: list[CookePacket | Refusal] = []
+        if len(self._rest) > LONGEST:
+            out.append(Refusal("long", f"{len(self._rest)} bytes without a line end"))
+            self._rest = b""
+        for answer in answers:
+            if not answer:
+                continue
+            found = parse_answer(answer)
+            if isinstance(found, CookeFixed):
+                self.fixed = found
+                out.append(Refusal("other_message", "what does not change"))
+            else:
+                out.append(found if isinstance(found, Refusal) else CookePacket(found, self.fixed))
+        return out

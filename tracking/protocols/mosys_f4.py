@@ -185,7 +185,7 @@ class F4Packet(Struct, frozen=True, gc=False):
         if isinstance(lens, Refusal):
             return [lens]
         if _POSE_AXES.isdisjoint(self.index):
-            return [mapping.lens_gate(lens) or lens]
+            return [mapping.lens(lens)]
         status = self.tracking_status
         if status is not None and status in _NO_POSE:
             return [Refusal("untracked", STATUS_NAMES[status])]

@@ -221,7 +221,7 @@ class OpenTrackIOPacket(Struct, frozen=True):
         if not sample.transforms:
             if lens is None:
                 return []
-            return [mapping.lens_gate(lens) or lens]
+            return [mapping.lens(lens)]
         quality = "ok"
         status = None if sample.tracker is None else sample.tracker.status
         if status and status.lower() not in GOOD_STATES:

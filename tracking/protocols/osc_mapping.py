@@ -250,7 +250,7 @@ def read_message(
     lens = reading_of(values)
     if lens is None:
         return []
-    return [mapping.lens_gate(lens) or lens]
+    return [mapping.lens(lens)]
 
 
 def _sample(osc: OscMapping, values: dict[str, float], mapping: Mapping, stamp: Stamp) -> Sample | Refusal:
