@@ -48,6 +48,8 @@ class SkyConfig(Section):
     """Whether it is seen."""
     disc: bool = True
     """Whether the sun's disc is seen."""
+    stars: bool = True
+    """Whether the brightest stars and the moon are seen once the sun is down; with a date, time and place."""
     light: bool = True
     """Whether the sky, without its sun, lights the scene."""
     sun: bool = True
@@ -75,15 +77,19 @@ class SkyConfig(Section):
         return self
 
     @property
+    def instant(self) -> datetime | None:
+        """Its date and time; None where the sun is given by hand."""
+        return None if self.when is None else datetime.fromisoformat(self.when) + timedelta(hours=self.later_h)
+
+    @property
     def sun_pan_elevation_deg(self) -> tuple[float, float]:
         """Where the sun stands in the scene, whichever way it is given."""
-        if self.when is None or self.latitude_deg is None or self.longitude_deg is None:
+        instant = self.instant
+        if instant is None or self.latitude_deg is None or self.longitude_deg is None:
             return self.pan_deg, self.elevation_deg
         from renderer.sun_position import sun_azimuth_elevation_deg
 
-        azimuth, elevation = sun_azimuth_elevation_deg(
-            datetime.fromisoformat(self.when) + timedelta(hours=self.later_h), self.latitude_deg, self.longitude_deg
-        )
+        azimuth, elevation = sun_azimuth_elevation_deg(instant, self.latitude_deg, self.longitude_deg)
         return self.north_deg - azimuth, elevation
 
 

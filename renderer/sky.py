@@ -18,6 +18,7 @@ from renderer.air_config import SkyConfig
 from renderer.atmosphere import AZIMUTHS, DOWN_ROWS, UP_ROWS, Air, SkyTable, haze_phase, sky_table
 from renderer.device import Device
 from renderer.domes import BASIS_CONSTANTS, ROUGHNESS_LEVELS, directions, irradiance_sh
+from renderer.night import DARK_BELOW_DEG, Night, night_of
 from renderer.panoramas import HALF_MAX, DomePicture
 from renderer.sun_position import direction_from_pan_elevation
 from renderer.working import AP1_FROM_REC709
@@ -66,7 +67,9 @@ class Sky:
         self.yaw_deg = pan
         self.elevation_deg = elevation
         self.direction = np.asarray(direction_from_pan_elevation(pan, elevation))
-        gain = float(np.exp2(config.exposure_ev))
+        gain = self.gain = float(np.exp2(config.exposure_ev))
+        self.night = self._night_of(config, elevation)
+        """Stars and moon; None by day."""
         self.illuminance = self._working @ table.sun_illuminance(elevation) * gain
         """[3]  of the sun on a surface that faces it, 100 lux."""
         state = (table.air, elevation, config.night_nits)
@@ -78,6 +81,14 @@ class Sky:
         self.sh = irradiance_sh(self._panorama, yaw_deg=pan) * self.brightness
         """[9, 3]  see `domes.irradiance_sh`; in light."""
         self.version += 1
+
+    def _night_of(self, config: SkyConfig, elevation_deg: float) -> Night | None:
+        instant, latitude, longitude = config.instant, config.latitude_deg, config.longitude_deg
+        if instant is None or latitude is None or longitude is None:
+            return None
+        if not (config.stars and config.background) or elevation_deg > DARK_BELOW_DEG:
+            return None
+        return night_of(instant, latitude, longitude, config.north_deg, self.direction)
 
     def horizon(self) -> F64:
         """[3, 3]  light at the horizon: even, and what grows along the scene's x and y."""

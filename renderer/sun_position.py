@@ -1,4 +1,7 @@
-"""Where the sun stands, by date, time and place: Meeus' series, good to a hundredth of a degree for centuries."""
+"""Where the sun stands, by date, time and place: Meeus' series, good to a hundredth of a degree for centuries.
+
+And where anything else stands whose place among the stars is known.
+"""
 
 from __future__ import annotations
 
@@ -44,22 +47,48 @@ def sun_azimuth_elevation_deg(
     """
     if when.tzinfo is None:
         raise ValueError("a date and time needs its offset from UTC")
+    equatorial = np.array([sun_equatorial_deg(terrestrial_days(when))])
+    ((azimuth, elevation),) = horizontal_deg(
+        equatorial, when, latitude_deg, longitude_deg, parallax_deg=8.794 / 3600.0, refraction=refraction
+    )
+    return float(azimuth), float(elevation)
+
+
+def terrestrial_days(when: datetime, /) -> float:
+    """Days of terrestrial time after noon of 1 January 2000."""
+    return ((when - _J2000).total_seconds() + _TERRESTRIAL_S) / 86400.0
+
+
+def horizontal_deg(
+    equatorial_deg: Array,
+    when: datetime,
+    latitude_deg: float,
+    longitude_deg: float,
+    /,
+    *,
+    parallax_deg: float = 0.0,
+    refraction: bool = True,
+) -> Array:
+    """Azimuth (north 0, east 90) and elevation, [n, 2], of places of the date, [n, 2] right ascension and declination.
+
+    `parallax_deg` is how much lower a thing at the horizon stands because the eye is off the earth's middle.
+    """
     days = (when - _J2000).total_seconds() / 86400.0
-    ascension, declination = sun_equatorial_deg(days + _TERRESTRIAL_S / 86400.0)
     t = days / 36525.0
     node = np.radians(125.04 - 1934.136 * t)
     sidereal = 280.46061837 + 360.98564736629 * days + 0.000387933 * t * t - 0.00478 * np.sin(node) * 0.9175
-    hour = np.radians(sidereal + longitude_deg - ascension)
-    dec, lat = np.radians(declination), np.radians(latitude_deg)
+    hour = np.radians(sidereal + longitude_deg - equatorial_deg[:, 0])
+    dec, lat = np.radians(equatorial_deg[:, 1]), np.radians(latitude_deg)
     up = np.sin(lat) * np.sin(dec) + np.cos(lat) * np.cos(dec) * np.cos(hour)
     north = np.cos(lat) * np.sin(dec) - np.sin(lat) * np.cos(dec) * np.cos(hour)
     east = -np.cos(dec) * np.sin(hour)
-    elevation = float(np.degrees(np.arctan2(up, np.hypot(north, east))))
-    # The eye stands off the earth's middle: 8.8 arc seconds at the horizon.
-    elevation -= 8.794 / 3600.0 * float(np.cos(np.radians(elevation)))
-    if refraction and elevation > -2.0:
-        elevation += 1.02 / 60.0 / float(np.tan(np.radians(elevation + 10.3 / (elevation + 5.11))))
-    return float(np.degrees(np.arctan2(east, north)) % 360.0), elevation
+    elevation = np.degrees(np.arctan2(up, np.hypot(north, east)))
+    elevation = elevation - parallax_deg * np.cos(np.radians(elevation))
+    if refraction:
+        lifted = np.maximum(elevation, -2.0)
+        by = 1.02 / 60.0 / np.tan(np.radians(lifted + 10.3 / (lifted + 5.11)))
+        elevation = elevation + np.where(elevation > -2.0, by, 0.0)
+    return np.stack([np.degrees(np.arctan2(east, north)) % 360.0, elevation], axis=1)
 
 
 def direction_from_pan_elevation(pan_deg: float, elevation_deg: float, /) -> Array:

@@ -29,6 +29,7 @@ from renderer.passes.air import (
 )
 from renderer.passes.casters import ShadowStatistics
 from renderer.passes.lighting import Lighting, constants, view_floats
+from renderer.passes.night import NightPass
 from renderer.passes.visible import DrawList, Run
 from renderer.scene import F32, F64, Batch, Draws, Scene
 from renderer.shaders import source
@@ -107,6 +108,7 @@ class ScenePass:
         self._lightings: dict[int, Lighting] = {}
         self._view = device.ctx.buffer(reserve=4 * _VIEW_FLOATS)
         self._air = AirBlock(device)
+        self._night = NightPass(device)
         self.statistics = Statistics()
 
     def prepare(self, scene: Scene, *, stage_from_scene: ArrayLike, scene_time_s: float) -> Lighting | None:
@@ -346,6 +348,12 @@ class ScenePass:
             uniform.write(np.ascontiguousarray(inverse, dtype=np.float32).tobytes())
         self._ctx.disable(moderngl.CULL_FACE)
         array.render(vertices=3)
+        if output == "colour" and scene.sky is not None and scene.sky.night is not None:
+            size_px = self._ctx.fbo.size
+            self._night.draw(
+                scene.sky.night, view.clip_from_relative, rad_per_px=view.rad_per_px(size_px), size_px=size_px,
+                gain=scene.sky.gain, fog=scene.fog is not None,
+            )  # fmt: skip
 
     # --- programs ---------------------------------------------------------------------------------------------
 
@@ -415,6 +423,7 @@ class ScenePass:
             program.release()
         self._view.release()
         self._air.release()
+        self._night.release()
 
 
 def _release(arrays: Sequence[moderngl.VertexArray | None]) -> None:
