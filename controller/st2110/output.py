@@ -158,6 +158,16 @@ class Output:
         view = reader.peek()
         if view is None:
             return now_ns + POLL_NS
+        opened = self.stream
+        if not self._fits(reader.shape):
+            return now_ns + LOOK_NS
+        if self.stream is not opened:
+            now_ns = self._now_ns()
+            passed_ns = now_ns - view.t_ns
+            if passed_ns > self.rate.period_ns // 4:
+                # That took its time: the next slot is the first, with this picture if no other comes.
+                self.slot = self._slot_after(Slot(view.frame, view.t_ns), passed_ns // self.rate.period_ns)
+                return now_ns
         coming = self.next_slot()
         if view.n != self._n and (coming is None or view.t_ns >= coming.t_ns - self.rate.period_ns // 2):
             if now_ns < view.t_ns:
@@ -184,8 +194,6 @@ class Output:
     def _send(self, reader: RingReader | None, slot: Slot, reason: SentReason | None, now_ns: int) -> int:
         """Begin to send a slot: the newest picture of the ring, or (None) the last one again."""
         self.on_slot(slot)
-        if reader is not None and not self._fits(reader.shape):
-            return now_ns + LOOK_NS
         stream = self.stream
         view = reader.peek() if reader is not None else None
         picture = None

@@ -222,6 +222,17 @@ def test_a_ring_that_stalls_leaves_the_last_picture_up_and_says_so(rig: Rig) -> 
     assert rig.stream().reasons == {"repeat": 37}
 
 
+def test_a_sender_that_comes_to_a_ring_that_stands_sends_what_is_there(rig: Rig) -> None:
+    rig.wall.silent = {*range(103, 150)}
+    rig.run_to(120)
+    rig.begin()
+    rig.run_to(130)
+    pictures = rig.ears[0].pictures()
+    assert [p.timestamp for p in pictures] == [rig.label(frame) for frame in range(120, 130)]
+    assert all((p.octets == rig.octets(102)).all() for p in pictures)
+    assert [n.reason for n in rig.notes()] == ["late", *["repeat"] * 9]
+
+
 def test_an_order_to_hold_is_no_alarm(rig: Rig) -> None:
     from controller.action import ActionWord
 
@@ -258,9 +269,9 @@ def test_a_sender_that_was_gone_says_which_slots_it_cost(rig: Rig) -> None:
     rig.begin()
     rig.run_to(140)
     pictures = rig.ears[0].pictures()
-    assert [p.timestamp for p in pictures] == [rig.label(frame) for frame in range(129, 140)]
+    assert [p.timestamp for p in pictures] == [rig.label(frame) for frame in range(130, 140)]
     (note,) = rig.notes()
-    last = 128
+    last = 129
     assert (note.frame, note.reason) == (last, "away")
     assert last - note.frames == 120
 
