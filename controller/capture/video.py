@@ -106,7 +106,7 @@ class VideoSink:
                 context.colorspace = _RGB
                 context.color_range = _FULL_RANGE if encoding.range == "full" else _VIDEO_RANGE
             else:
-                context.colorspace, context.color_range = matrix_of(encoding), _VIDEO_RANGE
+                context.colorspace, context.color_range = luma_of(encoding), _VIDEO_RANGE
             if picture.stamp.timecode:
                 stream.metadata["timecode"] = picture.stamp.timecode
             container.metadata["comment"] = f"{order.kind} {order.of}, frame {picture.stamp.frame}"
@@ -141,7 +141,7 @@ class VideoSink:
         codes = picture.codes(10)
         if picture.encoding.range == "legal":
             codes = _FULL_OF_LEGAL[codes]
-        planes = video_codes(codes, matrix_of(picture.encoding))
+        planes = video_codes(codes, luma_of(picture.encoding))
         if self._order.format == "prores_hq":
             luma, *chroma = np.moveaxis(planes, -1, 0)
             frame = self._av.VideoFrame(*picture.size, "yuv422p10le")
@@ -151,7 +151,7 @@ class VideoSink:
             frame = self._planar(planes, "yuv444p10le", (0, 1, 2))
         # ProRes tells the colours of each frame in its header.
         encoding = picture.encoding
-        frame.color_range, frame.colorspace = _VIDEO_RANGE, matrix_of(encoding)
+        frame.color_range, frame.colorspace = _VIDEO_RANGE, luma_of(encoding)
         frame.color_primaries, frame.color_trc = _PRIMARIES[encoding.primaries], _TRANSFER[encoding.transfer]
         return frame
 
@@ -162,14 +162,14 @@ class VideoSink:
         return frame
 
 
-def matrix_of(encoding: Encoding) -> int:
+def luma_of(encoding: Encoding) -> int:
     """Which luma weights a canvas' colours are told with (FFmpeg's number)."""
     return _BT2020 if encoding.primaries == "rec2020" else _BT709
 
 
-def video_codes(codes: NDArray[np.uint16], matrix: int) -> NDArray[np.uint16]:
+def video_codes(codes: NDArray[np.uint16], colours: int) -> NDArray[np.uint16]:
     """10-bit luma and chroma in video range, [h, w, 3], of full-range 10-bit R'G'B' codes, [h, w, 3] (BT.709-6)."""
-    red, blue = _LUMA[matrix]
+    red, blue = _LUMA[colours]
     share = codes.astype(np.float32) / np.float32(1023.0)
     luma = share @ np.array([red, 1.0 - red - blue, blue], dtype=np.float32)
     out = np.empty(codes.shape, dtype=np.uint16)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import moderngl
 import numpy as np
@@ -61,7 +60,7 @@ class GivenInners:
         return InnerPicture(camera, view, texture)
 
     def _made(self, size: tuple[int, int]) -> moderngl.Texture:
-        texture: Any = self._ctx.texture(size, 4, dtype="f2")
+        texture = self._ctx.texture(size, 4, dtype="f2")
         texture.repeat_x = texture.repeat_y = False
         return texture
 

@@ -151,7 +151,7 @@ def test_an_engine_takes_over_a_canvas_and_is_missed_when_it_dies(
         show.plan(grid)
         show.drawn_by_engine(drawn, show.frame)
         theirs = ours
-        for n in range(16):  # the ring is looked for now and then only
+        for n in range(16):  # the ring is looked for every few frames
             plan = show.plan(grid, pan_deg=float(n))
             show.drawn_by_engine(drawn, plan.frame)
             shown = show.present(plan)

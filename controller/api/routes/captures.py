@@ -69,15 +69,16 @@ async def post_capture(request: Request, control: Here) -> Response:
     if given is not None and (not isinstance(given, str) or not _NAME.match(given)):
         raise problem(BadValue, "name", "no name for a capture", value=given, mend="letters, digits, _, - and .")
     stem = given or f"{kind}_{name}-{_now(control)}"
-    fields = {key: body[key] for key in _PASSED if key in body}
+    fields: dict[str, Any] = {key: body[key] for key in _PASSED if key in body}
     path = state_folder(control.desk.loaded.name) / FOLDER / stem
+    wanted: dict[str, Any] = {"number": 0, "kind": kind, "of": name, "path": str(path), **fields}
     try:
-        order = msgspec.convert({"number": 0, "kind": kind, "of": name, "path": str(path), **fields}, CaptureOrder)
+        order = msgspec.convert(wanted, CaptureOrder)
     except msgspec.ValidationError as error:
         raise problem(BadValue, "body", str(error), mend="GET openapi.json tells what it takes") from error
     for key in ("first_frame", "last_frame", "every", "width_px"):
         value = fields.get(key, 1)
-        if value < (0 if key.endswith("frame") else 1):
+        if value is not None and value < (0 if key.endswith("frame") else 1):
             raise problem(BadValue, key, "too small", value=value, mend="GET openapi.json tells what it takes")
     order = await asyncio.to_thread(begin_capture, control.run, order)
     return send_json(_view(control, order))
