@@ -59,10 +59,13 @@ def test_a_presenter_that_is_gone_is_an_alarm() -> None:
 
     backend: Any = Backend()
     backend.windows = WindowsStatus(1, 2, "running", 5, {"gpu": SHOWN})
-    assert alarms(backend, []) == []
+
+    def told() -> list[tuple[str, str]]:
+        return [(alarm.code, alarm.severity) for alarm in alarms(backend, []) if alarm.path == "windows"]
+
+    assert told() == []
     backend.age = None
-    (alarm,) = alarms(backend, [])
-    assert (alarm.code, alarm.path, alarm.severity) == ("process.gone", "windows", "critical")
+    assert told() == [("process.gone", "critical")]
     # Where nothing is shown on monitors nobody misses it.
     backend.windows = WindowsStatus(1, 2, "running", 5)
-    assert alarms(backend, []) == []
+    assert told() == []
