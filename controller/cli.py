@@ -246,9 +246,7 @@ def replay(
     ] = None,
     draw: Annotated[
         bool,
-        typer.Option(
-            "--draw", help="Draw the plans as they were published, live edits and all; virtual: anew."
-        ),
+        typer.Option("--draw", help="Draw the plans as they were published, live edits and all; virtual: anew."),
     ] = False,
     report: Annotated[
         Path | None, typer.Option(help="draw, virtual: write every plan's and canvas' hash here.")

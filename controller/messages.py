@@ -189,6 +189,19 @@ class LoadScene(Message, frozen=True):
     """Where it will lie in the stage: what is seen from there is made ready first. 16 numbers; empty: the origin."""
 
 
+class RehearseEdits(Message, frozen=True):
+    """Ask the darkroom, and then every node, to get ready what live edits of a scene need that is not there yet:
+    programs, pictures, a sky's table. Nothing that is shown changes. Answered as `LoadScene` is."""
+
+    scene: str
+    key: str
+    """Its compiled state; empty: as its files were read."""
+    edits: dict[str, Any]
+    """All that will hold."""
+    request: int
+    reply_to: str
+
+
 class SceneLoaded(Message, frozen=True):
     """`who` can show the scene at any frame."""
 
@@ -333,7 +346,7 @@ class LibraryRefused(Message, frozen=True):
 
 AnyMessage = (
     Prepare | Prepared | Failed | Commit | Committed | Abort | PhotoRequest | PhotoReady | PhotoFailed
-    | CompileScene | SceneCompiled | LoadScene | SceneLoaded | SceneRefused
+    | CompileScene | SceneCompiled | RehearseEdits | LoadScene | SceneLoaded | SceneRefused
     | DrawThumbnail | ThumbnailDrawn | RestoreVersion | TagEntry | LibraryChanged | LibraryRefused
     | JamTime | TimeJammed | TimeNotJammed | SetProcessor | RestoreProcessor | ProcessorSet | ProcessorNotSet
     | Connect | Disregard | Connected | NotConnected

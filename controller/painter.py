@@ -16,9 +16,9 @@ import msgspec
 from controller.config import OpenVolumeConfig, load_config_text, nodes_of
 from controller.engines import Engines
 from controller.errors import ControllerError
-from controller.library.cache import SceneCache
+from controller.library.cache import TABLES_FOLDER, SceneCache
 from controller.library.inputs import inputs_of
-from controller.messages import Alarm, LoadScene, ResidentScene
+from controller.messages import Alarm, LoadScene, RehearseEdits, ResidentScene
 from controller.node import PainterLost
 from controller.outputs import Instead, Output
 from controller.planner import Planner
@@ -27,6 +27,7 @@ from controller.rundir import RunDir
 from controller.scene_book import SceneBook
 from controller.show import SceneState, Show, Snapshot
 from controller.sources import inner_limits
+from renderer.atmosphere import keep_tables
 from renderer.config import SceneConfig
 from renderer.device import Device, DeviceLostError
 from renderer.renderer import CanvasPicture, Format, Renderer
@@ -163,6 +164,7 @@ class GLPainter:
         drawn = _drawn_of(stage, config, folder, canvases)
         every = snapshot.show.outer_every_frames if snapshot.show.outer_every_frames > 1 else 0
         cache = SceneCache(Path(snapshot.scene_cache))
+        keep_tables(cache.folder / TABLES_FOLDER)
         self._residents.budget_bytes = config.render.scene_memory_mb << 20
         yield 0
         for other, held in self._versions.items():
@@ -207,6 +209,14 @@ class GLPainter:
         yield from self._residents.load_file(
             message.scene, message.key, Path(message.file), keep=self._kept(), stage_from_scene=place
         )
+
+    def rehearse_edits(self, message: RehearseEdits) -> Generator[int]:
+        """Get ready what edits of a scene need, if it is here; nothing that is shown changes. Yields as `load`."""
+        number = self._on_air if self._on_air in self._versions else max(self._versions, default=None)
+        if number is None or message.scene not in self._versions[number].scenes:
+            return
+        ident = self._ident(self._versions[number], message.scene, SceneState(key=message.key))
+        yield from self._residents.rehearse(ident, message.edits)
 
     def forget(self, config_version: int) -> None:
         """Free a version that will not be used, unless it is on air."""

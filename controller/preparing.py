@@ -20,6 +20,7 @@ from controller.messages import (
     LoadScene,
     Prepare,
     Prepared,
+    RehearseEdits,
     SceneLoaded,
     SceneRefused,
 )
@@ -46,13 +47,16 @@ class Preparer(Protocol):
     def load(self, message: LoadScene) -> Generator[int]:
         """Get a compiled scene ready in slices; change nothing shown. Raises OpenVolumeError, OSError."""
 
+    def rehearse_edits(self, message: RehearseEdits) -> Generator[int]:
+        """Get ready in slices what edits need; change nothing shown. Raises OpenVolumeError, OSError."""
+
     def forget(self, config_version: int) -> None:
         """A prepared version will not be used. Nothing happens to the one that was drawn last."""
 
 
 @dataclass(slots=True)
 class _Job:
-    message: Prepare | LoadScene
+    message: Prepare | LoadScene | RehearseEdits
     slices: Generator[int]
     began_ns: int
     next_ns: int = 0
@@ -73,6 +77,8 @@ class Preparations:
             self._accept(message)
         elif isinstance(message, LoadScene):
             self._jobs.append(_Job(message, self._painter.load(message), self._clock.now_ns()))
+        elif isinstance(message, RehearseEdits):
+            self._jobs.append(_Job(message, self._painter.rehearse_edits(message), self._clock.now_ns()))
         elif isinstance(message, Abort):
             dropped = [
                 job for job in self._jobs
@@ -133,7 +139,7 @@ class Preparations:
         self._jobs.popleft()
         took_ms = (self._clock.now_ns() - job.began_ns) / NS_PER_MS
         message = job.message
-        if isinstance(message, LoadScene):
+        if not isinstance(message, Prepare):
             self._tell(message, took_ms, problems)
         elif problems is not None:
             self._painter.forget(message.config_version)
@@ -144,7 +150,7 @@ class Preparations:
     def _answer(self, message: Prepare, answer: Prepared | Failed) -> None:
         self._post.send(self._run.path / message.reply_to, answer)
 
-    def _tell(self, message: LoadScene, took_ms: float, problems: list[Problem] | None) -> None:
+    def _tell(self, message: LoadScene | RehearseEdits, took_ms: float, problems: list[Problem] | None) -> None:
         answer: SceneLoaded | SceneRefused = SceneLoaded(message.scene, message.request, self._name, took_ms)
         if problems is not None:
             answer = SceneRefused(message.scene, message.request, self._name, problems)

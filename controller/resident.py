@@ -24,6 +24,7 @@ from renderer.addresses import EditValueError, UnknownAddressError
 from renderer.config import SceneConfig
 from renderer.device import Device
 from renderer.frozen import Thaw
+from renderer.passes.rehearsal import rehearse
 from renderer.passes.target import ViewTarget
 from renderer.scene import Scene
 from renderer.scene_world import SceneWorld
@@ -52,10 +53,15 @@ class SceneMemoryError(ControllerError):
 
 def apply_known(scene: Scene, edits: Mapping[str, Any]) -> None:
     """Lay over a scene those of the edits that it has room for: the same ones in every process."""
+    scene.apply(known_edits(scene, edits))
+
+
+def known_edits(scene: Scene, edits: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the edits that a scene has room for."""
     left = dict(edits)
     while True:
         try:
-            scene.apply(left)
+            scene.edited(left)
         except (UnknownAddressError, EditValueError) as error:
             before = len(left)
             for problem in error.problems:
@@ -63,7 +69,7 @@ def apply_known(scene: Scene, edits: Mapping[str, Any]) -> None:
             if len(left) == before:
                 raise
         else:
-            return
+            return left
 
 
 @dataclass(slots=True)
@@ -186,6 +192,34 @@ class Residents:
             read = read_hash(config, folder)
             found = self._held[ident] = Resident(name, ident, "", scene, None, scene.size_bytes, read)
         return found
+
+    def rehearse(self, ident: Hashable, edits: Mapping[str, Any]) -> Generator[int]:
+        """Get ready what edits of one of them need, a piece at a time; harmless when it is not here. Yields what the
+        next slice needs, ns."""
+        held = self.get(ident)
+        if held is None:
+            return
+        target = ViewTarget(self._device, _PRACTICE_PX, _PRACTICE_PX, "f2")
+        needed_ns = _FIRST_PRACTICE_NS
+        try:
+            yield needed_ns
+            steps = rehearse(
+                self._world.scene_pass,
+                held.scene,
+                known_edits(held.scene, edits),
+                stage_from_scene=np.eye(4),
+                target=target.framebuffer,
+            )
+            began_ns = self._clock.now_ns()
+            for _ in steps:
+                self._device.finish()
+                needed_ns = max(self._clock.now_ns() - began_ns, needed_ns * 3 // 4)
+                yield needed_ns
+                began_ns = self._clock.now_ns()
+                if held.ident not in self._held:
+                    return
+        finally:
+            target.release()
 
     def make_room(self, size_bytes: int, *, keep: Collection[Hashable], name: str) -> None:
         """Let scenes go until `size_bytes` more fit. Raises SceneMemoryError, letting none go, when they never will."""

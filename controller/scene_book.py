@@ -42,6 +42,19 @@ def drop_states(run: RunDir, *, keep: Collection[int], keep_from: int) -> None:
                 path.unlink()
 
 
+def numbered(show: Show, before: Show) -> Show:
+    """The show with a new version for every scene of which something else is drawn than before: its own revision."""
+    states = {
+        name: state
+        if (known := before.scene_states.get(name)) is not None
+        and (known.key, known.edits) == (state.key, state.edits)
+        and known.version == state.version
+        else msgspec.structs.replace(state, version=show.version)
+        for name, state in show.scene_states.items()
+    }
+    return msgspec.structs.replace(show, scene_states=states) if states else show
+
+
 class SceneBook:
     """Live states by scene and version, each read once."""
 

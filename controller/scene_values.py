@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from renderer.addresses import Address, addresses, edited
+from renderer.addresses import Address, addresses, edited, takes_preparing
 from renderer.config import SceneConfig
 from renderer.gltf.errors import AssetError
 from renderer.gltf.outline import Outline, outline
@@ -27,6 +27,7 @@ _KINDS: Final[dict[str, Any]] = {
     "colour": list[float] | None,
     "vector": list[float] | None,
     "choice": str | None,
+    "text": str | None,
 }
 
 
@@ -54,6 +55,16 @@ class SceneValues:
         except OpenVolumeError as error:
             return error.problems[0]
         return None
+
+    def takes_preparing(self, address: str, before: Any, after: Any) -> bool:
+        """Whether going from one edit to another (None: as configured) may need what nodes have not got yet."""
+        entry = self.known.get(address)
+        if entry is None:
+            return False
+        before = entry.value if before is None else before
+        after = entry.value if after is None else after
+        plain = [tuple(value) if isinstance(value, list) else value for value in (before, after)]
+        return takes_preparing(address, *plain)
 
     def kind(self, address: str) -> Any:
         """The type its values have."""

@@ -28,13 +28,14 @@ from controller.messages import (
     CompileScene,
     LoadScene,
     Message,
+    RehearseEdits,
     SceneCompiled,
     SceneLoaded,
     SceneRefused,
 )
 from controller.rundir import RunDir, replace_file
 from controller.scene_values import SceneValues, scene_values
-from controller.show import Show
+from controller.show import SceneState, Show
 from renderer.config import SceneConfig
 from runtime.clock import NS_PER_MS, Clock
 from stage.errors import OpenVolumeError, Problem
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 
 COMPILE_TIMEOUT_S: Final = 600.0
 LOAD_TIMEOUT_S: Final = 60.0
+REHEARSE_TIMEOUT_S: Final = 10.0
 LOOK_S: Final = 0.25
 """How often files are looked at."""
 QUIET_NS: Final = 400 * NS_PER_MS
@@ -130,6 +132,9 @@ class Scenery:
         self._asked: dict[int, _Asked] = {}
         self._next_request = 1
         self._locks: dict[str, asyncio.Lock] = {}
+        self._rehearsal_locks: dict[str, asyncio.Lock] = {}
+        self._rehearsing: dict[str, int] = {}
+        """By scene: edits that are got ready, or wait behind one that is."""
         self._loop: asyncio.Task[None] | None = None
         self._reloads: set[asyncio.Task[None]] = set()
         self.values: dict[str, SceneValues] = {}
@@ -194,6 +199,7 @@ class Scenery:
             for path, value in command.changes.items()
             if (name := _scene_wanted(path, value)) and name in self._places.scenes
         ]
+        await self._rehearsed(command)
         changes = dict[str, Any]()
         for name in dict.fromkeys(wanted):
             key = await self.prepare(name)
@@ -205,6 +211,49 @@ class Scenery:
             if path.startswith("scenes/") and what == "compiled" and isinstance(value, str) and self.cache.has(value):
                 await self._load(name, value)
         return msgspec.structs.replace(command, changes={**changes, **command.changes}) if changes else command
+
+    async def _rehearsed(self, command: Command) -> None:
+        """Wait until every node has what a live edit needs: programs of a material that changes its kind, another sky.
+        Edits of one scene that come meanwhile wait behind it, so that the last one is the one that stays."""
+        edits = edits_of(command, self._desk.show)
+        for name, edit in edits.items():
+            values = self.values.get(name)
+            if values is None or name not in self._places.scenes:
+                continue
+            busy = self._rehearsing.get(name, 0)
+            if not busy and not any(values.takes_preparing(address, *change) for address, change in edit.items()):
+                continue
+            self._rehearsing[name] = busy + 1
+            try:
+                async with self._rehearsal_locks.setdefault(name, asyncio.Lock()):
+                    await self._rehearse(name, values, edits_of(command, self._desk.show).get(name, {}))
+            finally:
+                self._rehearsing[name] -= 1
+
+    async def _rehearse(self, name: str, values: SceneValues, edit: Mapping[str, tuple[Any, Any]]) -> None:
+        """First in the darkroom, which leaves what it makes where nodes find it; then on the nodes, between pictures.
+        Who does not answer holds up nothing: the edit is made all the same."""
+        if not any(values.takes_preparing(address, *change) for address, change in edit.items()):
+            return
+        state = self._desk.show.scene_states.get(name, SceneState())
+        wanted = {**state.edits, **{address: after for address, (_, after) in edit.items()}}
+        wanted = {address: value for address, value in wanted.items() if value is not None}
+        living = self._links.living()
+        for group in ([DARKROOM] if DARKROOM in living else [], [who for who in living if who != DARKROOM]):
+            request, asked = self._ask(set(group))
+            message = RehearseEdits(name, state.key, wanted, request, self._reply_to)
+            try:
+                for who in group:
+                    if not self._links.send(who, message):
+                        asked.missing.discard(who)
+                if asked.missing:
+                    await asyncio.wait_for(asked.done.wait(), REHEARSE_TIMEOUT_S)
+                for problem in asked.problems:
+                    log.warning("an edit of scene %s was not rehearsed: %s", name, problem)
+            except TimeoutError:
+                log.warning("an edit of scene %s was not rehearsed by %s in time", name, ", ".join(asked.missing))
+            finally:
+                del self._asked[request]
 
     async def prepare(self, name: str) -> str:
         """See to it that every node can show a scene; its compiled state ("" when nothing can be compiled here)."""
@@ -432,6 +481,23 @@ def places_of(config: Any, folder: Path) -> Places:
         position = config.positions.get(scene.position) if scene.position else None
         places[name] = matrix16(position.stage_from_scene) if position is not None else []
     return Places(dict(config.scenes), folder, places)
+
+
+def edits_of(command: Command, show: Show) -> dict[str, dict[str, tuple[Any, Any]]]:
+    """By scene and address below it, what a command's live edits change: from which edit to which (None: as
+    configured). Steps count from what is edited now."""
+    found: dict[str, dict[str, tuple[Any, Any]]] = {}
+    for path, value in [*command.changes.items(), *command.steps.items()]:
+        first, _, rest = path.partition("/")
+        name, _, address = rest.partition("/")
+        if first != "scenes" or not address or address.split("/")[0] in ("transport", "compiled", "preload"):
+            continue
+        before = show.scene_states.get(name, SceneState()).edits.get(address)
+        after = value
+        if path not in command.changes:
+            after = (before if isinstance(before, int | float) else 0.0) + value
+        found.setdefault(name, {})[address] = before, after
+    return found
 
 
 def _scene_wanted(path: str, value: Any) -> str:

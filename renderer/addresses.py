@@ -26,7 +26,7 @@ from renderer.scene_file import normal_form
 from stage.documents import join
 from stage.errors import Problem
 
-Kind = Literal["number", "switch", "colour", "vector", "choice"]
+Kind = Literal["number", "switch", "colour", "vector", "choice", "text"]
 Value = bool | float | int | str | tuple[float, ...] | None
 
 FIXED: Final = frozenset(
@@ -41,17 +41,16 @@ FIXED: Final = frozenset(
         "shadow_range_m",
         "light_limit",
         "colour_space",
-        "when",
-        "haze",
-        "ozone",
-        "ground_albedo",
-        "altitude_m",
         "centre_m",
         "reach_m",
         "cells",
     }
 )
 """Fields that are no live values: they say what is loaded, not how it looks."""
+_AIR: Final = frozenset({"haze", "ozone", "ground_albedo", "altitude_m"})
+"""What a sky's table is made for."""
+MATT: Final = 0.8
+"""Roughness from which a dielectric's mirror image of the dome is not told from its light."""
 _UNITS: Final = {
     "_m": "m", "_mm": "mm", "_deg": "deg", "_s": "s", "_ev": "EV", "_nits": "nit", "_hz": "Hz", "_k": "K",
     "_lux": "lx", "_lumens": "lm", "_candela": "cd",
@@ -177,6 +176,8 @@ def _value(name: str, path: str, annotation: Any, metadata: tuple[Any, ...], val
     if get_origin(annotation) is Literal:
         choices = tuple(v for v in get_args(annotation) if isinstance(v, str))
         return Address(path, "choice", value, choices=choices) if choices else None
+    if annotation is str:
+        return None if value is None else Address(path, "text", value)
     if annotation in (float, int):
         return None if value is None else Address(path, "number", value, unit, *_range(metadata))
     if get_origin(annotation) is tuple and isinstance(value, tuple):
@@ -250,6 +251,29 @@ def _object(thing: ObjectConfig, path: str, outline: Outline | None) -> Iterator
         yield Address(join(here, "emissive"), "colour", emissive, "", 0.0, 1_000_000.0, size=3)
 
 
+def takes_preparing(address: str, before: Any, after: Any) -> bool:
+    """Whether a change of a value may need programs, pictures or tables that are not there yet: such a change is made
+    ready off the frame path before it holds (`renderer.passes.rehearsal`). Says yes too often rather than too rarely,
+    but never of a slider that goes from one ordinary value to another."""
+    if before == after:
+        return False
+    name = address.rpartition("/")[2]
+    if isinstance(before, bool) or isinstance(after, bool):
+        # What of an object is seen, cast or moved needs nothing new.
+        return not address.startswith("objects/")
+    if name in _AIR or name == "variant":
+        return True
+    if name == "roughness":
+        return (float(before or 0.0) >= MATT) != (float(after or 0.0) >= MATT)
+    if name in ("metallic", "emissive", "sun_glow", "radius_m", "range_m"):
+        return _any(before) != _any(after)
+    return False
+
+
+def _any(value: Any) -> bool:
+    return any(value) if isinstance(value, list | tuple) else bool(value)
+
+
 # --- editing --------------------------------------------------------------------------------------------------------
 
 
@@ -270,6 +294,8 @@ def _fault(entry: Address, value: Any) -> Problem | None:
         detail, mend = "must be a finite number", "give a number"
     elif entry.kind == "choice" and value not in entry.choices:
         detail, mend = "is not one of the choices", f"use {', '.join(entry.choices)}"
+    elif entry.kind == "text" and not isinstance(value, str):
+        detail, mend = "must be a text", "give a text"
     elif entry.kind in ("colour", "vector"):
         good = isinstance(value, list | tuple) and len(value) == entry.size and all(_finite(v) for v in value)
         if not good:

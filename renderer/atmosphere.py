@@ -8,10 +8,15 @@ the bright halo, and the shader works it out where the sun really stands. A sun 
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from itertools import pairwise
+from pathlib import Path
 from typing import Final
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +50,8 @@ UP_ROWS: Final = 40
 DOWN_ROWS: Final = 8
 AZIMUTHS: Final = 33
 _STEPS: Final = 28
+_TABLES_MOST: Final = 64
+"""Tables kept in a folder: the oldest go first."""
 
 
 def _bump(x: F64, mean: float, left: float, right: float) -> F64:
@@ -288,7 +295,58 @@ def _glow(repeated: F32, height_m: NDArray[np.floating], up: NDArray[np.floating
 
 @lru_cache(maxsize=4)
 def sky_table(air: Air) -> SkyTable:
-    """The sky of `air` for every sun. A second's work: never on air; kept for the last four kinds."""
+    """The sky of `air` for every sun. A second's work: never on air; kept for the last four kinds, and, where
+    `keep_tables` says so, in a folder that other processes read it from within milliseconds."""
+    table = _kept(air)
+    if table is None:
+        table = _worked_out(air)
+        _keep(air, table)
+    return table
+
+
+def keep_tables(folder: Path | None) -> None:
+    """Where tables are kept from now on; None: nowhere."""
+    _kept_in[:] = [] if folder is None else [folder]
+
+
+def _kept(air: Air) -> SkyTable | None:
+    for folder in _kept_in:
+        try:
+            with (folder / _name(air)).open("rb") as file, np.load(file) as read:
+                glow, halo, columns = read["glow"], read["halo"], read["columns"]
+                return SkyTable(glow, halo, columns, air, float(read["dip_rad"]))
+        except (OSError, KeyError, ValueError, EOFError, BadZipFile):
+            continue
+    return None
+
+
+def _keep(air: Air, table: SkyTable) -> None:
+    for folder in _kept_in:
+        path = folder / _name(air)
+        partial = path.with_name(f".{os.getpid()}.{path.name}")
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            np.savez(partial, glow=table.glow, halo=table.halo, columns=table.columns, dip_rad=table.dip_rad)
+            partial.rename(path)
+            kept = sorted(folder.glob("*.npz"), key=lambda file: file.stat().st_mtime_ns)
+            for old in kept[:-_TABLES_MOST]:
+                old.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1)
+def _form() -> bytes:
+    """What works tables out: another text of this module, another table."""
+    return Path(__file__).read_bytes()
+
+
+def _name(air: Air) -> str:
+    return f"{blake2b(_form() + repr(air).encode(), digest_size=12).hexdigest()}.npz"
+
+
+_kept_in: list[Path] = []
+
+
+def _worked_out(air: Air) -> SkyTable:
     columns = _columns()
     repeated = _repeated(columns, air)
     eye = EARTH_M + 2.0 + air.altitude_m

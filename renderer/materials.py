@@ -10,6 +10,7 @@ import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
+from renderer.addresses import MATT
 from renderer.device import Device
 from renderer.gltf.model import Asset, Material, Sampler, TextureUse
 
@@ -22,8 +23,6 @@ _COLOURS: Final = ("base", "emissive", "sheen", "specular_colour")
 _UV_MOST: Final = 14
 _ROWS_AT: Final = 32
 """Where the texture coordinates' rows begin in a block, in floats (shaders/scene/material.glsl)."""
-_MATT: Final = 0.8
-"""Roughness from which a dielectric's mirror image of the dome is not told from its light."""
 UNITS: Final = {
     "base": 0, "rough": 1, "normal": 2, "occlusion": 3, "emissive": 4, "coat": 16, "coat_rough": 17,
     "coat_normal": 18, "sheen": 19, "sheen_rough": 20, "specular": 21, "specular_colour": 22, "glass": 23,
@@ -169,7 +168,7 @@ def _pack(
         "COLOURS": int(coloured),
         "EMISSIVE": int(any(material.emissive)),
         "DIELECTRIC": int(material.metallic == 0.0 and "SPECULAR" not in layers),
-        "MATT": int(material.metallic == 0.0 and material.roughness >= _MATT and uses["rough"] is None and not layers),
+        "MATT": int(material.metallic == 0.0 and material.roughness >= MATT and uses["rough"] is None and not layers),
         **{name: int(name in layers) for name in _LAYERS},
     }
     block = _block(material, defines, textures.working_from_rec709)

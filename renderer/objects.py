@@ -80,13 +80,15 @@ class SceneObject:
         """Whether anything of it follows a subject."""
         return bool(self._follows or self._node_bindings or self._skeletons or self._faces)
 
-    def materials(self) -> list[tuple[Material, bool]]:
-        """(material with this object's changes, with vertex colours) for each of `material_keys`."""
+    def materials(self, config: ObjectConfig | None = None) -> list[tuple[Material, bool]]:
+        """(material with this object's changes, with vertex colours) for each of `material_keys`; `config` in place of
+        what it has now."""
+        changes = (config or self.config).materials
         names = list(self.outline.materials)
         out = []
         for key in self.material_keys:
             material = material_of(self.asset, key)
-            change = None if key[0] is None else self.config.materials.get(names[key[0]])
+            change = None if key[0] is None else changes.get(names[key[0]])
             if change is not None:
                 given = {
                     name: value

@@ -461,6 +461,26 @@ class Scene:
         """Every value that can be changed live, as it is now."""
         return addresses(self.config, {thing.name: thing.outline for thing in self.objects})
 
+    def edited(self, edits: Mapping[str, Any]) -> SceneConfig:
+        """The configuration with `edits` laid over it: what `apply` would show. Raises as that."""
+        if self._known is None:
+            self._known = addresses(self.base, {thing.name: thing.outline for thing in self.objects})
+        return edited(self.base, edits, self._known)
+
+    def coming_materials(self, config: SceneConfig) -> dict[int, MaterialDraw]:
+        """How materials will be drawn under another configuration of this scene, by index, those that differ; pictures
+        that only they read are uploaded."""
+        out: dict[int, MaterialDraw] = {}
+        for number, thing in enumerate(self.objects):
+            now = config.objects.get(thing.name)
+            if now is None or now.materials == thing.config.materials:
+                continue
+            drawn, _ = pack(
+                thing.materials(now), self._textures[id(thing.asset)], first=self._first_block[number]
+            )  # fmt: skip
+            out.update({draw.index: draw for draw in drawn})
+        return out
+
     def apply(self, edits: Mapping[str, Any]) -> None:
         """Lay `edits` (address within the scene -> value: all that hold, not only new ones) over the configuration.
 
@@ -470,9 +490,7 @@ class Scene:
         ------
         UnknownAddressError, EditValueError : nothing is changed then.
         """
-        if self._known is None:
-            self._known = addresses(self.base, {thing.name: thing.outline for thing in self.objects})
-        config = edited(self.base, edits, self._known)
+        config = self.edited(edits)
         if config == self.config:
             return
         before, self.config = self.config, config

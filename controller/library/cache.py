@@ -21,6 +21,8 @@ LIMIT_BYTES: Final = 20 << 30
 """What the folder may hold, unless told."""
 _KEY: Final = re.compile(r"[0-9a-f]{32}")
 CACHE_FOLDER: Final = "scenes"
+TABLES_FOLDER: Final = "skies"
+"""Below it: tables of skies, for all processes of the host (`renderer.atmosphere.keep_tables`)."""
 
 
 class CompiledState(Struct, frozen=True):

@@ -21,7 +21,7 @@ from controller.beginning import fresh_show, snapshot_of
 from controller.conductor import Conductor
 from controller.config import LoadedConfig, compile_config
 from controller.ledger import Ledger
-from controller.messages import LoadScene, ResidentScene
+from controller.messages import LoadScene, RehearseEdits, ResidentScene
 from controller.node import Node
 from controller.rundir import RunDir
 from controller.show import Show, Snapshot, encode_snapshot
@@ -112,6 +112,10 @@ class VirtualPainter:
         self._versions.add(number)
 
     def load(self, message: LoadScene) -> Generator[int]:
+        """As a version."""
+        yield from self._slices()
+
+    def rehearse_edits(self, message: RehearseEdits) -> Generator[int]:
         """As a version."""
         yield from self._slices()
 

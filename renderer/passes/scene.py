@@ -43,6 +43,7 @@ _ALPHA_TO_COVERAGE, _ALPHA_TO_ONE = 0x809E, 0x809F
 _BLEND: Final = (moderngl.ONE, _SRC1_COLOR, moderngl.ONE, _SRC1_ALPHA)
 """What a surface adds, and the share of each colour behind it that it leaves: glass may be coloured."""
 _REFLECTIONS_UNIT, _DOME_UNIT = 5, 7
+_OF_SUN_SHADOW: Final = ("SHADOW", "SHADOW_CASCADES", "MOVING_SHADOW")
 _VIEW_FLOATS: Final = 3 * 16 + 16 * 4
 
 _Defines = tuple[tuple[str, int], ...]
@@ -102,7 +103,8 @@ class ScenePass:
         self._shadow_px = shadow_px
         self._device = device
         self._programs: dict[tuple[str, str, _Defines], moderngl.Program] = {}
-        self._arrays: dict[tuple[int, int, _Defines], list[moderngl.VertexArray | None]] = {}
+        self._arrays: dict[tuple[int, _Defines], list[tuple[_Defines, moderngl.VertexArray] | None]] = {}
+        """By scene and what its programs share; for each batch what its material's program was made for."""
         self._lists: dict[int, tuple[Draws, DrawList]] = {}
         self._skies: dict[_Defines, moderngl.VertexArray] = {}
         self._lightings: dict[int, Lighting] = {}
@@ -196,28 +198,56 @@ class ScenePass:
             known.add(key)
             lighting = self.prepare(scene, stage_from_scene=stage_from_scene, scene_time_s=scene_time_s)
             shared = self._begin(scene, view, lighting, target, 0.0, "colour", Fringes())
-            rows = np.zeros((1, 3, 4), dtype=np.float32)
-            rows[0, :, :3] = np.eye(3)
-            command = scene.draws.commands[batch.first : batch.first + 1].copy()
-            command[0, 4] = 0
-            scene.rows.orphan()
-            scene.rows.write(rows.tobytes())
-            scene.commands.orphan()
-            scene.commands.write(command.tobytes())
-            run = Run(number, 0, 1, int(command[0, 0]) // 3, 1)
-            if material.blend:
-                target.depth_mask = False
-                self._ctx.enable(moderngl.BLEND)
-                self._ctx.blend_func = _BLEND  # type: ignore[assignment]  # moderngl takes colour and alpha apart too
-            self._draw_batches(scene, [run], shared, flipped=False)
-            _end_blending(self._ctx)
-            target.depth_mask = True
+            self._use_once(scene, number, shared, target)
             yield
         if has_backdrop(scene):
             lighting = self.prepare(scene, stage_from_scene=stage_from_scene, scene_time_s=scene_time_s)
             self._begin(scene, view, lighting, target, 0.0, "colour", Fringes())
             self._draw_sky(scene, view, "colour")
             yield
+
+    def rehearse(
+        self, scene: Scene, look: Scene, *, stage_from_scene: ArrayLike, target: moderngl.Framebuffer
+    ) -> Iterator[None]:
+        """Compile the programs that `scene` will need to look as `look` says, and use each once, one a step; those that
+        are there take no step. `look` is a copy of the scene whose configuration and materials are others: what is
+        drawn with is the scene's own."""
+        view = _View(np.eye(4), np.diag([1.0, 1.0, -1.0, 1.0]), stage_from_scene)
+        lighting = self._lightings.get(id(scene))
+        for number, batch in enumerate(look.draws.batches):
+            shared = self._shared(look, lighting, "colour", samples=target.samples)
+            if look.sun is None or not look.sun.shadow:
+                shared = tuple((name, 0 if name in _OF_SUN_SHADOW else value) for name, value in shared)
+            if ("surface.vert", "surface.frag", (*shared, *batch.material.defines)) in self._programs:
+                continue
+            self._begin(scene, view, lighting, target, 0.0, "colour", Fringes())
+            self._use_once(look, number, shared, target)
+            yield
+        sky = _defines({"OUTPUT": _OUTPUTS["colour"], **backdrop_defines(look)})
+        if has_backdrop(look) and sky not in self._skies:
+            self._begin(scene, view, lighting, target, 0.0, "colour", Fringes())
+            self._draw_sky(look, view, "colour")
+            yield
+
+    def _use_once(self, scene: Scene, number: int, shared: _Defines, target: moderngl.Framebuffer) -> None:
+        """Draw the first mesh of a batch, wherever it stands."""
+        batch = scene.draws.batches[number]
+        rows = np.zeros((1, 3, 4), dtype=np.float32)
+        rows[0, :, :3] = np.eye(3)
+        command = scene.draws.commands[batch.first : batch.first + 1].copy()
+        command[0, 4] = 0
+        scene.rows.orphan()
+        scene.rows.write(rows.tobytes())
+        scene.commands.orphan()
+        scene.commands.write(command.tobytes())
+        run = Run(number, 0, 1, int(command[0, 0]) // 3, 1)
+        if batch.material.blend:
+            target.depth_mask = False
+            self._ctx.enable(moderngl.BLEND)
+            self._ctx.blend_func = _BLEND  # type: ignore[assignment]  # moderngl takes colour and alpha apart too
+        self._draw_batches(scene, [run], shared, flipped=False)
+        _end_blending(self._ctx)
+        target.depth_mask = True
 
     # --- one view ---------------------------------------------------------------------------------------------
 
@@ -301,7 +331,7 @@ class ScenePass:
 
     def _draw_batches(self, scene: Scene, visible: list[Run], shared: _Defines, *, flipped: bool) -> None:
         ctx = self._ctx
-        arrays = self._arrays.setdefault((id(scene), scene.generation, shared), [None] * len(scene.draws.batches))
+        arrays = self._arrays.setdefault((id(scene), shared), [None] * len(scene.draws.batches))
         textured = shared[0][1] == _OUTPUTS["colour"]
         coverage = dict(shared)["COVERAGE"] == 1
         culled, front, covering = None, None, False
@@ -324,9 +354,12 @@ class ScenePass:
                 covering = not covering
                 for state in (_ALPHA_TO_COVERAGE, _ALPHA_TO_ONE):
                     (ctx.enable_direct if covering else ctx.disable_direct)(state)
-            array = arrays[run.batch]
-            if array is None:
-                array = arrays[run.batch] = self._array(scene, batch, shared)
+            made = arrays[run.batch]
+            if made is None or (made[0] is not material.defines and made[0] != material.defines):
+                if made is not None:
+                    made[1].release()
+                made = arrays[run.batch] = material.defines, self._array(scene, batch, shared)
+            array = made[1]
             scene.material_blocks.bind_to_uniform_block(1, offset=material.index * BLOCK_BYTES, size=BLOCK_BYTES)
             array.render_indirect(scene.commands, batch.mode, run.count, first=run.first)
             self.statistics.draws += run.draws
@@ -406,7 +439,7 @@ class ScenePass:
     def forget(self, scene: Scene) -> None:
         """Free what is kept for `scene`; call it before the scene is released."""
         for key in [key for key in self._arrays if key[0] == id(scene)]:
-            _release(self._arrays.pop(key))
+            _release([made and made[1] for made in self._arrays.pop(key)])
         self._lists.pop(id(scene), None)
         lighting = self._lightings.pop(id(scene), None)
         if lighting is not None:
@@ -417,7 +450,7 @@ class ScenePass:
         for lighting in self._lightings.values():
             lighting.release()
         for arrays in self._arrays.values():
-            _release(arrays)
+            _release([made and made[1] for made in arrays])
         _release(list(self._skies.values()))
         for program in self._programs.values():
             program.release()

@@ -24,6 +24,7 @@ from controller.messages import (
     LoadScene,
     NodeStatus,
     Prepare,
+    RehearseEdits,
     decode_conductor,
     decode_node,
 )
@@ -86,6 +87,9 @@ class TimedPainter:
         for _ in range(self.slices):
             self.clock.sleep_until(self.clock.now_ns() + 2 * NS_PER_MS)
             yield 0
+
+    def rehearse_edits(self, message: RehearseEdits) -> Iterator[int]:
+        yield from self.load(message)  # type: ignore[arg-type]
 
     def forget(self, config_version: int) -> None:
         self.forgotten.append(config_version)

@@ -48,6 +48,7 @@ from controller.messages import (
     PhotoRequest,
     Prepare,
     Prepared,
+    RehearseEdits,
     ResidentScene,
     SceneCompiled,
     SceneLoaded,
@@ -108,6 +109,10 @@ class FlatNode(threading.Thread):
         self.photo_problem: Problem | None = None
         self.scene_problem: Problem | None = None
         """Why a scene cannot be compiled."""
+        self.rehearsed: list[tuple[str, str, dict[str, Any]]] = []
+        """Edits that were got ready: by whom, of which scene, all of them."""
+        self.absent_minded = False
+        """Whether it never answers that they are."""
         self.compiled: list[str] = []
         """Scenes in the order they were compiled."""
         self.ended = threading.Event()
@@ -195,6 +200,11 @@ class FlatNode(threading.Thread):
                     self.photograph(message)
                 elif isinstance(message, CompileScene):
                     self.compile(message)
+                elif isinstance(message, RehearseEdits):
+                    self.rehearsed.append((who, message.scene, message.edits))
+                    if not self.absent_minded:
+                        loaded = SceneLoaded(message.scene, message.request, who)
+                        post.send(self.run_dir.path / message.reply_to, loaded)
                 elif isinstance(message, LoadScene):
                     self.held.add((message.scene, message.key))
                     self.tell()

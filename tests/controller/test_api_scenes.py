@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
@@ -282,3 +284,34 @@ def test_light_scenes_of_another_configuration_are_made_ready_behind_it(house: A
     house.node.compiled.clear()
     assert house.client.post("/api/v1/scenes/hall/activate").status_code == 200
     assert house.get("scenes/hall")["compiled"]
+
+
+def test_an_edit_that_needs_other_programs_waits_for_them_and_keeps_its_order(house: Any) -> None:
+    """The darkroom first, then the nodes, then the change; what comes behind it does not overtake it."""
+    desk, node = house.control.desk, house.node
+    text = house.config_text.replace("background: [0.18, 0.18, 0.18]", "fog: {distance_m: 100.0}\n    sky: {haze: 1.0}")
+    house.wait(desk.replace_config(load_config_text(text, base_dir=desk.loaded.base_dir)))
+    house.eventually(lambda: any(v["address"] == "sky/haze" for v in house.get("scenes/grey/addresses")["values"]))
+    node.rehearsed.clear()
+    assert house.client.patch("/api/v1/scenes/grey", json={"exposure_ev": 0.5}).status_code == 200
+    assert node.rehearsed == [], "an ordinary slider waits for nobody"
+    assert house.client.patch("/api/v1/scenes/grey", json={"sky": {"haze": 3.0}}).status_code == 200
+    wanted = {"exposure_ev": 0.5, "sky/haze": 3.0}
+    assert node.rehearsed == [("darkroom", "grey", wanted), ("n0", "grey", wanted)]
+    assert house.get("scenes/grey")["edits"] == wanted
+
+    async def many() -> None:
+        edits = [Command({f"scenes/grey/fog/{n}": v}, who="hand") for n, v in
+                 (("sun_glow", 0.1), ("sun_glow", 0.2), ("sun_glow", 0.0), ("sun_glow", 0.4))]  # fmt: skip
+        await asyncio.gather(*(desk.submit(edit) for edit in edits))
+
+    house.wait(many())
+    assert house.get("scenes/grey")["edits"]["fog/sun_glow"] == 0.4
+    # A node that never answers holds up the edit for a while only.
+    node.absent_minded = True
+    try:
+        with mock.patch("controller.scenery.REHEARSE_TIMEOUT_S", 0.2):
+            assert house.client.patch("/api/v1/scenes/grey", json={"sky": {"haze": 5.0}}).status_code == 200
+    finally:
+        node.absent_minded = False
+    assert house.get("scenes/grey")["edits"]["sky/haze"] == 5.0
