@@ -551,6 +551,7 @@ def carry_over(old_first: Show, old: Show, new_first: Show) -> Show:
         patterns=old.patterns,
         scene_states=old.scene_states,
         take=old.take,
+        lock=old.lock,
         exposure_ev=kept("exposure_ev"),
         outer_mode=kept("outer_mode"),
         outer_every_frames=kept("outer_every_frames"),

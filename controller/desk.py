@@ -17,12 +17,11 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from controller.access.roles import allowed, scope_of_address
 from controller.beginning import fresh_show, load_stored, snapshot_of, surroundings
@@ -40,11 +39,14 @@ from controller.errors import (
 )
 from controller.messages import Abort, Commit, Committed, Failed, Message, Prepare, Prepared
 from controller.rundir import RunDir
-from controller.scene_book import KEEP, drop_states, write_states
+from controller.scene_book import KEEP, drop_states, numbered, write_states
 from controller.scene_values import SceneValues
 from controller.show import SceneState, Show, Snapshot, decode_snapshot, encode_snapshot
-from controller.store import Change, Kind, Revision, Store
+from controller.show_lock import LockOrder, held, rolling_take
+from controller.show_lock import moved as moved_lock
+from controller.store import Change, Revision, Store
 from controller.switching import Moment
+from controller.transaction import Next, Outcome, Task, Waiting, fail, finish, future
 from runtime.clock import NS_PER_S, Clock
 from stage.compiled import CompiledStage, decode_stage, encode_stage
 from stage.errors import OpenVolumeError, Problem
@@ -62,17 +64,6 @@ GESTURE_NS: Final = NS_PER_S
 KEEP_SNAPSHOTS: Final = 16
 
 
-class Outcome(Struct, frozen=True):
-    """An accepted change. `frame` is the first that carries it; None when the conductor did not say in time (a
-    restarted one begins with it)."""
-
-    rev: int
-    frame: int | None
-    changes: dict[str, Change]
-    kind: Kind = "set"
-    who: str = ""
-
-
 class Links(Protocol):
     """The other processes, as the desk needs them."""
 
@@ -81,40 +72,6 @@ class Links(Protocol):
 
     def living(self) -> list[str]:
         """Ids of the nodes that live now, and `darkroom` if that does."""
-
-
-@dataclass(slots=True)
-class _Task:
-    """A transaction that waits. Live ones of one hand merge."""
-
-    who: str
-    done: asyncio.Future[Outcome]
-    command: Command | None = None
-    whole: Callable[[], Awaitable[_Next]] | None = None
-
-
-@dataclass(slots=True)
-class _Next:
-    """What a transaction makes hold."""
-
-    show: Show
-    changes: dict[str, Change]
-    kind: Kind
-    loaded: LoadedConfig | None = None
-    stage: CompiledStage | None = None
-    first: Show | None = None
-    undoes: int | None = None
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """Answers to one Prepare or Commit."""
-
-    missing: set[str]
-    problems: list[Problem] = field(default_factory=list)
-    frame: int | None = None
-    refused: bool = False
-    done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Desk:
@@ -138,9 +95,9 @@ class Desk:
         reply_to: str,
     ) -> None:
         self._run, self._store, self._links, self._clock, self._reply_to = run, store, links, clock, reply_to
-        self._queue: deque[_Task] = deque()
+        self._queue: deque[Task] = deque()
         self._more = asyncio.Event()
-        self._waiting: dict[tuple[str, int], _Waiting] = {}
+        self._waiting: dict[tuple[str, int], Waiting] = {}
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._worker: asyncio.Task[None] | None = None
         self._gesture: tuple[Revision, int] | None = None
@@ -189,7 +146,7 @@ class Desk:
         if self._ahead is not None:
             revision, show = self._ahead
             log.warning("revision %d was kept but never committed: it is committed now", revision.rev)
-            await self._enqueue(_Task("start", _future(), whole=lambda: self._stored(revision, show)))
+            await self._enqueue(Task("start", future(), whole=lambda: self._stored(revision, show)))
 
     async def stop(self) -> None:
         """Finish the transaction at hand, refuse those that wait."""
@@ -214,10 +171,11 @@ class Desk:
         """
         for address in (*command.changes, *command.steps):
             allowed(scope_of_address(address), address)
+        held(self.show.lock, *command.changes, *command.steps)
         # Told at once, without waiting for a turn; checked again when it has it.
         apply(self.show, command, self.around_now)
         command = await self.ready(command)
-        return await self._enqueue(_Task(command.who, _future(), command=command))
+        return await self._enqueue(Task(command.who, future(), command=command))
 
     async def undo(self, prefix: str = "", *, who: str = "") -> Outcome:
         """Take back the newest change at or under `prefix` (any, without one) that was not taken back yet.
@@ -226,8 +184,8 @@ class Desk:
         ------
         NothingToUndo, and as `submit`.
         """
-        allowed("run", "undo")
-        return await self._enqueue(_Task(who, _future(), whole=lambda: self._undo(prefix)))
+        self._allowed("undo")
+        return await self._enqueue(Task(who, future(), whole=lambda: self._undo(prefix)))
 
     async def replace_config(self, loaded: LoadedConfig, *, who: str = "", rev: int | None = None) -> Outcome:
         """Run another configuration; live changes are kept where the new one leaves them room.
@@ -238,10 +196,10 @@ class Desk:
         ------
         ConfigError : with every problem; and as `submit`.
         """
+        self._allowed("config", whole=True)
         # What takes long is done before its turn: others' changes go on meanwhile.
         await self.ready_config(loaded, self._with_scenes_of(loaded, self.show))
-        allowed("run", "config")
-        return await self._enqueue(_Task(who, _future(), whole=lambda: self._replace(loaded, rev)))
+        return await self._enqueue(Task(who, future(), whole=lambda: self._replace(loaded, rev)))
 
     async def roll_back(self, rev: int, *, who: str = "") -> Outcome:
         """Run again, as a new revision, exactly what ran as revision `rev`.
@@ -250,8 +208,18 @@ class Desk:
         ------
         UnknownAddress : there is no such revision (any more); and as `replace_config`.
         """
-        allowed("run", "config")
-        return await self._enqueue(_Task(who, _future(), whole=lambda: self._roll_back(rev)))
+        self._allowed("config", whole=True)
+        return await self._enqueue(Task(who, future(), whole=lambda: self._roll_back(rev)))
+
+    async def lock(self, order: LockOrder, *, who: str = "") -> Outcome:
+        """Move the show lock on, or break it.
+
+        Raises
+        ------
+        BadValue : no take to roll, or somebody else's lock and no reason; and as `submit`.
+        """
+        allowed("run", "lock")
+        return await self._enqueue(Task(who, future(), whole=lambda: self._lock(order, who)))
 
     async def revisions(self, *, before: int | None = None, limit: int = 50) -> list[Revision]:
         """The newest revisions, newest first."""
@@ -282,9 +250,13 @@ class Desk:
                 waiting.frame = frame
                 waiting.done.set()
 
+    def _allowed(self, path: str, *, whole: bool = False) -> None:
+        allowed("run", path)
+        held(self.show.lock, path, whole=whole)
+
     # --- transactions ---------------------------------------------------------------------------------------------
 
-    async def _enqueue(self, task: _Task) -> Outcome:
+    async def _enqueue(self, task: Task) -> Outcome:
         self._queue.append(task)
         self._more.set()
         return await task.done
@@ -306,12 +278,12 @@ class Desk:
                         task.done.cancel()
                     raise
                 except OpenVolumeError as error:
-                    _fail(tasks, error)
+                    fail(tasks, error)
                 except Exception as error:
                     log.exception("a change failed")
-                    _fail(tasks, error)
+                    fail(tasks, error)
 
-    async def _transaction(self, tasks: list[_Task]) -> None:
+    async def _transaction(self, tasks: list[Task]) -> None:
         if tasks[0].whole is not None:
             following = await tasks[0].whole()
         else:
@@ -323,28 +295,29 @@ class Desk:
         if following.kind == "set" and following.show == self.show:
             outcome = Outcome(self.show.version, None, {}, following.kind, tasks[0].who)
             for task in open_tasks:
-                _finish(task, outcome)
+                finish(task, outcome)
             return
         rev, commit = await self._make_hold(following, tasks[0].who)
         late = asyncio.create_task(self._acknowledge(open_tasks, commit, rev, following, tasks[0].who))
         self._behind.add(late)
         late.add_done_callback(self._behind.discard)
 
-    def _merged(self, tasks: list[_Task]) -> _Next:
+    def _merged(self, tasks: list[Task]) -> Next:
         """All commands in order on the running show; one that does not fit fails alone."""
         show, changes = self.show, dict[str, Change]()
         for task in tasks:
             assert task.command is not None
             try:
+                held(show.lock, *task.command.changes, *task.command.steps)
                 show, moved = apply(show, task.command, self.around_now)
             except ControllerError as error:
-                _fail([task], error)
+                fail([task], error)
                 continue
             for path, change in moved.items():
                 changes[path] = Change(changes[path].before, change.after) if path in changes else change
-        return _Next(show, changes, "set")
+        return Next(show, changes, "set")
 
-    async def _make_hold(self, following: _Next, who: str) -> tuple[int, _Waiting]:
+    async def _make_hold(self, following: Next, who: str) -> tuple[int, Waiting]:
         """Prepare, keep, commit. Returns the new revision and where the conductor's answer will arrive."""
         rev, self._next_rev = self._next_rev, self._next_rev + 1
         loaded, stage = following.loaded or self.loaded, following.stage or self.stage
@@ -374,7 +347,7 @@ class Desk:
             raise
         # From here on the change holds: whoever restarts begins with it.
         self._run.set_current_version(rev)
-        waiting = self._waiting[("commit", rev)] = _Waiting({"conductor"})
+        waiting = self._waiting[("commit", rev)] = Waiting({"conductor"})
         self._links.send("conductor", Commit(rev, self._reply_to))
         self._gesture = (revision, self._clock.now_ns()) if following.kind == "set" else None
         self.show = show
@@ -389,7 +362,7 @@ class Desk:
         drop_states(self._run, keep={state.version for state in show.scene_states.values()}, keep_from=rev - KEEP)
         return rev, waiting
 
-    async def _acknowledge(self, tasks: list[_Task], waiting: _Waiting, rev: int, following: _Next, who: str) -> None:
+    async def _acknowledge(self, tasks: list[Task], waiting: Waiting, rev: int, following: Next, who: str) -> None:
         """Wait for the conductor's word on the frame, then tell those who asked."""
         frame: int | None = None
         for _ in range(2):
@@ -408,7 +381,7 @@ class Desk:
         for listener in self.listeners:
             listener(outcome)
         for task in tasks:
-            _finish(task, outcome)
+            finish(task, outcome)
 
     async def _prepare(self, show: Show, loaded: LoadedConfig, stage_bytes: bytes) -> None:
         whole = show.config_version != self.show.config_version
@@ -417,7 +390,7 @@ class Desk:
         self._run.write_snapshot(show.version, data)
         message = Prepare(show.version, show.config_version, self._reply_to, scenes_changed)
         needed = ["conductor", *(self._links.living() if whole or scenes_changed else [])]
-        waiting = self._waiting[("prepare", show.version)] = _Waiting(set(needed))
+        waiting = self._waiting[("prepare", show.version)] = Waiting(set(needed))
         try:
             for who in needed:
                 if self._links.send(who, message):
@@ -472,7 +445,7 @@ class Desk:
 
     # --- whole changes --------------------------------------------------------------------------------------------
 
-    async def _replace(self, loaded: LoadedConfig, rev: int | None) -> _Next:
+    async def _replace(self, loaded: LoadedConfig, rev: int | None) -> Next:
         if rev is not None and rev != self.rev_of("config"):
             detail = f"the configuration has changed since revision {rev}"
             raise _error(StaleChange, "config", detail, "GET it again, and change that")
@@ -482,9 +455,15 @@ class Desk:
         show = settle(carry_over(self._first, self.show, first), around, wanted=self.show)
         show = await self._compiled(loaded, self._with_scenes_of(loaded, show))
         changes = {"config": Change(self.show.config_version, None)}
-        return _Next(show, changes, "config", loaded, stage, first)
+        return Next(show, changes, "config", loaded, stage, first)
 
-    async def _undo(self, prefix: str) -> _Next:
+    async def _lock(self, order: LockOrder, who: str) -> Next:
+        before = self.show.lock
+        after = moved_lock(before, order, who)
+        show = msgspec.structs.replace(self.show, lock=after, take=rolling_take(after))
+        return Next(show, {"lock": Change(msgspec.to_builtins(before), msgspec.to_builtins(after))}, "set")
+
+    async def _undo(self, prefix: str) -> Next:
         revision = await self._on_disk(lambda: self._store.last_undoable(prefix))
         if revision is None:
             where = f" at {prefix}" if prefix else ""
@@ -506,11 +485,11 @@ class Desk:
             command = undo_of({p: c for p, c in revision.changes.items() if not prefix or _under(p, prefix)})
             command = await self.ready(command)
             show, changes = apply(self.show, command, self.around_now)
-            following = _Next(show, changes, "undo")
+            following = Next(show, changes, "undo")
         following.kind, following.undoes = "undo", revision.rev
         return following
 
-    async def _roll_back(self, rev: int) -> _Next:
+    async def _roll_back(self, rev: int) -> Next:
         found = await self._on_disk(lambda: self._store.get(rev))
         if found is None:
             raise _error(UnknownAddress, f"config/revisions/{rev}", "no such revision is kept", "GET config/revisions")
@@ -518,17 +497,18 @@ class Desk:
         following.kind = "rollback"
         return following
 
-    async def _stored(self, revision: Revision, show: Show) -> _Next:
+    async def _stored(self, revision: Revision, show: Show) -> Next:
         config = await self._on_disk(lambda: self._store.config(revision.config))
         if config is None:
             raise _error(UnknownAddress, f"config/revisions/{revision.rev}", "its configuration is not kept", "")
+        show = msgspec.structs.replace(show, lock=self.show.lock, take=self.show.take)
         if config.id == self.show.config_version or config.text == self.loaded.source:
             show = msgspec.structs.replace(show, version=self.show.version, config_version=self.show.config_version)
-            return _Next(show, {"show": Change(self.show.version, revision.rev)}, "rollback")
+            return Next(show, {"show": Change(self.show.version, revision.rev)}, "rollback")
         loaded, stage = await asyncio.to_thread(load_stored, config)
         show = await self._compiled(loaded, show)
         changes = {"config": Change(self.show.config_version, None), "show": Change(self.show.version, revision.rev)}
-        return _Next(show, changes, "rollback", loaded, stage)
+        return Next(show, changes, "rollback", loaded, stage)
 
     def _with_scenes_of(self, loaded: LoadedConfig, show: Show) -> Show:
         """The show without the compiled states of scenes that another configuration has otherwise: edits stay."""
@@ -556,19 +536,6 @@ def read_current(run: RunDir) -> tuple[Snapshot, LoadedConfig]:
     return snapshot, load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir))
 
 
-def numbered(show: Show, before: Show) -> Show:
-    """The show with a new version for every scene of which something else is drawn than before: its own revision."""
-    states = {
-        name: state
-        if (known := before.scene_states.get(name)) is not None
-        and (known.key, known.edits) == (state.key, state.edits)
-        and known.version == state.version
-        else msgspec.structs.replace(state, version=show.version)
-        for name, state in show.scene_states.items()
-    }
-    return msgspec.structs.replace(show, scene_states=states) if states else show
-
-
 async def _as_it_is(command: Command) -> Command:
     return command
 
@@ -587,21 +554,6 @@ def object_of(path: str) -> str:
 
 def _under(path: str, prefix: str) -> bool:
     return path == prefix or path.startswith(prefix + "/")
-
-
-def _future() -> asyncio.Future[Outcome]:
-    return asyncio.get_running_loop().create_future()
-
-
-def _finish(task: _Task, outcome: Outcome) -> None:
-    if not task.done.done():
-        task.done.set_result(outcome)
-
-
-def _fail(tasks: list[_Task], error: Exception) -> None:
-    for task in tasks:
-        if not task.done.done():
-            task.done.set_exception(error)
 
 
 def _error(kind: type[ControllerError], path: str, detail: str, mend: str) -> ControllerError:

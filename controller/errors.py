@@ -29,6 +29,12 @@ class NotAllowed(ControllerError):
     code = "controller.not_allowed"
 
 
+class ShowLocked(ControllerError):
+    """A change while the show is locked for a take."""
+
+    code = "controller.show_locked"
+
+
 class NothingToUndo(ControllerError):
     """No change is left that could be undone."""
 

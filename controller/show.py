@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from controller.show_lock import ShowLock
 from controller.switching import Switch, planned_scenes
 from stage.compiled import CompiledStage
 from stage.frames import Array, pose, pose_from_pan_tilt_roll
@@ -164,6 +165,7 @@ class Show(Struct, frozen=True):
     action: Action | None = None
     take: str = ""
     """Name of the take that rolls, empty when none does: time does not jump meanwhile."""
+    lock: ShowLock = ShowLock()
     seed: int = 0
 
 

@@ -27,6 +27,9 @@ SCHEMA: Final = 1
 KEEP_REVISIONS: Final = 2000
 KEEP_CONFIGS: Final = 50
 
+NEVER_UNDONE: Final = frozenset({"lock"})
+"""Whoever takes back what was changed before a take does not mean the take's lock."""
+
 Kind = Literal["file", "set", "config", "undo", "rollback"]
 
 _TABLES: Final = """
@@ -228,6 +231,8 @@ class Store:
             if revision.kind == "file":
                 return None
             if revision.kind == "undo" or revision.undone_by is not None:
+                continue
+            if revision.changes.keys() <= NEVER_UNDONE:
                 continue
             if any(not prefix or a == prefix or a.startswith(prefix + "/") for a in revision.changes):
                 return revision

@@ -8,6 +8,7 @@ session (cookie) or a key (`Authorization: Bearer ov_...`).
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from hmac import compare_digest
 from typing import Final, Literal
 
@@ -16,6 +17,7 @@ from starlette.datastructures import Headers
 from controller.access.roles import HERE, OPEN_PATHS, Hand, Role, Scope
 from controller.access.secrets import KEY_PREFIX, new_key
 from controller.access.store import AccessStore
+from controller.show_lock import ShowLock
 from runtime.clock import NS_PER_S, Clock
 
 COOKIE: Final = "ov_session"
@@ -34,6 +36,8 @@ class Doorman:
         self.store, self._clock = store, clock
         self.local_key = new_key()
         """Lets the commands of whoever runs the show in (`RunDir.local_key`)."""
+        self.lock: Callable[[], ShowLock] = ShowLock
+        """The show lock as it stands."""
         self._known: OrderedDict[str, tuple[int, Hand | None]] = OrderedDict()
         self._set_up = (0, False)
         self._failed: OrderedDict[str, list[int]] = OrderedDict()

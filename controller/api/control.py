@@ -26,7 +26,7 @@ from controller.api.problems import problem
 from controller.api.processors import ProcessorHand
 from controller.api.streams import StreamHand
 from controller.commands import Command
-from controller.desk import Desk, Outcome, read_current
+from controller.desk import Desk, read_current
 from controller.errors import BadValue, UnknownAddress
 from controller.library.cache import CACHE_FOLDER, SceneCache
 from controller.library.entries import LIBRARY_FOLDER
@@ -38,6 +38,7 @@ from controller.scenery import Scenery, places_of
 from controller.show import Nudge
 from controller.store import Store, state_folder
 from controller.switching import Moment
+from controller.transaction import Outcome
 from runtime.clock import NS_PER_S, Clock
 from stage.plan import FramePlan, transform_of
 from stage.published import stage_document
@@ -81,6 +82,7 @@ class Control:
             desk=self.desk,
             held=self._held,
         )
+        self.doorman.lock = lambda: self.desk.show.lock
         self.desk.ready = self.scenery.ready
         self.desk.ready_config = self.scenery.ready_config
         self.desk.scene_values = self.scenery.values

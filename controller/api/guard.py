@@ -17,7 +17,8 @@ from controller.access.doorman import Doorman
 from controller.access.roles import HAND, READS, needed, scope_of_request
 from controller.api.problems import Forbidden, TooLarge, Unauthorized, problem, problem_response, status_of
 from controller.config import is_loopback
-from controller.errors import ControllerError
+from controller.errors import ControllerError, ShowLocked
+from controller.show_lock import request_held
 from stage.documents import MAX_BYTES
 
 HEADERS: Final = (
@@ -86,7 +87,7 @@ class Guard:
         verdict = self.doorman.lets_in(hand, needs, scope["path"], is_here=is_here)
         if verdict == "yes":
             HAND.set(hand or self.doorman.stranger(host))
-            return None
+            return self._held(method, scope["path"])
         if verdict == "who":
             detail = "say who you are" if hand is not None else "this session or key lets nobody in (any more)"
             mend = "log in (POST /api/v1/session), or send a key: Authorization: Bearer ov_..."
@@ -98,6 +99,14 @@ class Guard:
         assert hand is not None
         detail = f"{hand.name} is {hand.role}; this needs {needed(needs)}"
         return problem(Forbidden, "role", detail, value=hand.role, mend="ask an admin for another role")
+
+    def _held(self, method: str, path: str) -> ControllerError | None:
+        if method not in READS:
+            try:
+                request_held(self.doorman.lock(), path)
+            except ShowLocked as locked:
+                return locked
+        return None
 
     async def _refuse(self, error: ControllerError, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

@@ -25,11 +25,12 @@ from controller.api.views_guided import (
 )
 from controller.config import osc_maps
 from controller.config_patch import with_source
-from controller.desk import Desk, Outcome
+from controller.desk import Desk
 from controller.errors import BadValue, StaleChange
 from controller.ledger_feed import RingQueue
 from controller.rundir import RunDir
 from controller.tracking_recorder import KIND_DATAGRAMS
+from controller.transaction import Outcome
 from runtime.clock import NS_PER_S, Clock
 
 if TYPE_CHECKING:  # numpy and the decoders: loaded with the first check

@@ -16,8 +16,8 @@ from controller.api.pictures import MEDIA_TYPES, Format, Picture
 from controller.api.problems import BadRequest, NeedsRevision, WrongMediaType, problem
 from controller.api.views import OutcomeView
 from controller.commands import Command
-from controller.desk import Outcome
 from controller.errors import BadValue, StaleChange, UnknownAddress
+from controller.transaction import Outcome
 
 PREFIX: Final = "/api/v1"
 JSON_TYPES: Final = frozenset({"application/json", "application/merge-patch+json"})

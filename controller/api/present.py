@@ -283,6 +283,7 @@ def show(desk: Desk, backend: Backend) -> ShowView:
         eye_m=now.eye_m,
         action=backend.action().action,
         take=now.take,
+        lock=now.lock,
     )
 
 
@@ -439,10 +440,10 @@ def alarms(backend: Backend, own: list[Alarm]) -> list[Alarm]:
         told += backend.relay.alarms
     if backend.processors is not None:
         told += backend.processors.alarms
-    if backend.sender is not None:
-        told += backend.sender.alarms
     if backend.windows is not None:
         told += backend.windows.alarms
+    if backend.sender is not None:
+        told += backend.sender.alarms
     if backend.capture is not None:
         told += backend.capture.alarms
     if backend.supervisor is not None:

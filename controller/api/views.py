@@ -11,6 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from controller.messages import Alarm, ChildStatus, Percentiles, ResolutionStatus, Severity, SourceState
+from controller.show_lock import LockState, ShowLock
 from controller.store import Change, Kind
 from runtime.clock_report import ClockReport, ReferenceName
 from stage.plan import PlanLens, Vec3
@@ -306,6 +307,20 @@ class ShowView(View, frozen=True):
     action: str
     take: str
     """Name of the take that rolls; empty: none."""
+    lock: ShowLock = ShowLock()
+
+
+class LockView(View, frozen=True):
+    """How the show lock stands."""
+
+    rev: int
+    state: LockState
+    holder: str
+    """Who moved it last; empty: nobody."""
+    take: str
+    """What it was armed for."""
+    reason: str
+    """Why it was broken, if it was."""
 
 
 class NodeView(View, frozen=True):

@@ -141,3 +141,35 @@ def test_our_own_commands_are_let_in(house: RunningHouse, boss: httpx.Client) ->
     )
     assert answer.status_code == 200
     assert boss.get("/api/v1/config/revisions?limit=1").json()["revisions"][0]["who"] == "here"
+
+
+def test_during_a_take_only_the_short_list_acts(house: RunningHouse, boss: httpx.Client) -> None:
+    make(boss, "olga", "operator")
+    with login(house, "olga") as olga:
+        rolling = olga.put("/api/v1/lock", json={"state": "rolling", "take": "12A/3"})
+        assert rolling.status_code == 200, rolling.text
+        assert boss.get("/api/v1/show").json()["take"] == "12A/3"
+        for answer in (
+            olga.patch("/api/v1/cameras/a", json={"rank": 3}),
+            boss.patch("/api/v1/show", json={"exposure_ev": 1.0}),
+            boss.post("/api/v1/undo"),
+            boss.put("/api/v1/config", json={}, headers={"if-match": "*"}),
+            boss.patch("/api/v1/processors/p1", json={}),
+        ):
+            assert answer.status_code == 423, answer.text
+            assert "olga" in answer.json()["detail"]
+            assert "12A/3" in answer.json()["detail"]
+        assert boss.post("/api/v1/actions/hold").status_code == 200
+        assert boss.post("/api/v1/actions/none").status_code == 200
+        assert boss.put("/api/v1/lock", json={"state": "open"}).status_code == 422
+        broken = boss.put("/api/v1/lock", json={"state": "open", "reason": "wall 2 flickers"})
+        assert broken.json()["reason"] == "wall 2 flickers"
+        newest = boss.get("/api/v1/config/revisions?limit=1").json()["revisions"][0]
+        assert newest["who"] == "boss"
+        assert newest["changes"]["lock"]["before"]["holder"] == "olga"
+        assert newest["changes"]["lock"]["after"]["reason"] == "wall 2 flickers"
+        assert boss.patch("/api/v1/cameras/a", json={"rank": 3}).status_code == 200
+        undone = boss.post("/api/v1/undo").json()
+        assert "cameras/a/rank" in undone["changes"]
+        boss.post("/api/v1/undo")
+        assert boss.get("/api/v1/lock").json()["state"] == "open", "undo does not roll a take again"

@@ -14,7 +14,7 @@ from controller import desk as desk_module
 from controller.beginning import begin_show, write_first_snapshot
 from controller.commands import Command
 from controller.config import LoadedConfig, compile_config, load_config, load_config_text
-from controller.desk import Desk, Outcome, read_current
+from controller.desk import Desk, read_current
 from controller.errors import (
     BadValue,
     ChangeRefused,
@@ -30,6 +30,7 @@ from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import Show, decode_snapshot
 from controller.store import Store
+from controller.transaction import Outcome
 from runtime.clock import SystemClock
 from stage.errors import ConfigError, Problem
 

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from controller.action import ACTIONS
 from controller.api import present
+from controller.api.control import Control
 from controller.api.http import (
     Here,
     answers,
@@ -28,6 +29,7 @@ from controller.api.schema import show_schema
 from controller.api.views import (
     ActionView,
     AddressView,
+    LockView,
     OutcomeView,
     PatternView,
     PositionView,
@@ -35,6 +37,7 @@ from controller.api.views import (
 )
 from controller.commands import Command
 from controller.errors import BadValue
+from controller.show_lock import LOCK_STATES, lock_order
 
 routes = router()
 _ID: Final[dict[str, Any]] = {
@@ -50,6 +53,16 @@ _PATTERN: Final[dict[str, Any]] = {
         "targets": {"type": "array", "items": {"type": "string"}, "description": "Walls and cameras; empty: all."},
     },
     "required": ["on"],
+    "additionalProperties": False,
+}
+_LOCK: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "state": {"type": "string", "enum": list(LOCK_STATES)},
+        "take": {"type": "string", "maxLength": 80},
+        "reason": {"type": "string", "maxLength": 500},
+    },
+    "required": ["state"],
     "additionalProperties": False,
 }
 _UNDO: Final[dict[str, Any]] = {
@@ -145,6 +158,26 @@ async def order_action(control: Here, action: str) -> Response:
     name = ACTIONS[ACTIONS.index(known(action, ACTIONS, f"actions/{action}"))]
     control.order(name)
     return send_json(present.action(control.backend))
+
+
+@routes.get("/lock", responses=answers(LockView), tags=["action"])
+async def get_lock(control: Here) -> Response:
+    """How the show lock stands: open, armed, rolling or locked; who holds it, and for which take."""
+    return send_json(_lock_view(control))
+
+
+@routes.put("/lock", responses=answers(LockView), openapi_extra=takes(_LOCK), tags=["action"])
+async def put_lock(request: Request, control: Here) -> Response:
+    """Move the lock on: `{"state": "rolling", "take": "12A/3"}`. While it rolls or is locked, only BLACK, HOLD, SAFE,
+    WORK, cues, captures and the lock itself act; all else answers 423. Whoever does not hold it breaks it with a
+    `reason`, which is kept."""
+    await control.desk.lock(lock_order(await read_object(request)), who=who(request))
+    return send_json(_lock_view(control))
+
+
+def _lock_view(control: Control) -> LockView:
+    lock = control.desk.show.lock
+    return LockView(control.desk.rev_of("lock"), lock.state, lock.holder, lock.take, lock.reason)
 
 
 @routes.post("/undo", responses=answers(OutcomeView), openapi_extra=takes(_UNDO, required=False), tags=["show"])
