@@ -74,6 +74,7 @@ def world(house: RunningHouse, tmp_path: Path) -> Iterator[World]:
         return "" if told.endswith(":0") else told
 
     made = World(house.eventually(address), tmp_path / "ttyLens")
+    house.eventually(lambda: house.control.backend.plan)
     made.start()
     yield made
     while house.client.post("/api/v1/undo").status_code == 200:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 import configs
@@ -18,8 +22,12 @@ from controller.versions import load_version
 from runtime.clock import VirtualClock
 from stage.compiled import encode_stage
 from stage.errors import ConfigError
+from stage.plan import PlanLens
 from tracking.inputs import TrackingInputs
 from tracking.protocols.freed import FreeDPacket
+
+if TYPE_CHECKING:
+    from tests.controller.conftest import RunningHouse
 
 TABLE = """# model: Brown-Conrady U-D
 zoom,focus,focal_length_mm,focus_distance_m,entrance_pupil_m,k1,k2
@@ -131,3 +139,57 @@ def test_a_table_that_is_not_there(tmp_path: Path) -> None:
     assert problem.path == "tracking/sources/t/lens_table/file"
     assert "cannot be read" in problem.detail
     assert problem.line is not None
+
+
+def test_a_table_comes_into_a_running_show_or_is_refused_in_words(house: RunningHouse) -> None:
+    """The configuration of a show on air is given a lens table; its tracker's raw encoders become the plan's lens."""
+    folder = house.control.desk.loaded.base_dir
+    before = house.control.desk.loaded.source
+
+    def put(listen: str = "127.0.0.1:0", file: str = "rings.csv") -> httpx.Response:
+        source = f"      lens_table: {{file: {file}}}\n"
+        told = f"protocol: freed\n\\1listen: {listen}\n{source}"
+        text = re.sub(r"protocol: opentrackio\n(\s+)listen: \S+\n", told, before)
+        assert text != before
+        headers = {"content-type": "application/yaml", "If-Match": f'"{house.control.desk.rev_of("config")}"'}
+        return house.client.put("/api/v1/config", content=text, headers=headers)
+
+    missing = put()
+    assert missing.status_code == 422, missing.text
+    assert missing.json()["path"] == "tracking/sources/tracker/lens_table/file"
+    assert "cannot be read" in missing.json()["detail"]
+    assert missing.json()["line"]
+    (folder / "rings.csv").write_text(TABLE.replace("1000,1000,78.0", "1000,1000,wide"))
+    wrong = put()
+    assert wrong.status_code == 422
+    assert "rings.csv:6" in wrong.json()["detail"]
+    assert house.control.desk.loaded.source == before
+    (folder / "rings.csv").write_text(TABLE)
+    answer = put()
+    assert answer.status_code == 200, answer.text
+
+    def address() -> str:
+        status = house.control.backend.conductor
+        source = None if status is None else status.sources.get("tracker")
+        told = "" if source is None or source.protocol != "freed" else source.address
+        return "" if told.endswith(":0") else told
+
+    host, port = house.eventually(address).rsplit(":", 1)
+
+    def lens(zoom: int, focus: int) -> PlanLens:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(datagram(zoom, focus), (host, int(port)))
+        plan = house.control.backend.plan
+        assert plan is not None
+        return plan.cameras[0].lens
+
+    house.eventually(lambda: lens(0, 0).focal_length_mm == pytest.approx(20.0))
+    found = lens(0, 0)
+    assert (found.entrance_pupil_m, found.focus_distance_m) == (0.14, 0.5)
+    house.eventually(lambda: lens(1000, 500).focal_length_mm == pytest.approx(79.0))
+    house.eventually(lambda: lens(2000, 500) and "tracking.lens" in {a["code"] for a in house.get("alarms")["alarms"]})
+    assert lens(2000, 500).focal_length_mm == pytest.approx(79.0)
+    house.eventually(lambda: lens(0, 1000).focal_length_mm == pytest.approx(19.5))
+    while house.client.post("/api/v1/undo").status_code == 200:
+        pass
+    assert house.control.desk.loaded.source == before
