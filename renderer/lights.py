@@ -26,6 +26,10 @@ LINEAR_FROM_LUX: Final = 1.0 / (100.0 * np.pi)
 """What a white matt surface shows of one lux, in scene-linear units: 1.0 = 100 nit."""
 DARK_LUX: Final = 0.05
 """Illuminance at which a light without a range is taken to end, before the exposure."""
+SHADOW_MAPS_MOST: Final = 48
+"""Maps of lamps a scene can have, as many as shaders/scene/lights.glsl holds."""
+_WIDEST_COS: Final = 0.34
+"""Spots wider than 70 degrees take six maps."""
 CAPACITY: Final = 128
 """Lights a scene can have; shaders/scene/lights.glsl holds as many."""
 _CELLS_MOST: Final = 65_536
@@ -52,6 +56,13 @@ class Lamp:
     radius_m: float = 0.0
     shadow: bool = False
     on: bool = True
+
+    @property
+    def shadow_maps(self) -> int:
+        """Maps its shadow takes, once for what stands still; 0 where it casts none (the sun's are others)."""
+        if not self.shadow or self.kind == "directional":
+            return 0
+        return 6 if self.kind == "point" or self.outer_cos < _WIDEST_COS else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +174,10 @@ class Lights:
         self.notes: tuple[str, ...] = ()
         if len(made) > CAPACITY:
             self.notes = (f"{len(made)} lights, of which the first {CAPACITY} shine",)
+        maps = sum(lamp.shadow_maps for lamp in made.values())
+        if maps > SHADOW_MAPS_MOST:
+            told = f"shadows of lamps take {maps} maps (a spot one, a point six), of which there are {SHADOW_MAPS_MOST}"
+            self.notes += (f"{told}: the last lamps shine without one",)
 
     @property
     def follows(self) -> dict[str, Follows]:

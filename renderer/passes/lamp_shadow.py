@@ -14,17 +14,13 @@ import moderngl
 import numpy as np
 
 from renderer.device import Device
-from renderer.lights import Lamp
+from renderer.lights import SHADOW_MAPS_MOST, Lamp
 from renderer.passes.casters import Casters, Mask, Tile, depth_map
 from renderer.scene import F32, F64, Scene
 
-VIEWS_MOST: Final = 48
-"""Maps of lamps a scene can have, as many as shaders/scene/lights.glsl holds."""
 SIX_VIEWS: Final = 1024
 """Added to the number of a point light's first view."""
 _MARGIN_TEXELS: Final = 4
-_WIDEST_COS: Final = 0.34
-"""Spots wider than 70 degrees take six maps."""
 NEAR_M: Final = 0.05
 """Nearer to a lamp, or inside its radius, nothing casts."""
 FAR: Final = 1.001
@@ -95,7 +91,7 @@ class LampShadows:
     def views(self, lamps: Sequence[Lamp], origin_m: F64) -> F32:
         """[views, 3, 4]  rows that turn scene metres relative to `origin_m` into a place in the atlas, 0..1, and what
         divides it."""
-        out = np.zeros((VIEWS_MOST, 3, 4), dtype=np.float32)
+        out = np.zeros((SHADOW_MAPS_MOST, 3, 4), dtype=np.float32)
         if self.map is None:
             return out
         width, height = self.map.size
@@ -117,13 +113,13 @@ class LampShadows:
         self.codes, self.texels, self.left_out = {}, {}, 0
         centres, radii = scene.swept
         for index, lamp in enumerate(lamps):
-            if not lamp.shadow or lamp.kind == "directional" or not casts.any():
+            if not lamp.shadow_maps or not casts.any():
                 continue
-            six = lamp.kind == "point" or lamp.outer_cos < _WIDEST_COS
+            six = lamp.shadow_maps > 1
             faces = range(6) if six else range(-1, 0)
             away = np.linalg.norm(centres[moves] - lamp.position_m, axis=1) - radii[moves]
             meets = bool((away < lamp.range_m).any())
-            if len(views) + len(faces) * (1 + meets) > VIEWS_MOST:
+            if len(views) + len(faces) * (1 + meets) > SHADOW_MAPS_MOST:
                 self.left_out += 1
                 continue
             code = float(SIX_VIEWS if six else 0)

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 
 from renderer.device import Device
-from renderer.lights import CAPACITY, Grid, Lamp
+from renderer.lights import CAPACITY, SHADOW_MAPS_MOST, Grid, Lamp
 from renderer.passes.casters import Casters, ShadowStatistics
-from renderer.passes.lamp_shadow import FAR, NEAR_M, SIX_VIEWS, VIEWS_MOST, LampShadows
+from renderer.passes.lamp_shadow import FAR, NEAR_M, SIX_VIEWS, LampShadows
 from renderer.passes.shadow import CASCADES_MOST, EDGE, MARGIN_TEXELS, Fit, ShadowPass
 from renderer.scene import F32, F64, Scene
 from stage.frames import Array
@@ -20,14 +20,14 @@ from stage.frames import Array
 SUN_UNIT, MOVING_UNIT, LAMP_UNIT = 6, 8, 9
 """Texture units of the shadow maps."""
 _SUN_BLOCK, _LAMP_BLOCK, _CELL_BUFFER = 2, 3, 0
-_LAMPS_BYTES: Final = 32 + 64 * CAPACITY + 48 * VIEWS_MOST
+_LAMPS_BYTES: Final = 32 + 64 * CAPACITY + 48 * SHADOW_MAPS_MOST
 
 _CONSTANTS: Final[dict[str, object]] = {
     "SHADOW_CASCADES_MOST": CASCADES_MOST,
     "SHADOW_EDGE": EDGE,
     "SHADOW_MARGIN": f"{MARGIN_TEXELS}.0",
     "LAMP_CAPACITY": CAPACITY,
-    "LAMP_VIEWS": VIEWS_MOST,
+    "LAMP_VIEWS": SHADOW_MAPS_MOST,
     "LAMP_NEAR": NEAR_M,
     "LAMP_FAR": FAR,
     "SIX_VIEWS": SIX_VIEWS,

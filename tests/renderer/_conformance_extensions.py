@@ -63,6 +63,68 @@ def _transform(look: Any) -> None:
     is_colour(at(picture, 0.3, 0), RED)
 
 
+_EVERYWHERE = {
+    # Each texture of a material, and where it stands; True: a normal map.
+    "base": ("pbrMetallicRoughness", "baseColorTexture", False),
+    "metallic and rough": ("pbrMetallicRoughness", "metallicRoughnessTexture", False),
+    "normal": ("", "normalTexture", True),
+    "occlusion": ("", "occlusionTexture", False),
+    "emissive": ("", "emissiveTexture", False),
+    "specular": ("KHR_materials_specular", "specularTexture", False),
+    "specular colour": ("KHR_materials_specular", "specularColorTexture", False),
+    "coat": ("KHR_materials_clearcoat", "clearcoatTexture", False),
+    "coat rough": ("KHR_materials_clearcoat", "clearcoatRoughnessTexture", False),
+    "coat normal": ("KHR_materials_clearcoat", "clearcoatNormalTexture", True),
+    "sheen": ("KHR_materials_sheen", "sheenColorTexture", False),
+    "sheen rough": ("KHR_materials_sheen", "sheenRoughnessTexture", False),
+    "transmission": ("KHR_materials_transmission", "transmissionTexture", False),
+    "thickness": ("KHR_materials_volume", "thicknessTexture", False),
+}
+
+
+def _transform_everywhere(look: Any) -> None:
+    """Every texture is two halves; a transform of its own (offset, turn, scale, coordinate set) chooses the right one,
+    as a texture that is all that half would look."""
+
+    def drawn(slot: str, where: str, half: str) -> Any:
+        section, name, normals = _EVERYWHERE[slot]
+        left, right = ((128, 128, 255, 255), (190, 128, 238, 255)) if normals else ((255,) * 4, (70,) * 4)
+        pixels = {"left": [[left] * 4], "right": [[right] * 4], "halves": [[left, left, right, right]]}[half]
+        build = Build()
+        used: dict[str, Any] = {"index": build.picture(np.array(pixels))}
+        if where == "moved":
+            build.uses("KHR_texture_transform", required=True)
+            # A quarter turn and a fourth of the size, to the middle of the right half.
+            change = {"offset": [0.625, 0.5], "rotation": np.pi / 2, "scale": [0.25, 0.25], "texCoord": 1}
+            used |= {"texCoord": 7, "extensions": {"KHR_texture_transform": change}}
+        material: dict[str, Any] = {
+            "emissiveFactor": [0.2, 0.2, 0.2],
+            "pbrMetallicRoughness": {"baseColorFactor": [0.8, 0.6, 0.4, 1.0], "metallicFactor": 0.4,
+                                     "roughnessFactor": 0.6},
+            "extensions": {
+                "KHR_materials_specular": {"specularFactor": 0.9},
+                "KHR_materials_clearcoat": {"clearcoatFactor": 0.8, "clearcoatRoughnessFactor": 0.5},
+                "KHR_materials_sheen": {"sheenColorFactor": [0.6, 0.6, 0.6], "sheenRoughnessFactor": 0.7},
+                "KHR_materials_transmission": {"transmissionFactor": 0.8},
+                "KHR_materials_volume": {"thicknessFactor": 0.5, "attenuationDistance": 0.5,
+                                         "attenuationColor": [0.5, 0.9, 0.5]},
+            },
+        }  # fmt: skip
+        at_ = material if not section else material.get(section) or material["extensions"][section]
+        at_[name] = used
+        build.uses(*material["extensions"])
+        build.quad(material=build.unlit((0.0, 0.5, 0.0, 1.0)))
+        build.doc["nodes"][0]["translation"] = [0, 0, -4]
+        primitive = build.quad(material=build.add("materials", **material))
+        primitive["attributes"]["TEXCOORD_1"] = build.accessor(QUAD_UV)
+        return at(look.rgb(build, sun=FRONT, ambient=(0.5, 0.5, 0.5)), 0.1, 0.1)
+
+    for slot in _EVERYWHERE:
+        moved, right, left = drawn(slot, "moved", "halves"), drawn(slot, "", "right"), drawn(slot, "", "left")
+        assert np.abs(right - left).max() > 2e-3, f"{slot} is seen"
+        assert np.abs(moved - right).max() < 0.1 * np.abs(right - left).max() + 1e-4, slot
+
+
 def _quantised(look: Any) -> None:
     build = Build()
     primitive = build.quad(material=build.unlit(BLUE))
@@ -232,6 +294,7 @@ ROWS: list[tuple[str, str, str, str, Any]] = [
     ("Extensions", "KHR_materials_emissive_strength", "drawn", "", _strength),
     ("Extensions", "KHR_materials_unlit", "drawn", "", _unlit),
     ("Extensions", "KHR_texture_transform", "drawn", "", _transform),
+    ("Extensions", "KHR_texture_transform on each of the 14 textures", "drawn", "", _transform_everywhere),
     ("Extensions", "KHR_mesh_quantization", "drawn", "", _quantised),
     ("Extensions", "KHR_materials_ior", "drawn", "", _ior),
     ("Extensions", "KHR_materials_specular", "drawn", "", _specular),

@@ -356,6 +356,10 @@ def test_more_lights_than_there_is_room_for_are_told() -> None:
     lights = Lights(many)
     assert len(lights.lit()) == CAPACITY
     assert str(CAPACITY) in lights.notes[0]
+    cast = {f"l{i}": LightConfig(kind="point", candela=1.0, shadow=True) for i in range(8)}
+    assert Lights(cast).notes == ()
+    cast["one more"] = LightConfig(kind="spot", candela=1.0)
+    assert "49 maps" in Lights(cast).notes[0]
 
 
 @pytest.mark.parametrize(
