@@ -15,12 +15,14 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from tracking.source_clock import SourceClock
 
 LOOK_EVERY: Final = 64
-"""Arrivals are looked at so often,"""
+"""Arrivals are looked at so often, in slots once a second at most,"""
 LOOKED_AT: Final = 64
 """and so many of them at least."""
 FEWEST_FILLED: Final = 0.6
@@ -58,7 +60,7 @@ CRYSTAL: Final = 1e-4
 """and a sender's crystal by so much."""
 
 
-class _Slot(NamedTuple):
+class _Slot(Struct, frozen=True, gc=False):
     """A slot that the last packets have taken, or left free."""
 
     number: int
@@ -104,6 +106,7 @@ class EvenPace:
         self.period_ns = 0.0
         self.moved: dict[int, int] = {}
         self.begun = self.disordered = False
+        self._look_every = LOOK_EVERY
         self._count = -(stagger % (LOOK_EVERY // 2))
         self._clock = SourceClock("sample_time")
         self._slots: deque[_Slot] = deque(maxlen=RESTART_SLOTS)
@@ -114,7 +117,9 @@ class EvenPace:
         self._usual_ns = self._stray_ns = 0.0
         """How late datagrams come after their slots, and how far from that nine of ten are at most."""
         self._clashes = self._followed = self._calm_looks = self._disorder = 0
-        self._seen: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
+        self._seen: deque[int] = deque(maxlen=REMEMBERED)
+        self._seen_ns: deque[int] = deque(maxlen=REMEMBERED)
+        """Numbers of slots, and when their packets came."""
 
     def place(
         self, packet_id: int, arrivals: Sequence[int], choose: Chooser, said: int = 0
@@ -126,7 +131,7 @@ class EvenPace:
         byte by byte.
         """
         self._count += 1
-        if self._count >= LOOK_EVERY and len(arrivals) >= LOOKED_AT:
+        if self._count >= self._look_every and len(arrivals) >= LOOKED_AT:
             self._count = 0
             self._look(packet_id, arrivals)
             if self.begun:
@@ -134,7 +139,11 @@ class EvenPace:
         if not self.period_ns:
             return None
         t_received_ns, last = arrivals[-1], self._slots[-1]
-        steps = round((t_received_ns - last.t_ns - self._usual_ns) / self.period_ns)
+        late_ns = t_received_ns - last.t_ns - self._usual_ns
+        if not self._disorder and abs(late_ns - self.period_ns) <= IN_TIME * self._stray_ns:
+            # As nearly all are: the next one, in its time.
+            return self._follow(packet_id, last.number + 1, t_received_ns)
+        steps = round(late_ns / self.period_ns)
         if not -OPEN_SLOTS <= steps <= RESTART_SLOTS:
             self._stop()
             return None
@@ -145,6 +154,17 @@ class EvenPace:
             # A camera that stands still says the same, too, but not twice in its time.
             return "duplicate"
         return self._back(packet_id, run, choose) if run else self._between(packet_id, t_received_ns, choose)
+
+    def _follow(self, packet_id: int, number: int, t_received_ns: int) -> int:
+        """It comes right after the last one: what the line is laid by."""
+        self._label_ns += self.period_ns
+        t_ns = self._clock.local_ns(round(self._label_ns), t_received_ns)
+        self._followed += 1
+        self._usual_ns += (t_received_ns - t_ns - self._usual_ns) * USUAL_SHARE
+        self._seen.append(number)
+        self._seen_ns.append(t_received_ns)
+        self._slots.append(_Slot(number, t_ns, packet_id))
+        return t_ns
 
     def _next(self, packet_id: int, steps: int, t_received_ns: int, choose: Chooser) -> int:
         """It comes in its time, or late by whole slots, or was overtaken."""
@@ -163,11 +183,8 @@ class EvenPace:
             free_ns += [t_ns - round(back * self.period_ns) for back in range(1, steps)]
         chosen = choose(Places(t_ns, last.t_ns, self._before_ns(), free_ns)) if free_ns else None
         if chosen is None and steps == 1:
-            self._followed += 1
-            t_ns = self._clock.local_ns(label_ns, t_received_ns)
-            self._usual_ns += (t_received_ns - t_ns - self._usual_ns) * USUAL_SHARE
-            self._seen.append((last.number + steps, t_received_ns))
-        elif chosen is None:
+            return self._follow(packet_id, last.number + 1, t_received_ns)
+        if chosen is None:
             # What it came after may have waited with it: then it is late, however early it seems.
             pass
         elif chosen < len(free):
@@ -191,9 +208,9 @@ class EvenPace:
         if found is not None:
             return found
         for at in range(count - run, count):
-            slots[at - 1] = here = slots[at]._replace(number=slots[at - 1].number, t_ns=slots[at - 1].t_ns)
+            slots[at - 1] = here = replace(slots[at], number=slots[at - 1].number, t_ns=slots[at - 1].t_ns)
             self.moved[here.packet_id] = here.t_ns
-        slots[-1] = slots[-1]._replace(packet_id=packet_id)
+        slots[-1] = replace(slots[-1], packet_id=packet_id)
         self._calm_looks = 0
         return slots[-1].t_ns
 
@@ -224,7 +241,7 @@ class EvenPace:
 
     def _take_free(self, packet_id: int, at: int) -> int:
         """Give a packet one of the free slots."""
-        self._slots[at] = self._slots[at]._replace(packet_id=packet_id)
+        self._slots[at] = replace(self._slots[at], packet_id=packet_id)
         self._calm_looks, self._disorder = 0, DISORDER
         return self._slots[at].t_ns
 
@@ -247,13 +264,13 @@ class EvenPace:
 
     def _look(self, packet_id: int, arrivals: Sequence[int]) -> None:
         if self.period_ns:
-            numbers = np.array(self._seen, dtype=np.float64)
-            found = _fitted(numbers[:, 0], numbers[:, 1])
+            numbers = np.fromiter(self._seen, np.float64, len(self._seen))
+            found = _fitted(numbers, np.fromiter(self._seen_ns, np.float64, len(self._seen_ns)))
             clashes, self._clashes = self._clashes, 0
             self._calm_looks += 1
             if found is not None and found[1] > SHAKEN_NS / 2:
                 self._calm_looks = 0
-            other = clashes > MOST_SHARED * LOOK_EVERY or self._followed < LEAST_FOLLOWED * LOOK_EVERY
+            other = clashes > MOST_SHARED * self._look_every or self._followed < LEAST_FOLLOWED * self._look_every
             self._followed = 0
             if found is None or found[1] > STRAY * found[0] or other or self._calm_looks >= CALM_LOOKS:
                 # The pace is another one by now, or none; or nothing shakes it.
@@ -295,6 +312,7 @@ class EvenPace:
     ) -> None:
         """Put arrivals, oldest first, into slots from now on."""
         self.period_ns = _usual_period_ns(period_ns, len(numbers))
+        self._look_every = max(LOOK_EVERY, round(1e9 / self.period_ns))
         self._clock = SourceClock("sample_time")
         self._label_ns, self._between_ns = 0.0, 0
         self._clashes = self._followed = self._calm_looks = 0
@@ -304,13 +322,15 @@ class EvenPace:
         # The line begins under the quickest of those looked at.
         taken = {int(n): packet_id for n, packet_id in zip(numbers, ids, strict=True)}
         self.disordered = len(taken) < len(numbers)
-        self._disorder = DISORDER if self.disordered else 0
+        self._disorder = 0
         slots = [_Slot(n, first_ns + round(n * period_ns), taken.get(n, 0)) for n in range(int(numbers[-1]) + 1)]
         self._slots.clear()
         self._slots.extend(slots)
         self._clock.local_ns(0, slots[-1].t_ns)
         self._seen.clear()
-        self._seen.extend((int(n), int(t)) for n, t in zip(numbers, times, strict=True))
+        self._seen_ns.clear()
+        self._seen.extend(int(n) for n in numbers)
+        self._seen_ns.extend(int(t) for t in times)
         for n, packet_id in zip(numbers, ids, strict=True):
             # One whose slot was taken already stands between two.
             apart_ns = max(slots[int(n)].t_ns, self._between_ns + round(APART_SHARE * period_ns))
@@ -319,6 +339,7 @@ class EvenPace:
 
     def _stop(self) -> None:
         self.period_ns = 0.0
+        self._look_every = LOOK_EVERY
         self._count = self._clashes = 0
         self._slots.clear()
 

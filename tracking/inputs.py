@@ -98,7 +98,6 @@ class TrackingInputs:
         """Told everything that is received, before it is decoded."""
         self.received = 0
         """Datagrams read from the sockets so far."""
-        self._infos: dict[tuple[str, ...], LinkInfo] = {}
         self._adapted = -1
         self._links: list[Link] = []
         self._by_fd: dict[int, Link] = {}
@@ -219,7 +218,7 @@ class TrackingInputs:
             return False
         self.received += len(arrivals)
         if self.tap is not None:
-            self.tap.take(self._told(link), arrivals)
+            self.tap.take(link.info or self._told(link), arrivals)
         unread = link.unread
         for arrival in arrivals:
             take(link, arrival, taken)
@@ -472,7 +471,6 @@ class TrackingInputs:
             if link.receiver is not None and link.receiver not in prepared.receivers.values():
                 link.receiver.close()
         self._links, self._sources, self._subjects, self._config = links, sources, subjects, prepared.config
-        self._infos.clear()
         self._listen()
         cameras: dict[str, list[SourceStream]] = {}
         lenses: dict[str, list[SourceStream]] = {}
@@ -524,12 +522,11 @@ class TrackingInputs:
 
     def _told(self, link: Link) -> LinkInfo:
         """How the tap knows a socket."""
-        info = self._infos.get(link.key)
-        if info is None:
+        if link.info is None:
             source = link.sources[0].source
             names = tuple(state.name for state in link.sources)
-            info = self._infos[link.key] = LinkInfo(source.listen, source.protocol, names)
-        return info
+            link.info = LinkInfo(source.listen, source.protocol, names)
+        return link.info
 
     def _now(self, now_ns: int | None) -> int:
         return self._clock.now_ns() if now_ns is None else now_ns

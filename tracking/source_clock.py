@@ -200,11 +200,10 @@ class SourceClock:
         self._usual_ns += (off_ns - self._usual_ns) * USUAL_SHARE
         # One that was overtaken by far, before such were told apart, is no measure of the others.
         self._most_now_ns = max(self._most_now_ns, min(off_ns, round(2.0 * self._usual_ns) + ODD_NS))
-        here = _Quickest(t_received_ns, late_ns)
         if late_ns < line_ns:
-            self._line, line_ns = here, late_ns
+            self._line, line_ns = _Quickest(t_received_ns, late_ns), late_ns
         if self._block is None or late_ns <= self._block.late_ns:
-            self._block = here
+            self._block = _Quickest(t_received_ns, late_ns)
         if t_received_ns >= self._block_until_ns and self._next_block(t_received_ns):
             return self._jumped(t_source_ns, t_received_ns)
         return t_source_ns + self._base_ns + self._eased(line_ns, t_received_ns, late_ns)

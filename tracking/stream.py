@@ -32,6 +32,7 @@ from tracking.sample import LensReading, Reason, Refusal, Sample, Stamp
 from tracking.senders_seen import MAX_SENDERS, RateCap, Sender, SenderLock
 from tracking.socket_filter import Screen
 from tracking.source_clock import SourceClock
+from tracking.tap import LinkInfo
 from tracking.timecode_match import DayAt, TimecodeMatch
 
 ARRIVALS = 128
@@ -287,6 +288,8 @@ class Link:
     unread: int = 0
     """Of them, those not decoded: from senders that are not let in, or above the rate."""
     guard: FloodGuard = field(default_factory=FloodGuard)
+    info: LinkInfo | None = None
+    """How the tap knows it."""
 
     def screen(self) -> None:
         """Have the kernel keep out whom no source would hear; where it does not, `take` looks at senders anyway."""

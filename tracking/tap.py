@@ -73,22 +73,28 @@ class Tap:
     def __init__(self, publish: Callable[[bytes], object]) -> None:
         self._publish = publish
         self._links: dict[LinkInfo, int] = {}
+        self._numbers: dict[int, int] = {}
+        self._named: list[LinkInfo] = []
+        """Keeps what is known by its identity alive."""
         self._datagrams: list[Datagram] = []
         self._bytes = 0
         self._since_ns = 0
 
     def take(self, link: LinkInfo, arrivals: Sequence[Arrival]) -> None:
         """What one socket received."""
-        number = self._links.get(link)
+        # By identity first: links are long, and come again and again.
+        number = self._numbers.get(id(link))
         if number is None:
-            number = self._links[link] = len(self._links)
+            number = self._numbers[id(link)] = self._links.setdefault(link, len(self._links))
+            self._named.append(link)
         if not self._datagrams and arrivals:
             self._since_ns = arrivals[0].t_received_ns
         add = self._datagrams.append
         for arrival in arrivals:
             if self._bytes >= BATCH_BYTES:
                 self.flush()
-                number = self._links[link] = 0
+                number = self._links[link] = self._numbers[id(link)] = 0
+                self._named.append(link)
                 add = self._datagrams.append
             add(Datagram(number, arrival.t_received_ns, arrival.host, arrival.port, arrival.data))
             self._bytes += len(arrival.data) + OVERHEAD
@@ -101,4 +107,5 @@ class Tap:
             return
         batch = Batch(tuple(self._links), tuple(self._datagrams))
         self._links, self._datagrams, self._bytes = {}, [], 0
+        self._numbers, self._named = {}, []
         self._publish(encode_batch(batch))
