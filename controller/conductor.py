@@ -195,7 +195,11 @@ class Conductor:
             self._listen(self._clock.now_ns())
         self._told = LedgerBatch(Ledger(rate, first.stage.canvases), frames=self._frames)
         self._keeper = Timekeeper(
-            first.config.time, rate, self._clock, discipline=self._discipline, sockets=self._sockets,
+            first.config.time,
+            rate,
+            self._clock,
+            discipline=self._discipline,
+            sockets=self._sockets,
             blanks=BlankRing(self._run),
         )
         take(self._keeper.close)

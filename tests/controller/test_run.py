@@ -29,7 +29,7 @@ def test_roles_in_starting_order_each_watched(shm: Path, housekit: ModuleType, l
     # They end in the opposite order: those that tell of the others last.
     began = [
         "metronome", "recorder", "conductor", "node-main", "service", "darkroom", "relay", "capture", "processors",
-        "windows", "sender",
+        "windows", "librarian", "sender",
     ]  # fmt: skip
     assert list(roles) == began
     assert all(role.heartbeat is not None for role in roles.values())
@@ -48,7 +48,7 @@ def test_what_the_first_picture_does_not_need_begins_after_it(
     spec = run_spec(RunDir(shm), loaded=loaded, listener=listener)
     waiting = {role.name for role in spec.roles if "node-main" in role.after}
     # Service and darkroom read their Python while nothing is drawn yet: later it would cost pictures.
-    assert waiting == {"metronome", "recorder", "relay", "capture", "processors", "windows", "sender"}
+    assert waiting == {"metronome", "recorder", "relay", "capture", "processors", "windows", "librarian", "sender"}
 
 
 def test_the_recorder_writes_beside_the_shows_database_or_not_at_all(
@@ -105,6 +105,7 @@ def test_software_gl_draws_without_raster_threads_whatever_the_shell_says(
         "capture": "0",
         "processors": None,
         "windows": "0",
+        "librarian": None,
         "sender": None,
     }
 
