@@ -40,7 +40,9 @@ WORK_NS: Final = 4 * NS_PER_MS
 MOST_SLICES: Final = 8
 """Pieces of work between two rests, at most: each reads a megabyte, or looks at 64 files."""
 REST: Final = 4
-"""It rests so many times as long as it worked; so does the darkroom between two thumbnails."""
+"""It rests so many times as long as it worked."""
+DRAW_REST: Final = 8
+"""The darkroom rests so many times as long as a thumbnail took."""
 LEAST_REST_NS: Final = 2 * NS_PER_MS
 LOOK_NS: Final = NS_PER_S // 2
 """How often the show is asked whether its library is another."""
@@ -189,7 +191,7 @@ class Librarian:
             return
         _, entry, _ = self._drawing
         self._drawing = None
-        self._draw_due_ns = now_ns + max(LEAST_PAUSE_NS, int(REST * message.took_ms * NS_PER_MS))
+        self._draw_due_ns = now_ns + max(LEAST_PAUSE_NS, int(DRAW_REST * message.took_ms * NS_PER_MS))
         self.shelf.drawn(entry, message.problems)
 
     # --- what somebody asks for ----------------------------------------------------------------------------------

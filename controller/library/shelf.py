@@ -97,9 +97,6 @@ class Shelf:
 
     def index(self) -> Index:
         """All that is known."""
-        named = {name for entry in self.entries.values() for name in self._read_from(entry)}
-        self._stamps = {name: stamp for name, stamp in self._stamps.items() if name in named}
-        self._hashes = {name: digest for name, digest in self._hashes.items() if name in named}
         return Index(
             folder=self.config.folder,
             entries=sorted(self.entries.values(), key=lambda entry: entry.path),
@@ -152,8 +149,12 @@ class Shelf:
             yield from self._reading(path)
             self._to_read.remove(path)
             self.news = True
+        # Only now: what is being read is of no entry yet.
+        named = {name for entry in self.entries.values() for name in self._read_from(entry)}
+        self._stamps = {name: stamp for name, stamp in self._stamps.items() if name in named}
+        self._hashes = {name: digest for name, digest in self._hashes.items() if name in named}
+        self.news = self.news or restless or not self._begun
         self._begun = True
-        self.news = True if restless else self.news
         return QUIET_S if restless else self.config.look_s
 
     def _walk(self) -> Iterator[tuple[str, Kind | None]]:
@@ -322,8 +323,9 @@ class Shelf:
             except OSError as error:
                 log.warning("no copy of %s is kept: %s", name, error.strerror or error)
                 return
-            if kept:
-                self._kept[digest] = self._stamps[name][0]
+            stamp = self._stamps.get(name)
+            if kept and stamp is not None:
+                self._kept[digest] = stamp[0]
 
     def _picture(self, entry: Entry) -> str:
         """What an entry's thumbnail is named by: it changes with everything that is seen on it."""

@@ -235,6 +235,23 @@ def test_a_file_that_is_written_to_is_waited_for(shelves: Shelves) -> None:
     assert set(shelves.shelf.entries) == {entry_id("crate.glb")}
 
 
+def test_the_index_may_be_written_at_any_moment(shelves: Shelves) -> None:
+    """Also between two pieces of a file that is just being read."""
+    for number in range(3):
+        glb(shelves.folder / f"{number}.glb", boxes=number + 1)
+    written(shelves.folder / "big.glb", bytes(3 * CHUNK_BYTES))
+    for _ in range(2):
+        shelves.clock.advance_to(shelves.clock.now_ns() + NS_PER_S)
+        for _ in shelves.shelf.round(shelves.clock.now_ns()):
+            shelves.shelf.write()
+    assert len(shelves.shelf.entries) == 4
+    assert all(len(entry.versions) == 1 for entry in shelves.shelf.entries.values())
+    shelves.shelf.write()
+    index = read_index(shelves.place)
+    assert index is not None
+    assert set(index.hashes) == {"0.glb", "1.glb", "2.glb", "big.glb"}
+
+
 def test_a_start_reads_only_what_has_changed(shelves: Shelves, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(4):
         glb(shelves.folder / f"crate_{number}.glb", boxes=number + 1)
@@ -383,9 +400,9 @@ def test_thumbnails_are_asked_for_one_at_a_time_with_rests(house: House) -> None
     house.go_on(20)
     assert house.darkroom.receive() == [], "the next is asked for when this one is there"
     written(Path(first.out), b"picture")
-    house.darkroom.send(house.run_dir.path / first.reply_to, ThumbnailDrawn(first.request, took_ms=2000.0))
+    house.darkroom.send(house.run_dir.path / first.reply_to, ThumbnailDrawn(first.request, took_ms=1000.0))
     house.go_on(7)
-    assert house.darkroom.receive() == [], "the darkroom rests four times as long as it drew"
+    assert house.darkroom.receive() == [], "the darkroom rests eight times as long as it drew"
     house.go_on(4)
     (second,) = house.darkroom.receive()
     assert isinstance(second, DrawThumbnail)
