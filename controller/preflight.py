@@ -59,6 +59,7 @@ def preflight(loaded: LoadedConfig) -> list[Finding]:
     findings.extend(_processors(stage))
     findings.extend(_spoken_to(loaded, stage))
     findings.extend(_windows(loaded, stage))
+    findings.extend(_streams(loaded))
     findings.extend(_files(loaded))
     findings.extend(_ports(loaded))
     return findings
@@ -243,6 +244,31 @@ def _windows(loaded: LoadedConfig, stage: CompiledStage) -> Iterator[Finding]:
     yield from window_findings(wishes)
 
 
+def _streams(loaded: LoadedConfig) -> Iterator[Finding]:
+    """Whether canvases that are sent can leave: by interfaces that are here, to where a route leads."""
+    for name, output in loaded.config.outputs.items():
+        if output.st2110 is not None:
+            from controller.st2110.network import address_of
+            from controller.st2110.sdp import Path as Way
+            from controller.st2110.stream import opened
+
+            for config in output.st2110.paths:
+                way = Way(config.destination, config.port, address_of(config.source), config.source_port)
+                said = f"{config.source} to {config.destination}:{config.port}"
+                try:
+                    opened(way, output.st2110.ttl).close()
+                except OSError as error:
+                    mend = "name an interface of this machine that has an IPv4 address and a route there"
+                    yield Finding(f"stream {name}", "red", f"{said}: {error.strerror or error}", mend)
+                else:
+                    yield Finding(f"stream {name}", "green", said)
+        if output.v4l2 is not None:
+            there = os.access(output.v4l2.device, os.W_OK)
+            said = f"{output.v4l2.device} is there" if there else f"{output.v4l2.device} is not there, or not writable"
+            mend = "" if there else "modprobe v4l2loopback video_nr=10; the show runs without"
+            yield Finding(f"video device {name}", "green" if there else "amber", said, mend)
+
+
 def _files(loaded: LoadedConfig) -> Iterator[Finding]:
     for name, scene in loaded.config.scenes.items():
         files = [file for _, file in files_of(scene)]
@@ -261,6 +287,8 @@ def _ports(loaded: LoadedConfig) -> Iterator[Finding]:
     yield _port("control page", socket.SOCK_STREAM, control.http.host, control.http.port)
     if control.osc is not None:
         yield _port("OSC control", socket.SOCK_DGRAM, control.osc.host, control.osc.port)
+    if control.nmos is not None:
+        yield _port("NMOS", socket.SOCK_STREAM, control.nmos.host, control.nmos.port)
     seen: set[str] = set()
     for name, source in loaded.config.tracking.sources.items():
         if source.protocol == "zmq" or source.listen in seen:

@@ -95,7 +95,7 @@ def run(seconds: float = SECONDS) -> dict[str, Any]:
             told, share = measured[0]
         arrived: list[tuple[int, int, bytes]] = parent.recv()
         capturing.join(5.0)
-    limit_kb = int(Path("/proc/sys/net/core/rmem_max").read_text()) // 1024
+    found = _Arrived(form, pictures, arrived)
     return {
         "form": f"{WIDTH_PX} x {HEIGHT_PX}, RGB {BITS} bit, {RATE} a second, 2 paths",
         "packets_per_picture": told.packets,
@@ -107,15 +107,12 @@ def run(seconds: float = SECONDS) -> dict[str, Any]:
         "picture_took_ms": _spread(told.took_ms),
         "bucket_packets": _spread(told.bucket) | {"limit_of_type_w": told.bucket_limit},
         "sender_cpu_percent": round(100 * share, 1),
-        "receive_buffer_limit_kb": limit_kb,
         "received": {
-            "both_paths": _merged(form, pictures, arrived, lambda _path, _share: True),
-            "one_path": _merged(form, pictures, arrived, lambda path, _share: path == 0),
-            "second_path_dropped_half_way": _merged(
-                form, pictures, arrived, lambda path, share: path == 0 or share < 0.5
-            ),
-            "each_path_dropped_for_a_while": _merged(
-                form, pictures, arrived, lambda path, share: not (0.2 < share < 0.4 if path else 0.6 < share < 0.8)
+            "both_paths": found.merged(lambda _path, _share: True),
+            "one_path": found.merged(lambda path, _share: path == 0),
+            "second_path_dropped_half_way": found.merged(lambda path, share: path == 0 or share < 0.5),
+            "each_path_dropped_for_a_while": found.merged(
+                lambda path, share: not (0.2 < share < 0.4 if path else 0.6 < share < 0.8)
             ),
         },
     }
@@ -225,28 +222,39 @@ def _emptied(ears: list[socket.socket], found: list[tuple[int, int, bytes]] | No
                 found.append((path, size, data))
 
 
-def _merged(
-    form: VideoForm,
-    pictures: list[NDArray[np.uint32]],
-    arrived: list[tuple[int, int, bytes]],
-    kept: Callable[[int, float], bool],
-) -> dict[str, int]:
-    """What a receiver makes of the packets that are kept: (path, share of the time passed) -> whether."""
-    packets = packet_layout(form).packets
-    receiver = Receiver(form, packets)
-    whole: list[Picture] = []
-    for index, (path, size, data) in enumerate(arrived):
-        if kept(path, index / len(arrived)):
-            whole += receiver.take(data[at : at + size] for at in range(0, len(data), size))
-    wanted = []
-    for picture in pictures:
-        out = np.empty(form.octets, np.uint8)
-        octets_of(picture, form, out)
-        wanted.append(out)
-    exact = sum(bool((p.octets == wanted[min(p.sequences) // packets % PICTURES]).all()) for p in whole)
-    frames = sorted(min(p.sequences) // packets for p in whole)
-    lost = frames[-1] - frames[0] + 1 - len(frames) if frames else 0
-    return {"pictures": len(whole), "exact": exact, "lost_between": lost}
+class _Arrived:
+    """Every packet that arrived on both paths, of the frames that both were listened to for from end to end."""
+
+    def __init__(
+        self, form: VideoForm, pictures: list[NDArray[np.uint32]], arrived: list[tuple[int, int, bytes]]
+    ) -> None:
+        self._form, self._packets = form, packet_layout(form).packets
+        found: list[tuple[int, int, bytes]] = []
+        for path, size, data in arrived:
+            for at in range(0, len(data), size):
+                packet = data[at : at + size]
+                number = int.from_bytes(packet[12:14], "big") << 16 | int.from_bytes(packet[2:4], "big")
+                found.append((path, number // self._packets, packet))
+        spans = [[frame for path, frame, _ in found if path == wanted] for wanted in (0, 1)]
+        self._first, last = max(min(s) for s in spans) + 1, min(max(s) for s in spans) - 1
+        self._count = last - self._first + 1
+        self._found = [one for one in found if self._first <= one[1] <= last]
+        self._wanted = []
+        for picture in pictures:
+            out = np.empty(form.octets, np.uint8)
+            octets_of(picture, form, out)
+            self._wanted.append(out)
+
+    def merged(self, kept: Callable[[int, float], bool]) -> dict[str, int]:
+        """What a receiver makes of the packets that are kept: (path, share of the frames passed) -> whether."""
+        receiver = Receiver(self._form, self._packets)
+        whole: list[Picture] = []
+        for path, frame, packet in self._found:
+            if kept(path, (frame - self._first) / self._count):
+                whole += receiver.take((packet,))
+        wanted = self._wanted
+        exact = sum(bool((p.octets == wanted[min(p.sequences) // self._packets % PICTURES]).all()) for p in whole)
+        return {"frames": self._count, "exact": exact, "lost": self._count - len(whole)}
 
 
 def _spread(found: Any) -> dict[str, float]:

@@ -115,15 +115,15 @@ class VideoStream:
 
     def send_to(self, paths: Sequence[Path]) -> None:
         """Send over these from the next packet on. Raises OSError; then the paths stay as they were."""
-        opened: list[socket.socket] = []
+        made: list[socket.socket] = []
         try:
-            opened.extend(_opened(path, self._ttl) for path in paths)
+            made.extend(opened(path, self._ttl) for path in paths)
         except OSError:
-            for made in opened:
-                made.close()
+            for one in made:
+                one.close()
             raise
         self.close()
-        self._sockets, self.counts = opened, [PathCount(one.getsockname()[1]) for one in opened]
+        self._sockets, self.counts = made, [PathCount(one.getsockname()[1]) for one in made]
 
     def begin(
         self,
@@ -232,7 +232,8 @@ def _always() -> bool:
     return True
 
 
-def _opened(path: Path, ttl: int) -> socket.socket:
+def opened(path: Path, ttl: int) -> socket.socket:
+    """A socket that sends one way. Raises OSError: no such source here, or no route."""
     out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         out.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)

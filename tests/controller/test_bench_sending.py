@@ -14,5 +14,5 @@ def test_pictures_arrive_whole_with_a_path_dropped() -> None:
     assert figures["packets_per_picture"] > 4000
     assert figures["frames"] > 20
     for received in figures["received"].values():
-        # A machine that is busy may lose packets on the way to a reader; a picture that is given is exact.
-        assert received["pictures"] == received["exact"] > 0
+        # A busy machine may lose packets on the way to the reader; a picture that is given is exact.
+        assert received["exact"] == received["frames"] - received["lost"] > 0
