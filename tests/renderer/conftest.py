@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+from renderer.device import Device
+from renderer.passes.scene import ScenePass, release_target, target
+from renderer.scene import Scene
+from stage.frames import stage_from_gl
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +30,51 @@ def wallkit() -> ModuleType:
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     return sys.modules[name]
+
+
+class Easel:
+    """Draws scenes of a test; a picture is [h, w, 4] float64, row 0 top. What it was given to keep it frees."""
+
+    def __init__(self, device: Device, size_px: tuple[int, int], shadow_px: int) -> None:
+        self.device, self.size_px = device, size_px
+        self.scene_pass = ScenePass(device, shadow_px=shadow_px)
+        self.target = target(device, size_px, dtype="f4")
+        self._kept: list[Scene] = []
+
+    def keep(self, scene: Scene) -> Scene:
+        """A scene to be freed at the end."""
+        self._kept.append(scene)
+        return scene
+
+    def draw(self, scene: Scene, stage_from_camera: Any, clip_from_view: Any, **options: Any) -> NDArray[np.float64]:
+        """What a camera at `stage_from_camera` sees; `options` as `ScenePass.draw` takes them."""
+        self.scene_pass.draw(
+            scene,
+            view_from_stage=np.linalg.inv(stage_from_gl(stage_from_camera)),
+            clip_from_view=clip_from_view,
+            target=self.target,
+            **{"stage_from_scene": np.eye(4), **options},
+        )
+        return self.device.read(self.target, dtype="f4").astype(np.float64)[::-1]
+
+    def release(self) -> None:
+        """Free everything."""
+        for scene in self._kept:
+            self.scene_pass.forget(scene)
+            scene.release()
+        self.scene_pass.release()
+        release_target(self.target)
+
+
+@pytest.fixture
+def easel(gl: Device) -> Iterator[Callable[..., Easel]]:
+    """Makes easels of a size, `easel((w, h), shadow_px=64)`, and frees them."""
+    made: list[Easel] = []
+
+    def make(size_px: tuple[int, int], *, shadow_px: int = 64) -> Easel:
+        made.append(Easel(gl, size_px, shadow_px))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.release()

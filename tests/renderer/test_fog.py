@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,9 @@ from renderer.domes import Dome
 from renderer.fog import even, horizon_of, turned
 from renderer.gltf.model import Asset, Material, Mesh, Node, Primitive
 from renderer.panoramas import DomePicture
-from renderer.passes.scene import ScenePass, release_target, target
 from renderer.scene import Scene
 from renderer.working import AP1_FROM_REC709
-from stage.frames import pose_from_pan_tilt_roll, stage_from_gl
+from stage.frames import pose_from_pan_tilt_roll
 
 SIZE = (48, 32)
 
@@ -38,10 +36,8 @@ def board(distance_m: float, half_m: float) -> Asset:
 
 
 class Bench:
-    def __init__(self, device: Device) -> None:
-        self.device, self.scene_pass = device, ScenePass(device, shadow_px=64)
-        self.target = target(device, SIZE, dtype="f4")
-        self.made: list[Scene] = []
+    def __init__(self, easel: Any) -> None:
+        self.easel, self.device = easel, easel.device
 
     def look(
         self, *assets: Asset, eye: Any = (0, 0, 0), dome: Dome | None = None, size_tangent: float = 0.5, **config: Any
@@ -49,36 +45,23 @@ class Bench:
         """The picture, and the unit direction of each of its pixels in the scene."""
         half = config.pop("right_half", False)
         angles = {key: config.pop(key) for key in ("pan_deg", "tilt_deg") if key in config}
-        scene = Scene.from_assets(self.device, SceneConfig(**config), list(assets), dome=dome)
+        scene = self.easel.keep(Scene.from_assets(self.device, SceneConfig(**config), list(assets), dome=dome))
         pose = pose_from_pan_tilt_roll(eye, **angles)
         t = (size_tangent * SIZE[0] / SIZE[1], size_tangent)
         clip = np.array([[1 / t[0], 0, 0, 0], [0, 1 / t[1], 0, 0], [0, 0, -1, -0.2], [0, 0, -1, 0]])
         if half:
             clip[0] = 2 / t[0], 0, 1, 0
-        self.scene_pass.draw(
-            scene, view_from_stage=np.linalg.inv(stage_from_gl(pose)), clip_from_view=clip, stage_from_scene=np.eye(4),
-            target=self.target,
-        )  # fmt: skip
-        self.made.append(scene)
+        picture = self.easel.draw(scene, pose, clip)
         x = ((np.arange(SIZE[0]) + 0.5) / SIZE[0] * 2 - 1) * t[0]
         y = (1 - (np.arange(SIZE[1]) + 0.5) / SIZE[1] * 2) * t[1]
         d = np.stack([*np.meshgrid(x, y), np.ones(SIZE[::-1])], axis=-1)[..., [0, 2, 1]]
         d = d @ pose[:3, :3].T / np.linalg.norm(d, axis=-1, keepdims=True)
-        return self.device.read(self.target, dtype="f4").astype(np.float64)[::-1], d
-
-    def release(self) -> None:
-        for scene in self.made:
-            self.scene_pass.forget(scene)
-            scene.release()
-        self.scene_pass.release()
-        release_target(self.target)
+        return picture, d
 
 
 @pytest.fixture
-def bench(gl: Device) -> Iterator[Bench]:
-    made = Bench(gl)
-    yield made
-    made.release()
+def bench(easel: Any) -> Bench:
+    return Bench(easel(SIZE))
 
 
 def depth_along(fog: FogConfig, eye_m: Any, d: Any, distance_m: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from renderer.config import SceneConfig
-from renderer.device import Device
 from renderer.gltf.model import Animation, Asset, Channel, Light, Material, Mesh, Node, Primitive
 from renderer.light_config import LightConfig
 from renderer.lights import CAPACITY, Grid, Lamp, Lights, configured, lamp_of, rec709_from_temperature
-from renderer.passes.scene import ScenePass, release_target, target
 from renderer.scene import Scene
 from renderer.working import AP1_FROM_REC709
-from stage.frames import pose_from_pan_tilt_roll, stage_from_gl
+from stage.frames import pose_from_pan_tilt_roll
 
 MATT = Material(metallic=0.0, roughness=1.0, specular=0.0)
 SIZE = (64, 64)
@@ -54,36 +51,18 @@ def with_light(light: Light, *, moves: bool = False, **node: Any) -> Asset:
 class Rig:
     """Looks straight down on the floor from 50 m, in parallel: pixel (row, column) is a place."""
 
-    def __init__(self, device: Device) -> None:
-        self.device = device
-        self.scene_pass = ScenePass(device, shadow_px=256)
-        self.target = target(device, SIZE, dtype="f4")
-        self.scenes: list[Scene] = []
+    def __init__(self, easel: Any) -> None:
+        self.easel, self.device, self.scene_pass = easel, easel.device, easel.scene_pass
 
     def scene(self, asset: Asset | None = None, lights: dict[str, Any] | None = None, **config: Any) -> Scene:
         made = SceneConfig(lights={k: LightConfig(**v) for k, v in (lights or {}).items()}, **config)
-        scene = Scene.from_assets(self.device, made, [asset or floor()])
-        self.scenes.append(scene)
+        scene: Scene = self.easel.keep(Scene.from_assets(self.device, made, [asset or floor()]))
         return scene
 
     def draw(self, scene: Scene, *, middle: tuple[float, float] = (0.0, 0.0), **options: Any) -> Any:
         """Light on the floor, [64, 64, 3], row 0 at +y; see `places`."""
-        eye = (*middle, 50.0)
-        self.scene_pass.draw(
-            scene,
-            view_from_stage=np.linalg.inv(stage_from_gl(pose_from_pan_tilt_roll(eye, tilt_deg=-90.0))),
-            clip_from_view=np.diag([1 / HALF_M, 1 / HALF_M, -0.01, 1.0]),
-            target=self.target,
-            **{"stage_from_scene": np.eye(4)} | options,
-        )
-        return self.device.read(self.target, dtype="f4")[::-1, :, :3].astype(np.float64)
-
-    def release(self) -> None:
-        for scene in self.scenes:
-            self.scene_pass.forget(scene)
-            scene.release()
-        self.scene_pass.release()
-        release_target(self.target)
+        pose = pose_from_pan_tilt_roll((*middle, 50.0), tilt_deg=-90.0)
+        return self.easel.draw(scene, pose, np.diag([1 / HALF_M, 1 / HALF_M, -0.01, 1.0]), **options)[..., :3]
 
 
 def places(middle: tuple[float, float] = (0.0, 0.0)) -> Any:
@@ -94,10 +73,8 @@ def places(middle: tuple[float, float] = (0.0, 0.0)) -> Any:
 
 
 @pytest.fixture
-def rig(gl: Device) -> Iterator[Rig]:
-    made = Rig(gl)
-    yield made
-    made.release()
+def rig(easel: Any) -> Rig:
+    return Rig(easel(SIZE, shadow_px=256))
 
 
 def illuminance(at: tuple[float, float, float], candela: float) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,9 +9,7 @@ import numpy as np
 import pytest
 
 from renderer.config import SceneConfig
-from renderer.device import Device
 from renderer.night import disc_share, lux_of_magnitude, moon_ecliptic_deg, moon_equatorial_deg, night_of, passing
-from renderer.passes.scene import ScenePass, release_target, target
 from renderer.scene import Scene
 from renderer.stars import MAGNITUDES, STARS, equatorial_deg
 from renderer.sun_position import (
@@ -23,7 +20,7 @@ from renderer.sun_position import (
     terrestrial_days,
 )
 from renderer.working import AP1_FROM_REC709
-from stage.frames import pose_from_pan_tilt_roll, stage_from_gl
+from stage.frames import pose_from_pan_tilt_roll
 
 SIZE = (160, 120)
 MUNICH = (48.137, 11.575)
@@ -98,15 +95,14 @@ def test_the_air_takes_light_and_the_phase_more() -> None:
 
 
 class Bench:
-    def __init__(self, device: Device) -> None:
-        self.device, self.scene_pass = device, ScenePass(device, shadow_px=64)
-        self.target = target(device, SIZE, dtype="f4")
-        self.scenes: list[Scene] = []
+    def __init__(self, easel: Any) -> None:
+        self.easel, self.device = easel, easel.device
 
     def scene(self, when: str, **sky: Any) -> Scene:
         place = {"latitude_deg": MUNICH[0], "longitude_deg": MUNICH[1]}
-        self.scenes.append(Scene.from_assets(self.device, SceneConfig(sky={"when": when, **place, **sky}), []))
-        return self.scenes[-1]
+        made = Scene.from_assets(self.device, SceneConfig(sky={"when": when, **place, **sky}), [])
+        kept: Scene = self.easel.keep(made)
+        return kept
 
     def lux_about(self, scene: Scene, direction: Any, tangent: float) -> float:
         """Illuminance, lux, of what is brighter than the sky about it in a view that looks at `direction`."""
@@ -115,27 +111,14 @@ class Bench:
         pose = pose_from_pan_tilt_roll((0, 0, 2), pan_deg=float(pan), tilt_deg=float(tilt))
         clip = np.array([[1 / tangent * SIZE[1] / SIZE[0], 0, 0, 0], [0, 1 / tangent, 0, 0], [0, 0, -1, -0.2],
                          [0, 0, -1, 0]])  # fmt: skip
-        self.scene_pass.draw(
-            scene, view_from_stage=np.linalg.inv(stage_from_gl(pose)), clip_from_view=clip, stage_from_scene=np.eye(4),
-            target=self.target,
-        )  # fmt: skip
-        light = self.device.read(self.target, dtype="f4").astype(np.float64)[..., :3] @ LUMINANCE
+        light = self.easel.draw(scene, pose, clip)[::-1, :, :3] @ LUMINANCE
         self.light = light
         return float((light - np.median(light)).sum() * (2 * tangent / SIZE[1]) ** 2 * 100.0)
 
-    def release(self) -> None:
-        for scene in self.scenes:
-            self.scene_pass.forget(scene)
-            scene.release()
-        self.scene_pass.release()
-        release_target(self.target)
-
 
 @pytest.fixture
-def bench(gl: Device) -> Iterator[Bench]:
-    made = Bench(gl)
-    yield made
-    made.release()
+def bench(easel: Any) -> Bench:
+    return Bench(easel(SIZE))
 
 
 NIGHT = "2026-01-03T22:00:00+01:00"
@@ -182,7 +165,7 @@ def test_by_day_and_by_hand_there_is_none(bench: Bench) -> None:
         assert scene.sky is not None
         assert scene.sky.night is None
     by_hand = Scene.from_assets(bench.device, SceneConfig(sky={"elevation_deg": -30.0}), [])
-    bench.scenes.append(by_hand)
+    bench.easel.keep(by_hand)
     assert by_hand.sky is not None
     assert by_hand.sky.night is None
     # The hour is a live value: stars come out as it passes.

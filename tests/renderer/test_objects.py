@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import math
 import runpy
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from renderer.addresses import EditValueError
 from renderer.config import SceneConfig, SunConfig
-from renderer.device import Device
 from renderer.light_config import LightConfig
 from renderer.object_config import BindingConfig, ObjectConfig
-from renderer.passes.scene import ScenePass, release_target, target
 from renderer.scene import Scene
 from renderer.scene_check import scene_problems
-from stage.frames import STAGE_FROM_Y_UP, pose_from_pan_tilt_roll, quaternion_from_rotation, stage_from_gl
+from stage.frames import STAGE_FROM_Y_UP, pose_from_pan_tilt_roll, quaternion_from_rotation
 from stage.plan import PlanJoint, PlanSubject, matrix16
 
 _KIT: Any = runpy.run_path(str(Path(__file__).with_name("_gltfkit.py")))
@@ -32,48 +29,34 @@ SIZE = (48, 48)
 class Stand:
     """Draws a scene from the stage's origin along +Y, 90 degrees wide."""
 
-    def __init__(self, device: Device, folder: Path) -> None:
-        self.device, self.folder = device, folder
-        self.scene_pass = ScenePass(device, shadow_px=128)
-        self.out = target(device, SIZE, dtype="f4")
-        self.scenes: list[Scene] = []
+    def __init__(self, easel: Any, folder: Path) -> None:
+        self.easel, self.device, self.scene_pass, self.folder = easel, easel.device, easel.scene_pass, folder
 
     def scene(self, build: Any, **config: Any) -> Scene:
         name = build.write(self.folder).name
         if "objects" not in config:
             config["objects"] = {"it": ObjectConfig(gltf=name)}
-        self.scenes.append(Scene(self.device, SceneConfig(**config), self.folder))
-        return self.scenes[-1]
+        made: Scene = self.easel.keep(Scene(self.device, SceneConfig(**config), self.folder))
+        return made
 
     def draw(self, scene: Scene, time_s: float = 0.0, stage_from_scene: Any = None) -> Any:
-        self.scene_pass.draw(
+        return self.easel.draw(
             scene,
-            view_from_stage=np.linalg.inv(stage_from_gl(pose_from_pan_tilt_roll((0, 0, 0)))),
-            clip_from_view=np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1.001, -0.1], [0, 0, -1, 0.0]]),
+            pose_from_pan_tilt_roll((0, 0, 0)),
+            np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1.001, -0.1], [0, 0, -1, 0.0]]),
             stage_from_scene=np.eye(4) if stage_from_scene is None else stage_from_scene,
-            target=self.out,
             scene_time_s=time_s,
-        )
-        return self.device.read(self.out, dtype="f4")[::-1, :, :3].astype(np.float64)
+        )[..., :3]
 
     def middle(self, scene: Scene, **options: Any) -> Any:
         """(x, y) of the lit pixels' middle, -1 to 1."""
         rows, columns = np.nonzero(self.draw(scene, **options).max(axis=2) > 0.3)
         return (columns.mean() + 0.5) / SIZE[0] * 2 - 1, 1 - (rows.mean() + 0.5) / SIZE[1] * 2
 
-    def release(self) -> None:
-        for scene in self.scenes:
-            self.scene_pass.forget(scene)
-            scene.release()
-        self.scene_pass.release()
-        release_target(self.out)
-
 
 @pytest.fixture
-def stand(gl: Device, tmp_path: Path) -> Iterator[Stand]:
-    made = Stand(gl, tmp_path)
-    yield made
-    made.release()
+def stand(easel: Any, tmp_path: Path) -> Stand:
+    return Stand(easel(SIZE, shadow_px=128), tmp_path)
 
 
 def quad(build: Any | None = None, **material: Any) -> Any:
@@ -186,21 +169,19 @@ _EDITS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-@settings(max_examples=8)
+# One easel for all examples: what was drawn before may never matter.
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.fixed_dictionaries({}, optional=_EDITS), st.floats(0, 5)), min_size=2, max_size=4))
-def test_what_came_before_never_matters(gl: Device, tmp_path_factory: pytest.TempPathFactory, steps: Any) -> None:
-    stand = Stand(gl, tmp_path_factory.mktemp("asset"))
-    try:
-        build = quad()
-        build.animate(1, "translation", [0.0, 1.0, 2.0], [[0, 0, -2], [0.5, 0, -2], [0, 0, -2]], name="Swing")
-        used, fresh = stand.scene(build), stand.scene(build)
-        for edits, time_s in steps:
-            used.apply(edits)
-            picture = stand.draw(used, time_s)
-        fresh.apply(steps[-1][0])
-        assert np.array_equal(stand.draw(fresh, steps[-1][1]), picture)
-    finally:
-        stand.release()
+def test_what_came_before_never_matters(easel: Any, tmp_path_factory: pytest.TempPathFactory, steps: Any) -> None:
+    stand = Stand(easel(SIZE, shadow_px=128), tmp_path_factory.mktemp("asset"))
+    build = quad()
+    build.animate(1, "translation", [0.0, 1.0, 2.0], [[0, 0, -2], [0.5, 0, -2], [0, 0, -2]], name="Swing")
+    used, fresh = stand.scene(build), stand.scene(build)
+    for edits, time_s in steps:
+        used.apply(edits)
+        picture = stand.draw(used, time_s)
+    fresh.apply(steps[-1][0])
+    assert np.array_equal(stand.draw(fresh, steps[-1][1]), picture)
 
 
 # --- subjects -------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,10 @@ import pytest
 
 from renderer.air_config import OcclusionConfig
 from renderer.config import SceneConfig, SunConfig
-from renderer.device import Device
 from renderer.gltf.model import Animation, Asset, Channel, Material, Mesh, Node, Primitive
 from renderer.passes.occlusion import directions
-from renderer.passes.scene import ScenePass, release_target, target
 from renderer.scene import Scene
-from stage.frames import pose_from_pan_tilt_roll, stage_from_gl
+from stage.frames import pose_from_pan_tilt_roll
 
 SIZE = (64, 64)
 
@@ -66,15 +63,13 @@ def world(*boxes: tuple[Any, Any], moving: tuple[Any, Any] | None = None) -> Ass
 
 
 class Bench:
-    def __init__(self, device: Device) -> None:
-        self.device, self.scene_pass = device, ScenePass(device, shadow_px=64)
-        self.target = target(device, SIZE, dtype="f4")
-        self.made: list[Scene] = []
+    def __init__(self, easel: Any) -> None:
+        self.easel, self.device = easel, easel.device
 
     def scene(self, asset: Asset, **config: Any) -> Scene:
         config = {"ambient": (1.0, 1.0, 1.0)} | config
-        self.made.append(Scene.from_assets(self.device, SceneConfig(**config), [asset]))
-        return self.made[-1]
+        made: Scene = self.easel.keep(Scene.from_assets(self.device, SceneConfig(**config), [asset]))
+        return made
 
     def at(self, scene: Scene, place: Any, eye: Any) -> float:
         """Light of the surface at `place`, seen from `eye`."""
@@ -82,25 +77,12 @@ class Bench:
         pan, tilt = np.degrees(np.arctan2(-d[0], d[1])), np.degrees(np.arctan2(d[2], np.hypot(d[0], d[1])))
         clip = np.array([[50.0, 0, 0, 0], [0, 50.0, 0, 0], [0, 0, -1, -0.2], [0, 0, -1, 0]])
         pose = pose_from_pan_tilt_roll(eye, pan_deg=float(pan), tilt_deg=float(tilt))
-        self.scene_pass.draw(
-            scene, view_from_stage=np.linalg.inv(stage_from_gl(pose)), clip_from_view=clip, stage_from_scene=np.eye(4),
-            target=self.target,
-        )  # fmt: skip
-        return float(self.device.read(self.target, dtype="f4")[28:36, 28:36, 1].mean())
-
-    def release(self) -> None:
-        for scene in self.made:
-            self.scene_pass.forget(scene)
-            scene.release()
-        self.scene_pass.release()
-        release_target(self.target)
+        return float(self.easel.draw(scene, pose, clip)[28:36, 28:36, 1].mean())
 
 
 @pytest.fixture
-def bench(gl: Device) -> Iterator[Bench]:
-    made = Bench(gl)
-    yield made
-    made.release()
+def bench(easel: Any) -> Bench:
+    return Bench(easel(SIZE))
 
 
 FLOOR = ((-10, -10, -1.0), (10, 10, 0.0))

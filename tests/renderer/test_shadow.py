@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from renderer.config import SceneConfig, SunConfig
-from renderer.device import Device
 from renderer.gltf.model import (
     Animation,
     Asset,
@@ -28,7 +26,6 @@ from renderer.gltf.model import (
     TextureUse,
 )  # fmt: skip
 from renderer.light_config import LightConfig
-from renderer.passes.scene import ScenePass, release_target, target
 from renderer.passes.shadow import cascade_halves, fit
 from renderer.scene import Scene
 from stage.frames import pose_from_pan_tilt_roll, stage_from_gl
@@ -56,47 +53,27 @@ def floor_and_plate(*, shadow: bool = True, turning: bool = False, floor_half_m:
 class Rig:
     """Looks straight down on the floor: a pixel is a place."""
 
-    def __init__(self, device: Device) -> None:
-        self.device = device
-        self.scene_pass = ScenePass(device, shadow_px=512)
-        self.target = target(device, SIZE, dtype="f4")
-        self.scenes: list[Scene] = []
+    def __init__(self, easel: Any) -> None:
+        self.easel, self.device, self.scene_pass = easel, easel.device, easel.scene_pass
 
     def scene(self, asset: Asset, **sun: Any) -> Scene:
         values = {"pan_deg": 90.0, "elevation_deg": 45.0, "illuminance": np.pi} | sun
         config = SceneConfig.model_validate({"sun": values, "shadow_range_m": 30.0}, strict=False)
-        scene = Scene.from_assets(self.device, config, [asset])
-        self.scenes.append(scene)
-        return scene
+        made: Scene = self.easel.keep(Scene.from_assets(self.device, config, [asset]))
+        return made
 
     def light_at(self, scene: Scene, *places: tuple[float, float], **options: Any) -> list[float]:
         """Light on the floor at stage (x, y), seen from a point that the plate never hides."""
         out = []
         for x, y in places:
-            eye = (x, y, 0.9)
-            self.scene_pass.draw(
-                scene,
-                view_from_stage=np.linalg.inv(stage_from_gl(pose_from_pan_tilt_roll(eye, tilt_deg=-90.0))),
-                clip_from_view=np.diag([20.0, 20.0, -0.5, 1.0]),
-                target=self.target,
-                **{"stage_from_scene": np.eye(4)} | options,
-            )
-            out.append(float(self.device.read(self.target, dtype="f4")[64, 64, 0]))
+            pose = pose_from_pan_tilt_roll((x, y, 0.9), tilt_deg=-90.0)
+            out.append(float(self.easel.draw(scene, pose, np.diag([20.0, 20.0, -0.5, 1.0]), **options)[63, 64, 0]))
         return out
-
-    def release(self) -> None:
-        for scene in self.scenes:
-            self.scene_pass.forget(scene)
-            scene.release()
-        self.scene_pass.release()
-        release_target(self.target)
 
 
 @pytest.fixture
-def rig(gl: Device) -> Iterator[Rig]:
-    made = Rig(gl)
-    yield made
-    made.release()
+def rig(easel: Any) -> Rig:
+    return Rig(easel(SIZE, shadow_px=512))
 
 
 LIT = np.cos(np.radians(45.0)) * 0.96
@@ -250,10 +227,10 @@ def shadow_row(rig: Rig, scene: Scene, *, x: tuple[float, float], y: float, **op
             stage_from_gl(pose_from_pan_tilt_roll(((x[0] + x[1]) / 2.0, y, 0.9), tilt_deg=-90.0))
         ),
         clip_from_view=np.diag([1.0 / half, 1.0 / half, -0.5, 1.0]),
-        target=rig.target,
+        target=rig.easel.target,
         **{"stage_from_scene": np.eye(4)} | options,
     )
-    return rig.device.read(rig.target, dtype="f4")[64, :, 0].astype(np.float64)
+    return rig.device.read(rig.easel.target, dtype="f4")[64, :, 0].astype(np.float64)
 
 
 def edge_at(light: Any, x: tuple[float, float]) -> float:
@@ -308,7 +285,7 @@ def lamp_scene(rig: Rig, *, turning: bool = False, **lamp: Any) -> Scene:
     values = {"position_m": (5.0, 6.0, 6.0), "candela": 900.0, "range_m": 40.0} | lamp
     config = SceneConfig(lights={"lamp": LightConfig(**values)})
     scene = Scene.from_assets(rig.device, config, [floor_and_plate(turning=turning)])
-    rig.scenes.append(scene)
+    rig.easel.keep(scene)
     return scene
 
 
@@ -363,7 +340,7 @@ def test_all_views_of_a_frame_share_the_maps(rig: Rig) -> None:
     }
     config = SceneConfig(lights=lights, sun=SunConfig(pan_deg=90.0, elevation_deg=45.0), shadow_range_m=30.0)
     scene = Scene.from_assets(rig.device, config, [floor_and_plate(floor_half_m=500.0)])
-    rig.scenes.append(scene)
+    rig.easel.keep(scene)
     views = [shadow_row(rig, scene, x=(2.0 * i, 2.0 * i + 4.0), y=6.0) for i in range(6)]
     assert rig.scene_pass.shadow_statistics(scene).maps == 3 + 2
     again = [shadow_row(rig, scene, x=(2.0 * i, 2.0 * i + 4.0), y=6.0) for i in range(6)]
@@ -388,7 +365,7 @@ def test_cut_outs_cast_cut_shadows_of_lamps(rig: Rig) -> None:
         lights={"a": LightConfig(kind="spot", candela=900.0, position_m=(5.0, 6.0, 6.0), range_m=40.0)}
     )
     scene = Scene.from_assets(rig.device, config, [made])
-    rig.scenes.append(scene)
+    rig.easel.keep(scene)
     row = shadow_row(rig, scene, x=(3.2, 6.8), y=6.0)
     assert row[:60].max() < 1e-6
     assert row[68:].min() > 0.01
@@ -400,7 +377,7 @@ def test_lamps_that_find_no_room_shine_without_a_shadow(rig: Rig) -> None:
         for i in range(9)
     }
     scene = Scene.from_assets(rig.device, SceneConfig(lights=lights), [floor_and_plate()])
-    rig.scenes.append(scene)
+    rig.easel.keep(scene)
     shadow_row(rig, scene, x=(3.0, 7.0), y=6.0)
     lamps = rig.scene_pass._lightings[id(scene)].lamps
     assert lamps.left_out == 1

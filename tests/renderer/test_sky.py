@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
@@ -19,12 +18,11 @@ from renderer.atmosphere import Air, SkyTable, row_elevations, sky_table
 from renderer.config import DomeConfig, SceneConfig, SunConfig
 from renderer.device import Device
 from renderer.domes import ROUGHNESS_LEVELS, directions, sh_basis
-from renderer.passes.scene import ScenePass, release_target, target
 from renderer.scene import Scene
 from renderer.sky import HEIGHT, WIDTH, Sky, blurred, octahedra, panorama
 from renderer.sun_position import direction_from_pan_elevation, sun_azimuth_elevation_deg, sun_equatorial_deg
 from renderer.working import AP1_FROM_REC709
-from stage.frames import stage_from_gl
+from stage.frames import pose_from_pan_tilt_roll
 
 LUMINANCE = np.linalg.inv(AP1_FROM_REC709).T @ [0.2126, 0.7152, 0.0722]
 SIZE = (96, 64)
@@ -191,41 +189,23 @@ def test_an_even_sky_is_mirrored_evenly_and_a_spot_keeps_its_light() -> None:
 
 
 class Bench:
-    def __init__(self, device: Device) -> None:
-        self.device, self.scene_pass = device, ScenePass(device, shadow_px=64)
-        self.target = target(device, SIZE, dtype="f4")
-        self.scenes: list[Scene] = []
+    def __init__(self, easel: Any) -> None:
+        self.easel, self.device = easel, easel.device
 
     def scene(self, **config: Any) -> Scene:
-        scene = Scene.from_assets(self.device, SceneConfig(**config), [])
-        self.scenes.append(scene)
-        return scene
+        made: Scene = self.easel.keep(Scene.from_assets(self.device, SceneConfig(**config), []))
+        return made
 
     def look(self, scene: Scene, *, pan_deg: float = 0.0, tilt_deg: float = 0.0, tangent: float = 0.5) -> Any:
-        from stage.frames import pose_from_pan_tilt_roll
-
         clip = np.array(
             [[1 / tangent * SIZE[1] / SIZE[0], 0, 0, 0], [0, 1 / tangent, 0, 0], [0, 0, -1, -0.2], [0, 0, -1, 0]]
         )
-        pose = np.linalg.inv(stage_from_gl(pose_from_pan_tilt_roll((0, 0, 2), pan_deg=pan_deg, tilt_deg=tilt_deg)))
-        self.scene_pass.draw(
-            scene, view_from_stage=pose, clip_from_view=clip, stage_from_scene=np.eye(4), target=self.target
-        )
-        return self.device.read(self.target, dtype="f4").astype(np.float64)[::-1]
-
-    def release(self) -> None:
-        for scene in self.scenes:
-            self.scene_pass.forget(scene)
-            scene.release()
-        self.scene_pass.release()
-        release_target(self.target)
+        return self.easel.draw(scene, pose_from_pan_tilt_roll((0, 0, 2), pan_deg=pan_deg, tilt_deg=tilt_deg), clip)
 
 
 @pytest.fixture
-def bench(gl: Device) -> Iterator[Bench]:
-    made = Bench(gl)
-    yield made
-    made.release()
+def bench(easel: Any) -> Bench:
+    return Bench(easel(SIZE))
 
 
 def test_the_picture_is_the_table_and_the_disc_is_the_suns_light(bench: Bench, clear: SkyTable) -> None:
