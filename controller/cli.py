@@ -166,7 +166,7 @@ def simulate(
         str,
         typer.Option(
             help="opentrackio, opentrackio_cbor, freed, osc, osc_bundle, zmq, zmq_msgpack, mosys_f4, stype, stype_a5, "
-            "psn, rttrpm or live_link."
+            "psn, rttrpm, live_link, natnet, vmc, vmc_performer, or cooke (the lens alone, with --lens)."
         ),
     ] = "opentrackio",
     target: Annotated[

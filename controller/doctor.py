@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tracking.receivers import Arrival, Receiver
 
 EXIT_FINDINGS: Final = 1
+FREED_RATE: Final = "@38400"
 MAX_SECONDS: Final = 3600.0
 MAX_DATAGRAMS: Final = 2_000_000
 """Kept of each address: a flood must not fill the memory."""
@@ -164,13 +165,21 @@ def _told(report: Report, as_json: bool, write: Callable[[str], object]) -> int:
 
 
 def address_parts(text: str) -> tuple[str, str]:
-    """Address and interface of `HOST:PORT`, `udp://GROUP:PORT@INTERFACE` or a ZeroMQ endpoint.
+    """Address and interface of `HOST:PORT`, `udp://GROUP:PORT@INTERFACE`, a ZeroMQ endpoint or a serial line.
 
     Raises
     ------
     DoctorError : it is none of these.
     """
     if text.startswith(("tcp://", "ipc://")):
+        return text, ""
+    if text.startswith("serial:"):
+        from tracking.config import SerialLine
+
+        try:
+            SerialLine.of(text, "cooke")
+        except ValueError as error:
+            raise _error("listen", str(error), text, "give serial:/dev/ttyUSB0, or with @RATE") from error
         return text, ""
     address, _, interface = text.removeprefix("udp://").partition("@")
     try:
@@ -228,6 +237,19 @@ def _open(address: str, interface: str, clock: Clock) -> Receiver:
     from tracking.config import Source
     from tracking.receivers import UdpReceiver, ZmqReceiver
 
+    if address.startswith("serial:"):
+        from tracking.serial_receiver import SerialReceiver
+
+        # FreeD's own rate means FreeD's parity; else a lens is asked to speak.
+        protocol = "freed" if address.endswith(FREED_RATE) else "cooke"
+        line = SerialReceiver(
+            "doctor", Source.model_validate({"protocol": protocol, "listen": address, "camera": "a"}), clock
+        )
+        if line.trouble:
+            trouble = line.trouble
+            line.close()
+            raise _error("listen", trouble, address, "plug it in, or name another device")
+        return line
     if "://" in address:
         source = Source.model_validate({"protocol": "zmq", "listen": address, "camera": "a"})
         return ZmqReceiver("doctor", source, clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tracking.doctor.bodies import Decoded
+from tracking.protocols.cooke import CookePacket
 from tracking.protocols.freed import FreeDPacket
 from tracking.protocols.freed_makers import MAKERS
 from tracking.protocols.mosys_f4 import STATUS_NAMES, F4Packet
@@ -41,6 +42,8 @@ def about(decoded: Decoded) -> str:
             words += ["genlocked" if first.genlocked else "not genlocked", "recording" if first.recording else ""]
             words += [STATUS_NAMES[status]] if status is not None else []
             return ", ".join(word for word in words if word)
+        case CookePacket():
+            return _lens([p for p in packets if isinstance(p, CookePacket)][-1])
         case StypePacket():
             return "HF" if first.format == "hf" else "A5"
         case PsnData():
@@ -64,6 +67,20 @@ def about(decoded: Decoded) -> str:
             return ", ".join([*words, *(address for address, _ in seen.most_common(6))])
         case _:
             return ""
+
+
+def _lens(packet: CookePacket) -> str:
+    """What a lens says of itself, and of its rings last."""
+    record, fixed = packet.record, packet.fixed
+    lens = record.lens()
+    words = [f"serial {record.serial.strip()}"]
+    if fixed is not None:
+        told = f"{fixed.focal_length_mm} to {fixed.longest_mm} mm" if fixed.is_zoom else f"{fixed.focal_length_mm} mm"
+        words.append(f"{told}, starts in {fixed.units} units")
+    words.append("focus at infinity" if lens.focus_distance_m is None else f"focus {lens.focus_distance_m:.3f} m")
+    words += [f"zoom {lens.focal_length_mm:g} mm"] if lens.focal_length_mm else []
+    words += [f"T {lens.t_stop:g}"] if lens.t_stop else []
+    return ", ".join([*words, f"entrance pupil {(lens.entrance_pupil_m or 0.0) * 1000.0:+.0f} mm"])
 
 
 def _freed(packets: list[FreeDPacket]) -> str:

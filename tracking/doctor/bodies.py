@@ -12,6 +12,7 @@ from tracking.decoders import Packet, assembler_of, joiner_of, parser_of
 from tracking.doctor.osc_guess import osc_bodies
 from tracking.mapping import mapping_of
 from tracking.protocols import natnet, vmc
+from tracking.protocols.cooke import CookePacket
 from tracking.protocols.freed import ANY_CAMERA, FreeDPacket
 from tracking.protocols.live_link import LiveLinkPacket
 from tracking.protocols.mosys_f4 import F4Packet
@@ -108,7 +109,7 @@ def named(packet: Packet) -> Iterable[tuple[str, dict[str, Any]]]:
             yield str(packet.camera_id), {} if packet.camera_id == ANY_CAMERA else {"camera_id": packet.camera_id}
         case F4Packet():
             yield str(packet.camera_id), {"camera_id": packet.camera_id}
-        case StypePacket():
+        case StypePacket() | CookePacket():
             yield "", {}
         case OpenTrackIOPacket():
             sample = packet.sample

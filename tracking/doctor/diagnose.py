@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Any, Final
 
+import msgspec
+
 from tracking.config import ProtocolName
 from tracking.doctor.about import about
 from tracking.doctor.bodies import Body, Decoded, decode, poses_of
@@ -20,6 +22,7 @@ from tracking.doctor.names import NAMES
 from tracking.doctor.section import merged, section_of
 from tracking.doctor.sniff import Guess, sniff
 from tracking.protocols import natnet, psn, vmc
+from tracking.protocols.cooke import CookePacket
 from tracking.protocols.vmc import VmcFigure
 from tracking.receivers import Arrival
 from tracking.sender import DEFAULT_PORTS
@@ -119,7 +122,11 @@ def _body(heard: Heard, protocol: ProtocolName, body: Body, decoded: Decoded, fi
     times = [(arrival.t_received_ns, packet.t_source_ns) for arrival, packet in body.items]
     packet = body.items[0][1] if body.items else None
     clock, findings = clock_of(packet, times, heard.tai_minus_arrival_ns)
-    findings += flow_findings(flow, by_arrival=clock.source == "arrival")
+    if isinstance(packet, CookePacket):
+        # A line gives several records at a time, and tells of none that is missing.
+        flow = msgspec.structs.replace(flow, lost_ratio=0.0)
+    else:
+        findings += flow_findings(flow, by_arrival=clock.source == "arrival")
     looked = merged(fixed, body.keys)
     poses = poses_of(protocol, body, looked)
     refused = Counter(poses.refused)
@@ -129,13 +136,17 @@ def _body(heard: Heard, protocol: ProtocolName, body: Body, decoded: Decoded, fi
     judgement = judged(protocol, body, looked, poses)
     findings += judgement.findings
     source: dict[str, Any] = {}
-    if poses.samples and not isinstance(packet, VmcFigure):
+    if (poses.samples and not isinstance(packet, VmcFigure)) or isinstance(packet, CookePacket):
         needed = body.keys if len(decoded.bodies) > 1 or protocol in ("osc", "zmq") else {}
         listen = heard.listen or default_listen(protocol)
         address = {"protocol": protocol, "listen": listen}
         if heard.interface:
             address["interface"] = heard.interface
         source = merged(address, needed, fixed, *(finding.source for finding in findings))
+    if isinstance(packet, CookePacket):
+        findings.append(
+            Finding("doctor.lens", "note", "a lens, no poses: its source stands beside the one that moves the camera")
+        )
     if isinstance(packet, VmcFigure):
         findings.append(
             Finding("doctor.performer", "note", "a performer's skeleton, no camera: configure it as a subject")
@@ -144,7 +155,7 @@ def _body(heard: Heard, protocol: ProtocolName, body: Body, decoded: Decoded, fi
         name=body.name,
         flow=flow,
         clock=clock,
-        samples=len(poses.samples),
+        samples=len(body.items) if isinstance(packet, CookePacket) else len(poses.samples),
         refused=dict(refused),
         position_m=judgement.position_m,
         angles_deg=judgement.angles_deg,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from tracking.config import Source, TrackingConfig
+from tracking.config import LENS_ONLY, Source, TrackingConfig
 
 NAMES: Final = "abcdefghijklmnopqrstuvwxyz"
 
@@ -31,13 +31,17 @@ def section_of(sources: Iterable[Mapping[str, Any]], cameras: Iterable[str] = ()
     told = list(cameras)
     names = iter([*told, *(n for n in [*NAMES, *(f"camera_{i}" for i in range(1, 1000))] if n not in told)])
     section: dict[str, dict[str, Any]] = {}
+    lenses = iter([*told, *NAMES])
     for source in sources:
-        camera = next(names)
+        # A lens is no camera's mover: it stands beside one.
+        is_lens = source.get("protocol") in LENS_ONLY
+        camera = next(lenses if is_lens else names)
         # A name on the wire that is the camera's own needs no words.
         keys = {k: v for k, v in source.items() if not (k == "camera_name" and v == camera)}
         head = {"protocol": keys.pop("protocol"), "listen": keys.pop("listen"), "camera": camera}
-        section[f"tracker_{camera}"] = {**head, **keys}
-        Source.model_validate(section[f"tracker_{camera}"])
+        name = f"{'lens' if is_lens else 'tracker'}_{camera}"
+        section[name] = {**head, **keys}
+        Source.model_validate(section[name])
     if not section:
         return ""
     TrackingConfig.model_validate({"sources": section})
