@@ -23,7 +23,8 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from controller.access.roles import allowed, scope_of_address
+from controller.access.roles import HAND, Hand, allowed, scope_of_address
+from controller.audit import Deed, Entry, What
 from controller.beginning import fresh_show, load_stored, snapshot_of, surroundings
 from controller.commands import Command, Surroundings, apply, carry_over, settle, undo_of
 from controller.config import LoadedConfig, compile_loaded, load_config_text
@@ -288,6 +289,7 @@ class Desk:
             following = await tasks[0].whole()
         else:
             following = self._merged(tasks)
+        following.hand = tasks[0].hand
         open_tasks = [task for task in tasks if not task.done.done()]
         if not open_tasks:
             return
@@ -339,7 +341,11 @@ class Desk:
         try:
             await self._on_disk(
                 lambda: self._store.append(
-                    revision, show, undoes=following.undoes, replaces=replaces.rev if replaces else None
+                    revision,
+                    show,
+                    undoes=following.undoes,
+                    replaces=replaces.rev if replaces else None,
+                    deeds=self._deeds(revision, following),
                 )
             )
         except StoreError:
@@ -426,6 +432,33 @@ class Desk:
         waiting.refused = bool(problems)
         if not waiting.missing or problems:
             waiting.done.set()
+
+    def _deeds(self, revision: Revision, following: Next) -> list[Deed]:
+        """What the audit log tells of a revision: each address by itself."""
+        what: What = "change" if following.kind == "set" else "config" if following.kind == "file" else following.kind
+        changes = following.changes
+        return [
+            self.deed("lock" if path == "lock" else what, path, change.before, change.after, following.hand)
+            for path, change in changes.items()
+        ] or [self.deed(what, "show", None, None, following.hand)]
+
+    def deed(self, what: What, path: str, before: object, after: object, hand: Hand | None = None) -> Deed:
+        """Something for the audit log, done now."""
+        hand = hand or HAND.get()
+        frame = self.moment.frame if self.moment is not None else -1
+        return Deed(self._clock.tai_ns(), hand.name, hand.role, what, path, before, after, frame, self.show.take)
+
+    async def note(self, *deeds: Deed) -> None:
+        """Write into the audit log what is no change of the show."""
+        await self._on_disk(lambda: self._store.note(deeds))
+
+    async def audit(self, *, before: int | None = None, limit: int = 100, take: str | None = None) -> list[Entry]:
+        """The newest entries of the audit log, newest first."""
+        return await self._on_disk(lambda: self._store.audit(before=before, limit=limit, take=take))
+
+    async def audit_faults(self) -> list[str]:
+        """Where the audit log does not fit together; read whole."""
+        return await self._on_disk(self._store.audit_faults)
 
     def _tell_all(self, message: Message) -> None:
         for who in ("conductor", *self._links.living()):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,8 @@ from typing import Any, Final, Literal, Self
 import msgspec
 from msgspec import Struct
 
+from controller import audit
+from controller.audit import Deed, Entry
 from controller.errors import StoreError
 from controller.show import Show
 from stage.errors import Problem
@@ -130,7 +132,7 @@ class Store:
             (schema,) = db.execute("PRAGMA user_version").fetchone()
             if schema > SCHEMA:
                 raise _store_error(self.path, f"was written by a newer version (schema {schema})")
-            db.executescript(_TABLES)
+            db.executescript(_TABLES + audit.TABLES)
             db.execute(f"PRAGMA user_version={SCHEMA}")
         except BaseException:
             db.close()
@@ -184,10 +186,19 @@ class Store:
         with self._transaction():
             return self._add_config(text, base_dir)
 
-    def append(self, revision: Revision, show: Show, *, undoes: int | None = None, replaces: int | None = None) -> None:
+    def append(
+        self,
+        revision: Revision,
+        show: Show,
+        *,
+        undoes: int | None = None,
+        replaces: int | None = None,
+        deeds: Sequence[Deed] = (),
+    ) -> None:
         """Keep an accepted change; on the disk when this returns.
 
-        undoes : revision that it takes back; replaces : revision of the same gesture that it stands for from now on.
+        undoes : revision that it takes back; replaces : revision of the same gesture that it stands for from now on;
+        deeds : what the audit log tells of it.
 
         Raises
         ------
@@ -199,6 +210,20 @@ class Store:
             self._insert(revision, show)
             if undoes is not None:
                 self._db.execute("UPDATE revisions SET undone_by = ? WHERE rev = ?", (revision.rev, undoes))
+            audit.add(self._db, deeds)
+
+    def note(self, deeds: Sequence[Deed]) -> None:
+        """Write down what was done that is no change of the show, or was refused. Raises StoreError."""
+        with self._transaction():
+            audit.add(self._db, deeds)
+
+    def audit(self, *, before: int | None = None, limit: int = 100, take: str | None = None) -> list[Entry]:
+        """The newest entries of the audit log, newest first."""
+        return audit.read(self._db, before=before, limit=limit, take=take)
+
+    def audit_faults(self) -> list[str]:
+        """Where the audit log does not fit together."""
+        return list(audit.faults(self._db))
 
     def last(self) -> tuple[Revision, Show] | None:
         """The newest revision with its show, or None."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from controller.access.roles import HAND, Hand
 from controller.commands import Command
 from controller.config import LoadedConfig
 from controller.show import Show
@@ -35,6 +36,7 @@ class Task:
     done: asyncio.Future[Outcome]
     command: Command | None = None
     whole: Callable[[], Awaitable[Next]] | None = None
+    hand: Hand = field(default_factory=HAND.get)
 
 
 @dataclass(slots=True)
@@ -48,6 +50,8 @@ class Next:
     stage: CompiledStage | None = None
     first: Show | None = None
     undoes: int | None = None
+    hand: Hand | None = None
+    """Whose it is; None: the program's own."""
 
 
 @dataclass(slots=True)

@@ -38,6 +38,8 @@ class Doorman:
         """Lets the commands of whoever runs the show in (`RunDir.local_key`)."""
         self.lock: Callable[[], ShowLock] = ShowLock
         """The show lock as it stands."""
+        self.on_refused: Callable[[Hand, str, str], None] = lambda _, __, ___: None
+        """Is told of writes that are not let through: hand, path, why."""
         self._known: OrderedDict[str, tuple[int, Hand | None]] = OrderedDict()
         self._set_up = (0, False)
         self._failed: OrderedDict[str, list[int]] = OrderedDict()

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from controller.access.doorman import Doorman
+from controller.access.roles import Hand
 from controller.access.store import AccessStore, access_folder
 from controller.action import ActionName
 from controller.api import present, present_processors, present_scenes, present_streams
@@ -25,6 +26,7 @@ from controller.api.pictures import Pictures
 from controller.api.problems import problem
 from controller.api.processors import ProcessorHand
 from controller.api.streams import StreamHand
+from controller.audit import What
 from controller.commands import Command
 from controller.desk import Desk, read_current
 from controller.errors import BadValue, UnknownAddress
@@ -48,6 +50,8 @@ log = logging.getLogger(__name__)
 
 REPLY_TO: Final = "service.sock"
 POLL_S: Final = 0.01
+REFUSALS_TOLD: Final = 10
+"""So many refused writes a second the audit log tells of."""
 TELL_S: Final = 0.1
 """How often measured values are told to those who listen."""
 TOPICS: Final = (
@@ -83,6 +87,9 @@ class Control:
             held=self._held,
         )
         self.doorman.lock = lambda: self.desk.show.lock
+        self.doorman.on_refused = self._refused
+        self._notes: set[asyncio.Task[None]] = set()
+        self._refused_since_ns, self._refused_count = 0, 0
         self.desk.ready = self.scenery.ready
         self.desk.ready_config = self.scenery.ready_config
         self.desk.scene_values = self.scenery.values
@@ -154,6 +161,7 @@ class Control:
                 await task
         self.guided.stop()
         await self.scenery.stop()
+        await asyncio.gather(*self._notes, return_exceptions=True)
         await self.desk.stop()
         await self.pictures.stop()
         if self._document is not None:
@@ -175,10 +183,34 @@ class Control:
 
     def order(self, action: ActionName) -> None:
         """Order BLACK, HOLD, SAFE, WORK or none, and tell everyone at once."""
+        before = self.backend.action().action
         self.backend.order(action)
         log.warning("%s ordered", action)
+        self.note("action", "action", before, action)
         if self.hub.clients:
             self._tell()
+
+    def note(
+        self, what: What, path: str, before: object = None, after: object = None, hand: Hand | None = None
+    ) -> None:
+        """Have the audit log tell of what is no change of the show; nobody waits for it."""
+        task = asyncio.create_task(self.desk.note(self.desk.deed(what, path, before, after, hand)))
+        self._notes.add(task)
+        task.add_done_callback(self._noted)
+
+    def _noted(self, task: asyncio.Task[None]) -> None:
+        self._notes.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("the audit log cannot be written: %s", task.exception())
+
+    def _refused(self, hand: Hand, path: str, why: str) -> None:
+        # A flood of bad requests is not worth the disk: the first ones of each second tell.
+        now_ns = self.clock.now_ns()
+        if now_ns - self._refused_since_ns >= NS_PER_S:
+            self._refused_since_ns, self._refused_count = now_ns, 0
+        self._refused_count += 1
+        if self._refused_count <= REFUSALS_TOLD:
+            self.note("refused", path, None, why, hand)
 
     async def zero(self, source: str, body: dict[str, Any], *, who: str) -> Outcome:
         """Set zero: nudge a source so that its camera, where it stands now, is at a pose.

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controller.access.doorman import Doorman
-from controller.access.roles import HAND, READS, needed, scope_of_request
+from controller.access.roles import HAND, READS, Hand, needed, scope_of_request
 from controller.api.problems import Forbidden, TooLarge, Unauthorized, problem, problem_response, status_of
 from controller.config import is_loopback
 from controller.errors import ControllerError, ShowLocked
@@ -82,6 +82,12 @@ class Guard:
         host = "" if client is None else str(client[0])
         is_here = not host or _is_here(host)
         hand = self.doorman.hand(headers, host or "local", is_here=is_here)
+        error = self._verdict(scope, hand, host, is_here=is_here)
+        if error is not None and scope["type"] == "http" and scope["method"] not in READS:
+            self.doorman.on_refused(hand or self.doorman.stranger(host), scope["path"], error.problems[0].detail)
+        return error
+
+    def _verdict(self, scope: Scope, hand: Hand | None, host: str, *, is_here: bool) -> ControllerError | None:
         method = "GET" if scope["type"] == "websocket" else scope["method"]
         needs = scope_of_request(method, scope["path"])
         verdict = self.doorman.lets_in(hand, needs, scope["path"], is_here=is_here)

@@ -133,6 +133,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     for name, kind in (("users", "UserView"), ("keys", "KeyView")):
         items = {**array, "items": {"$ref": _REF.format(name=kind)}}
         components[name.capitalize()] = _wrapped(name, items)
+    components["Audit"] = _wrapped("entries", {**array, "items": {"$ref": _REF.format(name="AuditView")}})
     components["Records"] = _wrapped("records", {**array, "items": {"$ref": _REF.format(name="RecordView")}})
     components["Revisions"] = _wrapped("revisions", {**array, "items": {"$ref": _REF.format(name="RevisionView")}})
     for name, kind in (("switches", "SwitchView"), ("memory", "SceneMemoryView"), ("states", "CompiledView"),

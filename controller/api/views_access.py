@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from controller.access.roles import Role
 from controller.api.views import View
+from controller.audit import What
 
 
 class SessionView(View, frozen=True):
@@ -37,3 +40,29 @@ class KeyView(View, frozen=True):
     t_expires_tai_ns: int | None = None
     key: str | None = None
     """The key itself: told once, to whoever made it."""
+
+
+class AuditView(View, frozen=True):
+    """Something that was done, or refused."""
+
+    id: int
+    t_tai_ns: int
+    who: str
+    role: str
+    what: What
+    path: str
+    before: Any
+    after: Any
+    frame: int
+    """Newest frame planned then; -1: none yet."""
+    take: str
+    """The take that rolled; empty: none."""
+    hash: str
+    """Mark of this entry and all before it."""
+
+
+class AuditCheckView(View, frozen=True):
+    """Whether the audit log is whole."""
+
+    whole: bool
+    faults: list[str]

@@ -173,3 +173,34 @@ def test_during_a_take_only_the_short_list_acts(house: RunningHouse, boss: httpx
         assert "cameras/a/rank" in undone["changes"]
         boss.post("/api/v1/undo")
         assert boss.get("/api/v1/lock").json()["state"] == "open", "undo does not roll a take again"
+
+
+def test_the_audit_log_tells_who_did_what(house: RunningHouse, boss: httpx.Client) -> None:
+    make(boss, "ada", "operator")
+    with login(house, "ada") as ada:
+        assert ada.get("/api/v1/audit").status_code == 403
+        assert ada.patch("/api/v1/cameras/a", json={"delay_ms": 4.0}).status_code == 200
+        assert ada.put("/api/v1/users/ada", json={"role": "admin"}).status_code == 403
+        ada.put("/api/v1/lock", json={"state": "rolling", "take": "9"})
+        assert ada.patch("/api/v1/cameras/a", json={"delay_ms": 5.0}).status_code == 423
+        ada.put("/api/v1/lock", json={"state": "open"})
+    boss.post("/api/v1/actions/black")
+    boss.post("/api/v1/actions/none")
+
+    def told() -> list[tuple[str, str, str, object, object]]:
+        entries = boss.get("/api/v1/audit").json()["entries"]
+        return [(e["who"], e["what"], e["path"], e["before"], e["after"]) for e in entries]
+
+    wanted = {("boss", "action", "action"), ("ada", "refused", "/api/v1/users/ada"), ("ada", "lock", "lock"),
+              ("ada", "refused", "/api/v1/cameras/a"), ("ada", "session", "users/ada")}  # fmt: skip
+    for _ in range(100):
+        if wanted <= {entry[:3] for entry in told()}:
+            break
+    entries = told()
+    assert wanted <= {entry[:3] for entry in entries}
+    assert ("ada", "change", "cameras/a/delay_ms", 0.0, 4.0) in entries
+    assert boss.get("/api/v1/audit?take=9").json()["entries"], "what was tried in the take"
+    check = boss.get("/api/v1/audit/check").json()
+    assert check == {"whole": True, "faults": []}
+    everything = boss.get("/api/v1/audit?limit=1000").text
+    assert PASSWORD not in everything

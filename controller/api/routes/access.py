@@ -6,12 +6,12 @@ import asyncio
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
-from fastapi import Request
+from fastapi import Query, Request
 from fastapi.responses import Response
 from msgspec import Meta, Struct
 
 from controller.access.doorman import COOKIE, Doorman, token_of
-from controller.access.roles import HAND, ROLES, SCOPES, Role
+from controller.access.roles import HAND, ROLES, SCOPES, Hand, Role
 from controller.access.secrets import (
     LEAST_PASSWORD,
     MOST_PASSWORD,
@@ -24,7 +24,7 @@ from controller.access.store import SESSION_NS, AccessStore, Key, User
 from controller.api.control import Control
 from controller.api.http import Here, answers, read_object, router, send_json, takes
 from controller.api.problems import Forbidden, TooFast, Unauthorized, problem
-from controller.api.views_access import KeyView, SessionView, UserView
+from controller.api.views_access import AuditCheckView, AuditView, KeyView, SessionView, UserView
 from controller.errors import BadValue
 from runtime.clock import NS_PER_S
 
@@ -91,6 +91,7 @@ async def set_up(request: Request, control: Here) -> Response:
         raise problem(Forbidden, "code", detail, mend=mend)
     kept = await asyncio.to_thread(password_hash, body.password)
     store.put_user(body.name, "admin", kept, control.clock.tai_ns())
+    control.note("user", f"users/{body.name}", None, "admin")
     return _come_in(request, control, body.name)
 
 
@@ -109,6 +110,7 @@ async def log_in(request: Request, control: Here) -> Response:
     fits = await asyncio.to_thread(password_fits, kept or _nobody(), body.password)
     if kept is None or not fits:
         control.doorman.failed(host)
+        control.note("refused", "session", None, f"wrong password for {body.name!r}")
         raise problem(Unauthorized, "session", "no such name and password", mend="try again, or ask an admin")
     return _come_in(request, control, body.name)
 
@@ -153,6 +155,8 @@ async def put_user(request: Request, control: Here, name: str) -> Response:
         store.set_role(name, body.role)
     elif there is None:
         raise problem(BadValue, f"users/{name}/password", "a new user needs a password", mend="send role and password")
+    after = {"role": body.role, "password": "another one" if body.password is not None else None}
+    control.note("user", f"users/{name}", there.role if there else None, after)
     control.doorman.forget()
     return send_json(
         next(msgspec.convert(u, UserView, from_attributes=True) for u in store.everybody() if u.name == name)
@@ -163,6 +167,7 @@ async def put_user(request: Request, control: Here, name: str) -> Response:
 async def drop_user(control: Here, name: str) -> Response:
     """Take a user away; their sessions end."""
     _store(control).drop_user(name)
+    control.note("user", f"users/{name}", "was there", None)
     control.doorman.forget()
     return await get_users(control)
 
@@ -186,6 +191,7 @@ async def put_key(request: Request, control: Here, name: str) -> Response:
     expires_ns = None if body.days is None else now_ns + int(body.days * 86400 * NS_PER_S)
     key = Key(name, body.role, HAND.get().name, now_ns, expires_ns)
     _store(control).put_key(key, secret)
+    control.note("key", f"keys/{name}", None, key.role)
     return send_json(KeyView(name, key.role, key.made_by, now_ns, expires_ns, secret))
 
 
@@ -193,8 +199,28 @@ async def put_key(request: Request, control: Here, name: str) -> Response:
 async def drop_key(control: Here, name: str) -> Response:
     """Take a key away: from now on it lets nobody in."""
     _store(control).drop_key(name)
+    control.note("key", f"keys/{name}", "was there", None)
     control.doorman.forget()
     return await get_keys(control)
+
+
+@routes.get("/audit", responses=answers("Audit"), tags=["access"])
+async def get_audit(
+    control: Here,
+    before: Annotated[int | None, Query(ge=1, description="Only entries older than this number.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    take: Annotated[str | None, Query(max_length=80, description="Only what was done while it rolled.")] = None,
+) -> Response:
+    """Who did what, newest first: before, after, frame, take. Nothing is ever taken out of it."""
+    entries = await control.desk.audit(before=before, limit=limit, take=take)
+    return send_json({"entries": [msgspec.convert(e, AuditView, from_attributes=True) for e in entries]})
+
+
+@routes.get("/audit/check", responses=answers(AuditCheckView), tags=["access"])
+async def check_audit(control: Here) -> Response:
+    """Whether the audit log is whole: every entry carries the mark of the one before it."""
+    found = await control.desk.audit_faults()
+    return send_json(AuditCheckView(not found, found[:100]))
 
 
 def _user_view(user: User) -> UserView:
@@ -221,6 +247,7 @@ def _come_in(request: Request, control: Control, name: str) -> Response:
     store.begin_session(name, token, control.clock.tai_ns())
     control.doorman.forget()
     user = next(user for user in store.everybody() if user.name == name)
+    control.note("session", f"users/{name}", None, "came in", Hand(name, user.role, name))
     response = send_json(SessionView(name, user.role, sorted(SCOPES[user.role]), name))
     secure = request.url.scheme == "https"
     age_s = SESSION_NS // NS_PER_S
