@@ -26,6 +26,7 @@ from controller.scene_book import write_states
 from controller.show import Show, Snapshot, encode_snapshot, first_show
 from controller.sources import configured_delays
 from controller.store import Revision, Store, StoredConfig, state_folder
+from controller.windows.wishes import write_order
 from stage.compiled import CompiledStage, encode_stage
 from stage.errors import OpenVolumeError
 from stage.plan import PlanEngine
@@ -99,7 +100,7 @@ def snapshot_of(show: Show, loaded: LoadedConfig, stage: bytes) -> Snapshot:
         lens_tables={name: encode_grid(grid) for name, grid in lens_tables(loaded).items()},
         relays=bool(loaded.config.tracking.relays),
         processors=any(processor.control for processor in loaded.config.stage.processors.values()),
-        windows=any(output.monitors for output in loaded.config.outputs.values()),
+        windows=_windows(loaded.config),
         sends=any(output.st2110 or output.v4l2 for output in loaded.config.outputs.values()),
         scene_cache=str(state_folder(loaded.name) / CACHE_FOLDER),
         library=_library(loaded),
@@ -112,6 +113,12 @@ def _library(loaded: LoadedConfig) -> str:
     if library is None:
         return ""
     return library.model_copy(update={"folder": str((loaded.base_dir / library.folder).absolute())}).model_dump_json()
+
+
+def _windows(config: OpenVolumeConfig) -> str:
+    return write_order(
+        config.windows, config.outputs, config.stage.canvases, rate=config.rate, scale=config.render.scale
+    )
 
 
 def begin_show(

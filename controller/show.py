@@ -240,8 +240,9 @@ class Snapshot(Struct, frozen=True):
     """Whether any canvas is sent over the network: until then the process for it sleeps."""
     library: str = ""
     """`controller.library.config.LibraryConfig` as JSON, its folder absolute; empty: there is none."""
-    windows: bool = False
-    """Whether any canvas is shown on monitors: until then the process for it sleeps."""
+    windows: str = ""
+    """What is shown on monitors (`controller.windows.wishes.write_order`); empty: nothing, and the process for it
+    sleeps."""
     osc_maps: dict[str, str] = {}
     """Every OSC mapping file as JSON, by the name the configuration gives it."""
 

@@ -26,7 +26,7 @@ QUIET_NS = NS_PER_MS // 2
 class _Told(Struct):
     """What of a version's snapshot (controller.show.Snapshot) says whether anything is shown on monitors."""
 
-    windows: bool = False
+    windows: str = ""
 
 
 class WindowsWhenNeeded:

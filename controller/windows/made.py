@@ -5,17 +5,14 @@ from __future__ import annotations
 import logging
 
 import msgspec
+from msgspec import Struct
 
 from controller.rundir import RunDir
-from controller.show import decode_snapshot
-from controller.snapshots import running_config
 from controller.windows.presenter import Presenter
 from controller.windows.surface import Surface
-from controller.windows.wishes import WindowWish, wishes_of
+from controller.windows.wishes import WindowWish, read_order
 from controller.windows.xlib import Display
 from runtime.clock import Clock
-from stage.compiled import decode_stage
-from stage.errors import OpenVolumeError
 
 log = logging.getLogger(__name__)
 
@@ -32,17 +29,24 @@ def _window(name: str, wish: WindowWish) -> Surface:
     return Surface(f"OpenVolume {name}", display=config.display, bits=wish.bits, swap_group=config.swap_group)
 
 
+class _Show(Struct):
+    config_version: int = 0
+
+
+class _Told(Struct):
+    """What of a version's snapshot (controller.show.Snapshot) concerns windows: all else is passed over."""
+
+    show: _Show
+    windows: str = ""
+
+
 def _wishes(run: RunDir, number: int) -> tuple[int, dict[str, WindowWish]] | None:
     """Configuration version and windows of a version; None while it is being replaced, or cannot be used."""
     try:
-        snapshot = decode_snapshot(run.snapshot(number).read_bytes())
-        config = running_config(snapshot)
+        told = msgspec.msgpack.decode(run.snapshot(number).read_bytes(), type=_Told)
+        return told.show.config_version, read_order(told.windows)
     except (OSError, msgspec.MsgspecError):
         return None
-    except OpenVolumeError as error:
+    except ValueError as error:
         log.error("version %d cannot be used: %s", number, error)
         return None
-    stage = decode_stage(snapshot.stage)
-    bits = {name: canvas.encoding.bits for name, canvas in stage.canvases.items()}
-    wishes = wishes_of(config.windows, config.outputs, stage.canvases, bits, rate=stage.rate, scale=stage.scale)
-    return snapshot.show.config_version, wishes

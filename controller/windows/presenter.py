@@ -46,6 +46,8 @@ POLL_NS: Final = NS_PER_MS // 2
 IDLE_NS: Final = 20 * NS_PER_MS
 STATUS_NS: Final = NS_PER_S // 10
 VERSION_NS: Final = NS_PER_S // 2
+LOOK_NS: Final = NS_PER_S // 20
+"""How often it looks for other rings while nothing comes."""
 TOP_NS: Final = NS_PER_S
 """How often windows come to the top and screens are kept awake."""
 AGAIN_NS: Final = 2 * NS_PER_S
@@ -191,7 +193,7 @@ class Presenter:
         """Since when some canvases have a newer frame than others."""
         self._count = self._passed_over = self._mixed = 0
         self._delay_ns: deque[int] = deque(maxlen=DELAYS)
-        self._version_due_ns = self._status_due_ns = self._top_due_ns = 0
+        self._look_due_ns = self._version_due_ns = self._status_due_ns = self._top_due_ns = 0
         self._since: dict[tuple[str, str], int] = {}
 
     # --- role ---------------------------------------------------------------------------------------------------
@@ -215,6 +217,9 @@ class Presenter:
             self._follow()
             if any(held.wish.config.display != self._display for held in self._held.values()):
                 return None
+        if now_ns >= self._look_due_ns and now_ns - self._due_ns > self._rate.period_ns:
+            # Nothing has come for a while: a canvas may have got another ring.
+            self._look_due_ns = now_ns + LOOK_NS
             for feed in self._feeds.values():
                 feed.look()
         for held in self._held.values():
@@ -249,8 +254,9 @@ class Presenter:
             return now_ns + IDLE_NS
         if now_ns < self._due_ns:
             return min(self._due_ns, now_ns + IDLE_NS)
-        # Late: with the slot's end the next one is due, and nobody is kept busy by a node that is gone.
-        return now_ns + (POLL_NS if now_ns - self._due_ns < self._rate.period_ns else 4 * POLL_NS)
+        # Late. Nobody is kept busy by a node that is gone.
+        late_ns = now_ns - self._due_ns
+        return now_ns + (POLL_NS if late_ns < self._rate.period_ns else 4 * POLL_NS if late_ns < NS_PER_S else IDLE_NS)
 
     # --- what there is ------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from controller.windows.config import OutputPart, WindowConfig
 from controller.windows.layout import Part, Rect, intersect
-from stage.config import CanvasConfig
+from stage.config import CanvasConfig, Id, Section
 from stage.documents import join
 from stage.errors import Problem
 from stage.rate import Rate
@@ -69,6 +69,59 @@ def wishes_of(
             deepest = max(bits.get(part.canvas, 8) for part in own)
             result[name] = WindowWish(config, own, 10 if deepest > 8 else 8, rate, scale)
     return result
+
+
+class _Canvas(Section):
+    """What is asked of a canvas."""
+
+    width_px: int
+    height_px: int
+    bits: int
+
+
+class _Order(Section):
+    """The windows of a version, as little as the presenter needs: it reads them between two pictures."""
+
+    windows: dict[Id, WindowConfig]
+    outputs: dict[Id, tuple[OutputPart, ...]]
+    canvases: dict[Id, _Canvas]
+    rate: tuple[int, int]
+    scale: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    monitors: tuple[OutputPart, ...]
+
+
+def write_order(
+    windows: Mapping[str, WindowConfig],
+    outputs: Mapping[str, Output],
+    canvases: Mapping[str, CanvasConfig],
+    *,
+    rate: Rate,
+    scale: int,
+) -> str:
+    """What a version's snapshot says of windows; empty: nothing is shown on monitors."""
+    shown = {name: tuple(output.monitors) for name, output in outputs.items() if output.monitors}
+    if not shown:
+        return ""
+    sizes = {
+        name: _Canvas(width_px=canvas.width_px, height_px=canvas.height_px, bits=canvas.encoding.bits)
+        for name, canvas in canvases.items()
+    }
+    order = _Order(windows=dict(windows), outputs=shown, canvases=sizes, rate=(rate.num, rate.den), scale=scale)
+    return order.model_dump_json()
+
+
+def read_order(text: str) -> dict[str, WindowWish]:
+    """The windows of a snapshot. Raises ValueError when the text is none of `write_order`."""
+    if not text:
+        return {}
+    order = _Order.model_validate_json(text)
+    outputs = {name: _Shown(parts) for name, parts in order.outputs.items()}
+    bits = {name: canvas.bits for name, canvas in order.canvases.items()}
+    return wishes_of(order.windows, outputs, order.canvases, bits, rate=Rate(*order.rate), scale=order.scale)
 
 
 def parts_of(outputs: Mapping[str, Output], canvases: Mapping[str, SizedCanvas]) -> list[Part]:

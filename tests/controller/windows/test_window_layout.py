@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.config import load_config_text
 from controller.windows.config import MonitorConfig, OutputPart, WindowConfig
 from controller.windows.layout import Part, intersect, lay_out, multiple_of, recognise
-from controller.windows.wishes import window_problems, wishes_of
+from controller.windows.wishes import read_order, window_problems, wishes_of, write_order
 from controller.windows.xlib import Found, refresh_hz
 from stage.config import CanvasConfig
 from stage.rate import Rate
@@ -215,6 +216,24 @@ def test_windows_that_show_nothing_are_left_out() -> None:
     assert list(wishes) == ["x"]
     assert wishes["x"].bits == 10
     assert wishes["x"].parts == (Part("c", (0, 0, 100, 80), "a", (0, 0)),)
+
+
+def test_what_a_version_says_of_windows_is_read_again(shows: ModuleType) -> None:
+    """The presenter reads it between two pictures: no configuration is parsed for it."""
+    config = load_config_text((shows.STAGE + shows.WINDOWS).format(rate=50, bits=10, scale=2, display=":5")).config
+    text = write_order(
+        config.windows, config.outputs, config.stage.canvases, rate=config.rate, scale=config.render.scale
+    )
+    bits = {name: canvas.encoding.bits for name, canvas in config.stage.canvases.items()}
+    wanted = wishes_of(
+        config.windows, config.outputs, config.stage.canvases, bits, rate=config.rate, scale=config.render.scale
+    )
+    assert read_order(text) == wanted
+    assert wanted["gpu"].bits == 10
+    assert read_order("") == {}
+    assert write_order(config.windows, {}, config.stage.canvases, rate=config.rate, scale=1) == ""
+    with pytest.raises(ValueError, match="windows"):
+        read_order("{}")
 
 
 def test_a_monitor_must_have_a_name() -> None:
