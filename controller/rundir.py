@@ -37,6 +37,7 @@ librarian.sock         librarian   messages to the process that indexes the libr
 record.json            service     what tracking is recorded into (controller.tracking_recorder)
 capture.json           anyone      what is captured to disk (controller.capture.order)
 capture.ring           capture     CaptureStatus about four times a second while it captures
+drawer.ring            drawer      the same of captures that are drawn again off the air
 service.sock           service     answers to the service
 show-<version>.msgpack service     one whole version of the show (controller.show), never changed once named
 scenes-<version>.msgpack service   what is live of each scene at a version of the show (controller.scene_book)
@@ -175,6 +176,10 @@ class RunDir:
     @property
     def capture_status(self) -> Path:
         return ring_path(self.path, "capture")
+
+    @property
+    def drawer_status(self) -> Path:
+        return ring_path(self.path, "drawer")
 
     @property
     def conductor_socket(self) -> Path:

@@ -18,7 +18,7 @@ from typing import Final, Generic, Protocol, TypeVar
 import msgspec
 
 from controller.action import ActionName, ActionOrder, ActionWord
-from controller.capture.order import CaptureStatus, decode_capture
+from controller.capture.order import CaptureStatus, decode_capture, together
 from controller.ledger import Ledger
 from controller.ledger_feed import LedgerFeed, open_ring
 from controller.ledger_record import HostNote
@@ -183,6 +183,7 @@ class RunBackend:
         self._windows = _Follower(run.windows_status, decode_windows)
         self._sender = _Follower(run.sender_status, decode_sender)
         self._capture = _Follower(run.capture_status, decode_capture)
+        self._drawer = _Follower(run.drawer_status, decode_capture)
         self._nodes: dict[str, _Follower[NodeStatus]] = {}
         self._canvases: dict[str, RingReader] = {}
         self._status_due_ns = 0
@@ -238,7 +239,7 @@ class RunBackend:
         self.processors = self._processors.look(again=look)
         self.windows = self._windows.look(again=look)
         self.sender = self._sender.look(again=look)
-        self.capture = self._capture.look(again=look)
+        self.capture = together(self._capture.look(again=look), self._drawer.look(again=look))
         for name, follower in self._nodes.items():
             status = follower.look(again=look)
             if status is not None:
@@ -302,6 +303,7 @@ class RunBackend:
         self._windows.close()
         self._sender.close()
         self._capture.close()
+        self._drawer.close()
         self._feed.close()
         for follower in (self._darkroom, *self._nodes.values()):
             follower.close()

@@ -19,6 +19,7 @@ from controller.capture.order import (
     decode_capture,
     end_capture,
     read_orders,
+    together,
 )
 from controller.rundir import RunDir, is_alive, runs
 from runtime.ring import RingReader
@@ -99,12 +100,17 @@ def _told(run: RunDir) -> str:
 
 
 def _status(run: RunDir) -> CaptureStatus:
-    reader = RingReader.try_open(run.capture_status)
+    told = together(*(_newest(path) for path in (run.capture_status, run.drawer_status)))
+    return told or CaptureStatus(0, 0)
+
+
+def _newest(path: Path) -> CaptureStatus | None:
+    reader = RingReader.try_open(path)
     if reader is None:
-        return CaptureStatus(0, 0)
+        return None
     try:
         slot = reader.latest()
-        return decode_capture(slot.data) if slot is not None else CaptureStatus(0, 0)
+        return None if slot is None else decode_capture(slot.data)
     finally:
         reader.close()
 

@@ -101,6 +101,16 @@ def decode_capture(data: bytes | memoryview) -> CaptureStatus:
     return msgspec.msgpack.decode(data, type=CaptureStatus)
 
 
+def together(*statuses: CaptureStatus | None) -> CaptureStatus | None:
+    """What several processes tell as one, by number; None when none tells anything."""
+    told = [status for status in statuses if status is not None]
+    if not told:
+        return None
+    newest = max(told, key=lambda status: status.t_ns)
+    jobs = sorted((job for status in told for job in status.jobs), key=lambda job: job.order.number)
+    return CaptureStatus(newest.t_ns, newest.pid, jobs, [alarm for status in told for alarm in status.alarms])
+
+
 def read_orders(run: RunDir) -> list[CaptureOrder]:
     """Every order of a run, oldest first."""
     try:

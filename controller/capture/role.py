@@ -66,8 +66,18 @@ class Capture:
     """Role."""
 
     def __init__(
-        self, *, run: RunDir, clock: Clock, writer: Callable[[Account, Callable[[], Sink]], Writer] = Writer
+        self,
+        *,
+        run: RunDir,
+        clock: Clock,
+        draws: bool | None = None,
+        writer: Callable[[Account, Callable[[], Sink]], Writer] = Writer,
     ) -> None:
+        """`draws`: whether it takes what must be drawn again (inner pictures, photos) or canvases; None: both.
+
+        Drawing holds Python's lock for long: who follows every canvas does not draw.
+        """
+        self._draws = draws
         self._run, self._clock, self._make_writer = run, clock, writer
         self._jobs: dict[int, Job] = {}
         self._orders_at_ns = -1
@@ -90,7 +100,8 @@ class Capture:
 
     def start(self) -> None:
         """Go on with what a process before this one began."""
-        self._status = RingWriter.create(self._run.capture_status, kind=KIND_STATUS, slots=4, capacity=_STATUS_CAPACITY)
+        path = self._run.drawer_status if self._draws else self._run.capture_status
+        self._status = RingWriter.create(path, kind=KIND_STATUS, slots=4, capacity=_STATUS_CAPACITY)
 
     def wake_fds(self) -> Sequence[int]:
         """Rings are polled."""
@@ -147,6 +158,8 @@ class Capture:
             return
         self._orders_at_ns = changed_ns
         for order in read_orders(self._run):
+            if self._draws is not None and (order.kind != "canvas") != self._draws:
+                continue
             job = self._jobs.get(order.number)
             if job is None:
                 job = self._jobs[order.number] = Job(order, writer=self._make_writer, resume=self._first)

@@ -1,13 +1,15 @@
-"""The capture process: `python -P -m controller.processes.capture RUN_DIR`. It writes pictures to disk on order.
+"""The capture processes: `python -P -m controller.processes.capture RUN_DIR [--draw]`. They write pictures to disk on
+order: canvases, or (the drawer) what must be drawn again off the air.
 
-It is always there, so that anything can be captured while the show runs; until something is, it has loaded next to
-nothing. Its processor and its disk come after everybody else's.
+They are always there, so that anything can be captured while the show runs; until something is, they have loaded next
+to nothing. Their processor and their disk come after everybody else's.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import json
 import platform
 import sys
 from collections.abc import Sequence
@@ -29,8 +31,8 @@ _IDLE_CLASS = 3 << 13
 class CaptureWhenNeeded:
     """Role. Waits until something is ordered, then becomes the capture."""
 
-    def __init__(self, *, run: RunDir, clock: Clock) -> None:
-        self._run, self._clock = run, clock
+    def __init__(self, *, run: RunDir, clock: Clock, draws: bool) -> None:
+        self._run, self._clock, self._draws = run, clock, draws
         self._capture: Role | None = None
 
     def start(self) -> None:
@@ -53,12 +55,19 @@ class CaptureWhenNeeded:
             self._capture.stop()
 
     def _look(self) -> None:
-        if self._run.capture_orders.exists():
+        if self._wanted():
             from controller.capture.role import Capture
 
-            capture = Capture(run=self._run, clock=self._clock)
+            capture = Capture(run=self._run, clock=self._clock, draws=self._draws)
             capture.start()
             self._capture = capture
+
+    def _wanted(self) -> bool:
+        try:
+            orders = json.loads(self._run.capture_orders.read_bytes())
+            return any((order["kind"] != "canvas") == self._draws for order in orders)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
 
 def write_last() -> bool:
@@ -72,15 +81,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the role until it is asked to end."""
     parser = argparse.ArgumentParser(prog="capture")
     parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--draw", action="store_true", help="inner pictures and photos, not canvases")
     given = parser.parse_args(arguments)
     run = RunDir(given.run_dir)
-    set_up_logging("capture", run.run)
+    name = "drawer" if given.draw else "capture"
+    set_up_logging(name, run.run)
     be_nice(NICENESS)
     # Rings are followed beside threads that encode: nobody keeps Python's lock for long.
     sys.setswitchinterval(SWITCH_S)
     write_last()
     clock = SystemClock()
-    return run_role(CaptureWhenNeeded(run=run, clock=clock), name="capture", run_dir=run.path, clock=clock)
+    role = CaptureWhenNeeded(run=run, clock=clock, draws=given.draw)
+    return run_role(role, name=name, run_dir=run.path, clock=clock)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ def test_roles_in_starting_order_each_watched(shm: Path, housekit: ModuleType, l
     roles = {role.name: role for role in spec.roles}
     # They end in the opposite order: those that tell of the others last.
     began = [
-        "metronome", "recorder", "conductor", "node-main", "service", "darkroom", "relay", "capture", "processors",
-        "windows", "librarian", "sender",
+        "metronome", "recorder", "conductor", "node-main", "service", "darkroom", "relay", "capture", "drawer",
+        "processors", "windows", "librarian", "sender",
     ]  # fmt: skip
     assert list(roles) == began
     assert all(role.heartbeat is not None for role in roles.values())
@@ -48,7 +48,9 @@ def test_what_the_first_picture_does_not_need_begins_after_it(
     spec = run_spec(RunDir(shm), loaded=loaded, listener=listener)
     waiting = {role.name for role in spec.roles if "node-main" in role.after}
     # Service and darkroom read their Python while nothing is drawn yet: later it would cost pictures.
-    assert waiting == {"metronome", "recorder", "relay", "capture", "processors", "windows", "librarian", "sender"}
+    assert waiting == {
+        "metronome", "recorder", "relay", "capture", "drawer", "processors", "windows", "librarian", "sender",
+    }  # fmt: skip
 
 
 def test_the_recorder_writes_beside_the_shows_database_or_not_at_all(
@@ -102,7 +104,8 @@ def test_software_gl_draws_without_raster_threads_whatever_the_shell_says(
         "service": None,
         "darkroom": "0",
         "relay": None,
-        "capture": "0",
+        "capture": None,
+        "drawer": "0",
         "processors": None,
         "windows": "0",
         "librarian": None,
