@@ -540,6 +540,7 @@ def _predicted(state: SourceStream, name: str, t_photo_ns: int, now_ns: int) -> 
     quality = state.health.step(now_ns)
     overdue_ns = state.health.overdue_ns(now_ns)
     raw = state.source.prediction == "off"
+    state.predictor.lens_ns = state.lags.lens_ns
     stage_from_camera = _posed(state, t_photo_ns, overdue_ns, raw=raw)
     if not raw:
         stage_from_camera = state.follower.follow(stage_from_camera, t_photo_ns, holding=overdue_ns > COAST_NS)

@@ -14,6 +14,7 @@ from stage.frames import Array, rotation_from_vector
 from stage.overscan import COVERED, PoseErrors
 from tracking.history import History
 from tracking.lattice import vectors_of
+from tracking.lens_track import lens_at
 from tracking.sample import Sample
 
 RESIDUALS: Final = 2048
@@ -36,6 +37,10 @@ class Prediction(NamedTuple):
     """The newest sample then,"""
     before: Sample
     """and the one before it."""
+    focal_length_mm: float | None = None
+    """What was used,"""
+    t_lens_ns: int = 0
+    """and when the lens was so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +185,10 @@ class Judge:
         self._rivals[row, :, 0] = (turned * turned).sum(axis=1)
         self._rivals[row, :, 1] = (moved * moved).sum(axis=1)
         zoom = 0.0
-        sample = history.sample_at(prediction.t_photo_ns)
-        if newest.lens is not None and sample is not None and sample.lens is not None:
-            mm, true_mm = newest.lens.focal_length_mm, sample.lens.focal_length_mm
-            zoom = true_mm / mm - 1.0 if mm and true_mm else 0.0
+        if prediction.focal_length_mm:
+            lens = lens_at(history.samples, prediction.t_lens_ns)
+            true_mm = None if lens is None else lens.focal_length_mm
+            zoom = true_mm / prediction.focal_length_mm - 1.0 if true_mm else 0.0
         self._rows[row, :3] = turned[0]
         self._rows[row, 3:6] = prediction.predicted[:3, :3].T @ moved[0]
         self._rows[row, 6] = zoom

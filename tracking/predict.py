@@ -21,6 +21,7 @@ from tracking.history import History
 from tracking.judge import Judge, Misses, Prediction, PredictionError
 from tracking.lattice import Lattice
 from tracking.learner import LAGS, Learner
+from tracking.lens_track import lens_at
 from tracking.sample import PosePoint, Sample
 
 EASE_NS: Final = 60_000_000
@@ -93,9 +94,15 @@ def eased_ns(overdue_ns: int) -> int:
 
 
 class Predictor:
-    """Predicts one source and learns from how it moves and how wrong it was."""
+    """Predicts one source and learns from how it moves and how wrong it was.
+
+    Attributes
+    ----------
+    lens_ns : by how much younger the lens is than the pose's stamp.
+    """
 
     def __init__(self) -> None:
+        self.lens_ns = 0
         self._lattice = Lattice()
         self._judge = Judge()
         self._learner: Learner | None = None
@@ -148,7 +155,7 @@ class Predictor:
         newest = history.samples[-1]
         if overdue_ns == 0 and t_photo_ns > newest.t_sampled_ns:
             self._table(history)
-            self._remember(history, t_photo_ns, newest.stage_from_camera)
+            self._remember(history, t_photo_ns, newest.stage_from_camera, held=True)
         return newest.stage_from_camera
 
     def adapt(self, history: History, *, standing_by: bool = False) -> None:
@@ -274,10 +281,14 @@ class Predictor:
             self._judge.forget_before(self._half_ns)
             self._half_ns = -1
 
-    def _remember(self, history: History, t_photo_ns: int, predicted: Array) -> None:
-        if len(self._lattice) >= KNOWN_SAMPLES and self._judge.wants(t_photo_ns):
-            before, newest = history.samples[-2:]
-            self._judge.remember(Prediction(t_photo_ns, predicted, newest, before))
+    def _remember(self, history: History, t_photo_ns: int, predicted: Array, *, held: bool = False) -> None:
+        if len(self._lattice) < KNOWN_SAMPLES or not self._judge.wants(t_photo_ns):
+            return
+        before, newest = history.samples[-2:]
+        t_lens_ns = t_photo_ns - self.lens_ns
+        lens = newest.lens if held else lens_at(history.samples, t_lens_ns)
+        mm = None if lens is None else lens.focal_length_mm
+        self._judge.remember(Prediction(t_photo_ns, predicted, newest, before, mm, t_lens_ns))
 
 
 _BACK: Final = np.arange(LAGS + 1)
