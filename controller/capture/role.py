@@ -96,6 +96,7 @@ class Capture:
         self._shown: dict[str, int] = {}
         """The newest frame of each canvas that was taken."""
         self._first = True
+        self._loading = False
         self._look_due_ns = self._save_due_ns = self._publish_due_ns = 0
 
     def start(self) -> None:
@@ -192,6 +193,8 @@ class Capture:
             for node in self._run.nodes():
                 self._reports.setdefault(node, RingQueue(self._run.reports(node), KIND_REPORTS))
         live = [job for job in self._jobs.values() if not job.ended]
+        # Loading what writes holds Python's lock: what begins with the next frame begins after it.
+        self._loading = not all(job.ready for job in live)
         needed = {name for job in live for name in self._needs(job.order)}
         for name in needed - self._canvases.keys():
             self._canvases[name] = _Canvas(self._run, name)
@@ -237,7 +240,7 @@ class Capture:
         plan, hash_ = found
         rate = Rate(*plan.rate)
         offair = job.order.kind != "canvas"
-        if not job.order.first_frame and job.frame < 0 and not (job.ready and (not offair or self._offair.ready)):
+        if not job.order.first_frame and job.frame < 0 and (self._loading or (offair and not self._offair.ready)):
             return
         whole: dict[str, CanvasCapture] | None = {}
         if job.order.kind == "photo":
