@@ -132,10 +132,16 @@ class Scene:
         self.notes += tuple(f"{o.asset.file.name}: {note}" for o in self.objects for note in o.notes())
         # Software GL pays for every tap; a GPU gives anisotropy away.
         taps = anisotropy if anisotropy is not None else (1.0 if device.capabilities.software else 8.0)
-        self._textures = {id(asset): Textures(device, asset, anisotropy=taps) for asset in assets}
+        made = {id(asset): Textures(device, asset, anisotropy=taps) for asset in assets}
+        # By object, for an asset is another thing once it was written to a file and read: those of one asset share.
+        self._textures = [made[id(asset)] for asset in assets]
         self._first_block: list[int] = []
         self._drawn: list[list[MaterialDraw]] = []
+        self.painted = 0
+        """Counts changes of materials: which draws are alike is looked up anew."""
         blocks: list[F32] = []
+        self._blocks = blocks
+        """Each object's materials as they lie on the GPU."""
         for number in range(len(self.objects)):
             self._first_block.append(sum(len(drawn) for drawn in self._drawn))
             drawn, packed = self._pack(number)
@@ -158,7 +164,31 @@ class Scene:
 
     def _pack(self, number: int) -> tuple[list[MaterialDraw], F32]:
         thing = self.objects[number]
-        return pack(thing.materials(), self._textures[id(thing.asset)], first=self._first_block[number])
+        return pack(thing.materials(), self._textures[number], first=self._first_block[number])
+
+    def _textures_once(self) -> list[Textures]:
+        return list({id(textures): textures for textures in self._textures}.values())
+
+    def batches_alike(self) -> NDArray[np.intp]:
+        """[batches]  the first batch that is drawn with the same vertices and a material that is equal in everything:
+        those of objects that share an asset, until one of them is painted otherwise."""
+        blocks = {
+            self._first_block[number] + i: block.tobytes()
+            for number, packed in enumerate(self._blocks)
+            for i, block in enumerate(packed)
+        }
+        first: dict[tuple[object, ...], int] = {}
+        out = np.arange(len(self.draws.batches), dtype=np.intp)
+        for number, batch in enumerate(self.draws.batches):
+            material = batch.material
+            if material.blend:
+                # What is seen through is drawn one by one, the farthest first.
+                continue
+            key = (
+                id(batch.geometry), batch.mirrored, batch.mode, replace(material, index=0), blocks[material.index],
+            )  # fmt: skip
+            out[number] = first.setdefault(key, number)
+        return out
 
     # --- surroundings -----------------------------------------------------------------------------------------
 
@@ -437,7 +467,7 @@ class Scene:
     def size_bytes(self) -> int:
         """Bytes held on the GPU."""
         held = sum(g.vertices.size + g.indices.size for g in self.geometries)
-        held += sum(textures.size_bytes for textures in self._textures.values())
+        held += sum(textures.size_bytes for textures in self._textures_once())
         held += sum(bent.bending.size_bytes for bent in self._bent)
         if self.dome is not None:
             held += self.dome.background.width * self.dome.background.height * 8 * 4 // 3
@@ -476,7 +506,7 @@ class Scene:
             if now is None or now.materials == thing.config.materials:
                 continue
             drawn, _ = pack(
-                thing.materials(now), self._textures[id(thing.asset)], first=self._first_block[number]
+                thing.materials(now), self._textures[number], first=self._first_block[number]
             )  # fmt: skip
             out.update({draw.index: draw for draw in drawn})
         return out
@@ -514,7 +544,8 @@ class Scene:
     def _repaint(self, number: int) -> None:
         """Materials of an object that was configured anew."""
         drawn, blocks = self._pack(number)
-        before, self._drawn[number] = self._drawn[number], drawn
+        before, self._drawn[number], self._blocks[number] = self._drawn[number], drawn, blocks
+        self.painted += 1
         self.material_blocks.write(blocks.tobytes(), offset=self._first_block[number] * BLOCK_BYTES)
         new = {draw.index: draw for draw in drawn}
         for batch in self.draws.batches:
@@ -580,7 +611,7 @@ class Scene:
         for geometry in self.geometries:
             geometry.vertices.release()
             geometry.indices.release()
-        for textures in self._textures.values():
+        for textures in self._textures_once():
             textures.release()
         for bent in self._bent:
             bent.bending.release()

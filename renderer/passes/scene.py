@@ -105,7 +105,8 @@ class ScenePass:
         self._programs: dict[tuple[str, str, _Defines], moderngl.Program] = {}
         self._arrays: dict[tuple[int, _Defines], list[tuple[_Defines, moderngl.VertexArray] | None]] = {}
         """By scene and what its programs share; for each batch what its material's program was made for."""
-        self._lists: dict[int, tuple[Draws, DrawList]] = {}
+        self._lists: dict[int, tuple[Draws, int, DrawList]] = {}
+        """By scene: what it was made for, and how its materials were then."""
         self._skies: dict[_Defines, moderngl.VertexArray] = {}
         self._lightings: dict[int, Lighting] = {}
         self._view = device.ctx.buffer(reserve=4 * _VIEW_FLOATS)
@@ -313,13 +314,13 @@ class ScenePass:
         """Write rows and visible commands; what is seen of each batch, in drawing order."""
         key = id(scene)
         held = self._lists.get(key)
-        if held is None or held[0] is not scene.draws:
-            held = self._lists[key] = scene.draws, DrawList(scene.draws)
+        if held is None or held[0] is not scene.draws or held[1] != scene.painted:
+            held = self._lists[key] = scene.draws, scene.painted, DrawList(scene.draws, scene.batches_alike())
         centres, radii = scene.bounds()
         centres = centres - view.eye_in_scene
         seen = np.flatnonzero(view.sees(centres, radii)) if len(radii) else np.zeros(0, np.intp)
         near = centres[seen]
-        visible = held[1].seen(seen, np.sqrt(np.einsum("ni,ni->n", near, near)), radii[seen])
+        visible = held[2].seen(seen, np.sqrt(np.einsum("ni,ni->n", near, near)), radii[seen])
         if visible.runs:
             rows = scene.scene_from_objects[visible.objects, :3, :]
             rows[:, :, 3] -= view.eye_in_scene

@@ -48,11 +48,13 @@ class DrawList:
     shapes : ndarray, [draws]  equal numbers are equal vertices in one batch: they may be one instanced command.
     """
 
-    def __init__(self, draws: Draws) -> None:
+    def __init__(self, draws: Draws, alike: NDArray[np.intp] | None = None) -> None:
+        """alike : [batches]  the first batch that is drawn just as each is: objects of one asset share their draws."""
         self._draws = draws
+        self._batch_of = draws.batch_of if alike is None else alike[draws.batch_of]
         self.shapes: NDArray[np.intp] = np.zeros(0, np.intp)
         if len(draws.commands):
-            key = np.column_stack([draws.batch_of, draws.commands[:, [0, 2, 3]]])
+            key = np.column_stack([self._batch_of, draws.commands[:, [0, 2, 3]]])
             _, inverse = np.unique(key, axis=0, return_inverse=True)
             self.shapes = inverse.reshape(-1).astype(np.intp)
         self._repeats = self.shapes.size > 0 and int(self.shapes.max()) + 1 < self.shapes.size
@@ -66,7 +68,7 @@ class DrawList:
         if not which.size:
             return NOTHING
         draws = self._draws
-        blend, batch = draws.blend[which], draws.batch_of[which]
+        blend, batch = draws.blend[which], self._batch_of[which]
         key = np.where(blend, -distances_m, distances_m + radii_m)
         nearest = _nearest(key, batch, len(draws.batches))
         if self._repeats:
