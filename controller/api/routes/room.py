@@ -91,3 +91,27 @@ async def patch_canvas(request: Request, control: Here, canvas: str) -> Response
     checked_rev(request, control.desk.rev_of(f"canvases/{canvas}"), f"canvases/{canvas}")
     changes = flat(f"canvases/{canvas}", await read_object(request))
     return send_outcome(await change(control, Command(changes, who=who(request))))
+
+
+@routes.get("/engines", responses=answers(EngineView, many=True), tags=["room"])
+async def get_engines(control: Here) -> Response:
+    """Other programs that draw canvases or inner pictures, by id."""
+    return send_json(present.engines(control.desk), rev=control.desk.rev)
+
+
+@routes.get("/engines/{engine}", responses=answers(EngineView), tags=["room"])
+async def get_engine(control: Here, engine: str) -> Response:
+    """One of them."""
+    known(engine, present.engines(control.desk), f"engines/{engine}")
+    return send_json(present.engines(control.desk)[engine])
+
+
+@routes.patch(
+    "/engines/{engine}", responses=answers(OutcomeView), openapi_extra=takes(patch_schema("engines")), tags=["room"]
+)
+async def patch_engine(request: Request, control: Here, engine: str) -> Response:
+    """Show what an engine draws, or our own."""
+    known(engine, present.engines(control.desk), f"engines/{engine}")
+    checked_rev(request, control.desk.rev_of(f"engines/{engine}"), f"engines/{engine}")
+    changes = flat(f"engines/{engine}", await read_object(request))
+    return send_outcome(await change(control, Command(changes, who=who(request))))
