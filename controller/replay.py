@@ -444,7 +444,7 @@ class Seen:
 def _remarks(capture: Capture) -> list[str]:
     out = []
     if capture.torn:
-        out.append("its end is missing; what is there is used (openvolume recover FILE makes it whole)")
+        out.append("its end is missing; what is there is used (openvolume recover FILE OUT makes it whole)")
     if capture.damaged:
         out.append("its checksum is wrong: something in it has changed since it was written")
     if capture.missed:

@@ -20,9 +20,11 @@ from tracking.decoders import assembler_of, parser_of
 from tracking.encoders import PROTOCOLS, encoder
 from tracking.mapping import mapping_of
 from tracking.moves import move
+from tracking.protocols import cooke
 from tracking.protocols.opentrackio import Segment
 from tracking.sample import LensReading, Refusal, Sample, Stamp
 from tracking.sender import capture
+from tracking.wire_encoders import cooke_record
 
 MS = 1_000_000
 T0_NS = 1_700_000_000_000_000_000
@@ -33,6 +35,12 @@ MAX_BLOCKS = 20_000
 
 def seeds_of(protocol: str) -> list[bytes]:
     """Good datagrams of a protocol, of every kind that its simulated trackers send."""
+    if protocol == "cooke":
+        # A lens sends no poses: its records, in full and in words, and what it says of itself.
+        record = bytes(cooke_record(LENS))
+        words = b"D0001021T0195t1.4+8Z0000H0290024N0001018F0001024V006.8E+098z0000S5/100-009"
+        fixed = b"NS5/100-009OCooke Optics Electronic Lenses!LZN025M250UBt92  B5.03"
+        return [record, record + record, words + cooke.END, fixed + cooke.END, record[20:] + record[:20]]
     out: list[bytes] = []
     for name in PROTOCOLS:
         if name == protocol or (name.startswith(f"{protocol}_") and name not in get_args(ProtocolName)):
