@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import moderngl
@@ -61,11 +60,8 @@ def _looking_so(scene: Scene, config: SceneConfig, materials: Mapping[int, Mater
     )
     shines: SunConfig | SkyConfig | None = config.sun
     if config.sky is not None and scene.sky is not None:
-        around: Any = SimpleNamespace(
-            config=config.sky, reflections=scene.sky.reflections, texture=scene.sky.texture,
-            brightness=scene.sky.brightness, yaw_deg=scene.sky.yaw_deg, table=scene.sky.table,
-        )  # fmt: skip
-        look.sky = around
+        look.sky = copy.copy(scene.sky)
+        look.sky.config = config.sky
         shines = config.sky if config.sky.sun else None
     if config.dome is not None:
         look.dome_config = config.dome

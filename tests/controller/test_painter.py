@@ -15,6 +15,8 @@ from controller.beginning import fresh_show, snapshot_of
 from controller.config import LoadedConfig, compile_config
 from controller.library.cache import SceneCache
 from controller.library.compiler import compile_scene
+from controller.library.rehearsals import Rehearsals
+from controller.messages import RehearseEdits
 from controller.node import PainterLost
 from controller.painter import KEEP_VERSIONS, GLPainter
 from controller.planner import still_plan
@@ -138,6 +140,40 @@ def test_on_air_nothing_is_read_from_files_that_is_not_shown(
     desk.painter.draw(now)
     desk.painter.present(now, 2, "none")
     assert not np.array_equal(desk.newest()[2], before)
+
+
+def test_edits_are_rehearsed_between_pictures(desk: Desk) -> None:
+    """In the darkroom first, then on the node: nothing is compiled, or seen, when the edit holds."""
+    sky = ("background: [0.18, 0.18, 0.18]", "sky: {elevation_deg: 20.0}\n    exposure_ev: -6.0")
+    snapshot = desk.version(1, sky)
+    desk.prepare(snapshot)
+    plan = desk.plan(7)
+    desk.painter.draw(plan)
+    desk.painter.present(plan, 1, "none")
+    before = desk.newest()[2]
+    edits = {"sky/sun": False, "sky/haze": 3.0, "objects/gone/x_m": 1.0}
+    letter = RehearseEdits("grey", "", edits, 1, "service.sock")
+    world = SceneWorld(desk.painter._device, {})
+    rehearsals = Rehearsals(desk.painter._device, world)
+    rehearsals.make(snapshot, letter)
+    rehearsals.make(snapshot, letter)
+    rehearsals.release()
+    world.release()
+    assert sum(1 for _ in desk.painter.rehearse_edits(letter)) >= 2
+    programs = len(desk.painter._world.scene_pass._programs)
+    desk.painter.draw(msgspec.structs.replace(plan, frame=8))
+    desk.painter.present(msgspec.structs.replace(plan, frame=8), 1, "none")
+    assert np.array_equal(desk.newest()[2], before)
+    show = msgspec.structs.replace(desk.show, scene_states={"grey": SceneState(2, edits=edits)})
+    write_states(desk.run, show)
+    now = msgspec.structs.replace(plan, frame=9, scenes=[msgspec.structs.replace(plan.scenes[0], version=2)])
+    desk.painter.draw(now)
+    desk.painter.present(now, 1, "none")
+    assert not np.array_equal(desk.newest()[2], before)
+    assert len(desk.painter._world.scene_pass._programs) == programs
+    # A scene that is not here, or none of this show, needs nothing.
+    for other in (RehearseEdits("grey", "0f" * 16, edits, 2, "s"), RehearseEdits("hall", "", edits, 3, "s")):
+        assert list(desk.painter.rehearse_edits(other)) == []
 
 
 def test_orders_are_shown_without_drawing(desk: Desk) -> None:
