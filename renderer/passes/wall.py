@@ -22,6 +22,7 @@ from renderer.colour.noise import noise_bytes
 from renderer.device import Device
 from renderer.passes.inner import InnerPicture
 from renderer.passes.outer import OuterPass
+from renderer.passes.target import ready
 from renderer.passes.view import View
 from renderer.shaders import source
 from stage.plan import PlanCamera
@@ -38,6 +39,8 @@ _CLIP_DISTANCE0: Final = 0x3000
 _INNER_BASE: Final = 6
 """Base numbers: 0..5 faces of the outer cube, from here on inner pictures."""
 _BASES: Final = 32
+_EXAMPLES_PX: Final = ((12, 6), (16, 6), (12, 8), (16, 8))
+"""Software GL tells powers of two apart, and takes longest for the first smaller copies of each kind."""
 
 
 @dataclass(slots=True)
@@ -129,7 +132,11 @@ class Surface:
         self.reached: list[NDArray[np.bool_]] = [np.zeros(part.items, dtype=bool) for part in mesh.parts]
         """Items, [k] by part, that inner frusta reached in the picture held."""
         self._floats: moderngl.Framebuffer | None = None
-        code = colour.black() / ((1 << colour.encoding.bits) - 1)
+        self.blank()
+
+    def blank(self) -> None:
+        """Make it black all over."""
+        code = self.colour.black() / ((1 << self.colour.encoding.bits) - 1)
         self.framebuffer.clear(code, code, code, 1.0)
 
     def _code_texture(self) -> moderngl.Texture:
@@ -200,6 +207,8 @@ class Program:
         self.mesh = mesh
         self._members = {name: self.program[name] for name in self.program}
         self._held: dict[str, bytes] = {}
+        self.practised = False
+        """Whether it was used once with every kind of picture."""
 
     def write(self, name: str, values: Any) -> None:
         """Set a uniform, if this variant has it. `values` is an array, or its bytes."""
@@ -235,15 +244,46 @@ class WallPass:
     def __init__(self, device: Device) -> None:
         self._ctx = device.ctx
         self._programs: dict[tuple[int, bool, int, CanvasColour | None], Program] = {}
+        self._examples: list[moderngl.Texture] = []
+        """Pictures of every kind that drivers may make a program anew for."""
         self._noise = device.ctx.texture((64, 64), 4, noise_bytes().tobytes())
         self._noise.filter = (moderngl.NEAREST, moderngl.NEAREST)
 
     def prepare(self, surface: Surface, inners: int) -> Iterator[None]:
-        """Compile what a canvas needs for up to `inners` inner pictures on one item, a program at a time."""
+        """Compile what a canvas needs for up to `inners` inner pictures on one item, and use it once with pictures that
+        have smaller copies and with such that have none, a step at a time: a camera that goes nearer must not wait."""
+        kinds = [(size, mips) for size in _EXAMPLES_PX for mips in (False, True)]
+        for size, mips in kinds[len(self._examples) :]:
+            example = self._ctx.texture(size, 4, dtype="f2")
+            example.repeat_x = example.repeat_y = False
+            ready(example, mips=mips)
+            self._examples.append(example)
+            yield
         for part in surface.parts:
             for count in range(inners + 1):
-                self._program(count, part.part.kind == "mesh", 0, surface.colour)
+                program = self._program(count, part.part.kind == "mesh", 0, surface.colour)
                 yield
+                if program.practised:
+                    continue
+                program.practised = True
+                # Of the sizes one will do: each takes a driver that has no cache yet a tenth of a second.
+                for picture in self._examples[:2]:
+                    self._practise(surface, part, program, count, picture)
+                    yield
+        surface.blank()
+
+    def _practise(
+        self, surface: Surface, part: PartBuffers, program: Program, inners: int, picture: moderngl.Texture
+    ) -> None:
+        """Draw one triangle: drivers finish a program when it is first used."""
+        self._ctx.disable(moderngl.DEPTH_TEST | moderngl.CULL_FACE | moderngl.BLEND)
+        surface.framebuffer.use()
+        self._noise.use(NOISE_UNIT)
+        for unit in (_BASE_UNIT, *range(_INNER_UNIT, _INNER_UNIT + inners)):
+            picture.use(unit)
+        clip_planes(self._ctx, on=program.mesh)
+        part.array(self._ctx, program.program).render(moderngl.TRIANGLES, vertices=3)
+        clip_planes(self._ctx, on=False)
 
     def draw(
         self,
@@ -337,6 +377,9 @@ class WallPass:
         for program in self._programs.values():
             program.release()
         self._programs.clear()
+        for picture in self._examples:
+            picture.release()
+        self._examples.clear()
         self._noise.release()
 
 

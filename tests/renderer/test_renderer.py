@@ -126,7 +126,7 @@ def test_a_stage_is_loaded_in_slices_while_another_is_drawn(
         assert np.array_equal(renderer.draw(wallkit.plan(config_version=1), world=world)["c"].array, first)
     assert steps >= 6
     assert renderer.stage_versions == (1, 2)
-    assert set(renderer.action_pictures(2)) == {"black", "work", "safe"}
+    assert set(renderer.action_pictures(2)) == {"black", "identify", "work", "safe"}
     abandoned = renderer.loading_stage(wallkit.flat_wall(4, 1, px=8, encoding=PQ), version=3, render=SMALL)
     next(abandoned)
     next(abandoned)

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from renderer.canvas_mesh import canvas_mesh, stage_origin
+from renderer.colour.encode import canvas_colour
 from renderer.config import RenderConfig
 from renderer.device import Device
+from renderer.passes.wall import Surface, WallPass
 from renderer.renderer import Renderer
 from stage.compiled import CompiledStage, Encoding, MeshTile
 from stage.frames import Array
@@ -302,3 +305,19 @@ def test_pixels_no_led_shows_are_black(
     outside[8:40, 8:40] = False
     assert np.all(codes[outside] == black)
     assert np.all(codes[~outside] > black)
+
+
+def test_a_loaded_stage_has_used_its_programs_and_is_black(gl: Device, wallkit: ModuleType) -> None:
+    """Also with smaller copies, which drivers prepare when they first make some; nothing of the practice is left."""
+    stage = wallkit.flat_wall(2, 1, px=8)
+    walls = WallPass(gl)
+    colour = canvas_colour(stage.canvases["c"].encoding, knee=1.0, content=1.0, dither=False)
+    surface = Surface(gl, canvas_mesh(stage, "c", origin_m=stage_origin(stage)), colour)
+    before = surface.framebuffer.read(components=4)
+    steps = list(walls.prepare(surface, 2))
+    assert len(steps) == 8 + 3 * 3
+    assert surface.framebuffer.read(components=4) == before
+    # A second canvas of the same encoding finds all of it used.
+    assert len(list(walls.prepare(surface, 2))) == 3
+    surface.release()
+    walls.release()
