@@ -53,7 +53,7 @@ def surroundings(config: OpenVolumeConfig, stage: CompiledStage) -> Surroundings
         cameras=frozenset(stage.cameras),
         sources=frozenset(config.tracking.sources),
         trackers={
-            camera: tuple(name for name, source in config.tracking.sources.items() if source.camera == camera)
+            camera: tuple(name for name, source in config.tracking.sources.items() if source.moves == camera)
             for camera in stage.cameras
         },
         scenes=tuple(config.scenes),

@@ -351,6 +351,11 @@ class Source(_Section):
         return self
 
     @property
+    def moves(self) -> str:
+        """The camera it can move; empty: none, or only its lens."""
+        return "" if self.protocol in LENS_ONLY else self.camera
+
+    @property
     def serial_line(self) -> SerialLine | None:
         """The line it listens on; None: a socket."""
         return SerialLine.of(self.listen, self.protocol) if self.listen.startswith(SERIAL) else None

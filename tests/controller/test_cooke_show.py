@@ -106,6 +106,11 @@ def test_the_lens_of_the_line_is_the_lens_of_the_plans(house: RunningHouse, worl
     assert lens.entrance_pupil_m == pytest.approx(0.08)
     assert lens.f_stop == pytest.approx(4.0)  # what the lens does not say comes with the pose
     assert camera(house).source == "tracker"
+    # It cannot be chosen to move the camera, and has no axes to check.
+    refused = house.client.patch("/api/v1/cameras/a", json={"preferred_source": "lens_a"})
+    assert refused.status_code == 422
+    assert "tracker" in refused.json()["mend"]
+    assert house.client.post("/api/v1/sources/lens_a/guided", json={"action": "start"}).status_code == 422
     # A focus pull shows.
     world.record = KIT.record(focus_m=1.25, zoom_mm=50.0, pupil_m=0.07)
     house.eventually(lambda: camera(house).lens.focus_distance_m == pytest.approx(1.25))

@@ -24,6 +24,7 @@ from controller.api.problems import problem
 from controller.api.views import OutcomeView
 from controller.api.views_guided import GuidedStepName, GuidedView
 from controller.errors import BadValue
+from tracking.config import LENS_ONLY
 
 routes = router()
 ACTIONS: Final = ("start", "step", "hold", "stop")
@@ -65,6 +66,10 @@ async def post_guided(request: Request, control: Here, source: str) -> Response:
         raise problem(BadValue, "step", "no step of the check", value=step, mend=mend)
     guided = control.guided
     if action == "start":
+        protocol = control.desk.loaded.config.tracking.sources[source].protocol
+        if protocol in LENS_ONLY:
+            detail = f"{protocol} carries no poses: there are no axes to check"
+            raise problem(BadValue, f"sources/{source}/guided", detail, mend="check the source that moves the camera")
         guided.start(source)
     elif step is not None:
         guided.begin(source, step)
