@@ -167,6 +167,7 @@ def test_from_a_shell(
 
     told = {"host": "127.0.0.1", "port": house.service.port}
     house.run.service_address.write_text(json.dumps(told))
+    house.run.local_key.write_text(house.control.doorman.local_key)
     call = shell(monkeypatch, capsys, house)
     code, said = call()
     assert code == 0

@@ -230,6 +230,7 @@ def test_a_switch_to_a_cold_scene_waits_until_it_is_ready(house: Any) -> None:
 def test_a_shell_switches_scenes(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     host, port = house.url.removeprefix("http://").split(":")
     house.run.service_address.write_text(json.dumps({"host": host, "port": int(port)}))
+    house.run.local_key.write_text(house.control.doorman.local_key)
     monkeypatch.setattr(scene_command, "runs", lambda: [house.run])
     monkeypatch.setattr(scene_command, "is_alive", lambda _: True)
     said = scene_command.scene_command("hall", {"kind": "dissolve", "frames": 4})
