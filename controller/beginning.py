@@ -176,6 +176,6 @@ def _resume(loaded: LoadedConfig, stage: CompiledStage, store: Store, revision: 
     show = settle(show, surroundings(loaded.config, stage), wanted=show)
     delays = {**configured_delays(loaded.config.tracking), **show.delays}
     # Instants of another run mean nothing to this one: whatever was under way is done.
-    show = msgspec.structs.replace(show, action=None, take="", delays=delays, switches=[])
+    show = msgspec.structs.replace(show, action=None, take="", delays=delays, switches=[], transitions=[])
     said = f"{loaded.name}: goes on with revision {revision.rev}"
     return Beginning(snapshot_of(show, loaded, encode_stage(stage)), loaded, stage, resumed=True, said=said)

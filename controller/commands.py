@@ -23,6 +23,7 @@ from controller.scene_values import SceneValues
 from controller.show import ActiveScene, CameraSettings, Nudge, OutputState, SceneState, Show, SourceDelays, Transport
 from controller.store import Change
 from controller.switching import MOST_WAITING, Moment, Switch, SwitchOrder, under_way
+from controller.transitions import taken_over
 from stage.errors import Problem
 from stage.frames import Array, inverse_pose
 from stage.plan import OuterMode, PlanPattern, matrix16
@@ -473,7 +474,7 @@ def apply(show: Show, command: Command, around: Surroundings) -> tuple[Show, dic
             if path not in before:
                 before[path] = address.read(show, name)
                 found.append((path, address, name))
-            after = address.write(after, name, value, around)
+            after = taken_over(address.write(after, name, value, around), path)
         except (UnknownAddress, BadValue) as error:
             problems.extend(error.problems)
             kind = kind or type(error)
@@ -488,8 +489,8 @@ def apply(show: Show, command: Command, around: Surroundings) -> tuple[Show, dic
             moved[mode] = Change(show.cameras[name].overscan_mode, after.cameras[name].overscan_mode)
         elif path == "scenes/active":
             moved["position"] = Change(show.position, after.position)
-        # A switch that was cut short ends at the same scene all the same, and is a change.
-        cut_short = path == "scenes/active" and show.switches != after.switches
+        # A switch or transition that was cut short ends where it would have all the same, and is a change.
+        cut_short = (path == "scenes/active" and show.switches != after.switches) or taken_over(show, path) is not show
         if cut_short or any(change.before != change.after for change in moved.values()):
             changes.update(moved)
     return (after, changes) if changes else (show, {})

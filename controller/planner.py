@@ -16,6 +16,7 @@ import numpy as np
 
 from controller.resolution import STEPS_PER_OCTAVE
 from controller.show import CameraSettings, Show, scenes_at
+from controller.transitions import show_at
 from stage.cameras import Camera, pupil_m
 from stage.compiled import CompiledStage
 from stage.coverage import WallSamples, wall_view
@@ -217,6 +218,8 @@ class Planner:
         """The plan of `frame`. `poses` are the predictions for each camera's own photo time; a camera without one
         stands at its configured pose with quality "untracked"."""
         rate = self.stage.rate
+        if show.transitions:
+            show = show_at(show, t_present_ns, rate)
         cameras = [
             self._camera(
                 camera, settings, poses.get(camera.id), self.photo_time_ns(camera.id, show, t_present_ns), show

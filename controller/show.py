@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from controller.show_lock import ShowLock
 from controller.switching import Switch, planned_scenes
+from controller.transitions import Transition
 from stage.compiled import CompiledStage
 from stage.frames import Array, pose, pose_from_pan_tilt_roll
 from stage.plan import Action, Matrix16, OuterMode, PlanEngine, PlanPattern, PlanScene, matrix16
@@ -139,6 +140,8 @@ class Show(Struct, frozen=True):
     """On air once every switch is done."""
     switches: list[Switch] = []
     """From scene to scene, those that wait and those under way; oldest first."""
+    transitions: list[Transition] = []
+    """Values on their way to what the show holds."""
     scene_states: dict[str, SceneState] = {}
     """By scene; one that is not in it is as its files have it."""
     position: str = ""

@@ -1,0 +1,147 @@
+"""Values of the show that move over time: what each frame's plan has of them. Pure.
+
+As a switch of scenes is, a transition is told once, with the instant of its first frame, and is a function of time
+from then on. The show holds the value it ends at; frames until then are planned with what lies between. So one that is
+done needs nothing any more, a conductor that was restarted goes on with it, and plans alone tell what was shown.
+
+Only what stands in plans as a number can move: everything else is changed at one frame (`FADED`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from controller.switching import Moment, curved
+from stage.rate import NS_PER_S, Rate
+
+if TYPE_CHECKING:
+    from controller.show import Show
+
+FadeCurve = Literal["linear", "smooth", "ease_in", "ease_out", "s_curve", "cut_at_end"]
+
+FADED: Final = re.compile(
+    r"exposure_ev|outer/eye_m|cameras/[^/]+/"
+    r"(overscan_margin_deg|overscan_min_deg|overscan_max_deg|soft_edge_deg|focus_blur_deg)"
+)
+"""Addresses whose values may move. Photo times and tracking (delays, nudges) never do, nor what nodes read of a scene's
+edits: those are versions."""
+
+FADED_ABOUT: Final = (
+    "exposure_ev, outer/eye_m, and a camera's overscan margin and limits, soft edge and focus blur move over time"
+)
+
+
+class Transition(Struct, frozen=True):
+    """One value on its way. The show itself holds where it ends."""
+
+    address: str
+    before: tuple[float, ...]
+    """One number, or as many as the address takes."""
+    begin_ns: int
+    """When its first frame is presented, CLOCK_MONOTONIC."""
+    frames: int
+    """How many frames show something between; 0: none."""
+    curve: FadeCurve = "linear"
+
+    def step(self, t_present_ns: int, rate: Rate) -> int:
+        """How many frames after its first one the frame at `t_present_ns` comes; negative before it."""
+        return round((t_present_ns - self.begin_ns) * rate.num / (rate.den * NS_PER_S))
+
+    def done(self, t_present_ns: int, rate: Rate) -> bool:
+        """Whether the value is where it ends."""
+        return self.step(t_present_ns, rate) >= self.frames
+
+
+def eased(curve: FadeCurve, share: float) -> float:
+    """How far a value has come, 0..1, when `share` of the time has passed."""
+    match curve:
+        case "s_curve":
+            x = min(1.0, max(0.0, share))
+            return x * x * x * (x * (6.0 * x - 15.0) + 10.0)
+        case "cut_at_end":
+            return 1.0 if share >= 1.0 else 0.0
+        case _:
+            return curved(curve, share)
+
+
+def numbers_at(transition: Transition, after: tuple[float, ...], t_present_ns: int, rate: Rate) -> tuple[float, ...]:
+    """Where a value stands at a frame. Its first of n frames is 1/(n+1) of the way, the last n/(n+1)."""
+    step = transition.step(t_present_ns, rate)
+    if step < 0:
+        return transition.before
+    if step >= transition.frames:
+        return after
+    share = eased(transition.curve, (step + 1) / (transition.frames + 1))
+    return tuple(b + (a - b) * share for b, a in zip(transition.before, after, strict=True))
+
+
+def show_at(show: Show, t_present_ns: int, rate: Rate) -> Show:
+    """The show as a frame has it: the very same object when nothing moves."""
+    for transition in show.transitions:
+        if not transition.done(t_present_ns, rate):
+            after = numbers_of(show, transition.address)
+            show = with_numbers(show, transition.address, numbers_at(transition, after, t_present_ns, rate))
+    return show
+
+
+def with_transitions(
+    shown: Show,
+    show: Show,
+    addresses: Collection[str],
+    *,
+    frames: int,
+    curve: FadeCurve,
+    moment: Moment,
+    begin_ns: int,
+) -> Show:
+    """`show` with the values at `addresses` (as `FADED`) on their way there from where `shown` has them.
+
+    begin_ns : when the first frame that moves is presented. Transitions that are done are left out.
+    """
+    still = show_at(shown, begin_ns, moment.rate)
+    new = [
+        Transition(address, before, begin_ns, frames, curve)
+        for address in addresses
+        if (before := numbers_of(still, address)) != numbers_of(show, address)
+    ]
+    kept = [
+        transition
+        for transition in show.transitions
+        if transition.address not in addresses and not transition.done(moment.t_present_ns, moment.rate)
+    ]
+    return msgspec.structs.replace(show, transitions=[*kept, *new])
+
+
+def taken_over(show: Show, address: str) -> Show:
+    """The show with whatever moves at an address ended: somebody has set it."""
+    if not any(transition.address == address for transition in show.transitions):
+        return show
+    left = [transition for transition in show.transitions if transition.address != address]
+    return msgspec.structs.replace(show, transitions=left)
+
+
+def numbers_of(show: Show, address: str) -> tuple[float, ...]:
+    """What a show holds at an address that may move."""
+    if address == "exposure_ev":
+        return (show.exposure_ev,)
+    if address == "outer/eye_m":
+        return tuple(show.eye_m)
+    _, camera, name = address.split("/")
+    return (getattr(show.cameras[camera], name),)
+
+
+def with_numbers(show: Show, address: str, numbers: tuple[float, ...]) -> Show:
+    """The show with other numbers at such an address."""
+    if address == "exposure_ev":
+        return msgspec.structs.replace(show, exposure_ev=numbers[0])
+    if address == "outer/eye_m":
+        x, y, z = numbers
+        return msgspec.structs.replace(show, eye_m=(x, y, z))
+    _, camera, name = address.split("/")
+    settings = msgspec.structs.replace(show.cameras[camera], **{name: numbers[0]})
+    return msgspec.structs.replace(show, cameras={**show.cameras, camera: settings})
