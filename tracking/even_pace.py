@@ -56,6 +56,8 @@ USUAL_NS: Final = (*(1e9 / rate for rate in RATES), *(1.001e9 / rate for rate in
 """Periods of the rates that trackers have."""
 OFF_BY: Final = 1.5e-3
 """A period measured over LOOKED_AT arrivals is off by so much at most,"""
+ABOUT: Final = 0.05
+"""and by so much where the network turns their order about;"""
 CRYSTAL: Final = 1e-4
 """and a sender's crystal by so much."""
 
@@ -140,7 +142,9 @@ class EvenPace:
             return None
         t_received_ns, last = arrivals[-1], self._slots[-1]
         late_ns = t_received_ns - last.t_ns - self._usual_ns
-        if not self._disorder and abs(late_ns - self.period_ns) <= IN_TIME * self._stray_ns:
+        if self._disorder:
+            self._disorder -= 1
+        if abs(late_ns - self.period_ns) <= IN_TIME * self._stray_ns and not (self._disorder and self._free()):
             # As nearly all are: the next one, in its time.
             return self._follow(packet_id, last.number + 1, t_received_ns)
         steps = round(late_ns / self.period_ns)
@@ -174,8 +178,6 @@ class EvenPace:
         t_ns = self._clock.again_ns(label_ns)
         in_time = abs(t_received_ns - t_ns - self._usual_ns) <= IN_TIME * self._stray_ns
         free, free_ns = [], []
-        if self._disorder:
-            self._disorder -= 1
         if self._disorder or not in_time:
             free = self._free()
             free_ns = [self._slots[at].t_ns for at in free]
@@ -286,19 +288,11 @@ class EvenPace:
         period_ns = float(np.partition(apart, len(apart) // 2)[len(apart) // 2])
         if period_ns <= 0.0:
             return
-        steps = numbers = np.zeros(0)
-        stray_ns = 0.0
-        for _ in range(3):
-            # Each from the one before: an error of the first guess must not add up.
-            steps, before = np.rint(apart / period_ns), steps
-            if np.array_equal(steps, before):
-                break
-            numbers = np.concatenate([[0.0], np.cumsum(steps)])
-            found = _fitted(numbers, times)
-            if found is None:
-                return
-            period_ns, stray_ns = found
-        taken = 1 + int(np.count_nonzero(steps))
+        numbered = _numbered(times, period_ns)
+        if numbered is None:
+            return
+        numbers, period_ns, stray_ns = numbered
+        taken = 1 + int(np.count_nonzero(np.diff(numbers)))
         even = taken >= FEWEST_FILLED * (numbers[-1] + 1) and count - taken <= MOST_SHARED * count
         needed = stray_ns > SHAKEN_NS or taken < count
         if not even or not needed or stray_ns > STRAY * period_ns:
@@ -322,7 +316,7 @@ class EvenPace:
         # The line begins under the quickest of those looked at.
         taken = {int(n): packet_id for n, packet_id in zip(numbers, ids, strict=True)}
         self.disordered = len(taken) < len(numbers)
-        self._disorder = 0
+        self._disorder = DISORDER if self.disordered else 0
         slots = [_Slot(n, first_ns + round(n * period_ns), taken.get(n, 0)) for n in range(int(numbers[-1]) + 1)]
         self._slots.clear()
         self._slots.extend(slots)
@@ -350,6 +344,38 @@ def _usual_period_ns(period_ns: float, count: int) -> float:
     nearest_ns = min(USUAL_NS, key=lambda usual_ns: abs(usual_ns - period_ns))
     may_be_off = OFF_BY * (LOOKED_AT / count) ** 1.5 + CRYSTAL
     return nearest_ns if abs(nearest_ns / period_ns - 1.0) < may_be_off else period_ns
+
+
+def _numbered(times: NDArray[np.float64], period_ns: float) -> tuple[NDArray[np.float64], float, float] | None:
+    """Slots of arrivals, oldest first, from 0 on; the period, and how far nine of ten are from their slots, ns. None:
+    there is no pace. period_ns : about what it is."""
+    best: tuple[NDArray[np.float64], float, float] | None = None
+    for usual_ns in USUAL_NS:
+        if abs(usual_ns / period_ns - 1.0) > ABOUT:
+            continue
+        # All at once against one phase: what was overtaken puts no other out of its slot.
+        turns = (times - times[0]) / usual_ns
+        angles = 2.0 * np.pi * turns
+        phase = np.arctan2(np.sin(angles).mean(), np.cos(angles).mean()) / (2.0 * np.pi)
+        numbers = np.rint(turns - phase)
+        fitted = _fitted(numbers, times)
+        if fitted is not None and (best is None or fitted[1] < best[2]):
+            best = (numbers, *fitted)
+    apart = np.diff(times)
+    steps = np.zeros(0)
+    for _ in range(3):
+        # Of any other pace each slot follows from the one before: an error of the first guess must not add up.
+        steps, before = np.rint(apart / period_ns), steps
+        if np.array_equal(steps, before):
+            break
+        numbers = np.concatenate([[0.0], np.cumsum(steps)])
+        fitted = _fitted(numbers, times)
+        if fitted is None:
+            break
+        period_ns = fitted[0]
+        if best is None or fitted[1] < best[2]:
+            best = (numbers, *fitted)
+    return None if best is None else (best[0] - best[0][0], best[1], best[2])
 
 
 def _fitted(numbers: NDArray[np.float64], times: NDArray[np.float64]) -> tuple[float, float] | None:

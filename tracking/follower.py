@@ -28,6 +28,7 @@ class Follower:
     def __init__(self, step_mm: float = STEP_MM, step_deg: float = STEP_DEG, period_ns: int = PERIOD_NS) -> None:
         self.limit(step_mm, step_deg, period_ns)
         self._held: Array | None = None
+        self._last: Array | None = None
         self._offset: tuple[Array, Array] | None = None
         self._from_ns = 0
         self._for_ns = 0
@@ -38,13 +39,16 @@ class Follower:
 
     def follow(self, predicted: Array, t_photo_ns: int, *, holding: bool) -> Array:
         """The pose to use, [4, 4]. `holding`: the source is overdue and its pose eases into a hold."""
-        if holding:
-            self._held = self._blended(predicted, t_photo_ns)
-            return self._held
-        if self._held is not None:
+        if not holding and self._held is not None:
             self._begin(self._held, predicted, t_photo_ns)
-            self._held = None
-        return self._blended(predicted, t_photo_ns)
+        self._last = self._blended(predicted, t_photo_ns)
+        self._held = self._last if holding else None
+        return self._last
+
+    def stay(self) -> None:
+        """What follows is elsewhere: go there from where the camera was last."""
+        if self._held is None:
+            self._held = self._last
 
     def take_over(self, held: Array) -> None:
         """Begin at `held`, [4, 4]: where another source's follower left the camera."""
@@ -52,7 +56,7 @@ class Follower:
 
     def reset(self) -> None:
         """Forget the past: the next pose is taken as it is."""
-        self._held = self._offset = None
+        self._held = self._last = self._offset = None
 
     def _begin(self, held: Array, predicted: Array, t_photo_ns: int) -> None:
         move_m = held[:3, 3] - predicted[:3, 3]

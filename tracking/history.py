@@ -42,6 +42,8 @@ class History:
         """Of the newest sample: plain numbers, because gates on array elements cost more than decoding does."""
         self.insertions = 0
         """How often samples came after younger ones and have found their place, or were given another one."""
+        self.restarts = 0
+        """How often it has begun again, because the camera was elsewhere in an instant and stayed there."""
         self._jump: list[_Flat] = []
         self._period_ns: int | None = None
         self._period_age = 0
@@ -110,6 +112,7 @@ class History:
                     return "speed"
                 # The camera is where it was not a moment ago (moved by hand, tracker re-aligned): begin again there.
                 self.clear()
+                self.restarts += 1
                 at = 0
         self._jump.clear()
         times.insert(at, t_ns)

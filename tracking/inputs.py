@@ -542,6 +542,9 @@ def _predicted(state: SourceStream, name: str, t_photo_ns: int, now_ns: int) -> 
     raw = state.source.prediction == "off"
     state.predictor.lens_ns = state.lags.lens_ns
     stage_from_camera = _posed(state, t_photo_ns, overdue_ns, raw=raw)
+    if state.restarts != state.history.restarts:
+        state.restarts = state.history.restarts
+        state.follower.stay()
     if not raw:
         stage_from_camera = state.follower.follow(stage_from_camera, t_photo_ns, holding=overdue_ns > COAST_NS)
     if sample.lens is not None:

@@ -83,6 +83,8 @@ class SourceStream:
     """Packets, with their numbers, of which it is not known yet when they were sampled."""
     came_ns: int = 0
     """The time of the last one that was placed by its arrival."""
+    restarts: int = 0
+    """Of the history, as the follower knows them."""
     packets: int = 0
     samples: int = 0
     schema_faults: int = 0
