@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -21,7 +21,7 @@ import msgspec
 from controller.commands import Command
 from controller.errors import ChangeRefused, ChangeTimedOut
 from controller.library.cache import SceneCache
-from controller.library.inputs import Inputs, inputs_of, read_hash
+from controller.library.inputs import Inputs, inputs_of, looked_at, read_hash
 from controller.library.order import Order
 from controller.messages import (
     Alarm,
@@ -51,6 +51,8 @@ LOOK_S: Final = 0.25
 QUIET_NS: Final = 400 * NS_PER_MS
 """A file that was written to a moment ago is taken to be still written to."""
 DARKROOM: Final = "darkroom"
+FILES: Final = "/files"
+"""What the alarm of scene files is kept by: no scene's name."""
 LIGHT_BYTES: Final = 32 << 20
 """A scene whose files are smaller is kept ready on every node while there is room, shown or not."""
 
@@ -101,6 +103,8 @@ class Places:
     scenes: Mapping[str, SceneConfig]
     folder: Path
     stage_from_scene: Mapping[str, list[float]]
+    scene_files: Mapping[str, Path] = field(default_factory=dict)
+    """The file of every scene that has one of its own."""
 
 
 class Scenery:
@@ -137,6 +141,10 @@ class Scenery:
         """By scene: edits that are got ready, or wait behind one that is."""
         self._loop: asyncio.Task[None] | None = None
         self._reloads: set[asyncio.Task[None]] = set()
+        self.reread: Callable[[], Awaitable[None]] | None = None
+        """Reads the configuration again: a scene file is part of it."""
+        self._files: tuple[Inputs, int] | None = None
+        """The scene files as they were read, and when a change of them was seen last (0: none)."""
         self.values: dict[str, SceneValues] = {}
         """What may be edited live, by scene."""
         self.alarms: dict[str, Alarm] = {}
@@ -159,7 +167,7 @@ class Scenery:
         self._watches = {
             name: watch for name, watch in self._watches.items() if places.scenes.get(name) == watch.config
         }
-        for name in [name for name in self.alarms if name not in places.scenes]:
+        for name in [name for name in self.alarms if name not in places.scenes and name != FILES]:
             del self.alarms[name]
 
     async def _read_values(self, names: list[str]) -> None:
@@ -427,6 +435,7 @@ class Scenery:
     async def look(self) -> None:
         """Look at the files of every scene once; reload those that have changed and are written to no more."""
         places = self._places
+        await self._look_at_scene_files(places)
         for name, config in places.scenes.items():
             watch = self._watches.get(name)
             if watch is None:
@@ -445,6 +454,34 @@ class Scenery:
                 task = asyncio.create_task(self._reload(name, watch), name=f"reload {name}")
                 self._reloads.add(task)
                 task.add_done_callback(self._reloads.discard)
+
+    async def _look_at_scene_files(self, places: Places) -> None:
+        """A scene file that changes is a change of the configuration."""
+        files = list(places.scene_files.values())
+        if self._files is None or list(self._files[0].files) != files:
+            self._files = await asyncio.to_thread(looked_at, files), 0
+            return
+        inputs, changed_ns = self._files
+        if files and await asyncio.to_thread(inputs.changed):
+            self._files = await asyncio.to_thread(looked_at, files), self._clock.now_ns()
+        elif changed_ns and self._clock.now_ns() - changed_ns >= QUIET_NS:
+            self._files = inputs, 0
+            task = asyncio.create_task(self._reread(), name="read scene files")
+            self._reloads.add(task)
+            task.add_done_callback(self._reloads.discard)
+
+    async def _reread(self) -> None:
+        if self.reread is None:
+            return
+        try:
+            await self.reread()
+            self.alarms.pop(FILES, None)
+        except OpenVolumeError as error:
+            problem = error.problems[0]
+            log.error("scenes stay as they were: %s", problem)
+            detail = f"a changed scene file is not shown: {problem.detail} ({problem.path})"
+            mend = problem.mend or "mend the file: it is tried again when it changes"
+            self.alarms[FILES] = Alarm("scenes.broken", "scenes", detail, "warning", mend, self._clock.now_ns())
 
     async def _reload(self, name: str, watch: SceneWatch) -> None:
         """Make a changed scene the one that is shown; or tell why not, and leave the old one."""
@@ -474,13 +511,13 @@ class Scenery:
             watch.compiling = False
 
 
-def places_of(config: Any, folder: Path) -> Places:
+def places_of(config: Any, folder: Path, scene_files: Mapping[str, Path] | None = None) -> Places:
     """Where the scenes of a configuration come from and lie."""
     places = {}
     for name, scene in config.scenes.items():
         position = config.positions.get(scene.position) if scene.position else None
         places[name] = matrix16(position.stage_from_scene) if position is not None else []
-    return Places(dict(config.scenes), folder, places)
+    return Places(dict(config.scenes), folder, places, dict(scene_files or {}))
 
 
 def edits_of(command: Command, show: Show) -> dict[str, dict[str, tuple[Any, Any]]]:

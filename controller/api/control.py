@@ -28,6 +28,7 @@ from controller.api.processors import ProcessorHand
 from controller.api.streams import StreamHand
 from controller.audit import What
 from controller.commands import Command
+from controller.config import load_config_text
 from controller.desk import Desk, read_current
 from controller.errors import BadValue, UnknownAddress
 from controller.library.cache import CACHE_FOLDER, SceneCache
@@ -92,6 +93,7 @@ class Control:
         self._refused_since_ns, self._refused_count = 0, 0
         self.desk.ready = self.scenery.ready
         self.desk.ready_config = self.scenery.ready_config
+        self.scenery.reread = self._reread
         self.desk.scene_values = self.scenery.values
         self.pictures = Pictures(self.backend, reply_to=REPLY_TO)
         self.clock_hand = ClockHand(self.backend, reply_to=REPLY_TO)
@@ -148,7 +150,7 @@ class Control:
             asyncio.create_task(self._every(POLL_S, self.guided.poll), name="guided"),
             asyncio.create_task(self._every(TELL_S, self._tell), name="tell"),
         ]
-        self.scenery.configure(places_of(self.desk.loaded.config, self.desk.loaded.base_dir))
+        self._watch_scenes()
         await self.desk.start()
         await self.scenery.start()
 
@@ -284,6 +286,17 @@ class Control:
         own = [*self.own_alarms.values(), *self.scenery.alarms.values()]
         return present.health(self.desk, self.backend, uptime_s=self.uptime_s, version=self.version, own=own)
 
+    def _watch_scenes(self) -> None:
+        loaded = self.desk.loaded
+        self.scenery.configure(places_of(loaded.config, loaded.base_dir, loaded.scene_files))
+
+    async def _reread(self) -> None:
+        """The running configuration with its scene files as they are now."""
+        loaded = self.desk.loaded
+        now = await asyncio.to_thread(load_config_text, loaded.source, loaded.path, base_dir=loaded.base_dir)
+        if now.config != loaded.config:
+            await self.desk.replace_config(now, who="files")
+
     def _held(self, scene: str, key: str, read: str) -> bool:
         nodes = [self.backend.nodes[name] for name in self.backend.living() if name in self.backend.nodes]
         return bool(nodes) and all(
@@ -312,7 +325,7 @@ class Control:
         if outcome.kind in ("config", "rollback", "undo"):
             self._feeds = present.feeds_of(self.desk.stage)
             self.backend.expect(self.desk.stage.rate, self.desk.stage.canvases)
-            self.scenery.configure(places_of(self.desk.loaded.config, self.desk.loaded.base_dir))
+            self._watch_scenes()
             self._told.clear()
         if self.hub.clients:
             self.hub.publish("change", "change", outcome.rev, outcome)

@@ -60,6 +60,11 @@ def inputs_of(config: SceneConfig, folder: Path) -> Inputs:
     return Inputs(found)
 
 
+def looked_at(files: Iterable[Path]) -> Inputs:
+    """Files as they are now."""
+    return Inputs({file: _stamp(file) for file in files})
+
+
 def state_key(config: SceneConfig, inputs: Inputs) -> str:
     """The state of a scene, 32 hexadecimal digits: its configuration, every input's content, and what compiles it.
 

@@ -137,6 +137,28 @@ def test_back_to_an_earlier_content_loads_the_scenes_that_read_it(house: Any, li
         assert house.client.post(f"/api/v1/library/{one['id']}/restore", json=body).status_code == status
 
 
+def test_a_scene_file_that_changes_is_on_air_and_goes_back(house: Any, library: Path) -> None:
+    file = library / "yard.scene.yaml"
+    first = file.read_text()
+    house.client.post("/api/v1/scenes/yard/activate")
+    one = entry_of(house, "yard.scene.yaml")
+    old = house.control.desk.loaded.config.scenes["yard"]
+    file.write_text(first + "ambient: [0.3, 0.3, 0.3]\n")
+    house.eventually(lambda: house.control.desk.loaded.config.scenes["yard"].ambient == (0.3, 0.3, 0.3))
+    house.eventually(lambda: house.get("scenes/yard")["compiled"])
+    house.eventually(lambda: entry_of(house, "yard.scene.yaml")["content"] != one["content"])
+    # A broken one changes nothing but the alarms.
+    file.write_text("objects: 3\n")
+    house.eventually(lambda: any("scene file" in alarm["detail"] for alarm in house.get("alarms")["alarms"]))
+    assert house.control.desk.loaded.config.scenes["yard"].ambient == (0.3, 0.3, 0.3)
+    house.eventually(lambda: entry_of(house, "yard.scene.yaml")["problem"])
+    answer = house.client.post(f"/api/v1/library/{one['id']}/restore", json={"content": one["content"]})
+    assert answer.status_code == 200, answer.text
+    assert file.read_text() == first
+    house.eventually(lambda: house.control.desk.loaded.config.scenes["yard"] == old)
+    house.eventually(lambda: not any("scene file" in alarm["detail"] for alarm in house.get("alarms")["alarms"]))
+
+
 def test_thumbnails_are_sent_when_there_are_any(house: Any, library: Path) -> None:
     found = entry_of(house, "props/crate.glb")
     assert house.client.get(f"/api/v1/library/{found['id']}/thumbnail.jpg").status_code == 404
