@@ -458,11 +458,15 @@ class Scenery:
     async def _look_at_scene_files(self, places: Places) -> None:
         """A scene file that changes is a change of the configuration."""
         files = list(places.scene_files.values())
+        if not files:
+            self._files = None
+            return
         if self._files is None or list(self._files[0].files) != files:
             self._files = await asyncio.to_thread(looked_at, files), 0
             return
         inputs, changed_ns = self._files
-        if files and await asyncio.to_thread(inputs.changed):
+        changed: bool = await asyncio.to_thread(inputs.changed)
+        if changed:
             self._files = await asyncio.to_thread(looked_at, files), self._clock.now_ns()
         elif changed_ns and self._clock.now_ns() - changed_ns >= QUIET_NS:
             self._files = inputs, 0

@@ -331,6 +331,21 @@ def compile_draws(
     return compiler.finish(device)
 
 
+def batches_alike(batches: Sequence[Batch], blocks: Sequence[bytes]) -> NDArray[np.intp]:
+    """[batches]  the first batch that is drawn with the same vertices and a material equal in everything: those of
+    objects that share an asset. `blocks`: each material as it lies on the GPU, by index."""
+    first: dict[tuple[object, ...], int] = {}
+    out = np.arange(len(batches), dtype=np.intp)
+    for number, batch in enumerate(batches):
+        material = batch.material
+        if material.blend:
+            # What is seen through is drawn one by one, the farthest first.
+            continue
+        paint = replace(material, index=0), blocks[material.index]
+        out[number] = first.setdefault((id(batch.geometry), batch.mirrored, batch.mode, *paint), number)
+    return out
+
+
 def layout_of(primitive: Primitive, material: MaterialDraw) -> Layout:
     """The attributes drawing a primitive with a material reads."""
     textured = bool(dict(material.defines)["UV_COUNT"])

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from renderer.addresses import Address, addresses, edited
 from renderer.air_config import FogConfig, OcclusionConfig
-from renderer.compile import Batch, Bent, Draws, Geometry, Layout, compile_draws
+from renderer.compile import Batch, Bent, Draws, Geometry, Layout, batches_alike, compile_draws
 from renderer.config import DomeConfig, SceneConfig, SunConfig, asset_path, linear_from_ev
 from renderer.device import Device
 from renderer.domes import Dome
@@ -170,25 +170,9 @@ class Scene:
         return list({id(textures): textures for textures in self._textures}.values())
 
     def batches_alike(self) -> NDArray[np.intp]:
-        """[batches]  the first batch that is drawn with the same vertices and a material that is equal in everything:
-        those of objects that share an asset, until one of them is painted otherwise."""
-        blocks = {
-            self._first_block[number] + i: block.tobytes()
-            for number, packed in enumerate(self._blocks)
-            for i, block in enumerate(packed)
-        }
-        first: dict[tuple[object, ...], int] = {}
-        out = np.arange(len(self.draws.batches), dtype=np.intp)
-        for number, batch in enumerate(self.draws.batches):
-            material = batch.material
-            if material.blend:
-                # What is seen through is drawn one by one, the farthest first.
-                continue
-            key = (
-                id(batch.geometry), batch.mirrored, batch.mode, replace(material, index=0), blocks[material.index],
-            )  # fmt: skip
-            out[number] = first.setdefault(key, number)
-        return out
+        """[batches]  see `renderer.compile.batches_alike`; objects painted otherwise stand apart."""
+        blocks = [block.tobytes() for packed in self._blocks for block in packed]
+        return batches_alike(self.draws.batches, blocks)
 
     # --- surroundings -----------------------------------------------------------------------------------------
 
