@@ -107,10 +107,16 @@ class History:
                 before = self._last
             else:
                 before = _flat(self._samples[at - 1])
-            if t_ns - before[0] < FORGET_NS and not self._near(before, here):
-                if not self._settled(here):
-                    return "speed"
-                # The camera is where it was not a moment ago (moved by hand, tracker re-aligned): begin again there.
+            if t_ns - before[0] >= FORGET_NS or self._near(before, here):
+                # Where it was refused a moment ago: only time has made it possible. What lies between the two places
+                # was no movement, and nothing must be predicted from it.
+                begins_again = bool(self._jump) and self._near(self._jump[-1], here)
+            elif self._settled(here):
+                # The camera is where it was not a moment ago (moved by hand, tracker re-aligned).
+                begins_again = True
+            else:
+                return "speed"
+            if begins_again:
                 self.clear()
                 self.restarts += 1
                 at = 0

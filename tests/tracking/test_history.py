@@ -60,6 +60,29 @@ def test_range_and_speed() -> None:
     assert history.add(sample(2000, 5.0, 120.0)) is None
 
 
+@pytest.mark.parametrize("far_m", [2.0, 9.0])
+def test_a_place_that_only_time_makes_possible_begins_anew(far_m: float) -> None:
+    """A camera said to be at the origin for a while, and then where it is: no movement lies between the two."""
+    history = History(Gates(settle_ms=900))
+    assert history.add(sample(0, 0.0)) is None
+    came = [history.add(sample(t_ms, far_m)) for t_ms in range(10, 800, 10)]
+    first = came.index(None)
+    assert first > 5
+    assert set(came[:first]) == {"speed"}
+    assert set(came[first:]) == {None}
+    assert {round(float(s.stage_from_camera[0, 3])) for s in history.samples} == {round(far_m)}
+
+
+def test_nonsense_between_good_poses_forgets_nothing() -> None:
+    history = filled(*(sample(10 * n, 0.001 * n) for n in range(20)))
+    assert history.add(sample(200, 50.0)) == "speed"
+    assert history.add(sample(210, 0.021)) is None
+    assert len(history) == 21
+    # A gap alone is none: the camera went on while nobody saw it.
+    assert history.add(sample(900, 1.0)) is None
+    assert len(history) == 22
+
+
 def test_a_jump_is_believed_once_it_has_settled() -> None:
     history = filled(sample(0), sample(40))
     reasons = [history.add(sample(80 + 40 * i, 3.0)) for i in range(5)]
