@@ -60,6 +60,7 @@ def surroundings(config: OpenVolumeConfig, stage: CompiledStage) -> Surroundings
         scene_positions={name: scene.position or "" for name, scene in config.scenes.items()},
         walls=frozenset(stage.walls),
         canvases=frozenset(stage.canvases),
+        processors=frozenset(name for name, one in config.stage.processors.items() if one.control is not None),
         engines=frozenset(config.engines),
         positions={name: position.scene_from_stage for name, position in config.positions.items()},
     )

@@ -66,6 +66,8 @@ class Surroundings:
     scenes: tuple[str, ...] = ()
     walls: frozenset[str] = frozenset()
     canvases: frozenset[str] = frozenset()
+    processors: frozenset[str] = frozenset()
+    """Those that are spoken to."""
     engines: frozenset[str] = frozenset()
     positions: Mapping[str, Array] = field(default_factory=dict)
     """`scene_from_stage`, [4, 4], by name."""
@@ -279,6 +281,11 @@ def _write_delay(show: Show, canvas: str, frames: int, _: Surroundings) -> Show:
     return msgspec.structs.replace(show, output_delays={**show.output_delays, canvas: frames})
 
 
+def _write_latency(show: Show, processor: str, frames: float | None, _: Surroundings) -> Show:
+    others = {name: known for name, known in show.processor_frames.items() if name != processor}
+    return msgspec.structs.replace(show, processor_frames=others if frames is None else {**others, processor: frames})
+
+
 def _read_pattern(show: Show, kind: str) -> bool | list[str]:
     found = next((pattern for pattern in show.patterns if pattern.kind == kind), None)
     return False if found is None else (found.targets or True)
@@ -354,6 +361,9 @@ ADDRESSES: Final[tuple[Address, ...]] = (
             lambda show, canvas: show.output_delays_ms.get(canvas, 0.0),
             lambda show, canvas, value, _: msgspec.structs.replace(
                 show, output_delays_ms={**show.output_delays_ms, canvas: value})),
+    Address("processors/{}/latency_frames", "processors", Annotated[float, Meta(ge=0.0, le=60.0)] | None,
+            "From its input to light in the mode it is in, as it was read; null: as configured.",
+            lambda show, processor: show.processor_frames.get(processor), _write_latency),
     _output("black", "Whether this canvas is black, whatever the others show."),
     _output("frozen", "Whether its picture stays as it is."),
     _output("identify", "Whether it flashes a card with its name, half of each second."),
@@ -584,8 +594,10 @@ def settle(show: Show, around: Surroundings, *, wanted: Show) -> Show:
         for name, settings in show.cameras.items()
     }
     outputs = {canvas: state for canvas, state in show.outputs.items() if canvas in around.canvases}
+    # As they were read: another configuration does not change what mode processors are in.
+    frames = {name: known for name, known in wanted.processor_frames.items() if name in around.processors}
     return msgspec.structs.replace(
-        show, patterns=patterns, nudges=nudges, delays=delays, cameras=cameras, outputs=outputs
+        show, patterns=patterns, nudges=nudges, delays=delays, cameras=cameras, outputs=outputs, processor_frames=frames
     )
 
 

@@ -63,6 +63,8 @@ COMMIT_TIMEOUT_S: Final = 2.0
 GESTURE_NS: Final = NS_PER_S
 """Changes of the same addresses by the same hand, each within this of the last, are one step of undo."""
 KEEP_SNAPSHOTS: Final = 16
+_DEEP: Final = ("cameras", "sources", "canvases", "patterns", "scenes", "engines", "processors")
+"""First words of addresses whose objects have an id."""
 
 
 class Links(Protocol):
@@ -580,7 +582,7 @@ async def _none_compiled(_: LoadedConfig, __: Show) -> dict[str, str]:
 def object_of(path: str) -> str:
     """The object an address belongs to: `cameras/a` of `cameras/a/rank`, `outer` of `outer/mode`."""
     parts = path.split("/")
-    deep = parts[0] in ("cameras", "sources", "canvases", "patterns", "scenes", "engines") and len(parts) > 1
+    deep = parts[0] in _DEEP and len(parts) > 1
     deep = deep and path != "scenes/active"
     return "/".join(parts[:2]) if deep else parts[0]
 

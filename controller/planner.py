@@ -133,7 +133,7 @@ class Planner:
     _outer_frame: int | None = field(init=False, default=None)
     _outer_key: object = field(init=False, default=None)
     _view_again: float = field(init=False, default=VIEWED_AT_ONCE)
-    _ways: tuple[object, object, dict[str, WayToLight]] | None = field(init=False, default=None)
+    _ways: tuple[tuple[object, ...], dict[str, WayToLight]] | None = field(init=False, default=None)
     _outputs: dict[str, PlanOutput] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -141,10 +141,10 @@ class Planner:
 
     def ways(self, show: Show) -> dict[str, WayToLight]:
         """Every canvas' way to light, with what the show holds back by choice."""
-        frames, chain_ms = show.output_delays, show.output_delays_ms
-        if self._ways is None or self._ways[0] is not frames or self._ways[1] is not chain_ms:
-            self._ways = (frames, chain_ms, ways_to_light(self.stage, frames, chain_ms))
-        return self._ways[2]
+        told = (show.output_delays, show.output_delays_ms, show.processor_frames)
+        if self._ways is None or any(a is not b for a, b in zip(self._ways[0], told, strict=True)):
+            self._ways = (told, ways_to_light(self.stage, *told))
+        return self._ways[1]
 
     def photo_time_ns(self, camera_id: str, show: Show, t_present_ns: int) -> int:
         """t_photo: the middle of the camera's exposure of the frame presented at `t_present_ns`."""

@@ -159,6 +159,9 @@ class Show(Struct, frozen=True):
     """Frames by canvas, signed."""
     output_delays_ms: dict[str, float] = {}
     """What the chain after each canvas' processor adds, signed."""
+    processor_frames: dict[str, float] = {}
+    """From a processor's input to light in the mode it is really in, by processor; one that is not in it is as
+    configured."""
     outputs: dict[str, OutputState] = {}
     """Canvases that show something else."""
     engines: list[PlanEngine] = []

@@ -41,10 +41,14 @@ def chosen_frames(stage: CompiledStage) -> dict[str, int]:
 
 
 def ways_to_light(
-    stage: CompiledStage, chosen: Mapping[str, int] | None = None, delays_ms: Mapping[str, float] | None = None
+    stage: CompiledStage,
+    chosen: Mapping[str, int] | None = None,
+    delays_ms: Mapping[str, float] | None = None,
+    real_frames: Mapping[str, float] | None = None,
 ) -> dict[str, WayToLight]:
     """Every canvas' way. `chosen`: frames held back by choice, by canvas; `delays_ms`: what the chain after its
-    processor adds, signed; both as configured when None.
+    processor adds, signed; both as configured when None. `real_frames`: from a processor's input to light in the mode
+    it is in, frames, by processor; those that are not in it are as configured.
 
     A negative choice hands a picture over earlier than the others': its way is taken for that much longer.
 
@@ -56,7 +60,11 @@ def ways_to_light(
     latency = {
         c.id: max(
             0.0,
-            stage.processors[c.processor].latency_frames
+            (
+                real_frames[c.processor] + c.delay_ms * frames_per_ms
+                if real_frames and c.processor in real_frames
+                else stage.processors[c.processor].latency_frames
+            )
             + ((delays_ms or {}).get(c.id, c.delay_ms) - c.delay_ms) * frames_per_ms,
         )
         + max(0, -chosen.get(c.id, 0))

@@ -37,6 +37,8 @@ class LibraryProcessor(Section):
     line_px: Limit | None = None
     """Pixels of one data line at 8 bits and 60 frames a second and below."""
     latency_frames: Annotated[float, Field(ge=0.0)]
+    latency_assumed: bool = False
+    """No source states its latency."""
     """From input to light."""
     inputs: Label = ""
     outputs: Label = ""

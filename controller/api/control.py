@@ -24,6 +24,7 @@ from controller.api.guided import GuidedHand
 from controller.api.library import LibraryHand
 from controller.api.pictures import Pictures
 from controller.api.problems import problem
+from controller.api.processor_delays import ProcessorDelays
 from controller.api.processors import ProcessorHand
 from controller.api.streams import StreamHand
 from controller.audit import What
@@ -57,7 +58,7 @@ TELL_S: Final = 0.1
 """How often measured values are told to those who listen."""
 TOPICS: Final = (
     "health", "show", "camera", "source", "canvas", "scene", "position", "pattern", "nodes", "frames", "alarms",
-    "action", "change", "processor", "stream",
+    "action", "change", "processor", "stream", "cue",
 )  # fmt: skip
 
 
@@ -98,6 +99,7 @@ class Control:
         self.pictures = Pictures(self.backend, reply_to=REPLY_TO)
         self.clock_hand = ClockHand(self.backend, reply_to=REPLY_TO)
         self.processor_hand = ProcessorHand(self.backend, reply_to=REPLY_TO)
+        self.processor_delays = ProcessorDelays(self.desk)
         self.stream_hand = StreamHand(self.backend, reply_to=REPLY_TO)
         place = store.path.parent / LIBRARY_FOLDER
         self.library_hand = LibraryHand(self.backend, place=place, reply_to=REPLY_TO)
@@ -149,6 +151,7 @@ class Control:
             asyncio.create_task(self._every(POLL_S, self.backend.poll), name="poll"),
             asyncio.create_task(self._every(POLL_S, self.guided.poll), name="guided"),
             asyncio.create_task(self._every(TELL_S, self._tell), name="tell"),
+            asyncio.create_task(self._every(TELL_S, self._follow_delays), name="delays"),
         ]
         self._watch_scenes()
         await self.desk.start()
@@ -162,6 +165,7 @@ class Control:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self.guided.stop()
+        await self.processor_delays.stop()
         await self.scenery.stop()
         await asyncio.gather(*self._notes, return_exceptions=True)
         await self.desk.stop()
@@ -323,6 +327,8 @@ class Control:
 
     def _changed(self, outcome: Outcome) -> None:
         if outcome.kind in ("config", "rollback", "undo"):
+            if outcome.kind != "undo":
+                self.processor_delays.forget()
             self._feeds = present.feeds_of(self.desk.stage)
             self.backend.expect(self.desk.stage.rate, self.desk.stage.canvases)
             self._watch_scenes()
@@ -330,6 +336,9 @@ class Control:
         if self.hub.clients:
             self.hub.publish("change", "change", outcome.rev, outcome)
             self._tell()
+
+    def _follow_delays(self) -> None:
+        self.processor_delays.follow(self.backend.processors, self.clock.now_ns())
 
     def _plan(self, plan: FramePlan) -> None:
         moment = Moment(plan.frame, plan.t_present_ns, plan.scene_time_ns, Rate(*plan.rate))

@@ -116,7 +116,8 @@ def canvas(desk: Desk, backend: Backend, name: str, feeds: Feeds) -> CanvasView:
         said = [stamps.canvases[name] for stamps in newest[0].nodes.values() if name in stamps.canvases]
         reason = said[0].removeprefix("repeat:") if said and said[0].startswith("repeat:") else "none"
     encoding = told.encoding
-    way = ways_to_light(desk.stage, desk.show.output_delays, desk.show.output_delays_ms)[name]
+    show = desk.show
+    way = ways_to_light(desk.stage, show.output_delays, show.output_delays_ms, show.processor_frames)[name]
     state_of = desk.show.outputs.get(name, OutputState())
     return CanvasView(
         id=name,

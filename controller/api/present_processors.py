@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from controller.api.backend import Backend
-from controller.api.views_processors import ProcessorDriftView, ProcessorResultView, ProcessorSetView, ProcessorView
+from controller.api.views_processors import (
+    ProcessorDelayView,
+    ProcessorDriftView,
+    ProcessorResultView,
+    ProcessorSetView,
+    ProcessorView,
+)
 from controller.desk import Desk
 from controller.processors.keeper import SetResult
+from controller.processors.mode import Delay
 from controller.processors.model import Health, InputSignal
 from controller.processors.wishes import wanted
+from stage.processors import processor_library
 
 
 def processors(desk: Desk, backend: Backend) -> dict[str, ProcessorView]:
@@ -27,6 +35,8 @@ def processor(desk: Desk, backend: Backend, name: str) -> ProcessorView:
         rev=desk.rev_of(f"processors/{name}"),
         model=told.model,
         latency_frames=told.latency_frames,
+        delay=_delay(desk, name, None if status is None else status.delay),
+        capacity=None if status is None else status.capacity,
         load=told.load,
         canvases=[c.id for c in desk.stage.canvases.values() if c.processor == name],
         driver=None if control is None else control.driver,
@@ -44,6 +54,17 @@ def processor(desk: Desk, backend: Backend, name: str) -> ProcessorView:
         results={} if status is None else results(status.results),
         notes=[] if status is None else list(status.notes),
     )
+
+
+def _delay(desk: Desk, name: str, delay: Delay | None) -> ProcessorDelayView:
+    config = desk.loaded.config.stage.processors[name]
+    configured = config.latency_frames
+    if configured is None:
+        configured = processor_library()[config.model].latency_frames
+    used = desk.show.processor_frames.get(name, configured)
+    if delay is None:
+        return ProcessorDelayView(configured, None, used, [])
+    return ProcessorDelayView(configured, delay.real_frames, used, list(delay.why))
 
 
 def results(found: Sequence[SetResult]) -> dict[str, ProcessorResultView]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.api.views import View
 from controller.processors.keeper import Link, Outcome
+from controller.processors.mode import Capacity
 from controller.processors.model import Ability, Health, Identity, InputSignal, Value
 
 
@@ -24,6 +25,19 @@ class ProcessorResultView(View, frozen=True):
     detail: str
 
 
+class ProcessorDelayView(View, frozen=True):
+    """From its input to light, frames of the show's rate, without what the chain after it adds."""
+
+    configured_frames: float
+    """As the configuration has it, else the library's figure."""
+    real_frames: float | None
+    """In the mode it is in; None: nothing it tells says so."""
+    used_frames: float
+    """What the moment of the photo is reckoned with."""
+    why: list[str]
+    """Where the real one comes from, and what could not be told."""
+
+
 class ProcessorView(View, frozen=True):
     """One LED processor: what is asked of it, and, where it is spoken to, how it is and is wanted."""
 
@@ -31,6 +45,10 @@ class ProcessorView(View, frozen=True):
     rev: int
     model: str
     latency_frames: float
+    """With what the chain after it adds, as configured."""
+    delay: ProcessorDelayView
+    capacity: Capacity | None
+    """What is asked of it in the mode it is in; None before it was read."""
     load: dict[str, float]
     canvases: list[str]
     driver: str | None

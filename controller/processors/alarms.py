@@ -7,6 +7,7 @@ from typing import Final
 
 from controller.messages import Alarm, Severity
 from controller.processors.keeper import Kept
+from controller.processors.mode import Capacity, Delay
 from runtime.clock import NS_PER_S
 from stage.errors import Problem
 
@@ -55,6 +56,24 @@ def _of_reading(path: str, kept: Kept, rate_hz: float, now_ns: int) -> Iterator[
         detail = f"{drift.name} is {drift.found}, the show wants {drift.wanted}"
         mend = f"POST /api/v1/{path}/restore sets it as the show wants it"
         yield _alarm("drift", f"{path}/settings/{drift.name}", detail, mend, now_ns)
+
+
+def alarms_of_mode(
+    name: str, delay: Delay | None, capacity: Capacity | None, *, fits: bool, now_ns: int
+) -> Iterator[Alarm]:
+    """The alarms of the mode a processor is in. `fits`: what arrives is as large as its canvas."""
+    path = f"processors/{name}"
+    if not fits:
+        detail = "what arrives is not as large as its canvas: it is scaled"
+        yield _alarm("size", f"{path}/signal", detail, "set output and processor to the size of the canvas", now_ns)
+    if delay is not None and delay.differs:
+        detail = f"it delays {delay.real_frames:g} frames, {delay.configured_frames:g} are configured: "
+        detail += "; ".join(delay.why)
+        mend = f"set stage/{path}/latency_frames to {delay.real_frames:g}, or put the processor back into its mode"
+        yield _alarm("latency", f"{path}/latency_frames", detail, mend, now_ns)
+    for broken in capacity.over if capacity is not None else ():
+        mend = "lower its rate, multiplier or bits, or give part of its tiles to another processor"
+        yield _alarm("capacity", f"{path}/capacity", broken, mend, now_ns)
 
 
 def _told(kind: str, path: str, trouble: Problem | None, mend: str, since_ns: int) -> Alarm:

@@ -27,6 +27,7 @@ _ABILITIES: Final = {
     "gamma": Ability(1.0, 4.0, 0.1),
     "bit_depth": Ability(8.0, 12.0, 2.0),
     "low_latency": Ability(writable=False, why_not="set it in VMP: low latency of the screen"),
+    "additional_frames": Ability(writable=False, why_not="set it in VMP: additional frame delay of the screen"),
     "lut": Ability(readable=False),
     "lut_strength_percent": Ability(0.0, 100.0, 1.0, readable=False),
     "preset": Ability(),
@@ -72,6 +73,9 @@ class Coex:
             settings["bit_depth"] = bits
         if isinstance(leaf(output, "lowDelay"), bool):
             settings["low_latency"] = bool(leaf(output, "lowDelay"))
+        added = number(leaf(output, "additionalFrameDelay"))
+        if added is not None:
+            settings["additional_frames"] = added
         modes = [whole(leaf(one, "displayMode")) for one in leaf(display, "displayState") or ()]
         settings["blackout"] = _MODES["blackout"] in modes
         settings["freeze"] = _MODES["freeze"] in modes

@@ -14,10 +14,13 @@ from controller.config import compile_config, load_config
 from controller.processors.configured import keepers_of
 from controller.processors.driver import ProcessorError
 from controller.processors.keeper import Kept, SetResult
+from controller.processors.mode import capacity_of, delay_of, panels_of
 from controller.processors.model import SETTINGS, Value
 from controller.processors.wishes import EMULATED
+from stage.compiled import CompiledStage
 from stage.config import ProcessorConfig
 from stage.errors import Problem
+from stage.processors import processor_library
 
 EXIT_FAILED = 1
 
@@ -53,7 +56,7 @@ async def restored(processors: Mapping[str, ProcessorConfig]) -> dict[str, tuple
 def processors_command(config: str, *, restore: bool = False, as_json: bool = False) -> int:
     """Tell how every processor is; with `restore` set what drifted. 1 when one is not as the show wants it."""
     loaded = load_config(config)
-    compile_config(loaded)
+    compiled = compile_config(loaded)
     processors = loaded.config.stage.processors
     if not any(processor.control for processor in processors.values()):
         mend = "add `control: {driver: tessera, address: HOST}` to a processor of the stage"
@@ -69,13 +72,18 @@ def processors_command(config: str, *, restore: bool = False, as_json: bool = Fa
         failures = {name: one[2] for name, one in outcome.items() if one[2]}
     else:
         kept = asyncio.run(looked_at(processors))
-    good = all(one.link == "ready" and not one.drift for one in kept.values()) and not failures
+    modes = {name: _modes(name, one, processors[name], compiled) for name, one in kept.items()}
+    good = (
+        all(one.link == "ready" and not one.drift for one in kept.values())
+        and not failures
+        and all(m[2] for m in modes.values())
+    )
     if as_json:
         sys.stdout.write(
             json.dumps(
                 {
                     **{name: {"link": "emulated"} for name in emulated},
-                    **{name: _document(kept[name], done.get(name, [])) for name in kept},
+                    **{name: {**_document(kept[name], done.get(name, [])), **modes[name][0]} for name in kept},
                 },
                 indent=2,
             )
@@ -88,6 +96,7 @@ def processors_command(config: str, *, restore: bool = False, as_json: bool = Fa
             )
         for name, one in kept.items():
             sys.stdout.write(_told(name, one, done.get(name, []), failures.get(name, [])))
+            sys.stdout.write("".join(f"{line}\n" for line in modes[name][1]))
     return 0 if good else EXIT_FAILED
 
 
@@ -131,6 +140,29 @@ def _told(name: str, kept: Kept, results: list[SetResult], failures: list[Proble
     lines += [f"  set       {r.name} {_value(r.wanted)}: {r.outcome} {r.detail}".rstrip() for r in results]
     lines += [f"  {problem}" for problem in failures]
     return "\n".join(lines) + "\n"
+
+
+def _modes(
+    name: str, kept: Kept, config: ProcessorConfig, stage: CompiledStage
+) -> tuple[dict[str, Any], list[str], bool]:
+    """Delay and capacity in the mode it is in: as plain data, as lines, and whether they are as the show takes them."""
+    if kept.reading is None:
+        return {}, [], True
+    library = processor_library()[config.model]
+    delay = delay_of(config, library, kept.reading, kept.desired, stage.rate)
+    real = "not told" if delay.real_frames is None else f"{delay.real_frames:g} frames in this mode"
+    lines = [f"  delay     {delay.configured_frames:g} frames configured, {real} ({'; '.join(delay.why)})"]
+    if delay.differs:
+        lines.append(f"            -> set stage/processors/{name}/latency_frames to {delay.real_frames:g}")
+    document: dict[str, Any] = {"delay": msgspec.to_builtins(delay)}
+    canvas = next((c for c in stage.canvases.values() if c.processor == name), None)
+    if canvas is None:
+        return document, lines, not delay.differs
+    capacity = capacity_of(config, library, kept.reading, canvas, panels_of(stage, canvas.id))
+    most = "" if capacity.most_px_per_s is None else f" of {capacity.most_px_per_s / 1e6:,.0f}"
+    lines.append(f"  capacity  {capacity.px_per_s / 1e6:,.0f}{most} million pixels a second at {capacity.rate_hz:g} Hz")
+    lines += [f"  over      {words}" for words in capacity.over]
+    return {**document, "capacity": msgspec.to_builtins(capacity)}, lines, not delay.differs and not capacity.over
 
 
 def _value(value: Value) -> str:

@@ -36,6 +36,7 @@ SETTINGS: dict[str, Setting] = {
     "input": Setting("choice", "Input"),
     "bit_depth": Setting("number", "Bits on the data lines", "bits"),
     "low_latency": Setting("switch", "Low latency"),
+    "additional_frames": Setting("number", "Frames it adds to its delay", "frames"),
     "genlock_source": Setting("choice", "Sync source"),
     "genlock_rate_hz": Setting("number", "Rate without a reference", "hz"),
     "genlock_phase_deg": Setting("number", "Sync phase", "deg"),

@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -29,10 +30,12 @@ from controller.messages import (
     SetProcessor,
 )
 from controller.post import Post
-from controller.processors.alarms import alarms_of
+from controller.processors.alarms import alarms_of, alarms_of_mode
 from controller.processors.configured import driver_of
 from controller.processors.driver import ProcessorError, error_of
+from controller.processors.emulators.device import Signal
 from controller.processors.keeper import Keeper, SetResult
+from controller.processors.mode import Capacity, Delay, capacity_of, delay_of, panels_of, size_fits
 from controller.processors.model import SETTINGS, Value
 from controller.processors.status import ProcessorsStatus, ProcessorStatus, decode_processors
 from controller.processors.wishes import EMULATED, strange_settings, wanted
@@ -44,6 +47,7 @@ from runtime.ring import RingReader, RingWriter
 from stage.compiled import CompiledStage, decode_stage
 from stage.config import ProcessorConfig, ProcessorControlConfig
 from stage.errors import OpenVolumeError, Problem
+from stage.processors import processor_library
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +75,14 @@ class _Spoken:
         self.results: list[SetResult] = []
         self.address = control.address
         self.emulator: Any = None
+        self.fed: Signal | None = None
+        """What an emulated one was begun with at its input."""
         self.memory = b""
         self.keeper: Keeper
+        self.delay: Delay | None = None
+        self.capacity: Capacity | None = None
+        self.fits = True
+        """What the mode it is in means; `fits`: what arrives is as large as its canvas."""
         self.taken = AsyncExitStack()
 
 
@@ -90,6 +100,8 @@ class ProcessorsRole:
         self._config_version = -1
         self._seen = -1
         self._rate_hz = 24.0
+        self._stage: CompiledStage | None = None
+        self._configs: Mapping[str, ProcessorConfig] = {}
         self._version_due_ns = self._tell_due_ns = 0
         self._since: dict[tuple[str, str], int] = {}
         self._published: object = None
@@ -169,8 +181,13 @@ class ProcessorsRole:
         self, processors: Mapping[str, ProcessorConfig], stage: CompiledStage, config_version: int
     ) -> None:
         rate_hz = float(stage.rate.hz)
+        self._stage, self._configs = stage, processors
         controls = {name: p.control for name, p in processors.items() if p.control is not None}
-        again = {} if rate_hz == self._rate_hz else {s.name for s in self._spoken.values() if s.emulator is not None}
+        again = {
+            name
+            for name, spoken in self._spoken.items()
+            if spoken.emulator is not None and spoken.fed != _signal_for(name, stage)
+        }
         for name in list(self._spoken):
             control, spoken = controls.get(name), self._spoken[name]
             rest = None if control is None else control.model_copy(update={"settings": spoken.control.settings})
@@ -189,15 +206,11 @@ class ProcessorsRole:
         spoken = _Spoken(name, control)
         if control.address == EMULATED:
             from controller.processors.emulators.command import emulator_of, served
-            from controller.processors.emulators.device import Signal
             from controller.processors.emulators.memory import recall
 
-            fed = next((canvas for canvas in stage.canvases.values() if canvas.processor == name), None)
-            signal = Signal(rate_hz=self._rate_hz)
-            if fed is not None:
-                signal = Signal(fed.width_px, fed.height_px, self._rate_hz, fed.encoding.bits)
+            spoken.fed = _signal_for(name, stage)
             model = f"colorlight_{control.family}" if control.driver == "colorlight" else control.driver
-            spoken.emulator = emulator_of(model, signal_in=signal)
+            spoken.emulator = emulator_of(model, signal_in=replace(spoken.fed))
             with contextlib.suppress(OSError, msgspec.MsgspecError):
                 recall(spoken.emulator, self._run.emulated(name).read_bytes())
             spoken.address = await spoken.taken.enter_async_context(served(spoken.emulator, host="127.0.0.1", port=0))
@@ -208,6 +221,18 @@ class ProcessorsRole:
             desired = dict(before.processors[name].desired)
         spoken.keeper = Keeper(name, driver, now_ns=self._clock.now_ns, pause=self._pause, desired=desired)
         return spoken
+
+    def _weigh(self, spoken: _Spoken) -> None:
+        """What the mode it was read in means for the show."""
+        reading, config, stage = spoken.keeper.kept.reading, self._configs.get(spoken.name), self._stage
+        if reading is None or config is None or stage is None or config.model not in processor_library():
+            return
+        library = processor_library()[config.model]
+        spoken.delay = delay_of(config, library, reading, spoken.keeper.kept.desired, stage.rate)
+        fed = next((canvas for canvas in stage.canvases.values() if canvas.processor == spoken.name), None)
+        if fed is not None:
+            spoken.capacity = capacity_of(config, library, reading, fed, panels_of(stage, fed.id))
+            spoken.fits = size_fits(reading, fed)
 
     def _remember(self, spoken: _Spoken) -> None:
         """An emulated processor outlives this process, as a real one would."""
@@ -285,6 +310,8 @@ class ProcessorsRole:
 
     def _publish(self, state: RoleState, *, always: bool = False) -> None:
         now_ns = self._clock.now_ns()
+        for spoken in self._spoken.values():
+            self._weigh(spoken)
         processors = {name: _status_of(spoken) for name, spoken in self._spoken.items()}
         alarms = self._alarms(now_ns)
         # When it was read is no news by itself.
@@ -305,12 +332,23 @@ class ProcessorsRole:
         found: list[Alarm] = []
         since: dict[tuple[str, str], int] = {}
         for name, spoken in self._spoken.items():
-            for alarm in alarms_of(name, spoken.keeper.kept, rate_hz=self._rate_hz, now_ns=now_ns):
+            kept, told = spoken.keeper.kept, list[Alarm]()
+            told += alarms_of(name, kept, rate_hz=self._rate_hz, now_ns=now_ns)
+            if kept.link == "ready":
+                told += alarms_of_mode(name, spoken.delay, spoken.capacity, fits=spoken.fits, now_ns=now_ns)
+            for alarm in told:
                 key = (alarm.code, alarm.path)
                 since[key] = self._since.get(key, alarm.since_ns)
                 found.append(msgspec.structs.replace(alarm, since_ns=since[key]))
         self._since = since
         return found
+
+
+def _signal_for(name: str, stage: CompiledStage) -> Signal:
+    """What arrives at an emulated processor: its canvas."""
+    rate_hz = float(stage.rate.hz)
+    fed = next((canvas for canvas in stage.canvases.values() if canvas.processor == name), None)
+    return Signal(rate_hz=rate_hz) if fed is None else Signal(fed.width_px, fed.height_px, rate_hz, fed.encoding.bits)
 
 
 def _status_of(spoken: _Spoken) -> ProcessorStatus:
@@ -333,7 +371,7 @@ def _status_of(spoken: _Spoken) -> ProcessorStatus:
         return status
     return msgspec.structs.replace(
         status, identity=reading.identity, signal=reading.signal, health=reading.health,
-        latency_frames=reading.latency_frames, settings=dict(reading.settings), notes=reading.notes,
+        delay=spoken.delay, capacity=spoken.capacity, settings=dict(reading.settings), notes=reading.notes,
     )  # fmt: skip
 
 

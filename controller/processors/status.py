@@ -8,6 +8,7 @@ from msgspec import Struct
 from controller.messages import Alarm, RoleState
 from controller.processors.emulators.device import Shown
 from controller.processors.keeper import Drift, Link, SetResult
+from controller.processors.mode import Capacity, Delay
 from controller.processors.model import Ability, Health, Identity, InputSignal, Value
 from stage.errors import Problem
 
@@ -28,7 +29,9 @@ class ProcessorStatus(Struct, frozen=True):
     """None before the first reading; what follows is the last one's, also while it is away."""
     signal: InputSignal = InputSignal()
     health: Health = Health()
-    latency_frames: float | None = None
+    delay: Delay | None = None
+    """None before the first reading."""
+    capacity: Capacity | None = None
     settings: dict[str, Value] = {}
     notes: tuple[str, ...] = ()
     desired: dict[str, Value] = {}

@@ -24,6 +24,7 @@ AROUND = Surroundings(
     walls=frozenset({"main", "roof"}),
     canvases=frozenset({"left", "right"}),
     engines=frozenset({"grid"}),
+    processors=frozenset({"led1"}),
     positions={"home": np.eye(4), "hill": pose_from_pan_tilt_roll((10.0, 20.0, 3.0), pan_deg=30.0)},
     scene_positions={"valley": "hill"},
     patterns=("grid", "eye"),
@@ -214,6 +215,7 @@ def test_every_address_is_told_and_readable() -> None:
         assert address.about.endswith("."), address.pattern
         names = {"cameras": "a", "sources": "fiz", "canvases": "left", "patterns": "grid", "scenes": "hall", "": ""}
         names["engines"] = "grid"
+        names["processors"] = "led1"
         name = names[address.collection]
         found, found_name = find(address.pattern.replace("{}", name), AROUND)
         assert (found, found_name) == (address, name)

@@ -28,7 +28,7 @@ class CoexEmulator:
         self.signal = signal or Signal()
         self.name = name
         self.brightness, self.colour_temperature, self.gamma = 1.0, 6500, 2.8
-        self.mode, self.depth, self.low_delay = 0, 1, False
+        self.mode, self.depth, self.low_delay, self.added_frames = 0, 1, False, 0
         self.preset, self.lut, self.lut_strength = 1, False, 100
         self.app = Starlette(routes=[Route("/api/v1/{path:path}", self._answer, methods=["GET", "PUT", "POST"])])
 
@@ -69,8 +69,8 @@ class CoexEmulator:
                                   "gamma": self.gamma}]}  # fmt: skip
             case "screen/output":
                 depth = {"bitDepth": self.depth, "currentBitDepth": self.depth}
-                return [{**one, "lowDelay": self.low_delay, "additionalFrameDelay": 0, "outputBitDepth": depth,
-                         "currentFrameRate": self.signal.rate_hz}]  # fmt: skip
+                return [{**one, "lowDelay": self.low_delay, "additionalFrameDelay": self.added_frames,
+                         "outputBitDepth": depth, "currentFrameRate": self.signal.rate_hz}]  # fmt: skip
             case "screen/output/display/state":
                 return {"mappingState": [{"canvasID": _CANVAS, "enable": False}],
                         "displayState": [{"canvasID": _CANVAS, "displayMode": self.mode}]}  # fmt: skip

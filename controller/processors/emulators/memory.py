@@ -10,7 +10,7 @@ _KEPT: dict[str, tuple[str, ...]] = {
     "TesseraEmulator": ("values",),
     "HeliosEmulator": ("tree",),
     "CoexEmulator": (
-        "brightness", "colour_temperature", "gamma", "mode", "depth", "low_delay", "preset", "lut",
+        "brightness", "colour_temperature", "gamma", "mode", "depth", "low_delay", "added_frames", "preset", "lut",
         "lut_strength",
     ),
     "ColorlightEmulator": ("brightness", "black", "pattern", "preset"),

@@ -234,7 +234,7 @@ def test_a_signal_at_another_rate_is_an_alarm(shm: Path) -> None:
         assert house.codes() == ["processor.rate"]
         house.emulator().signal = Signal(1408, 880, 48.0)
         await house.pass_s(3)
-        assert house.codes() == []
+        assert house.codes() == ["processor.latency"], "its two frames are those of 48 Hz now"
 
     played(shm, scene, config_text())
 
@@ -294,3 +294,32 @@ def test_every_emulator_remembers(model: str) -> None:
 )  # fmt: skip
 def test_rates_that_fit(found_hz: float, wanted_hz: float, fits: bool) -> None:
     assert rate_fits(found_hz, wanted_hz) == fits
+
+
+def test_the_mode_it_is_in_is_told_and_a_delay_that_is_not_configured_is_an_alarm(shm: Path) -> None:
+    async def scene(house: House) -> None:
+        before = house.led1()
+        assert before.delay is not None
+        assert (before.delay.configured_frames, before.delay.real_frames) == (2.0, 2.0)
+        assert before.capacity is not None
+        assert before.capacity.over == ()
+        await house.set(rate_multiplier=2, remapping_frames="colour 0 255 0, video 0 0", remapping=True)
+        after = house.led1()
+        assert after.delay is not None
+        assert after.delay.real_frames == 2.5
+        assert after.capacity is not None
+        assert after.capacity.rate_hz == 2 * before.capacity.rate_hz
+        assert house.codes() == ["processor.latency"]
+        (alarm,) = house.status().alarms
+        assert "2.5" in alarm.mend
+
+    played(shm, scene, config_text())
+
+
+def test_an_input_of_another_size_than_the_canvas_is_an_alarm(shm: Path) -> None:
+    async def scene(house: House) -> None:
+        house.emulator().signal.width_px += 16
+        await house.pass_s(3)
+        assert house.codes() == ["processor.size"]
+
+    played(shm, scene, config_text())
