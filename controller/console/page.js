@@ -1,43 +1,13 @@
 // The first page: live state by WebSocket, pictures by pull, changes by HTTP. No build, no library.
 
-const $ = (id) => document.getElementById(id);
-const API = "/api/v1";
+import { $, API, draw, element, number, pressed, tell, text } from "/console/tools.js";
+import { askWho, mayLook, renderLock } from "/console/access.js";
+
 const socketUrl = (path) => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${API}${path}`;
 
 const objects = new Map();   // newest state of every object, by key
 let camera = null;           // id of the camera that is looked at
 let touching = 0;            // a slider under the hand is not moved by events
-
-// --- small tools --------------------------------------------------------------------------------------------
-
-const text = (node, value) => { if (node.textContent !== value) node.textContent = value; };
-const number = (value, digits) => value == null ? "–" : value.toFixed(digits);
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "onclick") made.addEventListener("click", value);
-    else if (value !== false && value != null) made.setAttribute(name, value === true ? "" : value);
-  }
-  made.append(...children);
-  return made;
-}
-
-function draw(node, signature, make) {  // rebuilt only when something in it changed: clicks are never lost
-  if (node.dataset.signature === signature) return;
-  node.dataset.signature = signature;
-  node.replaceChildren(...make());
-}
-
-const pressed = (node, on) => node.setAttribute("aria-pressed", on ? "true" : "false");
-
-let toastTimer = 0;
-function tell(message) {
-  text($("toast"), message);
-  $("toast").hidden = false;
-  clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => { $("toast").hidden = true; }, 6000);
-}
 
 async function call(method, path, body) {
   try {
@@ -48,6 +18,10 @@ async function call(method, path, body) {
     });
     if (answer.ok) return await answer.json();
     const wrong = await answer.json();
+    if (answer.status === 401) {
+      askWho("Nothing was changed: say who you are, then do it again.");
+      return null;
+    }
     tell(wrong.mend ? `${wrong.detail}. ${wrong.mend}` : wrong.detail);
   } catch {
     tell("The service does not answer; nothing was changed.");
@@ -91,7 +65,12 @@ function listen() {
     }
     schedule();
   };
-  socket.onclose = () => {
+  socket.onclose = async () => {
+    if (!await mayLook()) {
+      text($("state"), "log in");
+      $("state").className = "pill ask";
+      return;
+    }
     $("lost").hidden = false;
     text($("state"), "no connection");
     $("state").className = "pill bad";
@@ -360,6 +339,7 @@ function renderProcesses() {
 
 function render() {
   renderHead();
+  renderLock(objects.get("show")?.lock);
   renderAlarms();
   renderLatency();
   renderCamera();
@@ -375,6 +355,7 @@ for (const button of $("actions").children) button.addEventListener("click", () 
 const KEYS = { b: "black", h: "hold", s: "safe", w: "work", escape: "none" };
 addEventListener("keydown", (event) => {
   const action = KEYS[event.key.toLowerCase()];
+  if (document.querySelector("dialog[open]")) return;  // Escape closes it, and gives no order
   if (!action || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target instanceof HTMLInputElement && event.target.type !== "range") return;
   event.preventDefault();

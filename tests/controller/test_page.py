@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.controller.conftest import RunningHouse
 
 HTML = page_file("index.html").decode()
-SCRIPT = page_file("page.js").decode()
+SCRIPT = "\n".join(page_file(name).decode() for name in FILES if name.endswith(".js"))
 STYLE = page_file("page.css").decode()
 
 
@@ -80,7 +80,7 @@ def test_every_part_the_script_touches_is_there_once(page: _Reader) -> None:
 def test_it_speaks_to_resources_that_exist() -> None:
     paths = [path.removeprefix("/api/v1") for path in create_app(version="0").openapi()["paths"]]
     patterns = [re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + "$") for path in paths]
-    called = re.findall(r"""call\("(\w+)", [`"]([^`"]+)[`"]""", SCRIPT)
+    called = re.findall(r"""(?:call|ask)\("(\w+)", [`"]([^`"]+)[`"]""", SCRIPT)
     assert len(called) >= 10
     for method, path in called:
         plain = re.sub(r"\$\{[^}]+\}", "x", path)

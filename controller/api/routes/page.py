@@ -16,6 +16,8 @@ FILES: Final = {
     "index.html": "text/html; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "tools.js": "text/javascript; charset=utf-8",
+    "access.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 
