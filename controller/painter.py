@@ -385,6 +385,7 @@ class GLPainter:
                 else:
                     yield 0
                     self._residents.load_config(name, ident, version.scenes[name], version.folder, keep=keep)
+                    yield from self._residents.practise(ident)
             except SceneMemoryError:
                 if name in wanted:
                     raise

@@ -193,6 +193,18 @@ class Residents:
             found = self._held[ident] = Resident(name, ident, "", scene, None, scene.size_bytes, read)
         return found
 
+    def practise(self, ident: Hashable) -> Generator[int]:
+        """Use the programs of one of them once, as `load_file` does: none is compiled when it is switched to. Yields
+        what the next slice needs, ns."""
+        held = self.get(ident)
+        if held is None:
+            return
+        with contextlib.closing(practise(self._device, self._world, held.scene, self._clock)) as steps:
+            for needed_ns in steps:
+                yield needed_ns
+                if self._held.get(ident) is not held:
+                    return
+
     def rehearse(self, ident: Hashable, edits: Mapping[str, Any]) -> Generator[int]:
         """Get ready what edits of one of them need, a piece at a time; harmless when it is not here. Yields what the
         next slice needs, ns."""

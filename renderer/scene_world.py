@@ -23,6 +23,8 @@ from stage.errors import Problem
 from stage.frames import Array
 from stage.plan import FramePlan, PlanScene, transform_of
 
+_PRACTICE_PX: Final = ((12, 6), (16, 6), (12, 8), (16, 8))
+"""Software GL compiles anew where a side is a power of two."""
 KEEP_SCRATCH: Final = 8
 """Sizes of views whose second picture is kept: an inner of each camera and the faces of an outer picture."""
 
@@ -133,9 +135,14 @@ class SceneWorld:
             self._lay(pieces, target, "wipe", uniforms, first=first == 0)
 
     def ready(self) -> None:
-        """Compile what mixes scenes: the first dissolve must not wait for it."""
-        for name in ("mix", "wipe"):
-            self._mixer(name)
+        """Compile what mixes scenes, and use it once: the first dissolve must not wait for it."""
+        whole = ViewTarget(self._device, *_PRACTICE_PX[0], "f2")
+        for size in _PRACTICE_PX:
+            piece = ViewTarget(self._device, *size, "f2")
+            for name in ("mix", "wipe"):
+                self._lay(piece, whole.framebuffer, name, {}, first=True)
+            piece.release()
+        whole.release()
 
     def forget(self, scene_id: str) -> Scene | None:
         """Take a scene out; it is returned to be released, or kept, by its owner."""
