@@ -28,6 +28,7 @@ from controller.sources import inner_limits
 from renderer.actions import ActionPictures
 from renderer.device import Device, DeviceLostError
 from renderer.passes.outer import OuterPass
+from renderer.passes.scene import ScenePass
 from renderer.renderer import Renderer
 from renderer.scene_world import SceneWorld
 from renderer.sinks.ring import codes_of
@@ -174,6 +175,31 @@ def test_edits_are_rehearsed_between_pictures(desk: Desk) -> None:
     # A scene that is not here, or none of this show, needs nothing.
     for other in (RehearseEdits("grey", "0f" * 16, edits, 2, "s"), RehearseEdits("hall", "", edits, 3, "s")):
         assert list(desk.painter.rehearse_edits(other)) == []
+
+
+def test_a_scene_that_was_not_shown_yet_needs_no_program_when_it_is_switched_to(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that is read from its files and not compiled off air."""
+    grey = "    background: [0.18, 0.18, 0.18]\n"
+    desk.prepare(desk.version(1, (grey, grey + "  other:\n    gltf: assets/demo.glb\n")))
+    shown = desk.plan(100)
+    desk.painter.draw(shown)
+    made: list[str] = []
+    program = ScenePass._program
+    known = set(desk.painter._world.scene_pass._programs)
+
+    def watched(self: ScenePass, vertex: str, fragment: str, defines: Any) -> Any:
+        if (vertex, fragment, defines) not in known:
+            made.append(fragment)
+        return program(self, vertex, fragment, defines)
+
+    monkeypatch.setattr(ScenePass, "_program", watched)
+    assert len(known) >= 3
+    other = msgspec.structs.replace(shown.scenes[0], id="other")
+    assert shown.scenes[0].id != "other"
+    desk.painter.draw(desk.plan(101, scenes=[other], outer=PlanOuter("live", 101, desk.show.eye_m)))
+    assert made == []
 
 
 def test_orders_are_shown_without_drawing(desk: Desk) -> None:
