@@ -21,6 +21,7 @@ from controller.config import (
     osc_maps,
 )
 from controller.library.cache import CACHE_FOLDER
+from controller.processors.wishes import scene_wishes
 from controller.rundir import RunDir
 from controller.scene_book import write_states
 from controller.show import Show, Snapshot, encode_snapshot, first_show
@@ -57,6 +58,7 @@ def surroundings(config: OpenVolumeConfig, stage: CompiledStage) -> Surroundings
             for camera in stage.cameras
         },
         scenes=tuple(config.scenes),
+        scene_processors=scene_wishes(config.stage.processors),
         scene_positions={name: scene.position or "" for name, scene in config.scenes.items()},
         walls=frozenset(stage.walls),
         canvases=frozenset(stage.canvases),

@@ -133,12 +133,13 @@ def monitors(
 def processors(
     config: Config,
     restore: Annotated[bool, typer.Option("--restore", help="Set what drifted, and check.")] = False,
+    scene: Annotated[str | None, typer.Option(help="As this scene wants them; the first one if left out.")] = None,
     json: Json = False,
 ) -> None:
     """Tell how a stage's LED processors are and what drifted from the show's wishes; --restore puts it right."""
     from controller.processors.command import processors_command
 
-    raise typer.Exit(processors_command(config, restore=restore, as_json=json))
+    raise typer.Exit(processors_command(config, restore=restore, as_json=json, scene=scene))
 
 
 @app.command()

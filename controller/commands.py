@@ -19,6 +19,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from controller.errors import BadValue, UnknownAddress
+from controller.processor_values import SceneWishes, settings_moved, with_latency, with_scene, with_settings
 from controller.scene_values import SceneValues
 from controller.show import ActiveScene, CameraSettings, Nudge, OutputState, SceneState, Show, SourceDelays, Transport
 from controller.store import Change
@@ -71,6 +72,7 @@ class Surroundings:
     engines: frozenset[str] = frozenset()
     positions: Mapping[str, Array] = field(default_factory=dict)
     """`scene_from_stage`, [4, 4], by name."""
+    scene_processors: SceneWishes = field(default_factory=dict)
     scene_positions: Mapping[str, str] = field(default_factory=dict)
     """The position each scene opens with; "" or absent: its origin."""
     patterns: tuple[str, ...] = PATTERNS
@@ -281,11 +283,6 @@ def _write_delay(show: Show, canvas: str, frames: int, _: Surroundings) -> Show:
     return msgspec.structs.replace(show, output_delays={**show.output_delays, canvas: frames})
 
 
-def _write_latency(show: Show, processor: str, frames: float | None, _: Surroundings) -> Show:
-    others = {name: known for name, known in show.processor_frames.items() if name != processor}
-    return msgspec.structs.replace(show, processor_frames=others if frames is None else {**others, processor: frames})
-
-
 def _read_pattern(show: Show, kind: str) -> bool | list[str]:
     found = next((pattern for pattern in show.patterns if pattern.kind == kind), None)
     return False if found is None else (found.targets or True)
@@ -333,7 +330,8 @@ ADDRESSES: Final[tuple[Address, ...]] = (
     _nudge("roll_deg", Annotated[float, Meta(ge=-360.0, le=360.0)], "+ = clockwise seen from behind."),
     Address("scenes/active", "", str | SwitchOrder,
             "The scene on air; it opens at its own position. A name cuts to it at once; an object tells how and when.",
-            _read_scene, _write_scene),
+            _read_scene, lambda show, _, v, around: with_scene(
+                show, _write_scene(show, _, v, around), around.scene_processors)),
     Address("scenes/{}/preload", "scenes", bool, "Whether every node keeps it ready, on air or not.",
             lambda show, scene: _state(show, scene).preload,
             lambda show, scene, value, _: _with_state(show, scene, preload=value)),
@@ -363,7 +361,11 @@ ADDRESSES: Final[tuple[Address, ...]] = (
                 show, output_delays_ms={**show.output_delays_ms, canvas: value})),
     Address("processors/{}/latency_frames", "processors", Annotated[float, Meta(ge=0.0, le=60.0)] | None,
             "From its input to light in the mode it is in, as it was read; null: as configured.",
-            lambda show, processor: show.processor_frames.get(processor), _write_latency),
+            lambda show, name: show.processor_frames.get(name), lambda show, name, v, _: with_latency(show, name, v)),
+    Address("processors/{}/settings", "processors", dict[str, bool | int | float | str],
+            "How it is wanted to be set, beyond its configuration and the scene on air.",
+            lambda show, processor: show.processor_settings.get(processor, {}),
+            lambda show, processor, value, _: with_settings(show, processor, value)),
     _output("black", "Whether this canvas is black, whatever the others show."),
     _output("frozen", "Whether its picture stays as it is."),
     _output("identify", "Whether it flashes a card with its name, half of each second."),
@@ -498,7 +500,7 @@ def apply(show: Show, command: Command, around: Surroundings) -> tuple[Show, dic
             mode = path.removesuffix("overscan_deg") + "overscan_mode"
             moved[mode] = Change(show.cameras[name].overscan_mode, after.cameras[name].overscan_mode)
         elif path == "scenes/active":
-            moved["position"] = Change(show.position, after.position)
+            moved |= {"position": Change(show.position, after.position), **settings_moved(show, after)}
         # A switch or transition that was cut short ends where it would have all the same, and is a change.
         cut_short = (path == "scenes/active" and show.switches != after.switches) or taken_over(show, path) is not show
         if cut_short or any(change.before != change.after for change in moved.values()):
@@ -508,7 +510,7 @@ def apply(show: Show, command: Command, around: Surroundings) -> tuple[Show, dic
 
 def undo_of(changes: Mapping[str, Change]) -> Command:
     """The command that puts back what the addresses held before; those last that writing others may move."""
-    ordered = sorted(changes, key=lambda path: path == "position" or path.endswith("overscan_mode"))
+    ordered = sorted(changes, key=lambda path: path == "position" or path.endswith(("overscan_mode", "/settings")))
     return Command(changes={path: changes[path].before for path in ordered})
 
 
@@ -596,6 +598,8 @@ def settle(show: Show, around: Surroundings, *, wanted: Show) -> Show:
     outputs = {canvas: state for canvas, state in show.outputs.items() if canvas in around.canvases}
     # As they were read: another configuration does not change what mode processors are in.
     frames = {name: known for name, known in wanted.processor_frames.items() if name in around.processors}
+    settings = {name: known for name, known in wanted.processor_settings.items() if name in around.processors}
+    show = msgspec.structs.replace(show, processor_settings=settings)
     return msgspec.structs.replace(
         show, patterns=patterns, nudges=nudges, delays=delays, cameras=cameras, outputs=outputs, processor_frames=frames
     )

@@ -465,7 +465,7 @@ def _references(loaded: LoadedConfig) -> list[Problem]:
     problems += _lens_table_problems(config, base_dir)
     problems += _osc_file_problems(config, base_dir)
     problems += time_problems(config.time, config.rate)
-    problems += processor_problems(config.stage.processors)
+    problems += processor_problems(config.stage.processors, config.scenes)
     problems += window_problems(config.windows, config.outputs, config.stage.canvases)
     if config.time.reference == "display" and not any(output.monitors for output in config.outputs.values()):
         detail = "no canvas is shown on a monitor whose blank could be followed"

@@ -159,6 +159,8 @@ class Show(Struct, frozen=True):
     """Frames by canvas, signed."""
     output_delays_ms: dict[str, float] = {}
     """What the chain after each canvas' processor adds, signed."""
+    processor_settings: dict[str, dict[str, bool | int | float | str]] = {}
+    """How processors are wanted to be set, beyond their configuration and the scene on air; by processor and name."""
     processor_frames: dict[str, float] = {}
     """From a processor's input to light in the mode it is really in, by processor; one that is not in it is as
     configured."""

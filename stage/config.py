@@ -184,6 +184,8 @@ class ProcessorControlConfig(Section):
     settings: dict[str, bool | float | str] = Field(default_factory=dict)
     """How the show wants it: settings by name (docs/processors.md), e.g. `brightness_nits: 1200`. Whatever else it is
     set to is left alone."""
+    scenes: dict[Id, dict[str, bool | float | str]] = Field(default_factory=dict)
+    """What a scene wants otherwise while it is on air: settings by the scene's name."""
 
 
 class ProcessorConfig(Section):

@@ -29,6 +29,7 @@ def processor(desk: Desk, backend: Backend, name: str) -> ProcessorView:
     """One processor."""
     told = desk.stage.processors[name]
     control = desk.loaded.config.stage.processors[name].control
+    scene = desk.show.scenes[-1].id if desk.show.scenes else ""
     status = backend.processors.processors.get(name) if backend.processors is not None and control is not None else None
     return ProcessorView(
         id=name,
@@ -48,7 +49,11 @@ def processor(desk: Desk, backend: Backend, name: str) -> ProcessorView:
         signal=InputSignal() if status is None else status.signal,
         health=Health() if status is None else status.health,
         settings={} if status is None else status.settings,
-        desired=status.desired if status is not None else wanted(control) if control is not None else {},
+        desired=status.desired
+        if status is not None
+        else wanted(control, scene, desk.show.processor_settings.get(name))
+        if control is not None
+        else {},
         drift={} if status is None else {d.name: ProcessorDriftView(d.wanted, d.found) for d in status.drift},
         abilities={} if status is None else status.abilities,
         results={} if status is None else results(status.results),

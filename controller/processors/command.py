@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from controller.config import compile_config, load_config
+from controller.errors import BadValue
 from controller.processors.configured import keepers_of
 from controller.processors.driver import ProcessorError
 from controller.processors.keeper import Kept, SetResult
@@ -25,9 +26,9 @@ from stage.processors import processor_library
 EXIT_FAILED = 1
 
 
-async def looked_at(processors: Mapping[str, ProcessorConfig]) -> dict[str, Kept]:
+async def looked_at(processors: Mapping[str, ProcessorConfig], scene: str = "") -> dict[str, Kept]:
     """One look at every processor that is spoken to, all at once."""
-    keepers = keepers_of(processors)
+    keepers = keepers_of(processors, scene)
     try:
         await asyncio.gather(*(keeper.look() for keeper in keepers.values()))
     finally:
@@ -35,9 +36,11 @@ async def looked_at(processors: Mapping[str, ProcessorConfig]) -> dict[str, Kept
     return {name: keeper.kept for name, keeper in keepers.items()}
 
 
-async def restored(processors: Mapping[str, ProcessorConfig]) -> dict[str, tuple[Kept, list[SetResult], list[Problem]]]:
+async def restored(
+    processors: Mapping[str, ProcessorConfig], scene: str = ""
+) -> dict[str, tuple[Kept, list[SetResult], list[Problem]]]:
     """Set every processor as the show wants it, and read it back."""
-    keepers = keepers_of(processors)
+    keepers = keepers_of(processors, scene)
 
     async def one(name: str) -> tuple[Kept, list[SetResult], list[Problem]]:
         try:
@@ -53,11 +56,16 @@ async def restored(processors: Mapping[str, ProcessorConfig]) -> dict[str, tuple
     return dict(zip(keepers, found, strict=True))
 
 
-def processors_command(config: str, *, restore: bool = False, as_json: bool = False) -> int:
+def processors_command(config: str, *, restore: bool = False, as_json: bool = False, scene: str | None = None) -> int:
     """Tell how every processor is; with `restore` set what drifted. 1 when one is not as the show wants it."""
     loaded = load_config(config)
     compiled = compile_config(loaded)
-    processors = loaded.config.stage.processors
+    processors, scenes = loaded.config.stage.processors, loaded.config.scenes
+    # As the show begins: with its first scene.
+    scene = next(iter(scenes), "") if scene is None else scene
+    if scene and scene not in scenes:
+        mend = f"use one of {', '.join(scenes) or '(none)'}"
+        raise BadValue(Problem(BadValue.code, "scene", "no scene of this show", scene, mend))
     if not any(processor.control for processor in processors.values()):
         mend = "add `control: {driver: tessera, address: HOST}` to a processor of the stage"
         sys.stdout.write(f"{loaded.name}: no processor is spoken to -> {mend}\n")
@@ -66,12 +74,12 @@ def processors_command(config: str, *, restore: bool = False, as_json: bool = Fa
     done: dict[str, list[SetResult]] = {}
     failures: dict[str, list[Problem]] = {}
     if restore:
-        outcome = asyncio.run(restored(processors))
+        outcome = asyncio.run(restored(processors, scene))
         kept = {name: one[0] for name, one in outcome.items()}
         done = {name: one[1] for name, one in outcome.items()}
         failures = {name: one[2] for name, one in outcome.items() if one[2]}
     else:
-        kept = asyncio.run(looked_at(processors))
+        kept = asyncio.run(looked_at(processors, scene))
     modes = {name: _modes(name, one, processors[name], compiled) for name, one in kept.items()}
     good = (
         all(one.link == "ready" and not one.drift for one in kept.values())

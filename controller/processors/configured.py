@@ -34,16 +34,16 @@ def driver_of(name: str, control: ProcessorControlConfig) -> Driver:
             return Colorlight(control.address, where=where, family=control.family, device=control.device)
 
 
-def keepers_of(processors: Mapping[str, ProcessorConfig]) -> dict[str, Keeper]:
+def keepers_of(processors: Mapping[str, ProcessorConfig], scene: str = "") -> dict[str, Keeper]:
     """A keeper for each processor that is spoken to, on the running event loop's time; emulated ones are there only
-    while the show runs."""
+    while the show runs. `scene`: they are wanted as for that one."""
     return {
         name: Keeper(
             name,
             driver_of(name, processor.control),
             now_ns=time.monotonic_ns,
             pause=asyncio.sleep,
-            desired=wanted(processor.control),
+            desired=wanted(processor.control, scene),
         )
         for name, processor in processors.items()
         if processor.control is not None and processor.control.address != EMULATED

@@ -7,7 +7,7 @@ processor acknowledged is never believed: only what is read back counts.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -42,6 +42,19 @@ class SetResult:
     found: Value | None
     outcome: Outcome
     detail: str = ""
+
+
+def taken(results: Sequence[SetResult]) -> dict[str, Value]:
+    """What the show wants once these were set: what took, as it took; orders of the moment are no wishes."""
+    found: dict[str, Value] = {}
+    for result in results:
+        if SETTINGS[result.name].live:
+            continue
+        if result.outcome == "applied":
+            found[result.name] = result.wanted
+        elif result.outcome == "rounded" and result.found is not None:
+            found[result.name] = result.found
+    return found
 
 
 @dataclass(frozen=True, slots=True)

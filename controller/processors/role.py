@@ -34,9 +34,9 @@ from controller.processors.alarms import alarms_of, alarms_of_mode
 from controller.processors.configured import driver_of
 from controller.processors.driver import ProcessorError, error_of
 from controller.processors.emulators.device import Signal
-from controller.processors.keeper import Keeper, SetResult
+from controller.processors.keeper import Keeper, SetResult, taken
 from controller.processors.mode import Capacity, Delay, capacity_of, delay_of, panels_of, size_fits
-from controller.processors.model import SETTINGS, Value
+from controller.processors.model import Value
 from controller.processors.status import ProcessorsStatus, ProcessorStatus, decode_processors
 from controller.processors.wishes import EMULATED, strange_settings, wanted
 from controller.rundir import RunDir, replace_file
@@ -56,12 +56,18 @@ VERSION_NS: Final = NS_PER_S // 2
 TELL_NS: Final = NS_PER_S
 
 
+class _Scene(msgspec.Struct):
+    id: str
+
+
 class _Show(msgspec.Struct):
     config_version: int = 0
+    scenes: list[_Scene] = []
+    processor_settings: dict[str, dict[str, Value]] = {}
 
 
 class _Told(msgspec.Struct):
-    """What of a version's snapshot says whether the configuration is another."""
+    """What of a version's snapshot says whether the configuration is another, and what the show wants."""
 
     show: _Show
 
@@ -100,6 +106,8 @@ class ProcessorsRole:
         self._config_version = -1
         self._seen = -1
         self._rate_hz = 24.0
+        self._wishes: tuple[str, dict[str, dict[str, Value]]] = ("", {})
+        """The scene on air, and what was wanted of each processor since it was configured."""
         self._stage: CompiledStage | None = None
         self._configs: Mapping[str, ProcessorConfig] = {}
         self._version_due_ns = self._tell_due_ns = 0
@@ -166,11 +174,17 @@ class ProcessorsRole:
             return
         try:
             data = self._run.snapshot(number).read_bytes()
-            config_version = msgspec.msgpack.decode(data, type=_Told).show.config_version
+            show = msgspec.msgpack.decode(data, type=_Told).show
+            config_version = show.config_version
+            wishes = (show.scenes[-1].id if show.scenes else "", show.processor_settings)
+            others, self._wishes = wishes != self._wishes, wishes
             if config_version != self._config_version:
                 snapshot = decode_snapshot(data)
                 processors = running_config(snapshot).stage.processors
                 await self._configure(processors, decode_stage(snapshot.stage), config_version)
+            elif others:
+                for spoken in self._spoken.values():
+                    self._want(spoken)
         except (OSError, msgspec.MsgspecError):
             return  # being replaced: the next look finds it
         except OpenVolumeError as error:
@@ -190,17 +204,26 @@ class ProcessorsRole:
         }
         for name in list(self._spoken):
             control, spoken = controls.get(name), self._spoken[name]
-            rest = None if control is None else control.model_copy(update={"settings": spoken.control.settings})
+            rest = None if control is None else control.model_copy(update=_wishes_of(spoken.control))
             if rest != spoken.control or name in again:
                 await _close(self._spoken.pop(name))
             elif control is not None and control != spoken.control:
                 spoken.control = control
-                spoken.keeper.want(wanted(control))
+                self._want(spoken)
+            elif control is not None:
+                self._want(spoken)
         self._rate_hz, self._config_version = rate_hz, config_version
         for name, control in controls.items():
             if name not in self._spoken:
                 self._spoken[name] = await self._begin(name, control, stage)
         self._before = None
+
+    def _wanted(self, name: str, control: ProcessorControlConfig) -> dict[str, Value]:
+        scene, since = self._wishes
+        return wanted(control, scene, since.get(name))
+
+    def _want(self, spoken: _Spoken) -> None:
+        spoken.keeper.want(self._wanted(spoken.name, spoken.control))
 
     async def _begin(self, name: str, control: ProcessorControlConfig, stage: CompiledStage) -> _Spoken:
         spoken = _Spoken(name, control)
@@ -215,9 +238,14 @@ class ProcessorsRole:
                 recall(spoken.emulator, self._run.emulated(name).read_bytes())
             spoken.address = await spoken.taken.enter_async_context(served(spoken.emulator, host="127.0.0.1", port=0))
         driver = driver_of(name, control.model_copy(update={"address": spoken.address}))
-        desired = wanted(control)
+        desired = self._wanted(name, control)
         before = self._before
-        if before is not None and before.config_version == self._config_version and name in before.processors:
+        if (
+            before is not None
+            and before.config_version == self._config_version
+            and (before.scene, before.since) == self._wishes
+            and name in before.processors
+        ):
             desired = dict(before.processors[name].desired)
         spoken.keeper = Keeper(name, driver, now_ns=self._clock.now_ns, pause=self._pause, desired=desired)
         return spoken
@@ -293,7 +321,7 @@ class ProcessorsRole:
                 if strange:
                     raise ProcessorError(*strange)
                 results = await keeper.set(message.settings)
-                keeper.want({**keeper.kept.desired, **_taken(results)})
+                keeper.want({**keeper.kept.desired, **taken(results)})
             else:
                 await keeper.look()
                 kept = keeper.kept
@@ -319,7 +347,7 @@ class ProcessorsRole:
         if not always and now_ns < self._tell_due_ns and compared == self._published:
             return
         self._published, self._tell_due_ns = compared, now_ns + TELL_NS
-        status = ProcessorsStatus(now_ns, os.getpid(), state, self._config_version, processors, alarms)
+        status = ProcessorsStatus(now_ns, os.getpid(), state, self._config_version, processors, alarms, *self._wishes)
         data = msgspec.msgpack.encode(status)
         if len(data) > STATUS_CAPACITY:
             # A house of very many: what they are able to do goes first.
@@ -342,6 +370,11 @@ class ProcessorsRole:
                 found.append(msgspec.structs.replace(alarm, since_ns=since[key]))
         self._since = since
         return found
+
+
+def _wishes_of(control: ProcessorControlConfig) -> dict[str, object]:
+    """What of it can change while it is spoken to."""
+    return {"settings": control.settings, "scenes": control.scenes}
 
 
 def _signal_for(name: str, stage: CompiledStage) -> Signal:
@@ -373,19 +406,6 @@ def _status_of(spoken: _Spoken) -> ProcessorStatus:
         status, identity=reading.identity, signal=reading.signal, health=reading.health,
         delay=spoken.delay, capacity=spoken.capacity, settings=dict(reading.settings), notes=reading.notes,
     )  # fmt: skip
-
-
-def _taken(results: list[SetResult]) -> dict[str, Value]:
-    """What the show wants once these were set: what took, as it took; orders of the moment are no wishes."""
-    found: dict[str, Value] = {}
-    for result in results:
-        if SETTINGS[result.name].live:
-            continue
-        if result.outcome == "applied":
-            found[result.name] = result.wanted
-        elif result.outcome == "rounded" and result.found is not None:
-            found[result.name] = result.found
-    return found
 
 
 async def _close(spoken: _Spoken) -> None:

@@ -53,6 +53,9 @@ class ProcessorsStatus(Struct, frozen=True):
     config_version: int
     processors: dict[str, ProcessorStatus] = {}
     alarms: list[Alarm] = []
+    scene: str = ""
+    since: dict[str, dict[str, Value]] = {}
+    """The scene on air and what was wanted of each since: what `desired` was made of."""
 
 
 _DECODER = msgspec.msgpack.Decoder(ProcessorsStatus)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from controller.processors.model import SETTINGS, Kind, Value
 from stage.config import ProcessorConfig, ProcessorControlConfig
@@ -17,17 +17,29 @@ EMULATED = "emulated"
 """The address of a processor that the running show emulates itself."""
 
 
-def wanted(control: ProcessorControlConfig) -> dict[str, Value]:
-    """The show's wishes, whole numbers as such."""
+def wanted(
+    control: ProcessorControlConfig, scene: str = "", since: Mapping[str, Value] | None = None
+) -> dict[str, Value]:
+    """The show's wishes, whole numbers as such: as configured, as `scene` has it, as wanted `since`."""
+    told = {**control.settings, **control.scenes.get(scene, {}), **(since or {})}
     return {
         name: int(value) if isinstance(value, float) and value.is_integer() else value
-        for name, value in control.settings.items()
+        for name, value in told.items()
         if name in SETTINGS
     }
 
 
-def problems_of(processors: Mapping[str, ProcessorConfig]) -> list[Problem]:
-    """What nobody could carry out: settings of no such name, drivers of another maker."""
+def scene_wishes(processors: Mapping[str, ProcessorConfig]) -> dict[str, dict[str, dict[str, object]]]:
+    """What each scene wants of each processor."""
+    found: dict[str, dict[str, dict[str, object]]] = {}
+    for name, processor in processors.items():
+        for scene, settings in processor.control.scenes.items() if processor.control is not None else ():
+            found.setdefault(scene, {})[name] = dict(settings)
+    return found
+
+
+def problems_of(processors: Mapping[str, ProcessorConfig], scenes: Collection[str] | None = None) -> list[Problem]:
+    """What nobody could carry out: settings of no such name, drivers of another maker, scenes that are not there."""
     problems: list[Problem] = []
     for name, processor in processors.items():
         if processor.control is None:
@@ -45,6 +57,12 @@ def problems_of(processors: Mapping[str, ProcessorConfig]) -> list[Problem]:
             mend = "give its host, or `simulated: true`"
             problems.append(Problem("controller.processor_address", f"{path}/address", detail, EMULATED, mend))
         problems += strange_settings(f"{path}/settings", processor.control.settings, wishes=True)
+        for scene, settings in processor.control.scenes.items():
+            where = join(f"{path}/scenes", scene)
+            if scenes is not None and scene not in scenes:
+                mend = f"use one of {', '.join(scenes) or '(none)'}"
+                problems.append(Problem("controller.unknown_scene", where, "no scene of this show", scene, mend))
+            problems += strange_settings(where, settings, wishes=True)
     return problems
 
 

@@ -9,10 +9,12 @@ from fastapi.responses import Response
 
 from controller.api import present_processors
 from controller.api.control import Control
-from controller.api.http import Here, answers, known, only, read_object, router, send_json, takes
+from controller.api.http import Here, answers, known, only, read_object, router, send_json, takes, who
 from controller.api.problems import problem
 from controller.api.views_processors import ProcessorSetView, ProcessorView
+from controller.commands import Command
 from controller.errors import BadValue, ChangeRefused
+from controller.processors.keeper import taken
 from controller.processors.model import SETTINGS
 from controller.processors.wishes import strange_settings
 
@@ -32,7 +34,8 @@ _SETTINGS: Final = {
     },
 }
 _BODY: Final = {
-    "type": "object", "additionalProperties": False, "required": ["settings"], "properties": {"settings": _SETTINGS},
+    "type": "object", "additionalProperties": False, "minProperties": 1, "maxProperties": 1,
+    "properties": {"settings": _SETTINGS, "wishes": {**_SETTINGS, "minProperties": 0}},
 }  # fmt: skip
 
 
@@ -53,17 +56,26 @@ async def get_processor(control: Here, processor: str) -> Response:
 @routes.patch("/processors/{processor}", responses=answers(ProcessorSetView), openapi_extra=takes(_BODY), tags=["room"])
 async def patch_processor(request: Request, control: Here, processor: str) -> Response:
     """Set a processor, read it back, and say of each setting what came of it. What took is what the show wants from
-    then on; blackout, freeze and test pictures are orders of the moment."""
+    then on, and part of the show's revisions; blackout, freeze and test pictures are orders of the moment. `wishes` in
+    place of `settings`: only what the show wants beyond configuration and scene; `restore` sets it."""
     path = _spoken_to(control, processor)
     body = await read_object(request)
-    only(body, "settings")
+    only(body, "settings", "wishes")
+    if "wishes" in body:
+        await control.desk.submit(Command({f"{path}/settings": body["wishes"]}, who=who(request)))
+        return send_json(present_processors.done(processor, []))
     settings = body.get("settings")
     if not isinstance(settings, dict) or not settings:
         raise problem(BadValue, f"{path}/settings", "no settings", value=settings, mend='send {"settings": {...}}')
     strange = strange_settings(f"{path}/settings", settings)
     if strange:
         raise BadValue(*strange)
-    return send_json(present_processors.done(processor, await control.processor_hand.set(processor, settings)))
+    results = await control.processor_hand.set(processor, settings)
+    took = taken(results)
+    if took:
+        now = control.desk.show.processor_settings.get(processor, {})
+        await control.desk.submit(Command({f"{path}/settings": {**now, **took}}, who=who(request)))
+    return send_json(present_processors.done(processor, results))
 
 
 @routes.post("/processors/{processor}/restore", responses=answers(ProcessorSetView), tags=["room"])

@@ -22,7 +22,7 @@ from controller.processors.emulators.memory import memory_of, recall
 from controller.processors.role import ProcessorsRole
 from controller.processors.status import ProcessorsStatus, ProcessorStatus, decode_processors
 from controller.rundir import RunDir
-from controller.show import encode_snapshot
+from controller.show import ActiveScene, encode_snapshot
 from runtime.clock import NS_PER_S, VirtualClock
 from runtime.ring import RingReader
 from stage.compiled import encode_stage
@@ -64,10 +64,19 @@ class House:
 
         return ProcessorsRole(run=self.run, clock=self.clock, pause=pause)
 
-    def write(self, text: str, version: int) -> None:
+    def write(
+        self, text: str, version: int, *, scene: str | None = None, since: Any = None, config_version: int | None = None
+    ) -> None:
         loaded = load_config_text(text, base_dir=Path())
+        self.scenes = list(loaded.config.scenes)[:1]
         stage = compile_config(loaded)
-        show = msgspec.structs.replace(fresh_show(loaded.config, stage), version=version, config_version=version)
+        show = msgspec.structs.replace(
+            fresh_show(loaded.config, stage), version=version, config_version=config_version or version
+        )
+        if scene is not None:
+            show = msgspec.structs.replace(
+                show, scenes=[ActiveScene(scene)] if scene else [], processor_settings=since or {}
+            )
         self.run.write_snapshot(version, encode_snapshot(snapshot_of(show, loaded, encode_stage(stage))))
         self.run.set_current_version(version)
 
@@ -323,3 +332,33 @@ def test_an_input_of_another_size_than_the_canvas_is_an_alarm(shm: Path) -> None
         assert house.codes() == ["processor.size"]
 
     played(shm, scene, config_text())
+
+
+def test_scenes_and_revisions_of_the_show_say_how_it_is_wanted(shm: Path) -> None:
+    async def scene(house: House) -> None:
+        (first,) = house.scenes
+
+        async def on_air(version: int, scene: str, since: dict[str, Any]) -> ProcessorStatus:
+            house.write(text, version, scene=scene, since=since, config_version=1)
+            await house.pass_s(3)
+            return house.led1()
+
+        assert house.led1().desired == {"brightness_nits": 600, "gamma": 2.4}, "as its first scene has it"
+        dry = await house.restore(dry_run=True)
+        assert [(r.name, r.wanted, r.outcome) for r in dry.results] == [("brightness_nits", 600, "planned")]
+        assert house.led1().settings["brightness_nits"] == 1500, "dry"
+        assert (await on_air(2, "", {})).desired == {"brightness_nits": 1500, "gamma": 2.4}
+        assert house.codes() == []
+        since = await on_air(3, first, {"led1": {"gamma": 2.2}})
+        assert since.desired == {"brightness_nits": 600, "gamma": 2.2}
+        await house.restore()
+        assert house.led1().settings["gamma"] == pytest.approx(2.2)
+        assert house.led1().drift == []
+        # Undone: as it was before, which is told until it is restored.
+        assert [d.name for d in (await on_air(4, first, {})).drift] == ["gamma"]
+
+    text = config_text("tessera", "brightness_nits: 1500, gamma: 2.4")
+    loaded = load_config_text(text, base_dir=Path())
+    (name,) = list(loaded.config.scenes)[:1]
+    text = text.replace("settings: {", f"scenes: {{ {name}: {{ brightness_nits: 600 }} }}\n        settings: {{")
+    played(shm, scene, text)
