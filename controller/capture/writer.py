@@ -27,7 +27,6 @@ RESERVE_BYTES: Final = 64_000_000
 """Kept free on the disk: what else runs there must go on."""
 FULL: Final = "the disk is full"
 SLOW: Final = "the disk or the encoder is too slow"
-_AGAIN_S: Final = 1.0
 
 
 class Sink(Protocol):

@@ -20,7 +20,7 @@ from controller.access.secrets import (
     password_fits,
     password_hash,
 )
-from controller.access.store import SESSION_NS, AccessStore, Key, User
+from controller.access.store import SESSION_NS, AccessStore, Key
 from controller.api.control import Control
 from controller.api.http import Here, answers, read_object, router, send_json, takes
 from controller.api.problems import Forbidden, TooFast, Unauthorized, problem
@@ -221,10 +221,6 @@ async def check_audit(control: Here) -> Response:
     """Whether the audit log is whole: every entry carries the mark of the one before it."""
     found = await control.desk.audit_faults()
     return send_json(AuditCheckView(not found, found[:100]))
-
-
-def _user_view(user: User) -> UserView:
-    return UserView(user.name, user.role, user.t_made_tai_ns)
 
 
 def _store(control: Control) -> AccessStore:
