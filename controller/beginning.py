@@ -146,11 +146,13 @@ def begin_show(
             return _resume(loaded, stage, store, *last)
         except OpenVolumeError as error:
             why = f"revision {last[0].rev} cannot be used any more ({error.problems[0]})"
+    # Cues are made by hand, in no file: another one does not take them away.
+    kept = last[1].cues if last is not None and not fresh else []
     revision, show = store.begin(
         file_text=loaded.source,
         base_dir=str(loaded.base_dir),
         file_hash=loaded.sha256,
-        show=fresh_show(loaded.config, stage),
+        show=msgspec.structs.replace(fresh_show(loaded.config, stage), cues=kept),
         who="start",
         t_tai_ns=t_tai_ns,
     )
@@ -180,5 +182,6 @@ def _resume(loaded: LoadedConfig, stage: CompiledStage, store: Store, revision: 
     delays = {**configured_delays(loaded.config.tracking), **show.delays}
     # Instants of another run mean nothing to this one: whatever was under way is done.
     show = msgspec.structs.replace(show, action=None, take="", delays=delays, switches=[], transitions=[])
+    show = msgspec.structs.replace(show, cues_at=msgspec.structs.replace(show.cues_at, waiting=[]))
     said = f"{loaded.name}: goes on with revision {revision.rev}"
     return Beginning(snapshot_of(show, loaded, encode_stage(stage)), loaded, stage, resumed=True, said=said)

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
+from controller.cues import Cue, CuesAt
 from controller.errors import BadValue, UnknownAddress
 from controller.processor_values import SceneWishes, settings_moved, with_latency, with_scene, with_settings
 from controller.scene_values import SceneValues
@@ -348,6 +349,9 @@ ADDRESSES: Final[tuple[Address, ...]] = (
     _plain("exposure_ev", "exposure_ev", Annotated[float, Meta(ge=-20.0, le=20.0)], "Of everything on the walls."),
     _plain("take", "take", Annotated[str, Meta(max_length=80)],
            "Name of the take that rolls; empty: none. While one does, time does not jump."),
+    _plain("cues/list", "cues", list[Cue], "The whole cue list, in its order."),
+    Address("cues/at", "", CuesAt, "Where the cue list stands: what has gone.", lambda show, _: show.cues_at,
+            lambda show, _, at, __: msgspec.structs.replace(show, cues_at=at.stopped())),
     _plain("outer/mode", "outer_mode", OuterMode, "live: every frame; every: each k-th; frozen: as it stands."),
     _plain("outer/every_frames", "outer_every_frames", Annotated[int, Meta(ge=1, le=240)], "k of outer mode every."),
     _plain("outer/eye_m", "eye_m", tuple[_Metres, _Metres, _Metres], "The eye point the outer is drawn from."),
@@ -563,6 +567,8 @@ def carry_over(old_first: Show, old: Show, new_first: Show) -> Show:
         delays=sources,
         patterns=old.patterns,
         scene_states=old.scene_states,
+        cues=old.cues,
+        cues_at=old.cues_at,
         take=old.take,
         lock=old.lock,
         exposure_ev=kept("exposure_ev"),

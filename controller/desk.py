@@ -55,6 +55,8 @@ from stage.errors import OpenVolumeError, Problem
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+Changing = Callable[[Show, Surroundings], Awaitable[tuple[Show, dict[str, Change]]]]
+"""What makes the next show of a show, and tells what its addresses held before and after."""
 
 LIVE_TIMEOUT_S: Final = 2.0
 WHOLE_TIMEOUT_S: Final = 60.0
@@ -179,6 +181,22 @@ class Desk:
         apply(self.show, command, self.around_now)
         command = await self.ready(command)
         return await self._enqueue(Task(command.who, future(), command=command))
+
+    async def make(self, path: str, change: Changing, *, who: str = "", at_frame: int = 0) -> Outcome:
+        """Change the show to what `change` makes of it when its turn has come; `path` is what it is allowed by.
+
+        at_frame : the frame it holds from; 0: the first that is not latched yet.
+
+        Raises
+        ------
+        What `change` does; and as `submit`.
+        """
+        self._allowed(path)
+
+        async def following() -> Next:
+            return Next(*await change(self.show, self.around_now), "set", at_frame=at_frame)
+
+        return await self._enqueue(Task(who, future(), whole=following))
 
     async def undo(self, prefix: str = "", *, who: str = "") -> Outcome:
         """Take back the newest change at or under `prefix` (any, without one) that was not taken back yet.
@@ -356,7 +374,7 @@ class Desk:
         # From here on the change holds: whoever restarts begins with it.
         self._run.set_current_version(rev)
         waiting = self._waiting[("commit", rev)] = Waiting({"conductor"})
-        self._links.send("conductor", Commit(rev, self._reply_to))
+        self._links.send("conductor", Commit(rev, self._reply_to, following.at_frame))
         self._gesture = (revision, self._clock.now_ns()) if following.kind == "set" else None
         self.show = show
         if following.loaded is not None:
@@ -471,8 +489,8 @@ class Desk:
         if self._gesture is None or revision.kind != "set":
             return None
         before, t_ns = self._gesture
-        if any(path.endswith("/compiled") for path in revision.changes):
-            # Every state of a scene's files is one to go back to.
+        if any(path.endswith("/compiled") or path.startswith("cues/") for path in revision.changes):
+            # Every state of a scene's files, and every GO, is one to go back to.
             return None
         same = before.rev == self.show.version and before.who == revision.who
         same = same and before.changes.keys() == revision.changes.keys()

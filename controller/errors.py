@@ -41,6 +41,12 @@ class NothingToUndo(ControllerError):
     code = "controller.nothing_to_undo"
 
 
+class NothingToGo(ControllerError):
+    """No cue is left that could go, or be taken back."""
+
+    code = "controller.nothing_to_go"
+
+
 class ChangeRefused(ControllerError):
     """A process could not prepare the change; the running version stays."""
 

@@ -11,6 +11,8 @@
     /positions/hill/activate
     /patterns/inner_grid i               or the names of walls and cameras
     /actions/black                       hold, safe, work, none; 0 does nothing
+    /cues/go                             GO; /cues/back, /cues/12.5/go; 0 (a button let go) does nothing
+    /cues/chase i                        whether cues go by time code
     /undo [prefix]
     /frames/jam                          time jumps to its reference; 0 does nothing
     /exposure_ev f  /outer/mode s  ...   whatever GET /api/v1/addresses lists
@@ -70,8 +72,9 @@ class Hands:
         zero: Callable[[str, str], Awaitable[object]],
         order: Callable[[ActionName], object],
         jam: Callable[[], Awaitable[object]],
+        cue: Callable[[list[str], bool, str], Awaitable[object]],
     ) -> None:
-        self.submit, self.undo, self.zero, self.order, self.jam = submit, undo, zero, order, jam
+        self.submit, self.undo, self.zero, self.order, self.jam, self.cue = submit, undo, zero, order, jam, cue
 
 
 def command_of(address: str, arguments: tuple[Any, ...], who: str) -> Command | None:
@@ -173,6 +176,8 @@ class OscControl(asyncio.DatagramProtocol):
             prefix = packet.arguments[0] if packet.arguments and isinstance(packet.arguments[0], str) else ""
             if pressed:
                 await self._hands.undo(prefix, who)
+        elif parts[0] == "cues":
+            await self._hands.cue(parts[1:], pressed, who)
         elif parts == ["frames", "jam"]:
             allowed("run", packet.address)
             if pressed:

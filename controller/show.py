@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from controller.cues import Cue, CuesAt
 from controller.show_lock import ShowLock
 from controller.switching import Switch, planned_scenes
 from controller.transitions import Transition
@@ -142,6 +143,9 @@ class Show(Struct, frozen=True):
     """From scene to scene, those that wait and those under way; oldest first."""
     transitions: list[Transition] = []
     """Values on their way to what the show holds."""
+    cues: list[Cue] = []
+    """In the order they are played."""
+    cues_at: CuesAt = CuesAt()
     scene_states: dict[str, SceneState] = {}
     """By scene; one that is not in it is as its files have it."""
     position: str = ""

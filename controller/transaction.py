@@ -50,6 +50,8 @@ class Next:
     stage: CompiledStage | None = None
     first: Show | None = None
     undoes: int | None = None
+    at_frame: int = 0
+    """The frame it holds from; 0: the first that is not latched yet."""
     hand: Hand | None = None
     """Whose it is; None: the program's own."""
 

@@ -20,6 +20,7 @@ from controller.api.routes import (
     cameras,
     captures,
     config,
+    cues,
     frames,
     guided,
     library,
@@ -40,7 +41,7 @@ from runtime.clock import SystemClock
 
 GROUPS = (
     running, frames, room, processors, streams, windows, cameras, sources, guided, relays, recording, captures, show,
-    scenes, library, config, live, access,
+    cues, scenes, library, config, live, access,
 )  # fmt: skip
 
 

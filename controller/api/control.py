@@ -19,6 +19,7 @@ from controller.action import ActionName
 from controller.api import present, present_processors, present_scenes, present_streams
 from controller.api.backend import RunBackend
 from controller.api.clock import ClockHand
+from controller.api.cues import CueHand
 from controller.api.events import Hub
 from controller.api.guided import GuidedHand
 from controller.api.library import LibraryHand
@@ -103,6 +104,7 @@ class Control:
         self.stream_hand = StreamHand(self.backend, reply_to=REPLY_TO)
         place = store.path.parent / LIBRARY_FOLDER
         self.library_hand = LibraryHand(self.backend, place=place, reply_to=REPLY_TO)
+        self.cues = CueHand(self.desk)
         self.guided = GuidedHand(run, self.desk, clock=clock)
         self.hub = Hub(clock.now_ns, self._snapshot)
         self.osc = OscStatistics()
@@ -165,6 +167,7 @@ class Control:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self.guided.stop()
+        self.cues.stop()
         await self.processor_delays.stop()
         await self.scenery.stop()
         await asyncio.gather(*self._notes, return_exceptions=True)
@@ -264,6 +267,7 @@ class Control:
             "alarms": ("alarms", 0, {"alarms": self.alarms}),
             "action": ("action", 0, present.action(backend)),
             "health": ("health", 0, self.health()),
+            "cues": ("cue", desk.rev_of("cues"), self.cues.view()),
         }
         for name in desk.stage.cameras:
             camera = present.camera(desk, backend, name)
@@ -343,6 +347,7 @@ class Control:
     def _plan(self, plan: FramePlan) -> None:
         moment = Moment(plan.frame, plan.t_present_ns, plan.scene_time_ns, Rate(*plan.rate))
         self.desk.seen(plan.frame, plan.show_version, moment)
+        self.cues.seen(plan)
 
     def _message(self, message: AnyMessage) -> None:
         takers = (

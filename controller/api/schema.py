@@ -12,6 +12,7 @@ from controller.api import (
     views,
     views_access,
     views_captures,
+    views_cues,
     views_guided,
     views_library,
     views_processors,
@@ -35,6 +36,7 @@ TAGS: Final = {
     "sources": "Tracking in, and its line-up",
     "captures": "Canvases, inner pictures and photos written to disk",
     "show": "What is on the walls",
+    "cues": "The cue list",
     "scenes": "Virtual worlds: switched, edited and changed on air",
     "library": "Assets, domes and scene files to choose from, and what they were before",
     "line-up": "Pictures to line up with",
@@ -72,7 +74,7 @@ def show_schema() -> dict[str, Any]:
     properties = {
         names.get(address.pattern, address.pattern): {**_value(address.kind, ""), "description": address.about}
         for address in ADDRESSES
-        if not address.collection
+        if not address.collection and not address.pattern.startswith("cues/")
     }
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
@@ -114,6 +116,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     modules = (
         views,
         views_captures,
+        views_cues,
         views_guided,
         views_scenes,
         views_library,

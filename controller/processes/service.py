@@ -109,6 +109,7 @@ async def osc_control(control: Control, config: OscConfig | None) -> AsyncIterat
         zero=lambda source, who: control.zero(source, {}, who=who),
         order=control.order,
         jam=control.clock_hand.jam,
+        cue=control.cues.osc,
     )
     try:
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(

@@ -38,6 +38,7 @@ class Heard:
         self.zeroed: list[str] = []
         self.ordered: list[ActionName] = []
         self.jams = 0
+        self.cues: list[tuple[list[str], bool]] = []
         self.refuse: Exception | None = None
         self.hold: asyncio.Event | None = None
         self.statistics = OscStatistics()
@@ -57,6 +58,9 @@ class Heard:
     async def zero(self, source: str, _: str) -> None:
         self.zeroed.append(source)
 
+    async def cue(self, parts: list[str], pressed: bool, _: str) -> None:
+        self.cues.append((parts, pressed))
+
     async def jam(self) -> None:
         self.jams += 1
 
@@ -73,13 +77,22 @@ class Heard:
 @pytest.fixture
 async def heard() -> AsyncIterator[Heard]:
     heard = Heard()
-    hands = Hands(submit=heard.submit, undo=heard.undo, zero=heard.zero, order=heard.ordered.append, jam=heard.jam)
+    hands = Hands(
+        submit=heard.submit, undo=heard.undo, zero=heard.zero, order=heard.ordered.append, jam=heard.jam, cue=heard.cue
+    )
     control = OscControl(hands, heard.statistics, clock=SystemClock())
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: control, ("127.0.0.1", 0))
     heard.address = transport.get_extra_info("sockname")
     yield heard
     transport.close()
     heard.socket.close()
+
+
+async def test_cues_go_by_osc(heard: Heard) -> None:
+    await heard.send(
+        message("/cues/go"), message("/cues/12.5/go", 1), message("/cues/back", 0), message("/cues/chase", 1)
+    )
+    assert heard.cues == [(["go"], True), (["12.5", "go"], True), (["back"], False), (["chase"], True)]
 
 
 async def test_addresses_are_those_of_the_api(heard: Heard) -> None:

@@ -220,7 +220,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 kept = 1
 try:
     while True:
-        store.append(Revision(kept + 1, 0, "w", "set", {"x": Change("", "y" * 3000)}, 1), Show(version=kept + 1))
+        store.append(Revision(kept + 1, 0, "w", "set", {"x": Change("", "y" * 2000)}, 1), Show(version=kept + 1))
         kept += 1
 except StoreError as error:
     print(kept, error.problems[0].mend)

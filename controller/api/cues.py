@@ -1,0 +1,263 @@
+"""The hand that plays cues: GO, BACK, what goes by itself when its frame comes, and time code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from controller.access.roles import HAND, HERE
+from controller.api.views_cues import CueListView, WaitingCueView
+from controller.commands import Surroundings
+from controller.cue_play import (
+    CUE_LEAD_S,
+    back,
+    chasing,
+    check_cue,
+    command_of,
+    dropped,
+    play,
+    play_waiting,
+    preview,
+    spent,
+    wanted,
+    with_cues,
+)
+from controller.cues import Cue, WaitingCue, cue_of, find_cue, ordered, put, standby, together
+from controller.desk import Desk
+from controller.errors import UnknownAddress
+from controller.show import Show
+from controller.store import Change
+from controller.transaction import Outcome
+from runtime.clock import NS_PER_S
+from stage.errors import OpenVolumeError, Problem
+from stage.plan import FramePlan
+from stage.rate import Rate
+from stage.timecode import TimecodeError, frame_of
+
+log = logging.getLogger(__name__)
+
+WHO: Final = "cues"
+LATE_S: Final = 1.0
+"""A cue whose time code was passed so lately goes all the same: the plan of its frame may have been missed."""
+
+Moved = tuple[Show, dict[str, Change]]
+
+
+class CueHand:
+    """Plays the cue list of a desk. All calls from its event loop.
+
+    Attributes
+    ----------
+    problem : why a cue that was to go by itself did not, the last time; empty: it never happened
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.problem = ""
+        self._under_way: dict[object, asyncio.Task[None]] = {}
+
+    def stop(self) -> None:
+        """Let nothing go by itself any more."""
+        for task in self._under_way.values():
+            task.cancel()
+
+    # --- what operators do ----------------------------------------------------------------------------------------
+
+    async def go(self, name: str = "", *, who: str) -> Outcome:
+        """GO: the next cue, or the one of a number or id.
+
+        Raises
+        ------
+        NothingToGo, UnknownAddress, BadValue; and as `Desk.submit`.
+        """
+        return await self._go(name, who)
+
+    async def back(self, *, who: str) -> Outcome:
+        """As it was before the last cue, as far as that changed it. Raises NothingToGo; and as `Desk.submit`."""
+
+        async def change(show: Show, around: Surroundings) -> Moved:
+            return back(show, around)
+
+        return await self._desk.make("cues/back", change, who=who)
+
+    async def chase(self, on: bool, *, who: str) -> Outcome:
+        """Whether cues go by time code; every cue may go once again."""
+
+        async def change(show: Show, _: Surroundings) -> Moved:
+            return chasing(show, on)
+
+        return await self._desk.make("cues/chase", change, who=who)
+
+    async def osc(self, parts: list[str], pressed: bool, who: str) -> Outcome | None:
+        """An OSC message below /cues: `go`, `back`, `chase`, or a number and `go`.
+
+        Raises
+        ------
+        UnknownAddress : anything else; and as those.
+        """
+        match parts:
+            case ["chase"]:
+                return await self.chase(pressed, who=who)
+            case ["go"] | ["back"] | [_, "go"] if not pressed:
+                return None
+            case ["go"]:
+                return await self.go(who=who)
+            case ["back"]:
+                return await self.back(who=who)
+            case [name, "go"]:
+                return await self.go(name, who=who)
+        path = "/".join(["cues", *parts])
+        mend = "use /cues/go, /cues/back, /cues/chase, /cues/<number>/go"
+        raise UnknownAddress(Problem(UnknownAddress.code, path, "no such thing of the cue list", None, mend))
+
+    # --- the list -------------------------------------------------------------------------------------------------
+
+    async def put(self, cue_id: str, body: dict[str, Any], *, who: str) -> Outcome:
+        """Put a cue in its place of the list, or at its end. Raises BadValue, UnknownAddress; and as `Desk.submit`."""
+        cue = cue_of(cue_id, body)
+        check_cue(self._desk.show, cue, self._desk.around_now)
+
+        async def change(show: Show, _: Surroundings) -> Moved:
+            return with_cues(show, put(show.cues, cue, self._desk.stage.rate))
+
+        return await self._desk.make("cues/list", change, who=who)
+
+    async def delete(self, cue_id: str, *, who: str) -> Outcome:
+        """Take a cue out of the list. Raises UnknownAddress; and as `Desk.submit`."""
+
+        async def change(show: Show, _: Surroundings) -> Moved:
+            gone = find_cue(show.cues, cue_id)
+            return with_cues(show, [cue for cue in show.cues if cue != gone])
+
+        return await self._desk.make("cues/list", change, who=who)
+
+    async def reorder(self, ids: object, *, who: str) -> Outcome:
+        """Put the list in another order. Raises BadValue; and as `Desk.submit`."""
+
+        async def change(show: Show, _: Surroundings) -> Moved:
+            return with_cues(show, ordered(show.cues, ids))
+
+        return await self._desk.make("cues/list", change, who=who)
+
+    def preview(self, name: str) -> dict[str, Change]:
+        """What a cue would change now. Raises UnknownAddress, BadValue."""
+        show, around = self._desk.show, self._desk.around_now
+        return preview(show, around, find_cue(show.cues, name))
+
+    def view(self) -> CueListView:
+        """The list, and where it stands."""
+        show, moment = self._desk.show, self._desk.moment
+        coming = standby(show.cues, show.cues_at)
+        waiting = [
+            WaitingCueView(one.cue, moment.frame + self._frames_until(one.due_ns))
+            for one in show.cues_at.waiting
+            if moment is not None
+        ]
+        at = show.cues_at
+        return CueListView(
+            self._desk.rev_of("cues"), list(show.cues), at.current, coming.id if coming else "", at.chase, waiting,
+            self.problem,
+        )  # fmt: skip
+
+    # --- what goes by itself --------------------------------------------------------------------------------------
+
+    def seen(self, plan: FramePlan) -> None:
+        """A plan was seen: cues whose frame is near go, to hold from that very frame on."""
+        show = self._desk.show
+        at = show.cues_at
+        if not at.waiting and not at.chase:
+            return
+        hz = Rate(*plan.rate).hz
+        lead, late = math.ceil(CUE_LEAD_S * hz), math.ceil(LATE_S * hz)
+        for one in at.waiting:
+            ahead = self._frames_until(one.due_ns)
+            if ahead < -late:
+                # Of a show that was rolled back to: its time has passed.
+                self._let_go(one, partial(self._drop, one))
+            elif ahead <= lead:
+                self._let_go(one, partial(self._go_waiting, one, plan.frame + ahead))
+        if at.chase:
+            self._chase(plan, lead, late)
+
+    def _chase(self, plan: FramePlan, lead: int, late: int) -> None:
+        rate, at = Rate(*plan.rate), self._desk.show.cues_at
+        try:
+            now = frame_of(rate, plan.timecode)
+        except TimecodeError:
+            return
+        for cue in self._desk.show.cues:
+            if not cue.timecode or cue.id in at.chased:
+                continue
+            try:
+                ahead = frame_of(rate, cue.timecode) - now
+            except TimecodeError:
+                continue
+            if -late <= ahead <= lead:
+                self._let_go(cue.id, partial(self._go, cue.id, WHO, plan.frame + ahead, chased=True))
+
+    def _frames_until(self, due_ns: int) -> int:
+        moment = self._desk.moment
+        assert moment is not None
+        return round((due_ns - moment.t_present_ns) * moment.rate.num / (moment.rate.den * NS_PER_S))
+
+    async def _go(self, name: str, who: str, at_frame: int = 0, *, chased: bool = False) -> Outcome:
+        desk = self._desk
+
+        async def change(show: Show, around: Surroundings) -> Moved:
+            cue = wanted(show, name)
+            if chased and cue.id in show.cues_at.chased:
+                return show, {}
+            await self._made_ready(show, around, cue)
+            return play(show, around, cue, at_frame, chased=chased)
+
+        # Scenes are made ready before its turn: others' changes go on meanwhile.
+        await self._made_ready(desk.show, desk.around_now, wanted(desk.show, name))
+        return await desk.make("cues/go", change, who=who, at_frame=at_frame)
+
+    async def _go_waiting(self, one: WaitingCue, at_frame: int) -> Outcome:
+        async def change(show: Show, around: Surroundings) -> Moved:
+            return play_waiting(show, around, one, at_frame)
+
+        cue = next((cue for cue in self._desk.show.cues if cue.id == one.cue), None)
+        if cue is not None:
+            await self._made_ready(self._desk.show, self._desk.around_now, cue)
+        return await self._desk.make("cues/go", change, who=WHO, at_frame=at_frame)
+
+    async def _made_ready(self, show: Show, around: Surroundings, cue: Cue) -> None:
+        for one in together(show.cues, cue):
+            if "scenes/active" in one.changes:
+                await self._desk.ready(command_of(one, show, around))
+
+    def _let_go(self, key: object, call: Callable[[], Any]) -> None:
+        if key not in self._under_way:
+            task = asyncio.get_running_loop().create_task(self._safely(key, call))
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+
+    async def _safely(self, key: object, call: Callable[[], Any]) -> None:
+        HAND.set(HERE)
+        try:
+            await call()
+        except OpenVolumeError as error:
+            self.problem = str(error.problems[0])
+            log.error("a cue did not go by itself: %s", self.problem)
+            if isinstance(key, WaitingCue):
+                await self._drop(key)
+            else:
+                await self._spent(str(key))
+
+    async def _drop(self, one: WaitingCue) -> None:
+        async def change(show: Show, _: Surroundings) -> Moved:
+            return dropped(show, one)
+
+        await self._desk.make("cues/go", change, who=WHO)
+
+    async def _spent(self, cue: str) -> None:
+        async def change(show: Show, _: Surroundings) -> Moved:
+            return spent(show, cue)
+
+        await self._desk.make("cues/go", change, who=WHO)

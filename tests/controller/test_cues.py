@@ -1,0 +1,262 @@
+"""The cue list: order, GO and BACK as functions of a show, and whole lists played in a virtual house."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from controller.api.cues import CueHand
+from controller.beginning import surroundings
+from controller.commands import Command, Surroundings, apply, undo_of
+from controller.cue_play import back, check_cue, play, preview, wanted
+from controller.cues import Cue, CuesAt, cue_of, ordered, put, standby
+from controller.errors import BadValue, NothingToGo, UnknownAddress
+from controller.show import CameraSettings, Show
+from controller.store import Change
+from controller.switching import Moment
+from controller.transitions import show_at
+from stage.rate import Rate
+from stage.timecode import timecode_at
+
+RATE = Rate(24, 1)
+T0_NS = 5_000_000_123
+NOW = Moment(1000, RATE.deadline_ns(T0_NS, 1000), RATE.deadline_ns(0, 1000), RATE)
+AROUND = Surroundings(cameras=frozenset({"a"}), scenes=("hall", "yard"), moment=NOW)
+CUES = [
+    Cue("one", "1", changes={"exposure_ev": -2.0}, seconds=0.5),
+    Cue("two", "2", changes={"outer/eye_m": [1.0, 0.0, 1.7], "cameras/a/on_air": False}, follow="with"),
+    Cue("three", "2.5", changes={"cameras/a/soft_edge_deg": 4.0}, seconds=0.25, curve="s_curve"),
+    Cue("four", "3", changes={"exposure_ev": 1.0}, delay_s=0.5, follow="after", follow_s=1.0),
+    Cue("five", "4", changes={"exposure_ev": 0.0}, seconds=0.25),
+]
+SHOW = Show(cameras={"a": CameraSettings()}, cues=CUES)
+
+
+def gone(show: Show, *names: str) -> Show:
+    for name in names:
+        show = play(show, AROUND, wanted(show, name))[0]
+    return show
+
+
+def test_go_walks_the_list_and_ends() -> None:
+    show, played = SHOW, []
+    for _ in range(3):
+        cue = wanted(show)
+        played.append(cue.number)
+        show = gone(show, cue.id)
+    assert played == ["1", "2", "3"], "those that follow by themselves are passed over"
+    assert standby(show.cues, show.cues_at) is None
+    with pytest.raises(NothingToGo, match="end of the cue list"):
+        wanted(show)
+    assert wanted(show, "2.5").id == "three"
+    with pytest.raises(UnknownAddress, match="use one of 1, 2"):
+        wanted(show, "9")
+
+
+def test_a_cue_changes_what_it_names_over_its_time() -> None:
+    show = gone(SHOW, "1")
+    assert [show_at(show, NOW.present_ns(1000 + n), RATE).exposure_ev for n in (0, 1, 7, 12, 13)] == pytest.approx(
+        [0.0, -2.0 / 13, -2.0 * 7 / 13, -2.0 * 12 / 13, -2.0]
+    )
+    assert msgspec.structs.replace(show, exposure_ev=0.0, transitions=[], cues_at=CuesAt()) == SHOW
+
+
+def test_preview_tells_it_with_those_that_go_along() -> None:
+    assert preview(SHOW, AROUND, CUES[1]) == {
+        "outer/eye_m": Change(SHOW.eye_m, (1.0, 0.0, 1.7)),
+        "cameras/a/on_air": Change(True, False),
+        "cameras/a/soft_edge_deg": Change(1.0, 4.0),
+    }
+
+
+def test_back_and_undo_lead_to_the_first_show() -> None:
+    show, undos = SHOW, []
+    for name in ("1", "2", "3"):
+        show, changes = play(show, AROUND, wanted(show, name))
+        undos.append(changes)
+    assert [one.cue for one in show.cues_at.waiting] == ["four", "five"]
+    gone_back = show
+    for _ in range(3):
+        gone_back = back(gone_back, AROUND)[0]
+    assert gone_back == SHOW
+    with pytest.raises(NothingToGo):
+        back(gone_back, AROUND)
+    for changes in reversed(undos):
+        # As the store keeps them.
+        kept = msgspec.json.decode(msgspec.json.encode(changes), type=dict[str, Change])
+        show = apply(show, undo_of(kept), AROUND)[0]
+    assert show == SHOW
+
+
+def test_a_scene_of_a_cue_that_takes_time_dissolves() -> None:
+    cue = Cue("x", "9", changes={"scenes/active": "yard"}, seconds=1.0)
+    show = apply(SHOW, Command({"scenes/active": "hall"}), AROUND)[0]
+    show = play(msgspec.structs.replace(show, cues=[cue]), AROUND, cue, 1010)[0]
+    (switch,) = show.switches
+    assert (switch.kind, switch.frames, switch.begin_frame) == ("dissolve", 24, 1010)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"number": "x"}, "number"),
+        ({"number": "7", "curve": "bounce"}, "curve"),
+        ({"number": "7", "seconds": -1}, "seconds"),
+        ({"number": "7", "colour": "red"}, "colour"),
+        ({"number": "7", "timecode": "25:00:00:00"}, "timecode"),
+        ({"number": "1"}, "another cue"),
+        ({"number": "7", "seconds": 1, "changes": {"cameras/a/enabled": False}}, "cannot move over time"),
+        ({"number": "7", "changes": {"cues/at": {}}}, "no cue's to change"),
+        ({"number": "7", "changes": {"exposure_ev": 90}}, "exposure_ev"),
+    ],
+)
+def test_cues_that_cannot_be_are_refused(body: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadValue, match=said):
+        put_checked("new", body)
+
+
+def put_checked(name: str, body: dict[str, Any]) -> list[Cue]:
+    cue = cue_of(name, body)
+    check_cue(SHOW, cue, AROUND)
+    return put(SHOW.cues, cue, RATE)
+
+
+def test_the_list_is_put_and_ordered() -> None:
+    assert [cue.id for cue in put_checked("new", {"number": "0.5"})] == ["one", "two", "three", "four", "five", "new"]
+    assert put_checked("one", {"number": "11"})[0].number == "11"
+    assert ordered(CUES, ["five", "four", "three", "two", "one"]) == CUES[::-1]
+    for wrong in (["one"], None, ["one", "one", "two", "three", "four"]):
+        with pytest.raises(BadValue, match="every cue, once"):
+            ordered(CUES, wrong)
+    with pytest.raises(BadValue, match="no cue is called so"):
+        cue_of("go", {"number": "7"})
+
+
+# --- in a house ------------------------------------------------------------------------------------------------------
+
+
+class QuickDesk:
+    """A desk in virtual time: a change is prepared and committed before the next frame is latched."""
+
+    def __init__(self, virtual: Any) -> None:
+        self.virtual, self.stage = virtual, virtual.stage
+        self.show: Show = virtual.first
+        self.around = surroundings(virtual.loaded.config, virtual.stage)
+        self.moment: Moment | None = None
+        self.made: list[dict[str, Change]] = []
+
+    @property
+    def around_now(self) -> Surroundings:
+        return msgspec_replace(self.around, moment=self.moment)
+
+    def rev_of(self, _: str) -> int:
+        return self.show.version
+
+    async def make(self, _: str, change: Callable[..., Awaitable[Any]], *, who: str = "", at_frame: int = 0) -> Any:
+        show, changes = await change(self.show, self.around_now)
+        if not changes:
+            return None
+        self.made.append(changes)
+        self.show = msgspec.structs.replace(show, version=self.show.version + 1)
+        self.virtual.write(self.show)
+        self.virtual.prepare(self.show)
+        self.virtual.commit(self.show.version, at_frame)
+        return SimpleNamespace(who=who, changes=changes)
+
+
+def msgspec_replace(around: Surroundings, **changes: Any) -> Surroundings:
+    from dataclasses import replace
+
+    return replace(around, **changes)
+
+
+Build = Callable[..., Any]
+GOES = {"1": 40, "2": 60, "3": 80}
+"""Frames that show the first of each GO."""
+
+
+@pytest.fixture
+def build(shm: Path, housekit: ModuleType) -> Iterator[Build]:
+    made: list[Any] = []
+
+    def make(**options: Any) -> Any:
+        folder = shm / str(len(made))
+        folder.mkdir()
+        made.append(housekit.VirtualShow(folder, housekit.minimal_text(), **options))
+        return made[-1]
+
+    yield make
+    for show in made:
+        show.__exit__()
+
+
+def played(virtual: Any, go: Callable[[CueHand, str], Awaitable[Any]] | None, last: int = 150) -> QuickDesk:
+    """Play the list: by `go` just before its frames, or by whatever the list does by itself."""
+    desk = QuickDesk(virtual)
+    hand = CueHand(desk)  # type: ignore[arg-type]
+
+    async def run() -> None:
+        seen = -1
+        while seen < last:
+            virtual.run_for(0.002)
+            for plan in [plan for frame, plan in virtual.plans.items() if frame > seen]:
+                seen = plan.frame
+                desk.moment = Moment(plan.frame, plan.t_present_ns, plan.scene_time_ns, Rate(*plan.rate))
+                hand.seen(plan)
+                for number, frame in GOES.items():
+                    if go is not None and plan.frame == frame - 1:
+                        await go(hand, number)
+            for _ in range(4):
+                await asyncio.sleep(0)
+        assert hand.problem == ""
+        hand.stop()
+
+    asyncio.run(run())
+    return desk
+
+
+def test_a_list_played_by_go_by_osc_and_by_time_code_gives_the_same_plans(build: Build) -> None:
+    labelled = [
+        msgspec.structs.replace(cue, timecode=label(GOES[cue.number])) if cue.number in GOES else cue for cue in CUES
+    ]
+    first = {"cues": labelled}
+    by_go, by_osc = build(first=first), build(first=first)
+    by_code = build(first={**first, "cues_at": CuesAt(chase=True)})
+
+    async def go(hand: CueHand, number: str) -> None:
+        await hand.go("" if number != "2" else number, who="anna")
+
+    async def osc(hand: CueHand, number: str) -> None:
+        await hand.osc([number, "go"], True, "osc")
+        await hand.osc(["go"], False, "osc")
+
+    desks = [played(by_go, go), played(by_osc, osc), played(by_code, None)]
+    plans = by_go.plans
+    for frame, (ev, version) in {39: (0.0, 1), 40: (-2.0 / 13, 2), 52: (-2.0, 2), 60: (-2.0, 3), 80: (-2.0, 4)}.items():
+        assert (plans[frame].exposure_ev, plans[frame].show_version) == (pytest.approx(ev), version), frame
+    # Cue 3 is delayed by 12 frames, and 4 follows 24 after its GO; it takes 6.
+    assert [plans[n].exposure_ev for n in (91, 92, 103)] == pytest.approx([-2.0, 1.0, 1.0])
+    assert [plans[n].exposure_ev for n in (104, 107, 110)] == pytest.approx([6 / 7, 3 / 7, 0.0])
+    assert (plans[59].cameras[0].on_air, plans[60].cameras[0].on_air) == (True, False)
+    frames = range(145)
+    assert [by_osc.plans[n] for n in frames] == [by_go.plans[n] for n in frames]
+    assert [by_code.plans[n] for n in frames] == [by_go.plans[n] for n in frames]
+    assert by_osc.hashes[:145] == by_go.hashes[:145] == by_code.hashes[:145]
+    assert set(by_go.outcome().values()) == {(f, "none") for f in by_go.outcome()}, "no slot lost"
+    for desk in desks:
+        show = desk.show
+        assert (len(show.cues_at.steps), show.cues_at.waiting) == (5, [])
+        for changes in reversed(desk.made):
+            show = apply(show, undo_of(changes), desk.around_now)[0]
+        plain = {"version": 1, "cues_at": CuesAt()}
+        assert msgspec.structs.replace(show, **plain) == msgspec.structs.replace(desk.virtual.first, **plain)
+
+
+def label(frame: int) -> str:
+    return timecode_at(RATE, frame)
