@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +21,8 @@ from msgspec import Struct
 
 from controller import audit
 from controller.audit import Deed, Entry
-from controller.errors import StoreError
+from controller.database import store_error, writing
 from controller.show import Show
-from stage.errors import Problem
 
 SCHEMA: Final = 1
 KEEP_REVISIONS: Final = 2000
@@ -118,7 +117,7 @@ class Store:
                 self.damaged = self._move_aside()
                 self._db = self._open()
         except (OSError, sqlite3.Error) as error:
-            raise _store_error(self.path, str(error)) from error
+            raise store_error(self.path, str(error)) from error
 
     def _open(self) -> sqlite3.Connection:
         # The service uses it from one worker thread, which is not the thread that opened it.
@@ -131,7 +130,7 @@ class Store:
                 raise sqlite3.DatabaseError(verdict)
             (schema,) = db.execute("PRAGMA user_version").fetchone()
             if schema > SCHEMA:
-                raise _store_error(self.path, f"was written by a newer version (schema {schema})")
+                raise store_error(self.path, f"was written by a newer version (schema {schema})")
             db.executescript(_TABLES + audit.TABLES)
             db.execute(f"PRAGMA user_version={SCHEMA}")
         except BaseException:
@@ -168,7 +167,7 @@ class Store:
 
         `show.version` and `show.config_version` are given here: the next revision, a new configuration.
         """
-        with self._transaction():
+        with writing(self._db, self.path):
             config = self._add_config(file_text, base_dir)
             rev = self.last_rev + 1
             whole = msgspec.structs.replace(show, version=rev, config_version=config)
@@ -183,7 +182,7 @@ class Store:
 
     def add_config(self, text: str, base_dir: str) -> int:
         """Keep a configuration text; its number, which no other has or had."""
-        with self._transaction():
+        with writing(self._db, self.path):
             return self._add_config(text, base_dir)
 
     def append(
@@ -204,7 +203,7 @@ class Store:
         ------
         StoreError : the disk is full or gone. Nothing was kept.
         """
-        with self._transaction():
+        with writing(self._db, self.path):
             if replaces is not None:
                 self._db.execute("DELETE FROM revisions WHERE rev = ?", (replaces,))
             self._insert(revision, show)
@@ -214,7 +213,7 @@ class Store:
 
     def note(self, deeds: Sequence[Deed]) -> None:
         """Write down what was done that is no change of the show, or was refused. Raises StoreError."""
-        with self._transaction():
+        with writing(self._db, self.path):
             audit.add(self._db, deeds)
 
     def audit(self, *, before: int | None = None, limit: int = 100, take: str | None = None) -> list[Entry]:
@@ -275,20 +274,6 @@ class Store:
     ) -> None:
         self.close()
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            raise _store_error(self.path, str(error)) from error
-
     def _add_config(self, text: str, base_dir: str) -> int:
         # Never the number of an equal text before: processes know a configuration by its number alone.
         row = (text_hash(text), base_dir, text)
@@ -328,9 +313,3 @@ class Store:
 def _revision(row: tuple[Any, ...]) -> Revision:
     changes = msgspec.json.decode(row[4], type=dict[str, Change])
     return Revision(row[0], row[1], row[2], row[3], changes, row[5], row[7])
-
-
-def _store_error(path: Path, detail: str) -> StoreError:
-    return StoreError(
-        Problem(StoreError.code, str(path), detail, mend="free space, mend the permissions, or set XDG_STATE_HOME")
-    )

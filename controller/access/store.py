@@ -6,11 +6,9 @@ Passwords are kept as argon2id, keys, sessions and the set-up code as SHA-256. W
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +16,8 @@ from msgspec import Struct
 
 from controller.access.roles import ROLES, Role
 from controller.access.secrets import token_hash
-from controller.errors import BadValue, StoreError, UnknownAddress
+from controller.database import store_error, writing
+from controller.errors import BadValue, UnknownAddress
 from runtime.clock import NS_PER_S
 from stage.errors import Problem
 
@@ -83,12 +82,12 @@ class AccessStore:
                 self._db.execute(f"PRAGMA {pragma}")
             (schema,) = self._db.execute("PRAGMA user_version").fetchone()
             if schema > SCHEMA:
-                raise _store_error(self.path, f"was written by a newer version (schema {schema})")
+                raise store_error(self.path, f"was written by a newer version (schema {schema})")
             self._db.executescript(_TABLES)
             self._db.execute(f"PRAGMA user_version={SCHEMA}")
         except (OSError, sqlite3.Error) as error:
             # Unlike a damaged show, damaged users are not replaced: that would let anyone in.
-            raise _store_error(self.path, str(error)) from error
+            raise store_error(self.path, str(error)) from error
 
     # --- the first user -------------------------------------------------------------------------------------------
 
@@ -99,7 +98,7 @@ class AccessStore:
 
     def keep_code(self, code: str) -> None:
         """Keep a new set-up code; the one before means nothing any more."""
-        with self._writing():
+        with writing(self._db, self.path):
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('setup_code', ?)", (token_hash(code),))
 
     def takes_code(self, code: str) -> bool:
@@ -123,7 +122,7 @@ class AccessStore:
         BadValue : a bad name or role, or it would leave no administrator.
         """
         _checked(name, role, "users")
-        with self._writing():
+        with writing(self._db, self.path):
             self._db.execute(
                 "INSERT INTO users VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET role = excluded.role, "
                 "password = excluded.password",
@@ -135,14 +134,14 @@ class AccessStore:
     def set_role(self, name: str, role: Role) -> None:
         """Give a user another role. Raises UnknownAddress, BadValue."""
         _checked(name, role, "users")
-        with self._writing():
+        with writing(self._db, self.path):
             if self._db.execute("UPDATE users SET role = ? WHERE name = ?", (role, name)).rowcount == 0:
                 raise _unknown(f"users/{name}")
             self._keep_an_admin(name)
 
     def drop_user(self, name: str) -> None:
         """Take a user away, with their sessions. Raises UnknownAddress, BadValue."""
-        with self._writing():
+        with writing(self._db, self.path):
             if self._db.execute("DELETE FROM users WHERE name = ?", (name,)).rowcount == 0:
                 raise _unknown(f"users/{name}")
             self._keep_an_admin(name)
@@ -162,7 +161,7 @@ class AccessStore:
     def put_key(self, key: Key, secret: str) -> None:
         """Keep a key. Raises BadValue when there is one of that name."""
         _checked(key.name, key.role, "keys")
-        with self._writing():
+        with writing(self._db, self.path):
             try:
                 self._db.execute(
                     "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?)",
@@ -176,7 +175,7 @@ class AccessStore:
 
     def drop_key(self, name: str) -> None:
         """Take a key away: it lets nobody in any more. Raises UnknownAddress."""
-        with self._writing():
+        with writing(self._db, self.path):
             if self._db.execute("DELETE FROM keys WHERE name = ?", (name,)).rowcount == 0:
                 raise _unknown(f"keys/{name}")
 
@@ -195,7 +194,7 @@ class AccessStore:
 
     def begin_session(self, user: str, token: str, t_tai_ns: int) -> None:
         """A user has come in; sessions that have ended are swept out."""
-        with self._writing():
+        with writing(self._db, self.path):
             self._db.execute(
                 "DELETE FROM sessions WHERE t_made_tai_ns <= ? OR t_used_tai_ns <= ?",
                 (t_tai_ns - SESSION_NS, t_tai_ns - IDLE_NS),
@@ -212,32 +211,18 @@ class AccessStore:
         if row is None or row[3] <= t_tai_ns - SESSION_NS or row[4] <= t_tai_ns - IDLE_NS:
             return None
         if t_tai_ns - row[4] > IDLE_NS // 10:
-            with self._writing():
+            with writing(self._db, self.path):
                 self._db.execute("UPDATE sessions SET t_used_tai_ns = ? WHERE hash = ?", (t_tai_ns, token_hash(token)))
         return User(row[0], row[1], row[2])
 
     def end_session(self, token: str) -> None:
         """A user has gone."""
-        with self._writing():
+        with writing(self._db, self.path):
             self._db.execute("DELETE FROM sessions WHERE hash = ?", (token_hash(token),))
 
     def close(self) -> None:
         """Close it."""
         self._db.close()
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            raise _store_error(self.path, str(error)) from error
 
     def _keep_an_admin(self, name: str) -> None:
         if not self.is_set_up:
@@ -256,7 +241,3 @@ def _checked(name: str, role: str, where: str) -> None:
 
 def _unknown(path: str) -> UnknownAddress:
     return UnknownAddress(Problem(UnknownAddress.code, path, "there is none of this name"))
-
-
-def _store_error(path: Path, detail: str) -> StoreError:
-    return StoreError(Problem(StoreError.code, str(path), detail, mend="mend the file's permissions, or free space"))
