@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from controller.preflight import Colour, Finding
 from controller.windows.layout import Layout, MonitorState, edid_of, lay_out
+from controller.windows.trial import Trial
 from controller.windows.wishes import WindowWish
 from controller.windows.xlib import Display, DisplayError, Found
-from stage.errors import OpenVolumeError
 
+TRIAL_S: Final = 20.0
 _COLOURS: Final[dict[str, Colour]] = {"critical": "red", "warning": "amber", "info": "amber"}
 
 
@@ -62,27 +66,17 @@ def _shown(output: Found) -> str:
 
 
 def _driver(name: str, wish: WindowWish) -> Finding:
-    """Whether a window can be made at all, and what of swapping together the driver has."""
-    from controller.windows.surface import Surface
-
-    part = f"window {name}"
+    """Whether a window can be made at all, tried in a process of its own: what a driver breaks is not ours."""
+    asked = Trial(name, wish.config.display, wish.bits, wish.config.swap_group)
+    argv = [sys.executable, "-P", "-m", "controller.windows.trial", msgspec.json.encode(asked).decode()]
     try:
-        surface = Surface(
-            f"OpenVolume {name}", display=wish.config.display, bits=wish.bits, swap_group=wish.config.swap_group
-        )
-    except OpenVolumeError as error:
-        problem = error.problems[0]
-        return Finding(part, "red", problem.detail, problem.mend)
-    try:
-        state, why = surface.swaps_with
-        group = {"joined": "joined", "barrier": "joined, with its barrier", "unwanted": "not wanted"}.get(state, why)
-        stamps = "the display" if surface.stamped_by == "display" else "the swaps' return"
-        text = f"{surface.renderer}, {surface.red_bits} bits of a colour; frames are stamped by {stamps}"
-        colour: Colour = "amber" if surface.software or state == "refused" else "green"
-        mend = "put a graphics card behind it" if surface.software else "see to the sync board and its driver"
-        return Finding(part, colour, f"{text}; swap group: {group}", mend if colour == "amber" else "")
-    finally:
-        surface.close()
+        done = subprocess.run(argv, capture_output=True, timeout=TRIAL_S, check=False)
+        return msgspec.json.decode(done.stdout, type=Finding)
+    except subprocess.TimeoutExpired:
+        detail = f"the driver takes longer than {TRIAL_S:g} s to open a window"
+    except msgspec.DecodeError:
+        detail = f"the driver ends the program that opens a window (exit code {done.returncode})"
+    return Finding(f"window {name}", "red", detail, "see the X server's log, and the driver's version")
 
 
 def monitors_command(*, display: str = "", as_json: bool = False) -> int:

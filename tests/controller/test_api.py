@@ -124,7 +124,7 @@ def test_every_resource_answers_as_its_schema_says(house: RunningHouse, path: st
 
 def test_every_documented_resource_is_tested_here_or_beside() -> None:
     """A resource without a test is not a resource."""
-    text = "".join(path.read_text() for path in Path(__file__).parent.glob("test_api*.py"))
+    text = "".join(path.read_text() for path in Path(__file__).parent.rglob("test_*api*.py"))
     for path in DOCUMENT["paths"]:
         assert path.removeprefix("/api/v1/").split("{")[0] in text, path
 
