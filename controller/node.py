@@ -72,8 +72,10 @@ GUARD_NS = 1_000_000
 DRAW_WINDOW = 256
 EXPECTED_FROM = 32
 AHEAD_WINDOW = 32
+PUT_OFF = 2
+"""After so many slots in a row without time for looking ahead a piece is drawn if it and a usual drawing fit;"""
 MOST_PUT_OFF = 8
-"""Slots in a row without time for looking ahead, at most."""
+"""after so many if a usual drawing fits."""
 
 
 class PainterLost(ControllerError):
@@ -125,8 +127,9 @@ class Painter(Preparer, Protocol):
     def draw(self, plan: FramePlan) -> None:
         """Draw the plan's pictures and wait until their pixels are there. Raises PainterLost."""
 
-    def ahead(self) -> None:
-        """Draw a piece of what coming frames will need, if anything; called once a slot. Raises PainterLost."""
+    def ahead(self, most: int) -> int:
+        """Draw pieces of what coming frames will need, if anything: those due in this slot, `most` of them at most.
+        How many were drawn. Called once a slot. Raises PainterLost."""
 
     def present(self, plan: FramePlan, plan_hash: int, action: str) -> None:
         """Show what was drawn last (or the action's picture) as the plan's frame."""
@@ -185,7 +188,7 @@ class Node:
         self._plain_ns: deque[int] = deque(maxlen=EXPECTED_FROM)
         """Of the latest drawings those that had no outer picture to draw."""
         self._ahead_ns: deque[int] = deque(maxlen=AHEAD_WINDOW)
-        """What looking ahead took in the last slots."""
+        """What a piece of looking ahead took in the last slots."""
         self._put_off = 0
         """Slots in a row that had no time for it."""
         self._plan_early_ns = 0
@@ -337,17 +340,21 @@ class Node:
         began_ns = self._clock.now_ns()
         left_ns = self._due_ns(self._slot) - began_ns
         piece_ns = _longest_but_one(self._ahead_ns, 0)
-        by_plan = not self._plan_waits and piece_ns < left_ns - self._plan_early_ns
+        time_ns = 0 if self._plan_waits else left_ns - self._plan_early_ns
         drawings = self._plain_ns or list(islice(reversed(self._draw_ns), EXPECTED_FROM))
         slowest_ns = _longest_but_one(drawings, self._rate.period_ns // 2)
-        if not by_plan and piece_ns + slowest_ns + GUARD_NS > left_ns:
+        time_ns = max(time_ns, left_ns - slowest_ns - GUARD_NS)
+        if piece_ns > time_ns:
             self._put_off += 1
-            if self._put_off < MOST_PUT_OFF or left_ns < self._expected_ns:
+            usual_ns = sorted(self._ahead_ns)[len(self._ahead_ns) // 2] if self._ahead_ns else 0
+            fits = self._put_off >= PUT_OFF and left_ns >= self._expected_ns + usual_ns
+            if not fits and (self._put_off < MOST_PUT_OFF or left_ns < self._expected_ns):
                 return
         self._put_off = 0
         try:
-            self._painter.ahead()
-            self._ahead_ns.append(self._clock.now_ns() - began_ns)
+            # Never more than there is time for: pieces that were put off are not made up for at once.
+            pieces = self._painter.ahead(max(1, time_ns // max(1, piece_ns)))
+            self._ahead_ns.append((self._clock.now_ns() - began_ns) // max(1, pieces))
         except PainterLost:
             raise
         except Exception as error:  # noqa: BLE001 - as in _draw

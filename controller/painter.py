@@ -268,8 +268,9 @@ class GLPainter:
             self._outer_step = version.outer_every_frames
         self._last = plan
 
-    def ahead(self) -> None:
-        """Draw a piece of the next outer picture, when it is drawn every few frames: so that no frame draws it all.
+    def ahead(self, most: int) -> int:
+        """Draw pieces of the next outer picture, when it is drawn every few frames: so that no frame draws it all. As
+        many as have to be drawn by now, `most` of them at most; how many were.
 
         Raises
         ------
@@ -277,17 +278,19 @@ class GLPainter:
         """
         plan, step = self._last, self._outer_step
         if plan is None or step == 0 or plan.outer.mode != "every" or plan.config_version not in self._versions:
-            return
+            return 0
         left = plan.outer.drawn_frame + step - plan.frame
         if not 0 < left <= step:
-            return
+            return 0
         coming = _coming(plan, plan.outer.drawn_frame + step)
         world = self._world_of(self._versions[plan.config_version], plan)
         try:
-            while self._renderer.ahead(coming, world=world) >= left:
-                pass
+            pieces = 1
+            while self._renderer.ahead(coming, world=world) >= left and pieces < most:
+                pieces += 1
         except DeviceLostError as error:
             raise PainterLost(*error.problems) from error
+        return pieces
 
     def present(self, plan: FramePlan, plan_hash: int, action: str) -> None:
         """Hand every canvas over: what was drawn, or the action's picture."""

@@ -136,8 +136,9 @@ class VirtualPainter:
     def rehearse(self, plan: FramePlan) -> None:
         """Nothing is slow the first time here."""
 
-    def ahead(self) -> None:
+    def ahead(self, most: int) -> int:
         """Nothing is drawn beforehand."""
+        return 0
 
     def present(self, plan: FramePlan, plan_hash: int, action: str) -> None:
         """Show what was drawn last."""

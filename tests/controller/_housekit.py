@@ -106,9 +106,10 @@ class TimedPainter:
         cost_ms = self.cost_ms.get(plan.frame, self.usual_ms)
         self.clock.sleep_until(self.clock.now_ns() + int(cost_ms * NS_PER_MS))
 
-    def ahead(self) -> None:
+    def ahead(self, most: int) -> int:
         self.looked_ahead += 1
         self.clock.sleep_until(self.clock.now_ns() + int(self.ahead_ms * NS_PER_MS))
+        return 1
 
     def present(self, plan: FramePlan, plan_hash: int, action: str) -> None:
         self.shown.append((plan.frame, action, self.clock.now_ns()))

@@ -317,7 +317,7 @@ def test_an_outer_drawn_every_few_frames_is_drawn_a_face_at_a_time_and_looks_the
             desk.painter.present(plan, frame, "none")
             codes[-1].append(desk.newest()[2])
             if ahead:
-                desk.painter.ahead()
+                desk.painter.ahead(100)
         assert sum(faces[8:]) == 15, "five faces, three times"
         assert max(faces[8:]) == (2 if ahead else 5)
         desk.painter.close()
