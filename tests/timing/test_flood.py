@@ -21,7 +21,7 @@ SCENE = Path(__file__).with_name("_flood_scene.py")
 OWN_NETWORK = ("unshare", "--user", "--map-root-user", "--net")
 FLOOD_HZ = 50_000
 """Slower is no flood; usually it is 200,000 and more."""
-OLDER_MS = 2.0
+OLDER_MS = 3.0
 ROUNDS = 3
 
 

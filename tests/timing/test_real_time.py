@@ -28,8 +28,8 @@ WINDOW = 200
 WINDOWS = 3
 MOST_WINDOWS = 6
 """Where none of three was good, the machine gets as many again: other programs share it."""
-SPARE = 0
-"""Repeats forgiven in the best window beyond the metronome's."""
+SPARE = 2
+"""Repeats forgiven in the best window beyond the metronome's: a machine of one's own needs none."""
 
 FLOOD = textwrap.dedent("""
     import http.client, os, sys, threading, time
