@@ -146,10 +146,13 @@ def played(
         for camera in plan.cameras:
             if camera.packet_id:
                 cameras.setdefault(camera.id, []).append((plan, camera))
-    # Whatever a busy machine sends in one burst, nothing that came in order is refused.
+    # Whatever a busy machine sends in one burst, nothing that came in order is refused; what a camera at rest says
+    # twice in one instant may be taken for the same datagram.
     for name, source in status.sources.items():
-        assert source.refused == {}, (name, source.refused)
-        assert source.samples == source.datagrams, name
+        assert source.refused.keys() <= {"duplicate"}, (name, source.refused)
+        twice = source.refused.get("duplicate", 0)
+        assert twice <= 1 + source.datagrams // 50, (name, source.refused)
+        assert source.samples + twice == source.datagrams, name
     if keep := os.environ.get("OPENVOLUME_KEEP_TAKES"):
         # For plots: to be looked at by a person.
         told = {
