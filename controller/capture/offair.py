@@ -70,11 +70,6 @@ class OffAir:
         self._thread = threading.Thread(target=self._work, name="capture-offair", daemon=True)
         self._thread.start()
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits."""
-        return not self._queue
-
     def waits_for(self, number: int) -> bool:
         """Whether pictures of a capture are still to be drawn."""
         return any(wanted.order.number == number for wanted in list(self._queue))

@@ -150,7 +150,6 @@ class _Held:
         self.again_ns = 0
         self.pace: Pace = "none"
         self.redraw_ns: list[int] = []
-        self.kept_awake_ns = 0
 
     @property
     def on_screen(self) -> bool:

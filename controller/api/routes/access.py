@@ -90,6 +90,8 @@ async def set_up(request: Request, control: Here) -> Response:
         mend = "log in" if store.is_set_up else "`openvolume run` prints it when it starts"
         raise problem(Forbidden, "code", detail, mend=mend)
     kept = await asyncio.to_thread(password_hash, body.password)
+    if not store.takes_code(body.code.strip().upper()):
+        raise problem(Forbidden, "code", "somebody else has just used it", mend="log in")
     store.put_user(body.name, "admin", kept, control.clock.tai_ns())
     control.note("user", f"users/{body.name}", None, "admin")
     return _come_in(request, control, body.name)
@@ -107,7 +109,7 @@ async def log_in(request: Request, control: Here) -> Response:
     host = _tries(request, control.doorman)
     kept = _store(control).password_of(body.name)
     # As slow for a name that nobody has: the time tells nothing.
-    fits = await asyncio.to_thread(password_fits, kept or _nobody(), body.password)
+    fits = await asyncio.to_thread(lambda: password_fits(kept or _nobody(), body.password))
     if kept is None or not fits:
         control.doorman.failed(host)
         control.note("refused", "session", None, f"wrong password for {body.name!r}")
