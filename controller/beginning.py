@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from controller.commands import Command, Surroundings, apply, settle
+from controller.carrying import settle
+from controller.commands import Command, apply
 from controller.config import (
     LoadedConfig,
     OpenVolumeConfig,
@@ -27,6 +28,7 @@ from controller.scene_book import write_states
 from controller.show import Show, Snapshot, encode_snapshot, first_show
 from controller.sources import configured_delays
 from controller.store import Revision, Store, StoredConfig, state_folder
+from controller.surroundings import Surroundings
 from controller.windows.wishes import write_order
 from stage.compiled import CompiledStage, encode_stage
 from stage.errors import OpenVolumeError

@@ -11,11 +11,13 @@ from typing import Any, Final
 
 import msgspec
 
-from controller.commands import Command, Surroundings, apply, find, undo_of
+from controller.addresses import find
+from controller.commands import Command, apply, undo_of
 from controller.cues import MOST_STEPS, Cue, CuesAt, CueStep, WaitingCue, after, find_cue, standby, together
 from controller.errors import BadValue, NothingToGo
 from controller.show import Show
 from controller.store import Change
+from controller.surroundings import Surroundings
 from controller.switching import Moment, under_way
 from controller.transitions import FADED, FADED_ABOUT, FadeCurve, with_transitions
 from stage.errors import Problem

@@ -26,7 +26,8 @@ import msgspec
 from controller.access.roles import HAND, Hand, allowed, scope_of_address
 from controller.audit import Deed, Entry, What
 from controller.beginning import fresh_show, load_stored, snapshot_of, surroundings
-from controller.commands import Command, Surroundings, apply, carry_over, settle, undo_of
+from controller.carrying import carry_over, settle
+from controller.commands import Command, apply, undo_of
 from controller.config import LoadedConfig, compile_loaded, load_config_text
 from controller.errors import (
     ChangeRefused,
@@ -46,6 +47,7 @@ from controller.show import SceneState, Show, Snapshot, decode_snapshot, encode_
 from controller.show_lock import LockOrder, held, rolling_take
 from controller.show_lock import moved as moved_lock
 from controller.store import Change, Revision, Store
+from controller.surroundings import Surroundings
 from controller.switching import Moment
 from controller.transaction import Next, Outcome, Task, Waiting, fail, finish, future
 from runtime.clock import NS_PER_S, Clock

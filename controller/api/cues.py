@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from controller.access.roles import HAND, HERE
 from controller.api.views_cues import CueListView, WaitingCueView
-from controller.commands import Surroundings
 from controller.cue_play import (
     CUE_LEAD_S,
     back,
@@ -31,6 +30,7 @@ from controller.desk import Desk
 from controller.errors import UnknownAddress
 from controller.show import Show
 from controller.store import Change
+from controller.surroundings import Surroundings
 from controller.transaction import Outcome
 from runtime.clock import NS_PER_S
 from stage.errors import OpenVolumeError, Problem

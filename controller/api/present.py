@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from controller.addresses import ADDRESSES
 from controller.api.backend import PATIENCE_NS, STALE_NS, AnyStatus, Backend
 from controller.api.views import (
     ActionView,
@@ -34,7 +35,6 @@ from controller.api.views import (
     StoredView,
     WallView,
 )
-from controller.commands import ADDRESSES
 from controller.desk import Desk
 from controller.ledger_record import FrameRecord, Steps, intervals_ms, steps_ms
 from controller.ledger_words import Why

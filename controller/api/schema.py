@@ -8,6 +8,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from controller.addresses import ADDRESSES
 from controller.api import (
     views,
     views_access,
@@ -23,7 +24,6 @@ from controller.api import (
 )
 from controller.api.events import Envelope
 from controller.api.problems import ProblemDocument
-from controller.commands import ADDRESSES
 from controller.messages import Alarm
 from controller.show import Nudge
 

@@ -1,7 +1,7 @@
 """The resources as they are sent: one struct each, with the unit in every name. `controller.client` reads the same.
 
 `rev` is the revision that last changed the object, and its ETag. What a person may change stands beside what is
-measured now; `controller.commands.ADDRESSES` tells what can be written.
+measured now; `controller.addresses.ADDRESSES` tells what can be written.
 """
 
 from __future__ import annotations

@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.commands import ADDRESSES, Command, Surroundings, apply, carry_over, find, settle, undo_of
+from controller.addresses import ADDRESSES, find
+from controller.carrying import carry_over, settle
+from controller.commands import Command, apply, undo_of
 from controller.errors import BadValue, UnknownAddress
 from controller.show import ActiveScene, CameraSettings, Nudge, Show
+from controller.surroundings import Surroundings
 from stage.frames import pose_from_pan_tilt_roll
 from stage.plan import PlanPattern, transform_of
 

@@ -13,12 +13,13 @@ import pytest
 
 from controller.api.cues import CueHand
 from controller.beginning import surroundings
-from controller.commands import Command, Surroundings, apply, undo_of
+from controller.commands import Command, apply, undo_of
 from controller.cue_play import back, check_cue, play, preview, wanted
 from controller.cues import Cue, CuesAt, cue_of, ordered, put, standby
 from controller.errors import BadValue, NothingToGo, UnknownAddress
 from controller.show import CameraSettings, Show
 from controller.store import Change
+from controller.surroundings import Surroundings
 from controller.switching import Moment
 from controller.transitions import show_at
 from stage.rate import Rate

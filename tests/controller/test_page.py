@@ -11,7 +11,7 @@ import pytest
 from controller.action import ACTIONS
 from controller.api.app import create_app
 from controller.api.routes.page import FILES, page_file
-from controller.commands import PATTERNS
+from controller.surroundings import PATTERNS
 
 if TYPE_CHECKING:
     from tests.controller.conftest import RunningHouse

@@ -5,10 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from controller.commands import Command, Surroundings, apply, settle, undo_of
+from controller.carrying import settle
+from controller.commands import Command, apply, undo_of
 from controller.errors import BadValue
 from controller.processors.wishes import problems_of, scene_wishes, wanted
 from controller.show import ActiveScene, Show
+from controller.surroundings import Surroundings
 from stage.config import ProcessorConfig
 
 AROUND = Surroundings(

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.commands import Command, Surroundings, apply, settle, undo_of
+from controller.carrying import settle
+from controller.commands import Command, apply, undo_of
 from controller.errors import BadValue
 from controller.show import ActiveScene, SceneState, Show, Transport, scenes_at
+from controller.surroundings import Surroundings
 from controller.switching import Curve, Moment, SwitchOrder, curved
 from stage.plan import PlanScene
 from stage.rate import Rate

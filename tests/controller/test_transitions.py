@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.commands import Command, Surroundings, apply, find
+from controller.addresses import find
+from controller.commands import Command, apply
 from controller.config import compile_config, load_config
 from controller.planner import InnerLimits, Planner
 from controller.show import CameraSettings, Show, first_show
+from controller.surroundings import Surroundings
 from controller.switching import Moment
 from controller.transitions import FADED, FadeCurve, eased, numbers_of, show_at, with_numbers, with_transitions
 from stage.plan import FramePlan

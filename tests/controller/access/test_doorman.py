@@ -15,9 +15,9 @@ from controller.access.roles import HAND, ROLES, Hand, Role, allowed, scope_of_a
 from controller.access.secrets import new_code, new_key, new_token, password_fits, password_hash
 from controller.access.setup import set_up_words
 from controller.access.store import IDLE_NS, SESSION_NS, AccessStore, Key
+from controller.addresses import ADDRESSES
 from controller.api.app import create_app
 from controller.api.guard import Guard
-from controller.commands import ADDRESSES
 from controller.errors import BadValue, NotAllowed, UnknownAddress
 from runtime.clock import NS_PER_S, VirtualClock
 

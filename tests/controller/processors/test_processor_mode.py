@@ -140,7 +140,7 @@ class Desk:
         self.refuses = False
 
     async def submit(self, command: Command) -> None:
-        from controller.commands import Surroundings
+        from controller.surroundings import Surroundings
 
         if self.refuses:
             raise ShowLocked(Problem(ShowLocked.code, "show", "rolling"))
@@ -193,6 +193,6 @@ def test_a_change_of_mode_changes_the_show_by_itself() -> None:
 
 
 def _around() -> Any:
-    from controller.commands import Surroundings
+    from controller.surroundings import Surroundings
 
     return Surroundings(processors=frozenset({"led1"}))
