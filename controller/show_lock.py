@@ -20,15 +20,20 @@ LockState = Literal["open", "armed", "rolling", "locked"]
 LOCK_STATES: Final[tuple[LockState, ...]] = ("open", "armed", "rolling", "locked")
 SHUT: Final = ("rolling", "locked")
 """States in which only what is listed acts."""
-_ACTS: Final = re.compile(r"take|cards/.*/visible|cues/.*")
-"""Addresses that act in a take all the same: its own name, and what a cue list was made for."""
-
-
-_ACTING_PATHS: Final = re.compile(
-    r"/api/v1/(lock|session|setup|users/.*|keys/.*|actions/.*|captures(/.*)?|tracking/record(/.*)?|takes(/.*)?|cues(/.*)?"
-    r"|show|cards/.*|config/check)"
+_ACTS: Final = re.compile(r"take|cards/[^/]+/visible|cues/(go|back|chase|stop)")
+"""Addresses that act in a take all the same: its own name, whether a card is seen, and playing (never editing) cues."""
+_MARKABLE: Final = re.compile(
+    r"exposure_ev|(cameras|cards|looks|scenes|sources)/[a-z0-9_-]+(/[A-Za-z0-9_.~-]+)+|look(/[a-z0-9_]+)+"
 )
-"""Requests that are let through in a take; of those that change the show, addresses tell the rest."""
+"""Where sliders may be marked to act in a take: what the picture is, never devices, outputs or the configuration."""
+MOST_MARKED: Final = 64
+
+_ACTING: Final = re.compile(
+    r"POST /(setup|session|actions/[^/]+|captures|captures/[^/]+/end|tracking/record|config/check|show/check"
+    r"|cues/(go|back|chase|stop)|cues/[^/]+/go)"
+    r"|DELETE /(session|users/[^/]+|keys/[^/]+)|PUT /(lock|users/[^/]+|keys/[^/]+)|PATCH /(show|cards/[^/]+)"
+)
+"""Requests that are let through in a take, method and path; of those that change the show, addresses tell the rest."""
 
 
 class ShowLock(Struct, frozen=True):
@@ -41,6 +46,8 @@ class ShowLock(Struct, frozen=True):
     """What it was armed for."""
     reason: str = ""
     """Why it was broken, if it was."""
+    acts: list[str] = []
+    """Addresses of sliders that act all the same in this take."""
 
 
 class LockOrder(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +58,8 @@ class LockOrder(Struct, frozen=True, forbid_unknown_fields=True):
     """Of the take; the one it was armed for if it is not told."""
     reason: Annotated[str, Meta(max_length=500)] = ""
     """Needed by whoever does not hold it, while it is rolling or locked."""
+    acts: Annotated[list[Annotated[str, Meta(max_length=200)]], Meta(max_length=MOST_MARKED)] | None = None
+    """Sliders that shall act in this take; those it was armed with if they are not told."""
 
 
 def moved(lock: ShowLock, order: LockOrder, hand: str) -> ShowLock:
@@ -70,7 +79,21 @@ def moved(lock: ShowLock, order: LockOrder, hand: str) -> ShowLock:
         return ShowLock(reason=reason if breaks else "")
     if order.state == "rolling" and not take:
         raise BadValue(Problem(BadValue.code, "lock/take", "what take rolls?", take, 'for example "12A/3"'))
-    return ShowLock(order.state, hand, take, reason if breaks else "")
+    acts = lock.acts if order.acts is None else _marked(order.acts)
+    if order.acts is not None and lock.state in SHUT and not set(acts) <= set(lock.acts):
+        detail = "no more is let through while it is shut"
+        raise BadValue(
+            Problem(BadValue.code, "lock/acts", detail, acts, "open it first, or mark them while it is armed")
+        )
+    return ShowLock(order.state, hand, take, reason if breaks else "", acts)
+
+
+def _marked(acts: list[str]) -> list[str]:
+    for address in acts:
+        if not _MARKABLE.fullmatch(address):
+            mend = "mark values of cameras, sources, scenes, looks and cards, or exposure_ev"
+            raise BadValue(Problem(BadValue.code, "lock/acts", "cannot act in a take", address, mend))
+    return sorted(set(acts))
 
 
 def rolling_take(lock: ShowLock) -> str:
@@ -87,7 +110,7 @@ def held(lock: ShowLock, *addresses: str, whole: bool = False) -> None:
     """
     if lock.state == "open" or (lock.state == "armed" and not whole):
         return
-    barred = [address for address in addresses if whole or not _ACTS.fullmatch(address)]
+    barred = [address for address in addresses if whole or not (_ACTS.fullmatch(address) or address in lock.acts)]
     if barred or not addresses:
         doing = "armed" if lock.state == "armed" else "rolling" if lock.state == "rolling" else "locked"
         detail = f"the show is {doing}: {lock.holder} holds it for take {lock.take or '(no name)'}"
@@ -95,10 +118,17 @@ def held(lock: ShowLock, *addresses: str, whole: bool = False) -> None:
         raise ShowLocked(Problem(ShowLocked.code, barred[0] if barred else "show", detail, lock.take, mend))
 
 
-def request_held(lock: ShowLock, path: str) -> None:
+def request_held(lock: ShowLock, method: str, path: str) -> None:
     """Hold a writing request to the lock, whatever it writes to: devices do not know of takes. Raises ShowLocked."""
-    if lock.state in SHUT and not _ACTING_PATHS.fullmatch(path):
-        held(lock, path.removeprefix("/api/v1/"))
+    if lock.state not in SHUT:
+        return
+    below = path.removeprefix("/api/v1")
+    if _ACTING.fullmatch(f"{method} {below}"):
+        return
+    if method == "PATCH" and below.count("/") > 1 and any(address.startswith(below[1:] + "/") for address in lock.acts):
+        # The marked slider's own object: the desk looks at what of it the body changes.
+        return
+    held(lock, below[1:])
 
 
 def lock_order(body: object) -> LockOrder:

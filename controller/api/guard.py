@@ -109,7 +109,7 @@ class Guard:
     def _held(self, method: str, path: str) -> ControllerError | None:
         if method not in READS:
             try:
-                request_held(self.doorman.lock(), path)
+                request_held(self.doorman.lock(), method, path)
             except ShowLocked as locked:
                 return locked
         return None

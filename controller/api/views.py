@@ -321,6 +321,8 @@ class LockView(View, frozen=True):
     """What it was armed for."""
     reason: str
     """Why it was broken, if it was."""
+    acts: list[str]
+    """Addresses of sliders that act all the same in this take."""
 
 
 class NodeView(View, frozen=True):

@@ -13,9 +13,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
+from controller.access.roles import READS
 from controller.api import present_streams
 from controller.api.control import Control
 from controller.api.streams import NotConnectedError
+from controller.errors import ShowLocked
 from controller.messages import Alarm, Connected, NotConnected
 from controller.nmos import node_api
 from controller.nmos.answers import Answer, app_of, error
@@ -25,6 +27,7 @@ from controller.nmos.connection_api import ConnectionApi
 from controller.nmos.registration import TURN_S, Registration
 from controller.nmos.resources import Facts, Shelf
 from controller.processors.emulators.server import serving
+from controller.show_lock import held
 from controller.st2110.network import interfaces
 from controller.st2110.role import configured_connection
 from runtime.clock import NS_PER_S
@@ -70,6 +73,11 @@ class NmosNode:
                 self.look()
                 return node_api.answer(self.shelf, method, below)
             case ["x-nmos", "connection", *below]:
+                if method not in READS:
+                    try:
+                        held(self._control.desk.show.lock, "streams")
+                    except ShowLocked as locked:
+                        return error(423, str(locked.problems[0]))
                 return await self.connections.answer(method, below, body)
         return error(404, path)
 

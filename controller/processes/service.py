@@ -26,6 +26,7 @@ from controller.messages import Alarm
 from controller.nmos.config import NmosConfig
 from controller.osc import Hands, OscControl
 from controller.rundir import RunDir, replace_file
+from controller.show_lock import held
 from runtime.clock import NS_PER_S, SystemClock
 from runtime.log import set_up_logging
 from runtime.role import BEAT_NS, Beat, EndSignal
@@ -103,12 +104,17 @@ async def osc_control(control: Control, config: OscConfig | None) -> AsyncIterat
     if config is None:
         yield None
         return
+
+    async def jam() -> int:
+        held(control.desk.show.lock, "frames/jam")
+        return await control.clock_hand.jam()
+
     hands = Hands(
         submit=control.desk.submit,
         undo=lambda prefix, who: control.desk.undo(prefix, who=who),
         zero=lambda source, who: control.zero(source, {}, who=who),
         order=control.order,
-        jam=control.clock_hand.jam,
+        jam=jam,
         cue=control.cues.osc,
     )
     try:

@@ -391,6 +391,12 @@ def clockkit() -> ModuleType:
     return kit("clockkit")
 
 
+@pytest.fixture(scope="session")
+def routekit() -> ModuleType:
+    """Every route of the API (`_routekit.py`)."""
+    return kit("routekit")
+
+
 def kit(which: str) -> ModuleType:
     """The helper module `_<which>.py` beside this file, loaded once."""
     name = f"controller_{which}"

@@ -46,11 +46,35 @@ def test_what_acts_in_each_state() -> None:
             with pytest.raises(ShowLocked, match="otto holds it for take 5"):
                 held(lock, address)
         held(lock, "cards/key/visible")
-        for path in ("/api/v1/actions/black", "/api/v1/lock", "/api/v1/captures", "/api/v1/cues/go"):
-            request_held(lock, path)
-        for path in ("/api/v1/processors/p1", "/api/v1/config", "/api/v1/cameras/a", "/api/v1/streams/s"):
+        for address in ("cues/go", "cues/back", "cues/chase"):
+            held(lock, address)
+        for address in ("cues/list", "cards/key", "cards/key/exposure_ev", "cards/a/b/visible", "processors/p1/delay"):
             with pytest.raises(ShowLocked):
-                request_held(lock, path)
+                held(lock, address)
+
+
+def test_marked_sliders_act_in_their_take_only() -> None:
+    armed = moved(ShowLock(), LockOrder("armed", "5", acts=["exposure_ev", "cameras/a/focus_blur_deg"]), "otto")
+    rolling = moved(armed, LockOrder("rolling"), "otto")
+    held(rolling, "exposure_ev", "cameras/a/focus_blur_deg")
+    request_held(rolling, "PATCH", "/api/v1/cameras/a")
+    for method, path in (("PATCH", "cameras/b"), ("PUT", "cameras/a"), ("PATCH", "cameras")):
+        with pytest.raises(ShowLocked):
+            request_held(rolling, method, f"/api/v1/{path}")
+    with pytest.raises(ShowLocked, match="otto"):
+        held(rolling, "exposure_ev", "cameras/a/rank")
+    with pytest.raises(BadValue, match="no more is let through"):
+        moved(rolling, LockOrder("locked", acts=["exposure_ev", "cameras/a/rank"]), "otto")
+    assert moved(rolling, LockOrder("locked", acts=["exposure_ev"]), "otto").acts == ["exposure_ev"]
+    assert moved(rolling, LockOrder("open"), "otto").acts == [], "the next take begins with none"
+
+
+@pytest.mark.parametrize(
+    "address", ["processors/p1/brightness", "config", "lock", "canvases/main/black", "take", "a b"]
+)
+def test_only_what_the_picture_is_can_be_marked(address: str) -> None:
+    with pytest.raises(BadValue, match="cannot act in a take"):
+        moved(ShowLock(), LockOrder("armed", "5", acts=[address]), "otto")
 
 
 def test_a_bad_order_names_what_is_taken() -> None:

@@ -35,9 +35,9 @@ from controller.api.views import (
     PositionView,
     ShowView,
 )
-from controller.commands import Command
+from controller.commands import Command, apply
 from controller.errors import BadValue
-from controller.show_lock import LOCK_STATES, lock_order
+from controller.show_lock import LOCK_STATES, MOST_MARKED, lock_order
 
 routes = router()
 _ID: Final[dict[str, Any]] = {
@@ -61,6 +61,12 @@ _LOCK: Final[dict[str, Any]] = {
         "state": {"type": "string", "enum": list(LOCK_STATES)},
         "take": {"type": "string", "maxLength": 80},
         "reason": {"type": "string", "maxLength": 500},
+        "acts": {
+            "type": "array",
+            "items": {"type": "string", "maxLength": 200},
+            "maxItems": MOST_MARKED,
+            "description": "Addresses of sliders that act in the take all the same.",
+        },
     },
     "required": ["state"],
     "additionalProperties": False,
@@ -169,15 +175,18 @@ async def get_lock(control: Here) -> Response:
 @routes.put("/lock", responses=answers(LockView), openapi_extra=takes(_LOCK), tags=["action"])
 async def put_lock(request: Request, control: Here) -> Response:
     """Move the lock on: `{"state": "rolling", "take": "12A/3"}`. While it rolls or is locked, only BLACK, HOLD, SAFE,
-    WORK, cues, captures and the lock itself act; all else answers 423. Whoever does not hold it breaks it with a
-    `reason`, which is kept."""
-    await control.desk.lock(lock_order(await read_object(request)), who=who(request))
+    WORK, GO and BACK, captures, the sliders in `acts` and the lock itself act; all else answers 423. Whoever does not
+    hold it breaks it with a `reason`, which is kept."""
+    order = lock_order(await read_object(request))
+    # A step of nothing: it is refused where there is no such slider.
+    apply(control.desk.show, Command(steps=dict.fromkeys(order.acts or [], 0.0)), control.desk.around_now)
+    await control.desk.lock(order, who=who(request))
     return send_json(_lock_view(control))
 
 
 def _lock_view(control: Control) -> LockView:
     lock = control.desk.show.lock
-    return LockView(control.desk.rev_of("lock"), lock.state, lock.holder, lock.take, lock.reason)
+    return LockView(control.desk.rev_of("lock"), lock.state, lock.holder, lock.take, lock.reason, lock.acts)
 
 
 @routes.post("/undo", responses=answers(OutcomeView), openapi_extra=takes(_UNDO, required=False), tags=["show"])
