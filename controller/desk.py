@@ -19,37 +19,28 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from controller.access.roles import HAND, Hand, allowed, scope_of_address
+from controller.agreement import Agreement, Links
 from controller.audit import Deed, Entry, What
-from controller.beginning import fresh_show, load_stored, snapshot_of, surroundings
-from controller.carrying import carry_over, settle
-from controller.commands import Command, apply, undo_of
-from controller.config import LoadedConfig, compile_loaded, load_config_text
-from controller.errors import (
-    ChangeRefused,
-    ChangeTimedOut,
-    ConductorAbsent,
-    ControllerError,
-    NothingToUndo,
-    StaleChange,
-    StoreError,
-    UnknownAddress,
-)
-from controller.messages import Abort, Commit, Committed, Failed, Message, Prepare, Prepared
+from controller.beginning import fresh_show, snapshot_of, surroundings
+from controller.commands import Command, apply
+from controller.config import LoadedConfig, load_config_text
+from controller.errors import ControllerError, StoreError
+from controller.messages import Message
 from controller.rundir import RunDir
 from controller.scene_book import KEEP, drop_states, numbered, write_states
 from controller.scene_values import SceneValues
-from controller.show import SceneState, Show, Snapshot, decode_snapshot, encode_snapshot
-from controller.show_lock import LockOrder, held, rolling_take
-from controller.show_lock import moved as moved_lock
+from controller.show import Show, Snapshot, decode_snapshot, encode_snapshot
+from controller.show_lock import LockOrder, held
 from controller.store import Change, Revision, Store
 from controller.surroundings import Surroundings
 from controller.switching import Moment
-from controller.transaction import Next, Outcome, Task, Waiting, fail, finish, future
+from controller.transaction import Next, Outcome, Task, fail, finish, future
+from controller.whole_changes import WholeChanges
 from runtime.clock import NS_PER_S, Clock
 from stage.compiled import CompiledStage, decode_stage, encode_stage
 from stage.errors import OpenVolumeError, Problem
@@ -60,25 +51,11 @@ Result = TypeVar("Result")
 Changing = Callable[[Show, Surroundings], Awaitable[tuple[Show, dict[str, Change]]]]
 """What makes the next show of a show, and tells what its addresses held before and after."""
 
-LIVE_TIMEOUT_S: Final = 2.0
-WHOLE_TIMEOUT_S: Final = 60.0
-"""A new configuration loads scenes and compiles shaders."""
-COMMIT_TIMEOUT_S: Final = 2.0
 GESTURE_NS: Final = NS_PER_S
 """Changes of the same addresses by the same hand, each within this of the last, are one step of undo."""
 KEEP_SNAPSHOTS: Final = 16
 _DEEP: Final = ("cameras", "sources", "canvases", "patterns", "scenes", "engines", "processors")
 """First words of addresses whose objects have an id."""
-
-
-class Links(Protocol):
-    """The other processes, as the desk needs them."""
-
-    def send(self, who: str, message: Message) -> bool:
-        """A letter to `conductor`, `darkroom` or a node's id; False when nobody is there."""
-
-    def living(self) -> list[str]:
-        """Ids of the nodes that live now, and `darkroom` if that does."""
 
 
 class Desk:
@@ -101,10 +78,13 @@ class Desk:
         clock: Clock,
         reply_to: str,
     ) -> None:
-        self._run, self._store, self._links, self._clock, self._reply_to = run, store, links, clock, reply_to
+        self._run, self._clock = run, clock
+        self.store = store
+        """For `on_disk` only."""
+        self._agreement = Agreement(links, reply_to)
+        self._whole = WholeChanges(self)
         self._queue: deque[Task] = deque()
         self._more = asyncio.Event()
-        self._waiting: dict[tuple[str, int], Waiting] = {}
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._worker: asyncio.Task[None] | None = None
         self._gesture: tuple[Revision, int] | None = None
@@ -124,7 +104,8 @@ class Desk:
         self.stage: CompiledStage = decode_stage(snapshot.stage)
         self.around: Surroundings = surroundings(self.loaded.config, self.stage)
         self._stage_bytes = snapshot.stage
-        self._first = fresh_show(self.loaded.config, self.stage)
+        self.first: Show = fresh_show(self.loaded.config, self.stage)
+        """As the configuration alone would have it."""
         self._found_rev = self.show.version
         last = store.last()
         if last is None or store.config(self.show.config_version) is None:
@@ -153,7 +134,7 @@ class Desk:
         if self._ahead is not None:
             revision, show = self._ahead
             log.warning("revision %d was kept but never committed: it is committed now", revision.rev)
-            await self._enqueue(Task("start", future(), whole=lambda: self._stored(revision, show)))
+            await self._enqueue(Task("start", future(), whole=lambda: self._whole.stored(revision, show)))
 
     async def stop(self) -> None:
         """Finish the transaction at hand, refuse those that wait."""
@@ -208,7 +189,7 @@ class Desk:
         NothingToUndo, and as `submit`.
         """
         self._allowed("undo")
-        return await self._enqueue(Task(who, future(), whole=lambda: self._undo(prefix)))
+        return await self._enqueue(Task(who, future(), whole=lambda: self._whole.undo(prefix)))
 
     async def replace_config(self, loaded: LoadedConfig, *, who: str = "", rev: int | None = None) -> Outcome:
         """Run another configuration; live changes are kept where the new one leaves them room.
@@ -221,8 +202,8 @@ class Desk:
         """
         self._allowed("config", whole=True)
         # What takes long is done before its turn: others' changes go on meanwhile.
-        await self.ready_config(loaded, self._with_scenes_of(loaded, self.show))
-        return await self._enqueue(Task(who, future(), whole=lambda: self._replace(loaded, rev)))
+        await self.ready_config(loaded, self._whole.with_scenes_of(loaded, self.show))
+        return await self._enqueue(Task(who, future(), whole=lambda: self._whole.replace(loaded, rev)))
 
     async def roll_back(self, rev: int, *, who: str = "") -> Outcome:
         """Run again, as a new revision, exactly what ran as revision `rev`.
@@ -232,7 +213,7 @@ class Desk:
         UnknownAddress : there is no such revision (any more); and as `replace_config`.
         """
         self._allowed("config", whole=True)
-        return await self._enqueue(Task(who, future(), whole=lambda: self._roll_back(rev)))
+        return await self._enqueue(Task(who, future(), whole=lambda: self._whole.roll_back(rev)))
 
     async def lock(self, order: LockOrder, *, who: str = "") -> Outcome:
         """Move the show lock on, or break it.
@@ -242,36 +223,20 @@ class Desk:
         BadValue : no take to roll, or somebody else's lock and no reason; and as `submit`.
         """
         allowed("run", "lock")
-        return await self._enqueue(Task(who, future(), whole=lambda: self._lock(order, who)))
+        return await self._enqueue(Task(who, future(), whole=lambda: self._whole.lock(order, who)))
 
     async def revisions(self, *, before: int | None = None, limit: int = 50) -> list[Revision]:
         """The newest revisions, newest first."""
-        return await self._on_disk(lambda: self._store.revisions(before=before, limit=limit))
+        return await self.on_disk(lambda: self.store.revisions(before=before, limit=limit))
 
     def on_message(self, message: Message) -> bool:
         """Take a letter from another process; False when it is not for the desk."""
-        match message:
-            case Prepared(version=version, who=who):
-                self._answered("prepare", version, who, [])
-            case Failed(version=version, who=who, problems=problems):
-                self._answered("prepare", version, who, problems)
-                self._answered("commit", version, who, problems)
-            case Committed(version=version, frame=frame):
-                waiting = self._waiting.get(("commit", version))
-                if waiting is not None:
-                    waiting.frame = frame
-                    waiting.done.set()
-            case _:
-                return False
-        return True
+        return self._agreement.on_message(message)
 
     def seen(self, frame: int, version: int, moment: Moment | None = None) -> None:
         """A plan was seen: the proof that a version holds, also when the conductor's word was lost with it."""
         self.moment = moment or self.moment
-        for (stage, rev), waiting in self._waiting.items():
-            if stage == "commit" and rev <= version and not waiting.done.is_set():
-                waiting.frame = frame
-                waiting.done.set()
+        self._agreement.seen(frame, version)
 
     def _allowed(self, path: str, *, whole: bool = False) -> None:
         allowed("run", path)
@@ -321,8 +286,8 @@ class Desk:
             for task in open_tasks:
                 finish(task, outcome)
             return
-        rev, commit = await self._make_hold(following, tasks[0].who)
-        late = asyncio.create_task(self._acknowledge(open_tasks, commit, rev, following, tasks[0].who))
+        rev, config = await self._make_hold(following, tasks[0].who)
+        late = asyncio.create_task(self._acknowledge(open_tasks, rev, config, following, tasks[0].who))
         self._behind.add(late)
         late.add_done_callback(self._behind.discard)
 
@@ -341,17 +306,17 @@ class Desk:
                 changes[path] = Change(changes[path].before, change.after) if path in changes else change
         return Next(show, changes, "set")
 
-    async def _make_hold(self, following: Next, who: str) -> tuple[int, Waiting]:
-        """Prepare, keep, commit. Returns the new revision and where the conductor's answer will arrive."""
+    async def _make_hold(self, following: Next, who: str) -> tuple[int, int]:
+        """Prepare, keep, commit. Returns the new revision and its configuration's."""
         rev, self._next_rev = self._next_rev, self._next_rev + 1
         loaded, stage = following.loaded or self.loaded, following.stage or self.stage
         config, stage_bytes = self.show.config_version, self._stage_bytes
         if following.loaded is not None:
-            config = await self._on_disk(lambda: self._store.add_config(loaded.source, str(loaded.base_dir)))
+            config = await self.on_disk(lambda: self.store.add_config(loaded.source, str(loaded.base_dir)))
             stage_bytes = await asyncio.to_thread(encode_stage, stage)
         show = msgspec.structs.replace(following.show, version=rev, config_version=config)
         show = numbered(show, self.show)
-        await self._on_disk(lambda: write_states(self._run, show))
+        await self.on_disk(lambda: write_states(self._run, show))
         await self._prepare(show, loaded, stage_bytes)
         revision = Revision(rev, self._clock.tai_ns(), who, following.kind, following.changes, config)
         replaces = self._same_gesture(revision)
@@ -361,8 +326,8 @@ class Desk:
             }
             revision = msgspec.structs.replace(revision, changes=changes)
         try:
-            await self._on_disk(
-                lambda: self._store.append(
+            await self.on_disk(
+                lambda: self.store.append(
                     revision,
                     show,
                     undoes=following.undoes,
@@ -371,40 +336,27 @@ class Desk:
                 )
             )
         except StoreError:
-            self._tell_all(Abort(rev))
+            self._agreement.forget(rev)
             raise
         # From here on the change holds: whoever restarts begins with it.
         self._run.set_current_version(rev)
-        waiting = self._waiting[("commit", rev)] = Waiting({"conductor"})
-        self._links.send("conductor", Commit(rev, self._reply_to, following.at_frame))
+        self._agreement.commit(rev, following.at_frame)
         self._gesture = (revision, self._clock.now_ns()) if following.kind == "set" else None
         self.show = show
         if following.loaded is not None:
             self.loaded, self.stage, self._stage_bytes = loaded, stage, stage_bytes
             self.around = surroundings(loaded.config, stage)
-            self._first = following.first or fresh_show(loaded.config, stage)
+            self.first = following.first or fresh_show(loaded.config, stage)
             self.revs = {"config": rev}
         for path in following.changes:
             self.revs[object_of(path)] = rev
         self._run.drop_snapshots(keep_from=rev - KEEP_SNAPSHOTS)
         drop_states(self._run, keep={state.version for state in show.scene_states.values()}, keep_from=rev - KEEP)
-        return rev, waiting
+        return rev, config
 
-    async def _acknowledge(self, tasks: list[Task], waiting: Waiting, rev: int, following: Next, who: str) -> None:
+    async def _acknowledge(self, tasks: list[Task], rev: int, config: int, following: Next, who: str) -> None:
         """Wait for the conductor's word on the frame, then tell those who asked."""
-        frame: int | None = None
-        for _ in range(2):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(waiting.done.wait(), COMMIT_TIMEOUT_S)
-            frame = waiting.frame
-            if not waiting.refused:
-                break
-            # A conductor that was restarted in between never prepared it; it may have begun with it, too.
-            waiting.refused = False
-            waiting.done.clear()
-            self._links.send("conductor", Prepare(rev, self.show.config_version, self._reply_to))
-            self._links.send("conductor", Commit(rev, self._reply_to))
-        self._waiting.pop(("commit", rev), None)
+        frame = await self._agreement.committed(rev, config)
         outcome = Outcome(rev, frame, following.changes, following.kind, who)
         for listener in self.listeners:
             listener(outcome)
@@ -412,48 +364,18 @@ class Desk:
             finish(task, outcome)
 
     async def _prepare(self, show: Show, loaded: LoadedConfig, stage_bytes: bytes) -> None:
-        whole = show.config_version != self.show.config_version
-        scenes_changed = {scene.id for scene in show.scenes} != {scene.id for scene in self.show.scenes}
-        data = encode_snapshot(snapshot_of(show, loaded, stage_bytes))
-        self._run.write_snapshot(show.version, data)
-        message = Prepare(show.version, show.config_version, self._reply_to, scenes_changed)
-        needed = ["conductor", *(self._links.living() if whole or scenes_changed else [])]
-        waiting = self._waiting[("prepare", show.version)] = Waiting(set(needed))
+        self._run.write_snapshot(show.version, encode_snapshot(snapshot_of(show, loaded, stage_bytes)))
         try:
-            for who in needed:
-                if self._links.send(who, message):
-                    continue
-                if who == "conductor":
-                    detail = "the conductor is not there, so the show cannot change"
-                    raise _error(ConductorAbsent, "conductor", detail, "wait a second: the supervisor restarts it")
-                # Dead in this moment: it begins with the version that holds when it is back.
-                waiting.missing.discard(who)
-            timeout_s = WHOLE_TIMEOUT_S if whole or scenes_changed else LIVE_TIMEOUT_S
-            try:
-                await asyncio.wait_for(waiting.done.wait(), timeout_s)
-            except TimeoutError:
-                names = ", ".join(sorted(waiting.missing))
-                detail = f"no answer from {names} within {timeout_s:g} s"
-                raise _error(ChangeTimedOut, "show", detail, "look at its state under /api/v1/nodes") from None
-            if waiting.problems:
-                raise ChangeRefused(*waiting.problems)
+            await self._agreement.prepare(
+                show.version,
+                show.config_version,
+                whole=show.config_version != self.show.config_version,
+                scenes_changed={scene.id for scene in show.scenes} != {scene.id for scene in self.show.scenes},
+            )
         except OpenVolumeError:
-            self._tell_all(Abort(show.version))
             with contextlib.suppress(FileNotFoundError):
                 self._run.snapshot(show.version).unlink()
             raise
-        finally:
-            del self._waiting[("prepare", show.version)]
-
-    def _answered(self, stage: str, version: int, who: str, problems: list[Problem]) -> None:
-        waiting = self._waiting.get((stage, version))
-        if waiting is None:
-            return
-        waiting.missing.discard(who)
-        waiting.problems.extend(problems)
-        waiting.refused = bool(problems)
-        if not waiting.missing or problems:
-            waiting.done.set()
 
     def _deeds(self, revision: Revision, following: Next) -> list[Deed]:
         """What the audit log tells of a revision: each address by itself."""
@@ -472,19 +394,15 @@ class Desk:
 
     async def note(self, *deeds: Deed) -> None:
         """Write into the audit log what is no change of the show."""
-        await self._on_disk(lambda: self._store.note(deeds))
+        await self.on_disk(lambda: self.store.note(deeds))
 
     async def audit(self, *, before: int | None = None, limit: int = 100, take: str | None = None) -> list[Entry]:
         """The newest entries of the audit log, newest first."""
-        return await self._on_disk(lambda: self._store.audit(before=before, limit=limit, take=take))
+        return await self.on_disk(lambda: self.store.audit(before=before, limit=limit, take=take))
 
     async def audit_faults(self) -> list[str]:
         """Where the audit log does not fit together; read whole."""
-        return await self._on_disk(self._store.audit_faults)
-
-    def _tell_all(self, message: Message) -> None:
-        for who in ("conductor", *self._links.living()):
-            self._links.send(who, message)
+        return await self.on_disk(self.store.audit_faults)
 
     def _same_gesture(self, revision: Revision) -> Revision | None:
         """The revision this one goes on from: the same hand on the same addresses, a moment ago."""
@@ -498,89 +416,7 @@ class Desk:
         same = same and before.changes.keys() == revision.changes.keys()
         return before if same and self._clock.now_ns() - t_ns <= GESTURE_NS else None
 
-    # --- whole changes --------------------------------------------------------------------------------------------
-
-    async def _replace(self, loaded: LoadedConfig, rev: int | None) -> Next:
-        if rev is not None and rev != self.rev_of("config"):
-            detail = f"the configuration has changed since revision {rev}"
-            raise _error(StaleChange, "config", detail, "GET it again, and change that")
-        stage = (await asyncio.to_thread(compile_loaded, loaded)).stage
-        around = surroundings(loaded.config, stage)
-        first = await asyncio.to_thread(fresh_show, loaded.config, stage)
-        show = settle(carry_over(self._first, self.show, first), around, wanted=self.show)
-        show = await self._compiled(loaded, self._with_scenes_of(loaded, show))
-        changes = {"config": Change(self.show.config_version, None)}
-        return Next(show, changes, "config", loaded, stage, first)
-
-    async def _lock(self, order: LockOrder, who: str) -> Next:
-        before = self.show.lock
-        after = moved_lock(before, order, who)
-        show = msgspec.structs.replace(self.show, lock=after, take=rolling_take(after))
-        return Next(show, {"lock": Change(msgspec.to_builtins(before), msgspec.to_builtins(after))}, "set")
-
-    async def _undo(self, prefix: str) -> Next:
-        revision = await self._on_disk(lambda: self._store.last_undoable(prefix))
-        if revision is None:
-            where = f" at {prefix}" if prefix else ""
-            raise _error(NothingToUndo, prefix, f"no change{where} is left to take back", "")
-        if "show" in revision.changes:
-            rev = revision.changes["show"].before
-            found = await self._on_disk(lambda: self._store.get(rev))
-            if found is None:
-                raise _error(NothingToUndo, "show", f"revision {rev} is no longer kept", "")
-            following = await self._stored(*found)
-        elif "config" in revision.changes:
-            number = revision.changes["config"].before
-            config = await self._on_disk(lambda: self._store.config(number))
-            if config is None:
-                raise _error(NothingToUndo, "config", "the configuration before is no longer kept", "")
-            loaded, _ = await asyncio.to_thread(load_stored, config)
-            following = await self._replace(loaded, None)
-        else:
-            command = undo_of({p: c for p, c in revision.changes.items() if not prefix or _under(p, prefix)})
-            command = await self.ready(command)
-            show, changes = apply(self.show, command, self.around_now)
-            following = Next(show, changes, "undo")
-        following.kind, following.undoes = "undo", revision.rev
-        return following
-
-    async def _roll_back(self, rev: int) -> Next:
-        found = await self._on_disk(lambda: self._store.get(rev))
-        if found is None:
-            raise _error(UnknownAddress, f"config/revisions/{rev}", "no such revision is kept", "GET config/revisions")
-        following = await self._stored(*found)
-        following.kind = "rollback"
-        return following
-
-    async def _stored(self, revision: Revision, show: Show) -> Next:
-        config = await self._on_disk(lambda: self._store.config(revision.config))
-        if config is None:
-            raise _error(UnknownAddress, f"config/revisions/{revision.rev}", "its configuration is not kept", "")
-        show = msgspec.structs.replace(show, lock=self.show.lock, take=self.show.take)
-        if config.id == self.show.config_version or config.text == self.loaded.source:
-            show = msgspec.structs.replace(show, version=self.show.version, config_version=self.show.config_version)
-            return Next(show, {"show": Change(self.show.version, revision.rev)}, "rollback")
-        loaded, stage = await asyncio.to_thread(load_stored, config)
-        show = await self._compiled(loaded, show)
-        changes = {"config": Change(self.show.config_version, None), "show": Change(self.show.version, revision.rev)}
-        return Next(show, changes, "rollback", loaded, stage)
-
-    def _with_scenes_of(self, loaded: LoadedConfig, show: Show) -> Show:
-        """The show without the compiled states of scenes that another configuration has otherwise: edits stay."""
-        before, now = self.loaded, loaded.config.scenes
-        same = {n for n, scene in now.items() if before.config.scenes.get(n) == scene} if (
-            before.base_dir == loaded.base_dir
-        ) else set[str]()  # fmt: skip
-        states = {n: s if n in same else msgspec.structs.replace(s, key="") for n, s in show.scene_states.items()}
-        return msgspec.structs.replace(show, scene_states=states)
-
-    async def _compiled(self, loaded: LoadedConfig, show: Show) -> Show:
-        """The show with the compiled states of the scenes that it needs at once, which every node holds now."""
-        keys = await self.ready_config(loaded, show)
-        states = {n: msgspec.structs.replace(show.scene_states.get(n, SceneState()), key=k) for n, k in keys.items()}
-        return msgspec.structs.replace(show, scene_states={**show.scene_states, **states}) if states else show
-
-    async def _on_disk(self, call: Callable[[], Result]) -> Result:
+    async def on_disk(self, call: Callable[[], Result]) -> Result:
         """Run a call of the store on its own thread: it may wait for the disk."""
         return await asyncio.get_running_loop().run_in_executor(self._disk, call)
 
@@ -605,10 +441,6 @@ def object_of(path: str) -> str:
     deep = parts[0] in _DEEP and len(parts) > 1
     deep = deep and path != "scenes/active"
     return "/".join(parts[:2]) if deep else parts[0]
-
-
-def _under(path: str, prefix: str) -> bool:
-    return path == prefix or path.startswith(prefix + "/")
 
 
 def _error(kind: type[ControllerError], path: str, detail: str, mend: str) -> ControllerError:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from controller import agreement
 from controller import desk as desk_module
 from controller.beginning import begin_show, write_first_snapshot
 from controller.commands import Command
@@ -191,7 +192,7 @@ async def test_a_refused_change_leaves_everything_as_it_was(house: House) -> Non
 
 
 async def test_a_silent_conductor_times_the_change_out(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk_module, "LIVE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(agreement, "LIVE_TIMEOUT_S", 0.05)
     house.conductor.silent = True
     with pytest.raises(ChangeTimedOut, match="conductor"):
         await house.desk.submit(Command({"cameras/a/rank": 3}))

@@ -1,0 +1,123 @@
+"""Changes of the show that are more than values by address: another configuration, undo, roll-back, the lock."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from controller.beginning import fresh_show, load_stored, surroundings
+from controller.carrying import carry_over, settle
+from controller.commands import apply, undo_of
+from controller.config import LoadedConfig, compile_loaded
+from controller.errors import ControllerError, NothingToUndo, StaleChange, UnknownAddress
+from controller.show import SceneState, Show
+from controller.show_lock import LockOrder, moved, rolling_take
+from controller.store import Change, Revision
+from controller.transaction import Next
+from stage.errors import Problem
+
+if TYPE_CHECKING:
+    from controller.desk import Desk
+
+
+class WholeChanges:
+    """What such a change makes of the running show. Each is called when its turn has come, on the desk's loop."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def replace(self, loaded: LoadedConfig, rev: int | None) -> Next:
+        """The show with another configuration, made from revision `rev` (None: whatever runs)."""
+        if rev is not None and rev != self._desk.rev_of("config"):
+            detail = f"the configuration has changed since revision {rev}"
+            raise _error(StaleChange, "config", detail, "GET it again, and change that")
+        stage = (await asyncio.to_thread(compile_loaded, loaded)).stage
+        around = surroundings(loaded.config, stage)
+        first = await asyncio.to_thread(fresh_show, loaded.config, stage)
+        show = settle(carry_over(self._desk.first, self._desk.show, first), around, wanted=self._desk.show)
+        show = await self._compiled(loaded, self.with_scenes_of(loaded, show))
+        changes = {"config": Change(self._desk.show.config_version, None)}
+        return Next(show, changes, "config", loaded, stage, first)
+
+    async def lock(self, order: LockOrder, who: str) -> Next:
+        """The show with the lock moved on by `who`."""
+        before = self._desk.show.lock
+        after = moved(before, order, who)
+        show = msgspec.structs.replace(self._desk.show, lock=after, take=rolling_take(after))
+        return Next(show, {"lock": Change(msgspec.to_builtins(before), msgspec.to_builtins(after))}, "set")
+
+    async def undo(self, prefix: str) -> Next:
+        """The show without the newest change at or under `prefix`."""
+        revision = await self._desk.on_disk(lambda: self._desk.store.last_undoable(prefix))
+        if revision is None:
+            where = f" at {prefix}" if prefix else ""
+            raise _error(NothingToUndo, prefix, f"no change{where} is left to take back", "")
+        if "show" in revision.changes:
+            rev = revision.changes["show"].before
+            found = await self._desk.on_disk(lambda: self._desk.store.get(rev))
+            if found is None:
+                raise _error(NothingToUndo, "show", f"revision {rev} is no longer kept", "")
+            following = await self.stored(*found)
+        elif "config" in revision.changes:
+            number = revision.changes["config"].before
+            config = await self._desk.on_disk(lambda: self._desk.store.config(number))
+            if config is None:
+                raise _error(NothingToUndo, "config", "the configuration before is no longer kept", "")
+            loaded, _ = await asyncio.to_thread(load_stored, config)
+            following = await self.replace(loaded, None)
+        else:
+            command = undo_of({p: c for p, c in revision.changes.items() if not prefix or _under(p, prefix)})
+            command = await self._desk.ready(command)
+            show, changes = apply(self._desk.show, command, self._desk.around_now)
+            following = Next(show, changes, "undo")
+        following.kind, following.undoes = "undo", revision.rev
+        return following
+
+    async def roll_back(self, rev: int) -> Next:
+        """The show as it was at a revision."""
+        found = await self._desk.on_disk(lambda: self._desk.store.get(rev))
+        if found is None:
+            raise _error(UnknownAddress, f"config/revisions/{rev}", "no such revision is kept", "GET config/revisions")
+        following = await self.stored(*found)
+        following.kind = "rollback"
+        return following
+
+    async def stored(self, revision: Revision, show: Show) -> Next:
+        """The show of a revision, with the configuration it ran with; a lock stays as it is."""
+        config = await self._desk.on_disk(lambda: self._desk.store.config(revision.config))
+        if config is None:
+            raise _error(UnknownAddress, f"config/revisions/{revision.rev}", "its configuration is not kept", "")
+        now = self._desk.show
+        show = msgspec.structs.replace(show, lock=now.lock, take=now.take)
+        if config.id == now.config_version or config.text == self._desk.loaded.source:
+            show = msgspec.structs.replace(show, version=now.version, config_version=now.config_version)
+            return Next(show, {"show": Change(now.version, revision.rev)}, "rollback")
+        loaded, stage = await asyncio.to_thread(load_stored, config)
+        show = await self._compiled(loaded, show)
+        changes = {"config": Change(now.config_version, None), "show": Change(now.version, revision.rev)}
+        return Next(show, changes, "rollback", loaded, stage)
+
+    def with_scenes_of(self, loaded: LoadedConfig, show: Show) -> Show:
+        """The show without the compiled states of scenes that another configuration has otherwise: edits stay."""
+        before, now = self._desk.loaded, loaded.config.scenes
+        same = {n for n, scene in now.items() if before.config.scenes.get(n) == scene} if (
+            before.base_dir == loaded.base_dir
+        ) else set[str]()  # fmt: skip
+        states = {n: s if n in same else msgspec.structs.replace(s, key="") for n, s in show.scene_states.items()}
+        return msgspec.structs.replace(show, scene_states=states)
+
+    async def _compiled(self, loaded: LoadedConfig, show: Show) -> Show:
+        """The show with the compiled states of the scenes that it needs at once, which every node holds now."""
+        keys = await self._desk.ready_config(loaded, show)
+        states = {n: msgspec.structs.replace(show.scene_states.get(n, SceneState()), key=k) for n, k in keys.items()}
+        return msgspec.structs.replace(show, scene_states={**show.scene_states, **states}) if states else show
+
+
+def _under(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(prefix + "/")
+
+
+def _error(kind: type[ControllerError], path: str, detail: str, mend: str) -> ControllerError:
+    return kind(Problem(kind.code, path, detail, mend=mend))
