@@ -73,6 +73,7 @@ def create_app(control: Control | None = None, *, version: str = "") -> FastAPI:
     for group in GROUPS:
         app.include_router(group.routes)
     app.include_router(page.routes)
+    app.add_api_route("/api/v1/asyncapi.json", running.get_asyncapi, include_in_schema=False)
     app.add_api_route("/metrics", running.get_metrics, include_in_schema=False)
     problems.install(app)
     if control is not None:

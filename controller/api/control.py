@@ -57,10 +57,8 @@ REFUSALS_TOLD: Final = 10
 """So many refused writes a second the audit log tells of."""
 TELL_S: Final = 0.1
 """How often measured values are told to those who listen."""
-TOPICS: Final = (
-    "health", "show", "camera", "source", "canvas", "scene", "position", "pattern", "nodes", "frames", "alarms",
-    "action", "change", "processor", "stream", "cue",
-)  # fmt: skip
+REMEMBER_S: Final = 30.0
+"""So long after the last listener went it goes on telling, for those who come back with `last_seq`."""
 
 
 class Control:
@@ -112,9 +110,13 @@ class Control:
         self.started_ns = clock.now_ns()
         self.own_alarms: dict[str, Alarm] = {}
         self.previews = 0
+        self.videos = 0
+        """Those of the previews that are coded as H.264."""
         self._feeds = present.feeds_of(self.desk.stage)
         self._document: tuple[int, asyncio.Task[bytes]] | None = None
         self._told: dict[str, bytes] = {}
+        self._topics: dict[str, str] = {}
+        self._listened_ns = 0
         self._loops: list[asyncio.Task[None]] = []
         self.backend.on_message = self._message
         self.backend.on_plan = self._plan
@@ -318,16 +320,29 @@ class Control:
 
     def _tell(self) -> None:
         """Publish what is not as it was told last; nothing to do while nobody listens."""
-        if not self.hub.clients:
-            self._told.clear()
+        if not self._is_heard():
             return
-        for key, (topic, rev, view) in self.objects().items():
+        objects = self.objects()
+        for key in self._told.keys() - objects.keys():
+            del self._told[key]
+            self.hub.gone(self._topics.pop(key), key)
+        for key, (topic, rev, view) in objects.items():
             # Uptime alone is no news.
             comparable = msgspec.structs.replace(view, uptime_s=0.0) if topic == "health" else view
             data = msgspec.json.encode(comparable)
             if self._told.get(key) != data:
-                self._told[key] = data
+                self._told[key], self._topics[key] = data, topic
                 self.hub.publish(topic, key, rev, view)
+
+    def _is_heard(self) -> bool:
+        """Whether anybody listens, or did a moment ago and may come back."""
+        now_ns = self.clock.now_ns()
+        if self.hub.clients:
+            self._listened_ns = now_ns
+        elif self._told and now_ns - self._listened_ns > REMEMBER_S * NS_PER_S:
+            self._told.clear()
+            self.hub.lapse()
+        return bool(self.hub.clients or self._told)
 
     def _changed(self, outcome: Outcome) -> None:
         if outcome.kind in ("config", "rollback", "undo"):
@@ -336,8 +351,8 @@ class Control:
             self._feeds = present.feeds_of(self.desk.stage)
             self.backend.expect(self.desk.stage.rate, self.desk.stage.canvases)
             self._watch_scenes()
-            self._told.clear()
-        if self.hub.clients:
+            self._told = dict.fromkeys(self._told, b"")
+        if self._is_heard():
             self.hub.publish("change", "change", outcome.rev, outcome)
             self._tell()
 

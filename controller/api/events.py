@@ -2,8 +2,9 @@
 
 Envelope (JSON text): `{"v": 1, "seq": n, "t_ns": monotonic, "type": "camera", "rev": r, "data": {...}}`. `seq` rises
 with every change anywhere; a client that reads slowly gets the newest state of each object and misses what lay
-between. A client that comes back with `last_seq` gets what changed since, if that is still known, else a snapshot.
-A client that takes nothing for two seconds is let go.
+between. A client that comes back with `last_seq` gets what changed since, if that is still known, else a snapshot. An
+object that is no longer there is told as `gone`. A client that takes nothing for two seconds is let go. Types and data
+are told in `docs/asyncapi.json` (`controller.api.asyncapi`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from controller.api.event_types import GONE, SNAPSHOT, GoneView
 from controller.api.problems import TooMany, problem
 
 SEND_TIMEOUT_S: Final = 2.0
@@ -25,7 +27,7 @@ VERSION: Final = 1
 
 
 class Envelope(Struct, frozen=True):
-    """One event. `type` is `snapshot`, or the kind of object that changed; `data.id` tells which one."""
+    """One event. `type` is `snapshot`, `gone`, or the kind of object that changed; `data.id` tells which one."""
 
     v: int
     seq: int
@@ -94,8 +96,21 @@ class Hub:
 
     def publish(self, topic: str, key: str, rev: int, data: Any) -> None:
         """Tell everyone that an object is now `data`. `key` names it among all objects of all kinds."""
+        self._publish(topic, topic, key, rev, data)
+
+    def gone(self, topic: str, key: str) -> None:
+        """Tell everyone that an object is no longer there."""
+        self._publish(topic, GONE, key, 0, GoneView(topic, key, key.partition("/")[2] or key))
+
+    def lapse(self) -> None:
+        """From here on nothing is told: whoever comes back later gets a snapshot."""
+        self._changes.clear()
         self.seq += 1
-        envelope = Envelope(VERSION, self.seq, self._now_ns(), topic, rev, data)
+        self._forgotten_seq = self.seq + 1
+
+    def _publish(self, topic: str, kind: str, key: str, rev: int, data: Any) -> None:
+        self.seq += 1
+        envelope = Envelope(VERSION, self.seq, self._now_ns(), kind, rev, data)
         change = _Pending(self.seq, topic, msgspec.json.encode(envelope).decode())
         self._changes.pop(key, None)
         self._changes[key] = change
@@ -127,8 +142,8 @@ class Hub:
                     client.offer(key, change)
         else:
             rev, data = self._snapshot(client.topics)
-            envelope = Envelope(VERSION, self.seq, self._now_ns(), "snapshot", rev, data)
-            client.offer("snapshot", _Pending(self.seq, "snapshot", msgspec.json.encode(envelope).decode()))
+            envelope = Envelope(VERSION, self.seq, self._now_ns(), SNAPSHOT, rev, data)
+            client.offer(SNAPSHOT, _Pending(self.seq, SNAPSHOT, msgspec.json.encode(envelope).decode()))
         self._clients.add(client)
         try:
             while True:

@@ -27,6 +27,8 @@ from runtime.ring import RingReader, RingShape, fourcc, fourcc_text
 from stage.errors import Problem
 
 Format = Literal["png", "jpg"]
+Form = Literal["png", "jpg", "rgb"]
+"""`rgb`: the pixels themselves, row by row, 3 bytes each."""
 MEDIA_TYPES: Final[dict[Format, str]] = {"png": "image/png", "jpg": "image/jpeg"}
 RGBA8: Final = fourcc("AB24")
 RGB10A2: Final = fourcc("AB30")
@@ -113,8 +115,10 @@ def photo_rgb(reader: RingReader, n: int) -> tuple[NDArray[np.uint8], int, int]:
     return rows[:, : shape.width * 3].reshape(shape.height, shape.width, 3), slot.frame, slot.n
 
 
-def encode_picture(rgb: NDArray[np.uint8], form: Format) -> bytes:
-    """8-bit RGB, [h, w, 3], as PNG or JPEG bytes."""
+def encode_picture(rgb: NDArray[np.uint8], form: Form) -> bytes:
+    """8-bit RGB, [h, w, 3], as PNG or JPEG bytes, or as they are."""
+    if form == "rgb":
+        return rgb.tobytes()
     if form == "jpg":
         data: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(rgb), quality=JPEG_QUALITY, colorspace="RGB")
         return data
@@ -129,13 +133,15 @@ class Pictures:
     def __init__(self, backend: Backend, *, reply_to: str) -> None:
         self._backend, self._reply_to = backend, reply_to
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="pictures")
+        self.video_threads = ThreadPoolExecutor(1, thread_name_prefix="video")
+        """Where previews are coded: apart, so that no single picture waits for them."""
         self._made: OrderedDict[tuple[object, ...], tuple[tuple[int, int], Picture]] = OrderedDict()
         self._making: dict[tuple[object, ...], asyncio.Task[Picture]] = {}
         self._requests = 0
         self._asked: dict[int, asyncio.Future[PhotoReady]] = {}
         self._one_at_a_time: dict[str, asyncio.Lock] = {}
 
-    async def canvas(self, name: str, form: Format, *, max_width_px: int | None = None) -> Picture:
+    async def canvas(self, name: str, form: Form, *, max_width_px: int | None = None) -> Picture:
         """The newest picture of a canvas.
 
         Raises
@@ -165,7 +171,7 @@ class Pictures:
         return picture
 
     async def photo(
-        self, camera: str, form: Format = "jpg", *, width_px: int = 960, kind: PhotoKind = "photo"
+        self, camera: str, form: Form = "jpg", *, width_px: int = 960, kind: PhotoKind = "photo"
     ) -> Picture:
         """What a camera sees of the simulated walls, as presented last: made now, by the darkroom.
 
@@ -197,8 +203,9 @@ class Pictures:
             task.cancel()
         await asyncio.gather(*self._making.values(), return_exceptions=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self.video_threads.shutdown(wait=True, cancel_futures=True)
 
-    async def _photograph(self, camera: str, form: Format, width_px: int, kind: PhotoKind) -> Picture:
+    async def _photograph(self, camera: str, form: Form, width_px: int, kind: PhotoKind) -> Picture:
         # The darkroom keeps the newest request of a camera only: two at once would leave one unanswered.
         async with self._one_at_a_time.setdefault(camera, asyncio.Lock()):
             self._requests += 1

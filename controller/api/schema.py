@@ -10,6 +10,8 @@ from fastapi.openapi.utils import get_openapi
 
 from controller.addresses import ADDRESSES
 from controller.api import (
+    event_types,
+    video,
     views,
     views_access,
     views_captures,
@@ -26,6 +28,7 @@ from controller.api.events import Envelope
 from controller.api.problems import ProblemDocument
 from controller.messages import Alarm
 from controller.show import Nudge
+from controller.transaction import Outcome
 
 NUDGE_FIELDS: Final = Nudge.__struct_fields__
 _REF: Final = "#/components/schemas/{name}"
@@ -49,7 +52,7 @@ The control plane of an LED volume. Every object carries `rev`, sent as ETag. PA
 parameters are last-writer-wins, structural writes need If-Match (428 without, 412 when stale). Errors are RFC 9457
 problem documents with `code`, `path`, `value` and `mend`. Live values: WebSocket `/api/v1/events`
 (`?topics=camera,frames&last_seq=n`); pictures: WebSocket `/api/v1/previews?of=cameras/a/photo`, which sends the newest
-one for each text message `next`."""
+one for each text message `next`. Both are told in AsyncAPI: `/api/v1/asyncapi.json`."""
 
 
 def patch_schema(collection: str) -> dict[str, Any]:
@@ -125,11 +128,14 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         views_windows,
         views_relays,
         views_access,
+        event_types,
+        video,
     )
     everything = [kind for module in modules for kind in vars(module).values()]
     kinds = [kind for kind in everything if isinstance(kind, type) and issubclass(kind, views.View)]
     _, components = msgspec.json.schema_components(
-        [*(kind for kind in kinds if kind is not views.View), Alarm, ProblemDocument, Envelope], ref_template=_REF
+        [*(kind for kind in kinds if kind is not views.View), Alarm, ProblemDocument, Envelope, Outcome],
+        ref_template=_REF,
     )
     array = {"type": "array"}
     components["Addresses"] = _wrapped("addresses", {**array, "items": {"$ref": _REF.format(name="AddressView")}})

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
+import msgspec
 from fastapi import Query, WebSocket, WebSocketDisconnect
 
-from controller.api.control import TOPICS, Control
+from controller.api.control import Control
+from controller.api.event_types import TOPICS
 from controller.api.events import MAX_CLIENTS, SEND_TIMEOUT_S
 from controller.api.http import Here, router
-from controller.api.pictures import Picture
+from controller.api.pictures import Form, Picture
 from controller.api.problems import TooMany
+from controller.api.video import MOST_LISTENERS, NoVideo, Video
+from controller.api.video import header as video_header
 from stage.errors import OpenVolumeError
+from stage.rate import Rate
 
 routes = router()
 TOO_MANY: Final = 1013
@@ -57,12 +62,16 @@ async def previews(
     control: Here,
     of: Annotated[str, Query()],
     width_px: Annotated[int, Query(ge=16, le=4096)] = 960,
+    codec: Annotated[Literal["jpeg", "h264"], Query()] = "jpeg",
+    header: Annotated[Literal["frame", "timecode"], Query()] = "frame",
 ) -> None:
-    """Pictures of one camera (`cameras/a/photo`) or canvas (`canvases/left`), as JPEG.
+    """Pictures of one camera (`cameras/a/photo`) or canvas (`canvases/left`), as JPEG or H.264.
 
     Pull: each text message `next` is answered with one binary message, the newest picture that was not sent yet:
-    8 bytes of frame number (little-endian), then the JPEG. So no client is ever sent more than it takes, and none
-    sees an old picture. What cannot be made now is waited for.
+    8 bytes of frame number (little-endian), then the JPEG; with header=timecode or codec=h264 16 bytes
+    (controller.api.video.header). So no client is ever sent more than it takes, and none sees an old picture. What
+    cannot be made now is waited for. H.264 is told in a text message first (controller.api.video.VideoFormat); `key`
+    in place of `next` asks for a picture that can be decoded alone.
     """
     parts = of.strip("/").split("/")
     await websocket.accept()
@@ -72,55 +81,108 @@ async def previews(
     if not good:
         await websocket.close(UNKNOWN, "of=cameras/ID/photo or of=canvases/ID")
         return
-    if control.previews >= MAX_CLIENTS:
-        await websocket.close(TOO_MANY, f"{MAX_CLIENTS} previews run already")
+    if control.previews >= MAX_CLIENTS or (codec == "h264" and control.videos >= MOST_LISTENERS):
+        most = MOST_LISTENERS if codec == "h264" else MAX_CLIENTS
+        await websocket.close(TOO_MANY, f"{most} previews of this kind run already")
         return
     control.previews += 1
-    asked = asyncio.Event()
+    control.videos += codec == "h264"
+    asked = _Asked()
     hearing = asyncio.create_task(_hear(websocket, asked))
-    sending = asyncio.create_task(_pictures(websocket, control, parts, width_px, asked))
+    coded = codec == "h264"
+    sending = asyncio.create_task(
+        _video(websocket, control, parts, width_px, asked)
+        if coded
+        else _pictures(websocket, control, parts, width_px, asked, labelled=header == "timecode")
+    )
     try:
         await asyncio.wait({sending, hearing}, return_when=asyncio.FIRST_COMPLETED)
         if sending.done() and isinstance(sending.exception(), TimeoutError):
             await _close(websocket, GONE, "nothing was taken for too long")
+        elif sending.done() and isinstance(error := sending.exception(), NoVideo):
+            problem = error.problems[0]
+            await _close(websocket, UNKNOWN, f"{problem.detail}; {problem.mend}"[:120])
     finally:
         control.previews -= 1
+        control.videos -= coded
         await _end(sending, hearing)
 
 
+class _Asked:
+    """What a listener has asked for and not got."""
+
+    def __init__(self) -> None:
+        self._some = asyncio.Event()
+        self._key = False
+
+    def hear(self, text: str | None) -> None:
+        """Take a message; what means nothing is passed over."""
+        if text in ("next", "key"):
+            self._key |= text == "key"
+            self._some.set()
+
+    async def take(self) -> bool:
+        """Wait until something is asked for; whether it has to be a key picture."""
+        await self._some.wait()
+        self._some.clear()
+        key, self._key = self._key, False
+        return key
+
+
 async def _pictures(
-    websocket: WebSocket, control: Control, parts: list[str], width_px: int, asked: asyncio.Event
+    websocket: WebSocket, control: Control, parts: list[str], width_px: int, asked: _Asked, *, labelled: bool
 ) -> None:
     last = -1
     while True:
-        await asked.wait()
-        asked.clear()
-        picture = await _newest(control, parts, width_px, last)
+        await asked.take()
+        picture = await _newest(control, parts, width_px, last, "jpg")
         last = picture.n
-        header = picture.frame.to_bytes(8, "little")
-        await asyncio.wait_for(websocket.send_bytes(header + picture.data), SEND_TIMEOUT_S)
+        head = _header(control, picture.frame) if labelled else picture.frame.to_bytes(8, "little")
+        await asyncio.wait_for(websocket.send_bytes(head + picture.data), SEND_TIMEOUT_S)
 
 
-async def _newest(control: Control, parts: list[str], width_px: int, last: int) -> Picture:
+async def _video(websocket: WebSocket, control: Control, parts: list[str], width_px: int, asked: _Asked) -> None:
+    video = Video(control.pictures.video_threads, rate=control.desk.stage.rate)
+    last, told = -1, None
+    while True:
+        key = await asked.take()
+        picture = await _newest(control, parts, width_px, last, "rgb")
+        last = picture.n
+        coded = await video.encode(picture.data, picture.width_px, picture.height_px, key=key)
+        if coded.format is not told:
+            told = coded.format
+            await asyncio.wait_for(websocket.send_text(msgspec.json.encode(told).decode()), SEND_TIMEOUT_S)
+        head = _header(control, picture.frame, key=coded.key)
+        await asyncio.wait_for(websocket.send_bytes(head + coded.data), SEND_TIMEOUT_S)
+
+
+def _header(control: Control, frame: int, *, key: bool = True) -> bytes:
+    plan = control.backend.plan
+    if plan is None:
+        return video_header(frame, 0, "", control.desk.stage.rate, key=key)
+    return video_header(frame, plan.frame, plan.timecode, Rate(*plan.rate), key=key)
+
+
+async def _newest(control: Control, parts: list[str], width_px: int, last: int, form: Form) -> Picture:
     """The newest picture whose number is not `last`; waits for it."""
     while True:
         try:
             if parts[0] == "cameras":
-                return await control.pictures.photo(parts[1], "jpg", width_px=width_px)
+                return await control.pictures.photo(parts[1], form, width_px=width_px)
             state = control.backend.canvas_state(parts[1])
             if state is not None and state.n != last:
-                return await control.pictures.canvas(parts[1], "jpg", max_width_px=width_px)
+                return await control.pictures.canvas(parts[1], form, max_width_px=width_px)
             await asyncio.sleep(WAIT_S)
         except OpenVolumeError:
             await asyncio.sleep(RETRY_S)
 
 
-async def _hear(websocket: WebSocket, asked: asyncio.Event | None = None) -> None:
-    """Take what the client says until it goes; `next` is noted in `asked`."""
+async def _hear(websocket: WebSocket, asked: _Asked | None = None) -> None:
+    """Take what the client says until it goes; what it asks for is noted in `asked`."""
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         while (message := await websocket.receive())["type"] != "websocket.disconnect":
-            if asked is not None and message.get("text") == "next":
-                asked.set()
+            if asked is not None:
+                asked.hear(message.get("text"))
 
 
 async def _close(websocket: WebSocket, code: int, reason: str) -> None:

@@ -8,6 +8,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from controller.api import present
+from controller.api.asyncapi import document
 from controller.api.http import Here, answers, router, send_json
 from controller.api.metrics import CONTENT_TYPE, exposition, reading
 from controller.api.problems import problem
@@ -44,6 +45,11 @@ async def get_node(control: Here, node: str) -> Response:
 async def get_alarms(control: Here) -> Response:
     """Everything a person should know now, the worst first."""
     return send_json(AlarmsView(control.alarms))
+
+
+async def get_asyncapi(request: Request) -> Response:
+    """What goes over the WebSockets, in AsyncAPI; `openapi.json` beside it has the types."""
+    return send_json(document(request.app.version))
 
 
 async def get_metrics(request: Request) -> Response:
