@@ -45,10 +45,10 @@ from controller.sources import (
     mounts_of,
     pictures_of,
     plan_subjects,
+    pose_of,
     preferences,
     resolution_limits,
     steered,
-    tracked_pose,
 )
 from controller.tracking_recorder import DATAGRAM_CAPACITY, DATAGRAM_SLOTS, KIND_DATAGRAMS
 from controller.versions import Version, Versions, load_version
@@ -429,9 +429,9 @@ class Conductor:
             if settings is None:
                 continue
             photo_ns = version.planner.photo_time_ns(camera.id, show, t_present_ns)
-            predicted = self._inputs.predict(camera.id, photo_ns, latched_ns)
-            if predicted is not None:
-                poses[camera.id] = tracked_pose(predicted, camera)
+            pose = pose_of(self._inputs, camera, photo_ns, latched_ns)
+            if pose is not None:
+                poses[camera.id] = pose
         return version.planner.plan(
             show,
             poses,

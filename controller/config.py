@@ -465,7 +465,7 @@ def _references(loaded: LoadedConfig) -> list[Problem]:
     problems += _lens_table_problems(config, base_dir)
     problems += _osc_file_problems(config, base_dir)
     problems += time_problems(config.time, config.rate)
-    problems += processor_problems(config.stage.processors, config.scenes)
+    problems += processor_problems(config.stage.processors, config.scenes, base_dir)
     problems += window_problems(config.windows, config.outputs, config.stage.canvases)
     if config.time.reference == "display" and not any(output.monitors for output in config.outputs.values()):
         detail = "no canvas is shown on a monitor whose blank could be followed"
@@ -494,7 +494,7 @@ def _warnings(config: OpenVolumeConfig) -> list[Problem]:
         if not is_loopback(host):
             detail = "open to the network, not only to this machine"
             warnings.append(Problem("controller.open_to_network", path, detail, host, "127.0.0.1 keeps it local"))
-    tracked = {source.camera for source in config.tracking.sources.values()}
+    tracked = {source.moves for source in config.tracking.sources.values()}
     warnings += [
         Problem("controller.untracked", join("cameras", name), "no tracking source moves it", None, "add one")
         for name in config.cameras
@@ -502,8 +502,8 @@ def _warnings(config: OpenVolumeConfig) -> list[Problem]:
     ]
     first: dict[str, str] = {}
     for name, source in config.tracking.sources.items():
-        other = first.setdefault(source.camera, name)
-        if source.camera and other != name:
+        other = first.setdefault(source.moves, name)
+        if source.moves and other != name:
             detail = f"camera `{source.camera}` follows source `{other}`; this one is heard but does not move it"
             warnings.append(
                 Problem("controller.second_source", join("tracking/sources", name), detail, None, "remove one of them")

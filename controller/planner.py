@@ -109,6 +109,7 @@ class _CameraMemory:
     density_step: int | None = None
     lowered_steps: int = 0
     stage_from_camera: Array | None = None
+    focal_length_mm: float | None = None
     viewed_from: Array | None = None
     nearest_m: float = 5.0
     needed_density: float = 0.0
@@ -317,8 +318,8 @@ class Planner:
     def _overscan(
         self, settings: CameraSettings, pose: TrackedPose, lens: PlanLens, t_photo_ns: int, memory: _CameraMemory
     ) -> Sides:
-        before = memory.stage_from_camera
-        memory.stage_from_camera = pose.stage_from_camera
+        before, before_mm = memory.stage_from_camera, memory.focal_length_mm
+        memory.stage_from_camera, memory.focal_length_mm = pose.stage_from_camera, lens.focal_length_mm
         if settings.overscan_mode == "fixed":
             memory.overscan_deg, memory.overscan = settings.overscan_deg, None
             return settings.overscan_deg
@@ -327,7 +328,8 @@ class Planner:
         gains = self._gains(lens, memory)
         hold_deg = NOTHING
         if before is not None:
-            beyond = exceeded_deg(gains, movement(before, pose.stage_from_camera)[None])[0]
+            zoomed = lens.focal_length_mm / before_mm - 1.0 if before_mm else 0.0
+            beyond = exceeded_deg(gains, movement(before, pose.stage_from_camera, zoomed)[None])[0]
             left, right, top, bottom = np.maximum(beyond, 0.0).tolist()
             hold_deg = (left, right, top, bottom)
         memory.overscan = needed = required_overscan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,6 +21,7 @@ from stage.plan import PlanJoint, PlanSubject, matrix16
 from tracking.config import Delays, PoseOffset, TrackingConfig
 from tracking.inputs import TrackingInputs
 from tracking.predict import PredictedPose
+from tracking.sample import LensReading
 
 _CRITICAL = ("tracking.source_lost", "tracking.source_bad")
 
@@ -49,25 +51,26 @@ def pictures_of(stage: CompiledStage) -> dict[str, tuple[float, float]]:
     return {camera.id: frame_size_mm(camera.lens) for camera in stage.cameras.values()}
 
 
+def pose_of(inputs: TrackingInputs, camera: Camera, t_photo_ns: int, now_ns: int) -> TrackedPose | None:
+    """What the planner is told about a camera at a photo; None: nothing is known but its configuration.
+
+    A camera that nothing moves stands where the file puts it, with what its lens says of itself.
+    """
+    predicted = inputs.predict(camera.id, t_photo_ns, now_ns)
+    if predicted is not None:
+        return tracked_pose(predicted, camera)
+    lens, errors = inputs.lens_alone(camera.id, t_photo_ns, now_ns)
+    if lens is None:
+        return None
+    return TrackedPose(camera.default_stage_from_camera, quality="untracked", errors=errors, **_known(lens))
+
+
 def tracked_pose(predicted: PredictedPose, camera: Camera) -> TrackedPose:
     """What the planner is told about a camera: the sensor's pose, and whatever of the lens is tracked."""
     lens = predicted.sample.lens
     pupil_m = camera.lens.entrance_pupil_m
     if lens is not None and lens.entrance_pupil_m is not None:
         pupil_m = lens.entrance_pupil_m
-    known: dict[str, object] = {}
-    if lens is not None:
-        known = {
-            "focal_length_mm": lens.focal_length_mm,
-            "focus_distance_m": lens.focus_distance_m,
-            "entrance_pupil_m": lens.entrance_pupil_m,
-            "radial": None if lens.radial is None else list(lens.radial),
-            "model": None if lens.radial is None else lens.model,
-            "tangential": None if lens.tangential is None else list(lens.tangential),
-            "distortion_offset_mm": lens.distortion_offset_mm,
-            "projection_offset_mm": lens.projection_offset_mm,
-            "f_stop": lens.f_stop,
-        }
     return TrackedPose(
         predicted.sensor_pose(pupil_m),
         source=predicted.sample.source,
@@ -76,8 +79,23 @@ def tracked_pose(predicted: PredictedPose, camera: Camera) -> TrackedPose:
         t_received_ns=predicted.sample.t_received_ns,
         quality=predicted.quality,
         errors=predicted.errors,
-        **known,  # type: ignore[arg-type]  # names and kinds as TrackedPose has them, above
+        **({} if lens is None else _known(lens)),
     )
+
+
+def _known(lens: LensReading) -> dict[str, Any]:
+    """A reading, under the names that `TrackedPose` has for it."""
+    return {
+        "focal_length_mm": lens.focal_length_mm,
+        "focus_distance_m": lens.focus_distance_m,
+        "entrance_pupil_m": lens.entrance_pupil_m,
+        "radial": None if lens.radial is None else list(lens.radial),
+        "model": None if lens.radial is None else lens.model,
+        "tangential": None if lens.tangential is None else list(lens.tangential),
+        "distortion_offset_mm": lens.distortion_offset_mm,
+        "projection_offset_mm": lens.projection_offset_mm,
+        "f_stop": lens.f_stop,
+    }
 
 
 def nudged(tracking: TrackingConfig, nudges: Mapping[str, Nudge]) -> TrackingConfig:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stage.frames import Array, vector_from_rotation
 from stage.lens import lens_cover_deg, pinhole_tangents
@@ -31,6 +32,8 @@ class PoseErrors:
     rows: Array
     """[n, 7]  from the predicted pose to the true one, in the predicted camera's axes: tilt, roll, pan (deg; up,
     clockwise, left), right, forward, up (m), and the true focal length over the predicted one, less 1."""
+    t_photo_ns: NDArray[np.int64]
+    """[n]  the photos' times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,13 @@ class Overscan:
     """What blurred content reaches in from beyond the picture."""
 
 
-def movement(before: Array, after: Array) -> Array:
-    """Row of `PoseErrors.rows`, [7], of a camera that is at `after` where `before` was expected, [4, 4] each."""
+def movement(before: Array, after: Array, zoom: float = 0.0) -> Array:
+    """Row of `PoseErrors.rows`, [7], of a camera that is at `after` where `before` was expected, [4, 4] each.
+
+    zoom : its focal length over the expected one, less 1.
+    """
     out = np.zeros(7)
+    out[6] = zoom
     out[:3] = np.degrees(vector_from_rotation(before[:3, :3].T @ after[:3, :3]))
     out[3:6] = before[:3, :3].T @ (after[:3, 3] - before[:3, 3])
     return out

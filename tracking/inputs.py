@@ -22,6 +22,7 @@ import msgspec
 from runtime.clock import Clock
 from stage.errors import Problem
 from stage.frames import Array, inverse_pose
+from stage.overscan import PoseErrors
 from stage.rate import Rate
 from tracking.config import Source, TrackingConfig
 from tracking.errors import UnknownSource
@@ -29,7 +30,7 @@ from tracking.feed import CameraFeed
 from tracking.follower import PERIOD_NS
 from tracking.health import COAST_NS, State
 from tracking.history import History
-from tracking.lens_feed import lens_of, with_lens
+from tracking.lens_feed import lens_at_photo, lens_of, with_lens
 from tracking.lens_table import LensGrid
 from tracking.lens_track import lens_at
 from tracking.mapping import Mapping as SourceMapping
@@ -257,7 +258,7 @@ class TrackingInputs:
                 return
             self._adapted = (self._adapted + 1) % len(states)
             state = states[self._adapted]
-            state.predictor.adapt(state.history, standing_by=bool(state.source.camera) and id(state) not in moving)
+            state.adapt(standing_by=bool(state.source.camera) and id(state) not in moving)
 
     def look_ahead(self) -> None:
         """Prepare the predictions of what moves the cameras, from their newest samples: those to come cost less."""
@@ -298,6 +299,13 @@ class TrackingInputs:
     def lens(self, camera: str, own: LensReading | None, t_ns: int) -> LensReading | None:
         """What is known of a camera's lens at a time. own : what came with its pose."""
         return lens_of(own, self._lenses.get(camera, ()), t_ns, self._clock.now_ns())
+
+    def lens_alone(
+        self, camera: str, t_photo_ns: int, now_ns: int | None = None
+    ) -> tuple[LensReading | None, PoseErrors | None]:
+        """The lens of a camera that nothing moves (yet) at a photo, and how wrong its focal lengths were; None: nothing
+        has been said of it."""
+        return lens_at_photo(None, None, self._lenses.get(camera, ()), t_photo_ns, self._now(now_ns))
 
     def prefer(self, sources: Mapping[str, str]) -> None:
         """Somebody says which source moves a camera, by camera; "" leaves it to their priorities. At once where that

@@ -107,7 +107,8 @@ class Judge:
 
         if self._stale >= TOLD_EVERY or (self._stale and self._judged < FEW):
             self._stale = 0
-            self._errors = PoseErrors(self._rows[self._recent()])
+            recent = self._recent()
+            self._errors = PoseErrors(self._rows[recent], self._times[recent])
 
     def errors(self) -> PoseErrors | None:
         """The last photos' errors, for overscan; None before the first."""

@@ -20,6 +20,7 @@ from tracking.follower import PERIOD_NS, Follower
 from tracking.health import Health
 from tracking.history import History
 from tracking.lags import NO_LAGS, NO_OFFSETS, WHICH_WAY, Lags, Offsets
+from tracking.lens_judge import LensJudge
 from tracking.lens_track import LensTrack
 from tracking.mapping import Mapping
 from tracking.packet_counter import MODULI, PacketCounter
@@ -59,7 +60,9 @@ class SourceStream:
     joiner: Joiner | None = None
     """Joins the source's packets where one is not a whole pose."""
     lens_track: LensTrack | None = None
-    """Of sources that say no pose: what the lens did of late."""
+    """Of sources that say no pose: what the lens did of late,"""
+    lens_judge: LensJudge = field(default_factory=LensJudge)
+    """and how wrong the focal lengths foretold from it were."""
     lens: LensReading | None = None
     lens_said: LensReading | None = None
     lens_is_more: bool = False
@@ -165,6 +168,13 @@ class SourceStream:
                 self.health.accepted(t_received_ns, track.period_ns)
             elif type(item) is Refusal:
                 self.refuse(item, t_received_ns)
+
+    def adapt(self, *, standing_by: bool) -> None:
+        """Learn from what has come, as `Predictor.adapt` does it."""
+        if self.lens_track is None:
+            self.predictor.adapt(self.history, standing_by=standing_by)
+        elif self.lens_track.newest is not None:
+            self.lens_judge.settle(self.lens_track.newest.t_sampled_ns, self.lens_track.at)
 
     def _offset(self, offsets_ns: Offsets) -> None:
         """The tracker says anew how far from its stamp it samples its parts. Older samples stay where they were put."""

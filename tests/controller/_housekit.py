@@ -28,7 +28,8 @@ from controller.messages import (
     decode_conductor,
     decode_node,
 )
-from controller.node import Node, Painter
+from controller.drawing import Painter
+from controller.node import Node
 from controller.post import Post
 from controller.processes.simulator import simulated_sender
 from controller.rundir import RunDir
@@ -240,8 +241,8 @@ class VirtualShow:
         self.house.add("recorder", self.recorder)
         if node:
             self.start_node()
-        self.tracker = Tracker(self, silent)
         if tracker:
+            self.tracker = Tracker(self, silent)
             self.house.add("tracker", self.tracker)
 
     def __enter__(self) -> Self:

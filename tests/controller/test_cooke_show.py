@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from controller.config import compile_loaded
 from stage.frames import pose_from_pan_tilt_roll
 from stage.plan import PlanCamera
 from stage.rate import NS_PER_S, Rate
@@ -139,3 +141,76 @@ def test_a_line_that_is_none_is_refused_in_words(house: RunningHouse) -> None:
     document = answer.json()
     assert document["path"].startswith("tracking/sources/lens_a")
     assert "no rate" in document["detail"]
+
+
+# --- under a virtual clock ----------------------------------------------------------------------------------------
+
+LENS = "    lens_a: {protocol: cooke, listen: '127.0.0.1:40003', camera: a, cooke: {units: metric}}\n"
+
+
+class VirtualLens:
+    """Role: a lens at the far end of a bridge, fifty records a second. zoom_mm : at a time since it began."""
+
+    def __init__(self, show: Any, zoom_mm: Callable[[float], float]) -> None:
+        self._show, self._zoom_mm, self._began_ns = show, zoom_mm, show.clock.now_ns()
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def step(self, now_ns: int) -> int:
+        record = KIT.record(focus_m=2.5, zoom_mm=self._zoom_mm((now_ns - self._began_ns) / NS_PER_S), pupil_m=0.08)
+        self._show.conductor.inputs.inject("lens_a", bytes(record))
+        return now_ns + NS_PER_S // 50
+
+
+def with_lens(text: str, *, alone: bool) -> str:
+    """A configuration with a lens that speaks for itself, beside the tracker or in its place."""
+    if not alone:
+        return text.replace("  sources:\n", "  sources:\n" + LENS, 1)
+    text, changed = re.subn(r"^  sources:\n(?:    .*\n|\n)*", "  sources:\n" + LENS + "\n", text, flags=re.MULTILINE)
+    assert changed == 1
+    return text
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_zoom_pull_of_the_lens_alone_widens_the_overscan(shm: Path, housekit: ModuleType, alone: bool) -> None:
+    """With the lens as the camera's only source, too: then it stands where the file puts it."""
+    text = with_lens(housekit.minimal_text(), alone=alone)
+
+    def zoom_mm(t_s: float) -> float:
+        return 40.0 - 15.0 * min(max(t_s - 4.0, 0.0), 1.0)
+
+    with housekit.VirtualShow(shm, text, tracker=not alone, node=False) as show:
+        show.house.add("lens", VirtualLens(show, zoom_mm))
+        show.run_for(8.0)
+        plans = [plan.cameras[0] for plan in show.plans.values()]
+        status = show.conductor_status()
+    told = {camera.lens.focal_length_mm for camera in plans[:80]}
+    assert 40.0 in told
+    assert told <= {40.0, 35.0}  # as the file has it until the lens speaks
+    last = plans[-1].lens
+    assert (last.focal_length_mm, last.focus_distance_m, last.entrance_pupil_m) == (25.0, 2.5, 0.08)
+    rest, pull = plans[90].overscan_deg, [camera.overscan_deg for camera in plans[97:125]]
+    # A held frame is covered while it zooms out, and what the pull was foretold wrongly by stays covered after it.
+    assert max(sides[0] for sides in pull) > rest[0] + 0.5
+    causes = status.cameras["a"].overscan_causes_deg
+    assert causes["prediction"] > 0.2
+    if alone:
+        assert {camera.quality for camera in plans} == {"untracked"}
+        assert {camera.source for camera in plans} == {""}
+        expected = show.stage.cameras["a"].default_stage_from_camera.reshape(16).tolist()
+        assert all(camera.stage_from_camera == expected for camera in plans)
+
+
+def test_a_lens_moves_no_camera_and_is_no_second_tracker(housekit: ModuleType) -> None:
+    """What `check` warns of."""
+
+    def codes(text: str) -> set[str]:
+        return {w.code for w in compile_loaded(housekit.loaded_of(text)).warnings}
+
+    text = housekit.minimal_text()
+    assert codes(with_lens(text, alone=False)) == codes(text)
+    assert codes(with_lens(text, alone=True)) - codes(text) == {"controller.untracked"}

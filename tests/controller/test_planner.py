@@ -90,7 +90,7 @@ def errors(*, pan_deg: float = 0.0, tilt_deg: float = 0.0, photos: int = 100) ->
     """A camera that once turned further than predicted, and was met exactly ever since."""
     rows = np.zeros((photos, 7))
     rows[0, 0], rows[0, 2] = tilt_deg, pan_deg
-    return PoseErrors(rows)
+    return PoseErrors(rows, np.arange(photos))
 
 
 def test_overscan_grows_at_once_where_it_is_needed_and_shrinks_slowly(demo) -> None:

@@ -51,7 +51,7 @@ def predicted(
         sample,
         "ok",
         90,
-        PoseErrors(np.zeros((1, 7))),
+        PoseErrors(np.zeros((1, 7)), np.zeros(1, np.int64)),
     )
 
 
