@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from renderer.gltf.model import Light
 from renderer.light_config import LightConfig
-from renderer.working import AP1_FROM_REC709, REC709, xyz_from_rgb
+from renderer.working import AP1_FROM_REC709, REC709, planckian_xy, xyz_from_rgb
 from stage.frames import rotation_from_pan_tilt_roll
 
 F32 = NDArray[np.float32]
@@ -130,17 +130,7 @@ def dark_at_m(candela: float, exposure_ev: float) -> float:
 
 def rec709_from_temperature(temperature_k: float) -> F64:
     """Linear Rec.709 of a black body, [3], its luminance 1 (Kim et al. 2002; 1,667 to 25,000 K)."""
-    t = 1000.0 / temperature_k
-    if temperature_k <= 4000.0:
-        x = -0.2661239 * t**3 - 0.2343589 * t**2 + 0.8776956 * t + 0.179910
-    else:
-        x = -3.0258469 * t**3 + 2.1070379 * t**2 + 0.2226347 * t + 0.240390
-    if temperature_k <= 2222.0:
-        y = -1.1063814 * x**3 - 1.34811020 * x**2 + 2.18555832 * x - 0.20219683
-    elif temperature_k <= 4000.0:
-        y = -0.9549476 * x**3 - 1.37418593 * x**2 + 2.09137015 * x - 0.16748867
-    else:
-        y = 3.0817580 * x**3 - 5.87338670 * x**2 + 3.75112997 * x - 0.37001483
+    x, y = planckian_xy(temperature_k)
     rgb = np.linalg.solve(xyz_from_rgb(REC709), np.array([x / y, 1.0, (1.0 - x - y) / y]))
     rgb = np.maximum(rgb, 0.0)
     return np.asarray(rgb / (xyz_from_rgb(REC709)[1] @ rgb))

@@ -29,9 +29,30 @@ def xyz_from_rgb(space: Chromaticities) -> NDArray[np.float64]:
 
 def rgb_from_rgb(target: Chromaticities, source: Chromaticities) -> NDArray[np.float64]:
     """[3, 3]  linear RGB of `target` from linear RGB of `source`; white goes to white (Bradford)."""
-    cone_source, cone_target = _BRADFORD @ _xyz(source[3]), _BRADFORD @ _xyz(target[3])
-    adapt = np.linalg.solve(_BRADFORD, (cone_target / cone_source)[:, None] * _BRADFORD)
+    adapt = adaptation(source[3], target[3])
     return np.asarray(np.linalg.solve(xyz_from_rgb(target), adapt @ xyz_from_rgb(source)))
+
+
+def adaptation(source_xy: ArrayLike, target_xy: ArrayLike) -> NDArray[np.float64]:
+    """[3, 3]  CIE XYZ under another white (Bradford): the white `source_xy` comes to `target_xy`, as bright."""
+    cone_source, cone_target = _BRADFORD @ _xyz(source_xy), _BRADFORD @ _xyz(target_xy)
+    return np.asarray(np.linalg.solve(_BRADFORD, (cone_target / cone_source)[:, None] * _BRADFORD))
+
+
+def planckian_xy(temperature_k: float) -> tuple[float, float]:
+    """CIE xy of a black body (Kim et al. 2002; 1,667 to 25,000 K)."""
+    t = 1000.0 / temperature_k
+    if temperature_k <= 4000.0:
+        x = -0.2661239 * t**3 - 0.2343589 * t**2 + 0.8776956 * t + 0.179910
+    else:
+        x = -3.0258469 * t**3 + 2.1070379 * t**2 + 0.2226347 * t + 0.240390
+    if temperature_k <= 2222.0:
+        y = -1.1063814 * x**3 - 1.34811020 * x**2 + 2.18555832 * x - 0.20219683
+    elif temperature_k <= 4000.0:
+        y = -0.9549476 * x**3 - 1.37418593 * x**2 + 2.09137015 * x - 0.16748867
+    else:
+        y = 3.0817580 * x**3 - 5.87338670 * x**2 + 3.75112997 * x - 0.37001483
+    return x, y
 
 
 AP1_FROM_REC709: Final[NDArray[np.float64]] = rgb_from_rgb(AP1, REC709)
