@@ -10,32 +10,24 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 import msgspec
 
 from controller.action import ActionWord
-from controller.errors import ControllerError
-from controller.ledger import percentiles_of
+from controller.ahead import Ahead, longest_but_one
+from controller.drawing import Painter, PainterLost
 from controller.ledger_record import GRACE_SHARE
-from controller.messages import (
-    KIND_STATUS,
-    STATUS_CAPACITY,
-    Alarm,
-    NodeStatus,
-    ResidentScene,
-    RoleState,
-    encode,
-)
+from controller.messages import RoleState
+from controller.node_telling import NodeTelling
 from controller.planner import repeat_plan
 from controller.post import Post
-from controller.preparing import Preparations, Preparer
+from controller.preparing import Preparations
 from controller.rundir import RunDir
-from runtime.clock import NS_PER_MS, NS_PER_S, Clock
+from runtime.clock import NS_PER_S, Clock
 from runtime.rights import (
     NICENESS,
     Rights,
@@ -47,95 +39,24 @@ from runtime.rights import (
     take_fifo,
     thaw_garbage,
 )
-from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader, RingWriter
-from stage.errors import OpenVolumeError
+from runtime.ring import KIND_PLANS, RingReader
 from stage.plan import (
-    CanvasReport,
     FramePlan,
-    FrameReport,
     Reason,
     decode_plan,
     encode_plan,
-    encode_report,
     plan_hash,
 )
 from stage.rate import Rate
 
 log = logging.getLogger(__name__)
 
-REPORT_SLOTS = 1024
-REPORT_CAPACITY = 4032
 FIFO_PRIORITY = 20
 STATUS_NS = NS_PER_S // 10
 IDLE_NS = NS_PER_S // 20
 GUARD_NS = 1_000_000
 DRAW_WINDOW = 256
 EXPECTED_FROM = 32
-AHEAD_WINDOW = 32
-PUT_OFF = 2
-"""After so many slots in a row without time for looking ahead a piece is drawn if it and a usual drawing fit;"""
-MOST_PUT_OFF = 8
-"""after so many if a usual drawing fits."""
-
-
-class PainterLost(ControllerError):
-    """What draws is gone for good in this process (a lost GPU context): a new process must take over."""
-
-    code = "controller.painter_lost"
-    exit_code = 1
-
-
-class Painter(Preparer, Protocol):
-    """What draws and shows pictures: the real one holds a GL context and rings, a test's holds a virtual cost."""
-
-    @property
-    def canvases(self) -> Sequence[str]:
-        """Ids of the canvases it draws now."""
-
-    @property
-    def device(self) -> str:
-        """Name of the renderer."""
-
-    @property
-    def software(self) -> bool:
-        """Whether it draws on the CPU."""
-
-    @property
-    def scenes(self) -> list[ResidentScene]:
-        """The scenes it holds ready."""
-
-    @property
-    def scene_budget_bytes(self) -> int:
-        """What they may take together."""
-
-    @property
-    def loading(self) -> str:
-        """The scene that is made ready now; empty: none."""
-
-    @property
-    def late(self) -> Mapping[str, int]:
-        """Canvases of the frame shown last that an engine had no picture for: the frame each shows."""
-
-    @property
-    def alarms(self) -> Sequence[Alarm]:
-        """What is wrong with what draws beside it."""
-
-    def rehearse(self, plan: FramePlan) -> None:
-        """Draw the first plan for practice: what only the first drawing costs is paid before a slot counts. Raises
-        PainterLost."""
-
-    def draw(self, plan: FramePlan) -> None:
-        """Draw the plan's pictures and wait until their pixels are there. Raises PainterLost."""
-
-    def ahead(self, most: int) -> int:
-        """Draw pieces of what coming frames will need, if anything: those due in this slot, `most` of them at most.
-        How many were drawn. Called once a slot. Raises PainterLost."""
-
-    def present(self, plan: FramePlan, plan_hash: int, action: str) -> None:
-        """Show what was drawn last (or the action's picture) as the plan's frame."""
-
-    def close(self) -> None:
-        """Give everything back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,17 +108,11 @@ class Node:
         self._draw_ns: deque[int] = deque(maxlen=DRAW_WINDOW)
         self._plain_ns: deque[int] = deque(maxlen=EXPECTED_FROM)
         """Of the latest drawings those that had no outer picture to draw."""
-        self._ahead_ns: deque[int] = deque(maxlen=AHEAD_WINDOW)
-        """What a piece of looking ahead took in the last slots."""
-        self._put_off = 0
-        """Slots in a row that had no time for it."""
+        self._ahead = Ahead()
         self._plan_early_ns = 0
         """How long before its slot the last plan was published."""
-        self._presented = self._repeated = 0
-        self._repeats: dict[str, int] = {}
         self._status_due_ns = 0
         self._rights = Rights(0, "not asked for")
-        self._alarms: dict[str, Alarm] = {}
         self._garbage = SlackCollector()
         self._taken = ExitStack()
 
@@ -210,14 +125,8 @@ class Node:
         take(self._post.close)
         self._action = ActionWord(self._run.action_word)
         take(self._action.close)
-        self._status = RingWriter.create(
-            self._run.node_status(self._name), kind=KIND_STATUS, slots=4, capacity=STATUS_CAPACITY
-        )
-        take(self._status.close)
-        self._reports = RingWriter.create(
-            self._run.reports(self._name), kind=KIND_REPORTS, slots=REPORT_SLOTS, capacity=REPORT_CAPACITY
-        )
-        take(self._reports.close)
+        self._telling = NodeTelling(self._run, self._name)
+        take(self._telling.close)
         if self._fifo:
             # Software GL draws on threads of its own, which may not be real-time (they would starve the rest): before
             # the context exists, so that they inherit it.
@@ -320,7 +229,7 @@ class Node:
             self._failed("node.draw_failed", error)
             self._repeat(plan.frame)
             return
-        self._alarms.pop("node.draw_failed", None)
+        self._telling.works("node.draw_failed")
         drawn_ns = self._clock.now_ns()
         self._draw_ns.append(drawn_ns - started_ns)
         if plan.outer.drawn_frame != plan.frame:
@@ -328,39 +237,27 @@ class Node:
         self._drawn = _Drawn(plan, hash_, made_up, started_ns, drawn_ns)
 
     def _look_ahead(self) -> None:
-        """Between two slots: work that would make a coming frame late, while there is time for it.
-
-        It is done by the time the slot's plan comes, or at least so that the plan's drawing is in time all the same. A
-        node without such time for several slots does it nevertheless while a usual drawing still fits: all of it at
-        once would take longer. Drawings that had to do all of it at once do not count here: they would keep it from
-        being done ahead for ever. Nor does a single slow one, which was the host.
-        """
+        """See `controller.ahead`."""
         if self._slot is None:
             return
         began_ns = self._clock.now_ns()
         left_ns = self._due_ns(self._slot) - began_ns
-        piece_ns = _longest_but_one(self._ahead_ns, 0)
         time_ns = 0 if self._plan_waits else left_ns - self._plan_early_ns
         drawings = self._plain_ns or list(islice(reversed(self._draw_ns), EXPECTED_FROM))
-        slowest_ns = _longest_but_one(drawings, self._rate.period_ns // 2)
+        slowest_ns = longest_but_one(drawings, self._rate.period_ns // 2)
         time_ns = max(time_ns, left_ns - slowest_ns - GUARD_NS)
-        if piece_ns > time_ns:
-            self._put_off += 1
-            usual_ns = sorted(self._ahead_ns)[len(self._ahead_ns) // 2] if self._ahead_ns else 0
-            fits = self._put_off >= PUT_OFF and left_ns >= self._expected_ns + usual_ns
-            if not fits and (self._put_off < MOST_PUT_OFF or left_ns < self._expected_ns):
-                return
-        self._put_off = 0
+        most = self._ahead.most(time_ns, left_ns, self._expected_ns)
+        if not most:
+            return
         try:
-            # Never more than there is time for: pieces that were put off are not made up for at once.
-            pieces = self._painter.ahead(max(1, time_ns // max(1, piece_ns)))
-            self._ahead_ns.append((self._clock.now_ns() - began_ns) // max(1, pieces))
+            pieces = self._painter.ahead(most)
+            self._ahead.drew(pieces, self._clock.now_ns() - began_ns)
         except PainterLost:
             raise
         except Exception as error:  # noqa: BLE001 - as in _draw
             self._failed("node.ahead_failed", error)
         else:
-            self._alarms.pop("node.ahead_failed", None)
+            self._telling.works("node.ahead_failed")
 
     def _show(self, plan: FramePlan, hash_: int, action: str) -> bool:
         """Hand a picture over as the plan's; False when that failed, and the last one stays."""
@@ -369,7 +266,7 @@ class Node:
         except Exception as error:  # noqa: BLE001 - as in _draw
             self._failed("node.present_failed", error)
             return False
-        self._alarms.pop("node.present_failed", None)
+        self._telling.works("node.present_failed")
         self._shown = plan.frame
         return True
 
@@ -454,26 +351,18 @@ class Node:
         return plan, plan_hash(encode_plan(plan))
 
     def _report(self, slot: int, drawn: _Drawn | None, reason: Reason, *, presented: bool) -> None:
-        t_ns = self._clock.now_ns()
-        if presented:
-            self._presented += 1
-        else:
-            self._repeated += 1
-            self._repeats[reason] = self._repeats.get(reason, 0) + 1
         mine = drawn if drawn is not None and drawn.plan.frame == slot else None
-        late = {name: CanvasReport(shown, "late_engine") for name, shown in self._painter.late.items()}
-        if not presented:
-            late = {}
-        report = FrameReport(
-            frame=slot,
-            node=self._name,
+        self._telling.report(
+            slot,
+            self._painter,
+            shown=self._shown,
+            reason=reason,
+            presented=presented,
             plan_hash=mine.hash if mine else 0,
-            canvases={name: CanvasReport(self._shown, reason) for name in self._painter.canvases} | late,
             t_draw_started_ns=mine.t_started_ns if mine else 0,
             t_drawn_ns=mine.t_drawn_ns if mine else 0,
-            t_presented_ns=t_ns,
+            t_presented_ns=self._clock.now_ns(),
         )
-        self._reports.publish(encode_report(report), frame=slot, t_ns=t_ns)
 
     # --- time ---------------------------------------------------------------------------------------------------
 
@@ -573,48 +462,16 @@ class Node:
         self._garbage.collect(until_ns - self._clock.now_ns())
 
     def _failed(self, code: str, error: Exception) -> None:
-        """Tell a failure once, with its traceback, and keep an alarm up until the same thing works again."""
-        detail = str(error) if isinstance(error, OpenVolumeError) else f"{type(error).__name__}: {error}"
-        if code not in self._alarms:
-            log.error("%s: the last picture stays", code, exc_info=error)
-        since_ns = self._alarms[code].since_ns if code in self._alarms else self._clock.now_ns()
-        self._alarms[code] = Alarm(
-            code, f"nodes/{self._name}", detail, "critical", "see the node's log; a change back mends it", since_ns
-        )
+        self._telling.failed(code, error, self._clock.now_ns())
 
     def _publish_status(self, now_ns: int, state: RoleState) -> None:
-        held = self._action.read()
-        alarms = [*self._alarms.values(), *self._painter.alarms]
-        if self._rights.mend:
-            path = f"nodes/{self._name}"
-            alarms.append(Alarm("node.no_realtime", path, self._rights.why, "info", self._rights.mend))
-        status = NodeStatus(
-            t_ns=now_ns,
-            pid=self._status.writer_pid,
-            node=self._name,
-            state=state,
-            frame=self._shown,
-            show_version=self._last[0].show_version if self._last else 0,
-            config_version=self._last[0].config_version if self._last else 0,
-            rt_class=self._rights.rt_class,
-            renderer=self._painter.device,
-            canvases=list(self._painter.canvases),
-            presented=self._presented,
-            repeated=self._repeated,
-            repeats=self._repeats,
-            draw_ms=percentiles_of([ns / NS_PER_MS for ns in self._draw_ns]),
-            scenes=self._painter.scenes,
-            scene_budget_bytes=self._painter.scene_budget_bytes,
-            loading=self._painter.loading,
-            action=held.action,
-            action_stamp_ns=held.stamp_ns,
-            alarms=alarms,
+        self._telling.status(
+            now_ns,
+            state,
+            self._painter,
+            shown=self._shown,
+            plan=self._last[0] if self._last else None,
+            rights=self._rights,
+            draw_ns=self._draw_ns,
+            held=self._action.read(),
         )
-        self._status.publish(encode(status), frame=self._shown, t_ns=now_ns)
-        self._status.heartbeat(now_ns)
-
-
-def _longest_but_one(times_ns: Collection[int], default_ns: int) -> int:
-    """What all but one stay within; the longest of fewer than three, `default_ns` without any."""
-    times = sorted(times_ns)
-    return times[-2 if len(times) > 2 else -1] if times else default_ns

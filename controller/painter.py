@@ -14,12 +14,12 @@ from pathlib import Path
 import msgspec
 
 from controller.config import OpenVolumeConfig, load_config_text, nodes_of
+from controller.drawing import PainterLost
 from controller.engines import Engines
 from controller.errors import ControllerError
 from controller.library.cache import TABLES_FOLDER, SceneCache
 from controller.library.inputs import inputs_of
 from controller.messages import Alarm, LoadScene, RehearseEdits, ResidentScene
-from controller.node import PainterLost
 from controller.outputs import Instead, Output
 from controller.planner import Planner
 from controller.resident import Resident, Residents, SceneMemoryError

@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
+from controller.drawing import Painter
 from controller.library.cache import SceneCache
-from controller.node import Painter
 from controller.replay import Replayed, ReplayError, Seen, recorded_versions
 from controller.rundir import RunDir
 from controller.scene_book import write_states

@@ -21,9 +21,10 @@ import msgspec
 from controller.beginning import fresh_show, snapshot_of
 from controller.conductor import Conductor
 from controller.config import LoadedConfig, compile_config, load_config, load_config_text
+from controller.drawing import Painter
 from controller.errors import ControllerError
 from controller.messages import Commit, Prepare
-from controller.node import Node, Painter
+from controller.node import Node
 from controller.post import Post
 from controller.rundir import RunDir
 from controller.scene_book import write_states

@@ -16,6 +16,7 @@ import msgspec
 from controller.beginning import fresh_show, snapshot_of
 from controller.conductor import Conductor
 from controller.config import LoadedConfig, compile_config, load_config, load_config_text
+from controller.drawing import Painter
 from controller.messages import (
     KIND_STATUS,
     AnyMessage,
@@ -28,7 +29,6 @@ from controller.messages import (
     decode_conductor,
     decode_node,
 )
-from controller.drawing import Painter
 from controller.node import Node
 from controller.post import Post
 from controller.processes.simulator import simulated_sender

@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from controller.action import write_action
+from controller.drawing import PainterLost
 from controller.messages import KIND_STATUS, Abort, Failed, NodeStatus, Prepare, Prepared, decode_node
-from controller.node import Node, PainterLost
+from controller.node import Node
 from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import Show, Snapshot, encode_snapshot

@@ -13,11 +13,11 @@ import pytest
 
 from controller.beginning import fresh_show, snapshot_of
 from controller.config import LoadedConfig, compile_config
+from controller.drawing import PainterLost
 from controller.library.cache import SceneCache
 from controller.library.compiler import compile_scene
 from controller.library.rehearsals import Rehearsals
 from controller.messages import RehearseEdits
-from controller.node import PainterLost
 from controller.painter import KEEP_VERSIONS, GLPainter
 from controller.planner import still_plan
 from controller.resident import Residents

@@ -12,7 +12,7 @@ import pytest
 from controller.beginning import fresh_show, snapshot_of
 from controller.cli import main
 from controller.config import compile_config, load_config_text
-from controller.node import Painter
+from controller.drawing import Painter
 from controller.planner import Planner
 from controller.redraw import redraw
 from controller.replay import Replayed, ReplayError, replay_virtually, sources_of

@@ -18,7 +18,7 @@ import pytest
 from controller.beginning import fresh_show, snapshot_of
 from controller.config import compile_config, load_config, load_config_text
 from controller.engines import KIND_INNER
-from controller.node import Node
+from controller.node_telling import NodeTelling
 from controller.painter import GLPainter
 from controller.planner import still_plan
 from controller.rundir import RunDir
@@ -28,10 +28,10 @@ from renderer.device import Device
 from renderer.sinks.ring import codes_of
 from renderer.twin.camera import VirtualCamera
 from runtime.clock import SystemClock
-from runtime.ring import KIND_CANVAS, KIND_PLANS, RingReader, RingWriter
+from runtime.ring import KIND_CANVAS, KIND_PLANS, KIND_REPORTS, RingReader, RingWriter
 from stage.compiled import encode_stage
 from stage.frames import pose_from_pan_tilt_roll
-from stage.plan import FramePlan, PlanEngine, encode_plan, plan_hash
+from stage.plan import REASONS, CanvasReport, FramePlan, PlanEngine, decode_report, encode_plan, plan_hash
 from stage.published import stage_document
 
 HOLD_FRAMES = 3
@@ -273,23 +273,19 @@ def test_an_inner_picture_that_is_late_stays_where_it_was_and_then_gives_way(
 
 def test_the_node_reports_it(shm: Path) -> None:
     """`late_engine`, and the frame that is shown: in the report, the alarms and so in the ledger."""
-    from stage.plan import REASONS, CanvasReport, FrameReport, decode_report
 
     class Late:
         canvases = ("left", "right")
         late: Any = {"left": 7}
 
-    node = Node.__new__(Node)
-    node._painter = Late()  # type: ignore[assignment]
-    node._clock, node._name, node._shown = SystemClock(), "main", 9
-    node._presented = node._repeated = 0
-    sent: list[FrameReport] = []
-
-    class Reports:
-        def publish(self, data: bytes, **_: int) -> None:
-            sent.append(decode_report(data))
-
-    node._reports = Reports()  # type: ignore[assignment]
-    node._report(9, None, "none", presented=True)
-    assert sent[0].canvases == {"left": CanvasReport(7, "late_engine"), "right": CanvasReport(9, "none")}
+    run = RunDir.create("t", root=shm)
+    telling = NodeTelling(run, "main")
+    telling.report(9, Late(), shown=9, reason="none", presented=True, t_presented_ns=1)  # type: ignore[arg-type]
+    reports = RingReader.open(run.reports("main"), kind=KIND_REPORTS)
+    slot = reports.latest()
+    assert slot is not None
+    sent = decode_report(slot.data)
+    reports.close()
+    telling.close()
+    assert sent.canvases == {"left": CanvasReport(7, "late_engine"), "right": CanvasReport(9, "none")}
     assert "late_engine" in REASONS
