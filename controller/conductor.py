@@ -16,12 +16,15 @@ import msgspec
 
 from controller import ledger_keep
 from controller.action import ActionWord
+from controller.arrivals import Arrivals
 from controller.coalescing import Coalescing
 from controller.conductor_status import conductor_status
+from controller.jamming import Jamming
 from controller.lead import AdaptiveLead
 from controller.ledger import Ledger, Series
 from controller.ledger_batch import LedgerBatch
 from controller.ledger_feed import RingQueue, decode_note
+from controller.listening import Listening
 from controller.messages import (
     KIND_STATUS,
     STATUS_CAPACITY,
@@ -31,21 +34,18 @@ from controller.messages import (
     JamTime,
     Prepare,
     RoleState,
-    TimeJammed,
-    TimeNotJammed,
     encode,
 )
 from controller.metronome import KIND_NOTES
 from controller.node_reports import NodeReports
-from controller.planner import TrackedPose, all_held
+from controller.plan_maker import PlanMaker
+from controller.planner import all_held
 from controller.post import Post
 from controller.resolution import DynamicResolution
 from controller.rundir import RunDir
 from controller.sources import (
     mounts_of,
     pictures_of,
-    plan_subjects,
-    pose_of,
     preferences,
     resolution_limits,
     steered,
@@ -58,13 +58,10 @@ from runtime.references.system import Discipline
 from runtime.rights import Rights, SlackCollector, freeze_garbage, take_fifo, thaw_garbage
 from runtime.ring import KIND_PLANS, RingReader, RingWriter
 from runtime.timekeeper import Timekeeper
-from stage.errors import OpenVolumeError
 from stage.plan import FramePlan, encode_plan, plan_hash
 from stage.rate import Rate
 from stage.timecode import TimeOfDay
-from tracking.errors import ListenError
 from tracking.inputs import TrackingInputs
-from tracking.sample import Sample
 from tracking.tap import Tap
 
 log = logging.getLogger(__name__)
@@ -76,7 +73,6 @@ STATUS_NS = NS_PER_S // 10
 LEDGER_NS = NS_PER_S
 TELLING_NS = 4 * NS_PER_MS
 """Status and counts are told only when so much time is left until the next latch: they take a tenth of it."""
-LISTEN_AGAIN_NS = NS_PER_S
 QUIET_NS = NS_PER_MS // 2
 """Before a deadline the conductor stops listening for this long and sleeps straight to it."""
 REHEARSAL_NS = 2 * NS_PER_MS
@@ -113,7 +109,6 @@ class Conductor:
         self._run, self._clock, self._nodes = run, clock, list(nodes)
         self._frames, self._report_path, self._fifo, self._sockets = frames, report_path, fifo, sockets
         self._discipline = discipline
-        self._jam_asked: JamTime | None = None
         self._frame = 0
         self._epoch = 1
         self._plans = 0
@@ -123,8 +118,7 @@ class Conductor:
         self._ledger_due_ns = 0
         self._rights = Rights(0, "not asked for")
         self._own_ms = Series(KEEP_VALUES)
-        self._history_ms = Series(KEEP_VALUES)
-        self._joined: dict[str, tuple[int, int]] = {}
+        self._arrivals = Arrivals(KEEP_VALUES)
         self._reports = NodeReports(run, nodes)
         self._notes = RingQueue(run.metronome, KIND_NOTES)
         self._last: FramePlan | None = None
@@ -133,8 +127,6 @@ class Conductor:
         self._coalescing = Coalescing()
         self._practice_ns = REHEARSAL_NS // 4
         """What practice takes with warm caches, at most."""
-        self._listen_due_ns = 0
-        self._listening = False
         self._taken = ExitStack()
         self._done = False
 
@@ -191,8 +183,9 @@ class Conductor:
         self._inputs.tap = self._tap
         self._inputs.prefer(preferences(first.show))
         self._versions = Versions(first, run=self._run, post=self._post, clock=self._clock, inputs=self._inputs)
+        self._listening = Listening(self._inputs)
         if self._sockets:
-            self._listen(self._clock.now_ns())
+            self._listening.open(self._clock.now_ns())
         self._told = LedgerBatch(Ledger(rate, first.stage.canvases), frames=self._frames)
         self._keeper = Timekeeper(
             first.config.time,
@@ -204,6 +197,8 @@ class Conductor:
         )
         take(self._keeper.close)
         self._keeper.rolling = bool(first.show.take)
+        self._jamming = Jamming(self._run, self._post, self._keeper)
+        self._maker = PlanMaker(self._versions, self._inputs, self._keeper, self._action, epoch=self._epoch)
         self._begin()
         if self._fifo:
             self._rights = take_fifo(FIFO_PRIORITY)
@@ -252,49 +247,22 @@ class Conductor:
             self._write_report()
         self._publish_status(self._clock.now_ns(), "stopped")
 
-    def _listen(self, now_ns: int) -> None:
-        """Open the tracking sockets. A port that another program holds must not keep the walls dark: the show goes on
-        without tracking, says so, and tries again."""
-        if self._versions.preparing:
-            # What was prepared counts on the sockets as they are.
-            return
-        self._listen_due_ns = now_ns + LISTEN_AGAIN_NS
-        try:
-            self._inputs.open()
-        except ListenError as error:
-            problem = error.problems[0]
-            path = problem.path.removeprefix("tracking/")
-            if path not in self._alarms:
-                log.error("%s", problem)
-            self._alarms[path] = Alarm(problem.code, path, problem.detail, "critical", problem.mend, now_ns)
-            return
-        self._listening = True
-        self._alarms = {path: alarm for path, alarm in self._alarms.items() if alarm.code != ListenError.code}
-
     def _take_in(self, *, latch: bool = False, practising: bool = False) -> bool:
-        """Read what waits, as `_join` counts it; whether samples came of it."""
+        """Read what waits, as `Arrivals` counts it; whether samples came of it."""
         inputs = self._inputs
         read, began_ns = inputs.received, self._clock.now_ns()
         samples = inputs.drain()
         self._coalescing.heard(inputs.received - read, self._clock.now_ns())
         if samples:
-            self._join(samples, began_ns, latch=latch, practising=practising)
+            self._arrivals.joined(
+                samples,
+                began_ns=began_ns,
+                joined_ns=self._clock.now_ns(),
+                deaf_from_ns=self._rehearsal_ns - QUIET_NS,
+                latch=latch,
+                practising=practising,
+            )
         return bool(samples)
-
-    def _join(self, samples: Sequence[Sample], began_ns: int, *, latch: bool, practising: bool) -> None:
-        """Note how long samples took from the kernel's stamp into their history.
-
-        Of those that came after it stopped listening for the frame, the wait for the latch is left out: what is read
-        in between, `practising`, counts from when its reading began; what is read at the latch is part of that.
-        """
-        joined_ns = self._clock.now_ns()
-        deaf_from_ns = self._rehearsal_ns - QUIET_NS
-        for sample in samples:
-            waited = (latch or practising) and sample.t_received_ns >= deaf_from_ns
-            took_ns = joined_ns - (began_ns if waited else sample.t_received_ns)
-            self._joined[sample.source] = (sample.packet_id, 0 if waited and latch else max(0, took_ns))
-            if not waited:
-                self._history_ms.add(max(0, took_ns) / NS_PER_MS)
 
     # --- the frame clock ----------------------------------------------------------------------------------------
 
@@ -367,7 +335,7 @@ class Conductor:
         try:
             # The last frame's photo times: the predictors have answered for them, and remember nothing new.
             with self._versions.now.planner.practice():
-                encode_plan(self._plan(self._last.frame, now_ns))
+                encode_plan(self._maker.plan(self._last.frame, now_ns))
         except Exception:  # noqa: S110, BLE001 - the latch meets it again, and tells it
             pass
 
@@ -383,7 +351,7 @@ class Conductor:
         self._versions.apply(self._frame, self._switched)
         frame = self._frame
         try:
-            plan = self._plan(frame, latched_ns)
+            plan = self._maker.plan(frame, latched_ns)
         except Exception as error:
             if self._last is None:
                 raise
@@ -391,7 +359,7 @@ class Conductor:
                 log.exception("no plan can be made: the one before is repeated")
             detail = f"{type(error).__name__}: {error}"
             self._alarms["plans"] = Alarm("conductor.plan_failed", "plans", detail, "critical", since_ns=latched_ns)
-            plan = self._repeated(self._last, frame, latched_ns)
+            plan = self._maker.repeated(self._last, frame, latched_ns)
         else:
             self._alarms.pop("plans", None)
         data = encode_plan(plan)
@@ -403,7 +371,7 @@ class Conductor:
         published_ns = self._clock.now_ns()
         for node in self._nodes:
             self._post.ring(self._run.node_socket(node))
-        self._own_ms.add((published_ns - started_ns + self._joining_ns(plan)) / NS_PER_MS)
+        self._own_ms.add((published_ns - started_ns + self._arrivals.slowest_ns(plan)) / NS_PER_MS)
         self._told.plan(plan, published_ns, hash_)
         self._reports.published(frame, published_ns)
         if self._last is not None and [c.quality for c in plan.cameras] != [c.quality for c in self._last.cameras]:
@@ -412,61 +380,9 @@ class Conductor:
         self._last = plan
         self._plans += 1
         self._keeper.latched()
-        self._answer_jam(frame)
+        self._jamming.answer(frame)
         self._frame = frame + 1
         self._set_latch()
-
-    def _plan(self, frame: int, latched_ns: int) -> FramePlan:
-        version = self._versions.now
-        t_present_ns = self._keeper.frames.deadline_ns(frame)
-        order = self._action.read()
-        show = version.show
-        if order.action != (show.action or "none"):
-            show = msgspec.structs.replace(show, action=None if order.action == "none" else order.action)
-        poses: dict[str, TrackedPose] = {}
-        for camera in version.stage.cameras.values():
-            settings = show.cameras.get(camera.id)
-            if settings is None:
-                continue
-            photo_ns = version.planner.photo_time_ns(camera.id, show, t_present_ns)
-            pose = pose_of(self._inputs, camera, photo_ns, latched_ns)
-            if pose is not None:
-                poses[camera.id] = pose
-        return version.planner.plan(
-            show,
-            poses,
-            frame=frame,
-            t_present_ns=t_present_ns,
-            epoch=self._epoch,
-            timecode=self._keeper.timecode(frame),
-            tai_ns=self._keeper.tai_ns(t_present_ns),
-            t_latched_ns=latched_ns,
-            subjects=plan_subjects(self._inputs, version.planner.subject_time_ns(show, t_present_ns), latched_ns),
-        )
-
-    def _repeated(self, plan: FramePlan, frame: int, latched_ns: int) -> FramePlan:
-        """The plan before, for this frame: all else unchanged."""
-        t_present_ns = self._keeper.frames.deadline_ns(frame)
-        scene_ns = self._rate.deadline_ns(0, frame) - self._rate.deadline_ns(0, plan.frame)
-        return msgspec.structs.replace(
-            plan,
-            frame=frame,
-            epoch=self._epoch,
-            scene_time_ns=plan.scene_time_ns + scene_ns,
-            t_present_ns=t_present_ns,
-            timecode=self._keeper.timecode(frame),
-            tai_ns=self._keeper.tai_ns(t_present_ns),
-            t_latched_ns=latched_ns,
-        )
-
-    def _joining_ns(self, plan: FramePlan) -> int:
-        """How long the slowest of the samples this plan is made from took into its history."""
-        took = [
-            self._joined[camera.source][1]
-            for camera in plan.cameras
-            if camera.source in self._joined and self._joined[camera.source][0] == camera.packet_id
-        ]
-        return max(took, default=0)
 
     # --- versions -----------------------------------------------------------------------------------------------
 
@@ -475,22 +391,7 @@ class Conductor:
             if isinstance(message, Prepare | Commit | Abort):
                 self._versions.take(message)
             elif isinstance(message, JamTime):
-                self._order_jam(message)
-
-    def _order_jam(self, message: JamTime) -> None:
-        try:
-            self._keeper.order_jam(message.frame)
-        except OpenVolumeError as error:
-            answer = TimeNotJammed(message.request, list(error.problems))
-            self._post.send(self._run.path / message.reply_to, answer)
-        else:
-            self._jam_asked = message
-
-    def _answer_jam(self, frame: int) -> None:
-        asked = self._jam_asked
-        if asked is not None and not self._keeper.jam_ordered:
-            self._jam_asked = None
-            self._post.send(self._run.path / asked.reply_to, TimeJammed(asked.request, frame))
+                self._jamming.order(message)
 
     def _switched(self, before: Version, now: Version) -> None:
         if now.planner is not before.planner and self._last is not None:
@@ -530,8 +431,9 @@ class Conductor:
             if self._told.done:
                 self._done = True
                 return
-        if self._sockets and not self._listening and now_ns >= self._listen_due_ns:
-            self._listen(now_ns)
+        # What was prepared counts on the sockets as they are.
+        if self._sockets and self._listening.due(now_ns) and not self._versions.preparing:
+            self._listening.open(now_ns)
         if self._awaited_ns(now_ns):
             return
         if self._adapted_frame != self._frame:
@@ -610,8 +512,8 @@ class Conductor:
             resolution=self._resolution,
             last=self._last,
             own_ms=self._own_ms,
-            history_ms=self._history_ms,
-            alarms=list(self._alarms.values()),
+            history_ms=self._arrivals.history_ms,
+            alarms=[*self._listening.alarms.values(), *self._alarms.values()],
             between=self._take_in,
         )
         self._status.publish(encode(status), frame=status.frame, t_ns=now_ns)
