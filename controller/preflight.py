@@ -210,7 +210,9 @@ def _spoken_to(loaded: LoadedConfig, stage: CompiledStage) -> Iterator[Finding]:
     from controller.processors.command import looked_at
 
     rate_hz = float(stage.rate.hz)
-    for name, kept in asyncio.run(looked_at(processors, next(iter(loaded.config.scenes), ""))).items():
+    for name, kept in asyncio.run(
+        looked_at(processors, next(iter(loaded.config.scenes), ""), folder=loaded.base_dir)
+    ).items():
         part = f"processor {name}"
         if kept.reading is None or kept.link != "ready":
             problem = kept.trouble

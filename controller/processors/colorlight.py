@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from controller.processors.driver import checked, unreachable
-from controller.processors.model import OFF, Ability, Identity, Reading, Value
+from controller.processors.model import OFF, Ability, Identity, Reading, Value, without
 
 PORT: Final = 9999
 HEARTBEAT_S: Final = 1.5
@@ -30,7 +30,16 @@ _ABILITIES: Final = {
     "preset": Ability(readable=False),
     "blackout": Ability(readable=False),
     "test_pattern": Ability(choices=PATTERNS, readable=False),
-}
+    **without(
+        **dict.fromkeys(
+            (
+                "colour_temperature_k", "gamma", "hdr_mode", "input", "bit_depth", "genlock_source", "shutter_mode",
+                "rate_multiplier", "remapping", "lut_file", "lut", "redundancy_mode", "freeze", "identify",
+            ),
+            "its short command set has brightness, black, test pictures and presets only",
+        )
+    ),
+}  # fmt: skip
 _ALL: Final = 0xFFFF
 _HEARTBEAT: Final = {"v": bytes.fromhex("9999000800000000"), "z": bytes.fromhex("99990400")}
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,9 +27,11 @@ from stage.processors import processor_library
 EXIT_FAILED = 1
 
 
-async def looked_at(processors: Mapping[str, ProcessorConfig], scene: str = "") -> dict[str, Kept]:
-    """One look at every processor that is spoken to, all at once."""
-    keepers = keepers_of(processors, scene)
+async def looked_at(
+    processors: Mapping[str, ProcessorConfig], scene: str = "", *, folder: Path | None = None
+) -> dict[str, Kept]:
+    """One look at every processor that is spoken to, all at once. `folder`: the configuration's."""
+    keepers = keepers_of(processors, scene, folder=folder)
     try:
         await asyncio.gather(*(keeper.look() for keeper in keepers.values()))
     finally:
@@ -37,10 +40,10 @@ async def looked_at(processors: Mapping[str, ProcessorConfig], scene: str = "") 
 
 
 async def restored(
-    processors: Mapping[str, ProcessorConfig], scene: str = ""
+    processors: Mapping[str, ProcessorConfig], scene: str = "", *, folder: Path | None = None
 ) -> dict[str, tuple[Kept, list[SetResult], list[Problem]]]:
     """Set every processor as the show wants it, and read it back."""
-    keepers = keepers_of(processors, scene)
+    keepers = keepers_of(processors, scene, folder=folder)
 
     async def one(name: str) -> tuple[Kept, list[SetResult], list[Problem]]:
         try:
@@ -74,12 +77,12 @@ def processors_command(config: str, *, restore: bool = False, as_json: bool = Fa
     done: dict[str, list[SetResult]] = {}
     failures: dict[str, list[Problem]] = {}
     if restore:
-        outcome = asyncio.run(restored(processors, scene))
+        outcome = asyncio.run(restored(processors, scene, folder=loaded.base_dir))
         kept = {name: one[0] for name, one in outcome.items()}
         done = {name: one[1] for name, one in outcome.items()}
         failures = {name: one[2] for name, one in outcome.items() if one[2]}
     else:
-        kept = asyncio.run(looked_at(processors, scene))
+        kept = asyncio.run(looked_at(processors, scene, folder=loaded.base_dir))
     modes = {name: _modes(name, one, processors[name], compiled) for name, one in kept.items()}
     good = (
         all(one.link == "ready" and not one.drift for one in kept.values())

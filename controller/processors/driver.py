@@ -5,8 +5,8 @@ Drivers are async, hold no opinion about what is wanted (`keeper` does) and neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 from controller.errors import ControllerError
 from controller.processors.model import Ability, Reading, Value
@@ -72,6 +72,14 @@ class Driver(Protocol):
         """Let the connection go."""
 
 
+@runtime_checkable
+class Telling(Protocol):
+    """A driver whose processor tells changes by itself."""
+
+    def listen(self, news: Callable[[], None]) -> None:
+        """Have `news` called whenever it told one: a look is worth while."""
+
+
 def unreachable(where: str, error: BaseException) -> UnreachableError:
     """Nobody answers at `where`."""
     told = str(error) or type(error).__name__
@@ -102,8 +110,10 @@ def checked(where: str, settings: Mapping[str, Value], abilities: Mapping[str, A
     for name, value in settings.items():
         path = f"{where}/{name}"
         ability = abilities.get(name)
-        if ability is None:
-            has = ", ".join(sorted(abilities))
+        if ability is not None and ability.none:
+            problems.append(Problem(RefusedError.code, path, "it cannot do this", value, ability.why_not))
+        elif ability is None:
+            has = ", ".join(sorted(known for known, one in abilities.items() if not one.none))
             problems.append(
                 Problem(RefusedError.code, path, "this processor has no such setting", value, f"it has: {has}")
             )

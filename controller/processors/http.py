@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 2.0
 """A processor that takes longer is taken for away: the keeper asks again soon enough."""
+UPLOAD_S = 20.0
+"""For a table of some megabytes."""
 
 
 class HttpLink:
@@ -33,8 +35,9 @@ class HttpLink:
         body: object = None,
         headers: Mapping[str, str] | None = None,
         files: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
     ) -> tuple[int, Any]:
-        """Status and JSON of the answer (text where it is no JSON).
+        """Status and JSON of the answer (text where it is no JSON). `timeout_s`: where more than the link's is needed.
 
         Raises
         ------
@@ -47,14 +50,16 @@ class HttpLink:
             self._client = httpx.AsyncClient(
                 base_url=f"http://{self.address}", timeout=self._timeout_s, limits=limits, trust_env=False
             )
+        wait_s = self._timeout_s if timeout_s is None else timeout_s
         try:
             if files is not None:
-                answer = await self._client.request(method, path, files=files, headers=headers)
+                answer = await self._client.request(method, path, files=files, headers=headers, timeout=wait_s)
             elif body is None:
-                answer = await self._client.request(method, path, headers=headers)
+                answer = await self._client.request(method, path, headers=headers, timeout=wait_s)
             else:
                 sent = {"content-type": "application/json", **(headers or {})}
-                answer = await self._client.request(method, path, content=msgspec.json.encode(body), headers=sent)
+                data = msgspec.json.encode(body)
+                answer = await self._client.request(method, path, content=data, headers=sent, timeout=wait_s)
         except (httpx.HTTPError, OSError) as error:
             raise unreachable(self.where, error) from error
         except httpx.InvalidURL as error:

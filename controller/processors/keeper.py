@@ -23,6 +23,8 @@ Link = Literal["never", "ready", "busy", "locked", "away", "strange"]
 
 LOOK_EVERY_NS = 2 * NS_PER_S
 LOOK_AGAIN_NS = NS_PER_S
+TOLD_NS = NS_PER_S // 10
+"""Between a change it told and the look at it: several in a row are one look."""
 LOOK_AWAY_MOST_NS = 10 * NS_PER_S
 TRIES = 4
 """Times a busy processor is asked before it is given up."""
@@ -107,6 +109,10 @@ class Keeper:
     def abilities(self) -> Mapping[str, Ability]:
         """What can be set, by name."""
         return self._driver.abilities
+
+    def hurry(self) -> None:
+        """It told a change by itself: look soon, in place of when it is due."""
+        self.due_ns = min(self.due_ns, self._now_ns() + TOLD_NS)
 
     def want(self, desired: Mapping[str, Value]) -> None:
         """What the show wants from now on. Nothing is written: the difference shows as drift until `restore`."""

@@ -43,16 +43,24 @@ SETTINGS: dict[str, Setting] = {
     "shutter_mode": Setting("choice", "Shutter sync"),
     "shutter_angle_deg": Setting("number", "Shutter angle", "deg"),
     "shutter_speed_hz": Setting("number", "Shutter speed", "hz"),
+    "shutter_viewer": Setting("choice", "Shutter sync is made for (eye, camera)"),
+    "shutter_sensor": Setting("choice", "Shutter of the camera's sensor"),
+    "shutter_readout_ms": Setting("number", "Time the camera's sensor is read in", "ms"),
     "rate_multiplier": Setting("number", "Frames shown for each frame of the input"),
     "remapping": Setting("switch", "Frame remapping"),
     "remapping_frames": Setting("text", "Frame remapping: `video X Y` or `colour R G B` for each frame, by commas"),
+    "gamut": Setting("choice", "Primaries of the panels"),
+    "lut_file": Setting("text", "3D table it holds: a .cube file in the configuration's folder"),
     "lut": Setting("switch", "3D table"),
     "lut_strength_percent": Setting("number", "Strength of the 3D table", "percent"),
     "redundancy_mode": Setting("choice", "Redundancy"),
+    "redundancy_role": Setting("choice", "Which of two it is"),
+    "redundancy_state": Setting("choice", "Whether it feeds the panels", live=True),
     "preset": Setting("text", "Preset"),
     "blackout": Setting("switch", "Blackout", live=True),
     "freeze": Setting("switch", "Freeze", live=True),
     "test_pattern": Setting("choice", "Test picture", live=True),
+    "identify": Setting("text", "Panels that show which they are: `all`, their ids by commas, or `off`", live=True),
 }
 """Every setting by name, in the order they are shown and written."""
 
@@ -73,6 +81,16 @@ class Ability(Struct, frozen=True, omit_defaults=True):
     """Where it can only be read, or not even that: what stands in the way."""
     readable: bool = True
     """False: the protocol has no way to read it back, so what was written last is taken for it."""
+
+    @property
+    def none(self) -> bool:
+        """Whether it can be neither read nor written: it is only there to say why."""
+        return not self.writable and not self.readable
+
+
+def without(**reasons: str) -> dict[str, Ability]:
+    """What a processor is asked for by every show, and has not: with the reason."""
+    return {name: Ability(writable=False, readable=False, why_not=why) for name, why in reasons.items()}
 
 
 class Identity(Struct, frozen=True, omit_defaults=True):

@@ -14,6 +14,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -32,12 +33,13 @@ from controller.messages import (
 from controller.post import Post
 from controller.processors.alarms import alarms_of, alarms_of_mode
 from controller.processors.configured import driver_of
-from controller.processors.driver import ProcessorError, error_of
+from controller.processors.driver import ProcessorError, Telling, error_of
 from controller.processors.emulators.device import Signal
 from controller.processors.keeper import Keeper, SetResult, taken
 from controller.processors.mode import Capacity, Delay, capacity_of, delay_of, panels_of, size_fits
 from controller.processors.model import Value
 from controller.processors.status import ProcessorsStatus, ProcessorStatus, decode_processors
+from controller.processors.tables import Tables
 from controller.processors.wishes import EMULATED, strange_settings, wanted
 from controller.rundir import RunDir, replace_file
 from controller.show import decode_snapshot
@@ -110,6 +112,7 @@ class ProcessorsRole:
         """The scene on air, and what was wanted of each processor since it was configured."""
         self._stage: CompiledStage | None = None
         self._configs: Mapping[str, ProcessorConfig] = {}
+        self._tables: Tables | None = None
         self._version_due_ns = self._tell_due_ns = 0
         self._since: dict[tuple[str, str], int] = {}
         self._published: object = None
@@ -180,6 +183,8 @@ class ProcessorsRole:
             others, self._wishes = wishes != self._wishes, wishes
             if config_version != self._config_version:
                 snapshot = decode_snapshot(data)
+                if self._tables is None or str(self._tables.folder) != snapshot.base_dir:
+                    self._tables = Tables(Path(snapshot.base_dir))
                 processors = running_config(snapshot).stage.processors
                 await self._configure(processors, decode_stage(snapshot.stage), config_version)
             elif others:
@@ -220,6 +225,8 @@ class ProcessorsRole:
 
     def _wanted(self, name: str, control: ProcessorControlConfig) -> dict[str, Value]:
         scene, since = self._wishes
+        if self._tables is not None:
+            self._tables.wish([since.get(name, {}).get("lut_file")])
         return wanted(control, scene, since.get(name))
 
     def _want(self, spoken: _Spoken) -> None:
@@ -237,7 +244,7 @@ class ProcessorsRole:
             with contextlib.suppress(OSError, msgspec.MsgspecError):
                 recall(spoken.emulator, self._run.emulated(name).read_bytes())
             spoken.address = await spoken.taken.enter_async_context(served(spoken.emulator, host="127.0.0.1", port=0))
-        driver = driver_of(name, control.model_copy(update={"address": spoken.address}))
+        driver = driver_of(name, control.model_copy(update={"address": spoken.address}), self._tables)
         desired = self._wanted(name, control)
         before = self._before
         if (
@@ -248,6 +255,8 @@ class ProcessorsRole:
         ):
             desired = dict(before.processors[name].desired)
         spoken.keeper = Keeper(name, driver, now_ns=self._clock.now_ns, pause=self._pause, desired=desired)
+        if isinstance(driver, Telling):
+            driver.listen(spoken.keeper.hurry)
         return spoken
 
     def _weigh(self, spoken: _Spoken) -> None:
@@ -320,6 +329,8 @@ class ProcessorsRole:
                 strange = strange_settings(f"{path}/settings", message.settings)
                 if strange:
                     raise ProcessorError(*strange)
+                if self._tables is not None:
+                    self._tables.wish([message.settings.get("lut_file")])
                 results = await keeper.set(message.settings)
                 keeper.want({**keeper.kept.desired, **taken(results)})
             else:

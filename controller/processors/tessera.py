@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from controller.processors.driver import BusyError, LockedError, checked, refused, strange
-from controller.processors.http import HttpLink, leaf, number, put, whole
-from controller.processors.model import OFF, Ability, Health, Identity, InputSignal, Reading, Value
+import msgspec
+
+from controller.processors.driver import BusyError, LockedError, RefusedError, checked, refused, strange
+from controller.processors.http import UPLOAD_S, HttpLink, leaf, number, put, whole
+from controller.processors.model import OFF, Ability, Health, Identity, InputSignal, Reading, Value, without
+from controller.processors.tables import Tables, parse_cube
 from stage.errors import Problem
 
 PORT: Final = 80
@@ -34,6 +37,9 @@ _PATHS: Final = {
     "shutter_mode": "output/network/shuttersync/mode",
     "shutter_angle_deg": "output/network/shuttersync/angle-settings/shutter-angle",
     "shutter_speed_hz": "output/network/shuttersync/speed-settings/shutter-speed",
+    "shutter_viewer": "output/network/shuttersync/viewer",
+    "shutter_sensor": "output/network/shuttersync/sensor-type",
+    "shutter_readout_ms": "output/network/shuttersync/sensor-readout-time",
     "rate_multiplier": "output/network/frame-rate-multiplier",
     "remapping": "output/network/frame-remapping/enabled",
     "lut": "processing/3d-lut/enabled",
@@ -58,17 +64,23 @@ _PATTERNS: Final = (
     "scrolling-forty-five-degree-grid", "custom-gradient", "scrolling-custom-gradient",
 )  # fmt: skip
 _REMAPPED_MOST: Final = 10
+_TABLE: Final = "processing/3d-lut/data"
+_TABLE_EVERY: Final = 30
+"""Looks between two readings of the whole 3D table: its name tells most changes."""
 
 
 class Tessera:
     """Driver. One GET a branch and look, one PUT a leaf written."""
 
-    def __init__(self, address: str, *, where: str) -> None:
+    def __init__(self, address: str, *, where: str, tables: Tables | None = None) -> None:
         self._link = HttpLink(address if ":" in address else f"{address}:{PORT}", where=where)
-        self._where = where
+        self._where, self._tables = where, tables
         self._port = ("", 0)
         """Type and number of the active input, as the tree names it."""
         self._abilities = dict(_ABILITIES)
+        self._table: tuple[object, str, str] | None = None
+        """The 3D table as it was read: the name the processor gives it, its digest, and what to call it else."""
+        self._looks = 0
 
     @property
     def abilities(self) -> Mapping[str, Ability]:
@@ -82,12 +94,19 @@ class Tessera:
             found = await self._get(branch)
             if found is not None:
                 put(tree, branch, found)
-        return self._reading(tree)
+        reading = self._reading(tree)
+        held = await self._held_table(leaf(tree, "processing/3d-lut"))
+        if held is None:
+            return reading
+        return msgspec.structs.replace(reading, settings={**reading.settings, "lut_file": held})
 
     async def write(self, settings: Mapping[str, Value]) -> None:
         """One leaf after the other; `remapping_frames` and `input` are several."""
         checked(self._where, settings, self._abilities)
         for name, value in settings.items():
+            if name == "lut_file":
+                await self._upload(str(value))
+                continue
             for path, sent in self._leaves(name, value):
                 await self._put(path, sent)
 
@@ -95,14 +114,46 @@ class Tessera:
         """Let the connection go."""
         await self._link.close()
 
+    # --- the 3D table -----------------------------------------------------------------------------------------
+
+    async def _upload(self, name: str) -> None:
+        if self._tables is None:
+            raise refused(f"{self._where}/lut_file", name, "no folder to take it from", "give it by a configuration")
+        cube = self._tables.cube(f"{self._where}/lut_file", name)
+        self._table = None  # whatever comes of it: read again
+        await self._put(_TABLE, cube.text, timeout_s=UPLOAD_S)
+
+    async def _held_table(self, branch: object) -> str | None:
+        """The table it holds, by our name or its own; a table of megabytes is not read at every look."""
+        if not isinstance(branch, dict):
+            return None
+        self._looks += 1
+        its_name = branch.get("filename")
+        if self._table is None or self._table[0] != its_name or self._looks % _TABLE_EVERY == 0:
+            text = str(await self._get(_TABLE) or "")
+            self._table = (its_name, *self._known(text, str(its_name or "")))
+        _, digest, other = self._table
+        ours = self._tables.name_of(digest) if digest and self._tables is not None else None
+        return other if ours is None else ours
+
+    def _known(self, text: str, its_name: str) -> tuple[str, str]:
+        """Digest of a table, and what to call it where it is none of ours."""
+        if not text.strip():
+            return "", its_name
+        try:
+            digest = parse_cube(f"{self._where}/lut_file", text).digest
+        except RefusedError:
+            return "", its_name or "(unreadable)"
+        return digest, f"{its_name} ({digest[:8]})".strip()
+
     # --- the tree ---------------------------------------------------------------------------------------------
 
     async def _get(self, path: str) -> Any:
         status, answer = await self._link.ask("GET", f"/api/{quote(path)}")
         return self._inner(path, None, status, answer)
 
-    async def _put(self, path: str, value: object) -> None:
-        status, answer = await self._link.ask("PUT", f"/api/{quote(path)}", body={"data": value})
+    async def _put(self, path: str, value: object, *, timeout_s: float | None = None) -> None:
+        status, answer = await self._link.ask("PUT", f"/api/{quote(path)}", body={"data": value}, timeout_s=timeout_s)
         self._inner(path, value, status, answer)
 
     def _inner(self, path: str, value: object, status: int, answer: Any) -> Any:
@@ -145,6 +196,11 @@ class Tessera:
         notes: list[str] = []
         self._read_input(tree, settings)
         self._read_overrides(tree, settings)
+        failover = leaf(tree, "output/network/failover")
+        if isinstance(leaf(failover, "settings/enabled"), bool):
+            settings["redundancy_mode"] = "failover" if leaf(failover, "settings/enabled") else "none"
+            settings["redundancy_role"] = {"primary": "main"}.get(_text(failover, "settings/role"), "backup")
+            settings["redundancy_state"] = "active" if leaf(failover, "state/is-active") is True else "standby"
         frames = leaf(tree, "output/network/frame-remapping/frames")
         if isinstance(frames, dict):
             settings["remapping_frames"] = _remapping_text(frames)
@@ -227,6 +283,8 @@ class Tessera:
         if name == "input":
             kind, _, index = str(value).partition("/")
             return [("input/active/source", {"port-type": kind, "port-number": int(index or 1)})]
+        if name == "redundancy_mode":
+            return [("output/network/failover/settings/enabled", value == "failover")]
         if name == "genlock_phase_deg":
             base = "output/network/genlock/phase-offset"
             return [(f"{base}/mode", "angle"), (f"{base}/angle", value)]
@@ -246,13 +304,16 @@ def _ability_of(name: str) -> Ability:
         "brightness_nits": (0, 10_000, 1), "colour_temperature_k": (2000, 11_000, 1), "gamma": (0.2, 4.0, 0.01),
         "bit_depth": (8, 12, 1), "genlock_rate_hz": (23.5, 251.0, 0.0001), "genlock_phase_deg": (-360, 360, 0.000001),
         "shutter_angle_deg": (1, 360, 0.001), "shutter_speed_hz": (10, 250, 0.001), "rate_multiplier": (1, 10, 1),
-        "lut_strength_percent": (0, 100, 0.1),
+        "shutter_readout_ms": (0, 42, 0.01), "lut_strength_percent": (0, 100, 0.1),
     }  # fmt: skip
     choices = {
         "hdr_mode": tuple(_HDR),
         "colour_space": ("rec-2020", "dci-p3", "rec-709", "aces-cg", "custom"),
         "genlock_source": ("internal", "sdi", "sdi-a", "sdi-b", "hdmi", "dvi", "ref-in", "active-input"),
         "shutter_mode": ("none", "speed", "angle"),
+        "shutter_viewer": ("eye", "camera"),
+        "shutter_sensor": ("any", "global-shutter", "rolling-shutter"),
+        "redundancy_mode": ("none", "failover"),
         "test_pattern": _PATTERNS,
     }
     low, high, step = ranges.get(name, (None, None, None))
@@ -260,10 +321,21 @@ def _ability_of(name: str) -> Ability:
 
 
 _ABILITIES: Final = {
-    name: _ability_of(name)
-    for name in (
-        *_PATHS, "hdr_mode", "colour_space", "input", "genlock_phase_deg", "remapping_frames", "preset", "test_pattern",
-    )
+    **{
+        name: _ability_of(name)
+        for name in (
+            *_PATHS, "hdr_mode", "colour_space", "input", "genlock_phase_deg", "remapping_frames", "preset",
+            "test_pattern", "lut_file", "redundancy_mode",
+        )
+    },
+    "redundancy_role": Ability(writable=False, why_not="set it at the processor: its tree only tells it"),
+    "redundancy_state": Ability(
+        writable=False, why_not="ask for it at the processor: no document says what its request for a change-over takes"
+    ),
+    **without(
+        identify="its IP control has nothing that marks panels: use test_pattern, or identify of the canvas",
+        low_latency="its IP control does not tell or take ultra-low latency: configure what was measured",
+    ),
 }  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
 
 from controller.processors.model import SETTINGS, Kind, Value
 from stage.config import ProcessorConfig, ProcessorControlConfig
@@ -38,8 +40,11 @@ def scene_wishes(processors: Mapping[str, ProcessorConfig]) -> dict[str, dict[st
     return found
 
 
-def problems_of(processors: Mapping[str, ProcessorConfig], scenes: Collection[str] | None = None) -> list[Problem]:
-    """What nobody could carry out: settings of no such name, drivers of another maker, scenes that are not there."""
+def problems_of(
+    processors: Mapping[str, ProcessorConfig], scenes: Collection[str] | None = None, folder: Path | None = None
+) -> list[Problem]:
+    """What nobody could carry out: settings of no such name, drivers of another maker, scenes that are not there,
+    tables that are none (`folder`: the configuration's)."""
     problems: list[Problem] = []
     for name, processor in processors.items():
         if processor.control is None:
@@ -57,13 +62,29 @@ def problems_of(processors: Mapping[str, ProcessorConfig], scenes: Collection[st
             mend = "give its host, or `simulated: true`"
             problems.append(Problem("controller.processor_address", f"{path}/address", detail, EMULATED, mend))
         problems += strange_settings(f"{path}/settings", processor.control.settings, wishes=True)
+        problems += _table_problems(f"{path}/settings", processor.control.settings, folder)
         for scene, settings in processor.control.scenes.items():
             where = join(f"{path}/scenes", scene)
             if scenes is not None and scene not in scenes:
                 mend = f"use one of {', '.join(scenes) or '(none)'}"
                 problems.append(Problem("controller.unknown_scene", where, "no scene of this show", scene, mend))
             problems += strange_settings(where, settings, wishes=True)
+            problems += _table_problems(where, settings, folder)
     return problems
+
+
+def _table_problems(path: str, settings: Mapping[str, object], folder: Path | None) -> list[Problem]:
+    name = settings.get("lut_file")
+    if folder is None or not isinstance(name, str):
+        return []
+    from controller.processors.driver import RefusedError
+    from controller.processors.tables import Tables
+
+    try:
+        Tables(folder).cube(join(path, "lut_file"), name)
+    except RefusedError as error:
+        return [replace(problem, code="controller.processor_table") for problem in error.problems]
+    return []
 
 
 def strange_settings(path: str, settings: Mapping[str, object], *, wishes: bool = False) -> list[Problem]:

@@ -6,6 +6,9 @@ a colour temperature snaps to hundreds; with `lying` it acknowledges and applies
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from email import message_from_bytes
+from email.message import Message
 from typing import Any, Final
 
 import msgspec
@@ -14,10 +17,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from controller.processors.emulators.device import Faults, Shown, Signal
+from controller.processors.emulators.device import Faults, Shown, Signal, is_cube
 
 SCREEN: Final = "{8C6F6B1D-0001}"
 _CANVAS: Final = 2048
+CABINETS: Final = tuple(range(101, 125))
+_GAMUTS: Final = ("Rec.709", "DCI-P3", "Rec.2020")
+_PATTERNS: Final = {4: "red", 5: "green", 6: "blue", 7: "white", 8: "h line", 9: "v line", 11: "checkerboard"}
 
 
 class CoexEmulator:
@@ -30,12 +36,18 @@ class CoexEmulator:
         self.brightness, self.colour_temperature, self.gamma = 1.0, 6500, 2.8
         self.mode, self.depth, self.low_delay, self.added_frames = 0, 1, False, 0
         self.preset, self.lut, self.lut_strength = 1, False, 100
-        self.app = Starlette(routes=[Route("/api/v1/{path:path}", self._answer, methods=["GET", "PUT", "POST"])])
+        self.table, self.gamut, self.hdr, self.source, self.pattern = "", "Rec.709", 255, 1, 1
+        self.marked: list[int] = []
+        """Cabinets that show which they are."""
+        self.app = Starlette(
+            routes=[Route("/api/v1/{path:path}", self._answer, methods=["GET", "PUT", "POST", "DELETE"])]
+        )
 
     @property
     def shown(self) -> Shown:
         """What the twin shows of it."""
-        return Shown(self.brightness, self.mode == 1, self.mode == 2)
+        pattern = "off" if self.pattern == 1 else _PATTERNS.get(self.pattern, "grid")
+        return Shown(self.brightness, self.mode == 1, self.mode == 2, pattern)
 
     async def _answer(self, request: Request) -> Response:
         if "rebooting" in self.faults:
@@ -48,6 +60,8 @@ class CoexEmulator:
             return Response(status_code=404) if found is None else _say(0, found, "Success")
         if "locked" in self.faults:
             return _say(1, None, "device locked")
+        if path == "screen/processing/threedlut/file" and request.method == "PUT":
+            return await self._uploaded(request)
         try:
             body = msgspec.json.decode(await request.body())
         except msgspec.DecodeError:
@@ -56,6 +70,20 @@ class CoexEmulator:
             return _say(2, None, "parameter error")
         return self._set(path, body)
 
+    async def _uploaded(self, request: Request) -> Response:
+        """A form of three parts: the table's name, its file, the screens it is for."""
+        parts = _form(request.headers.get("content-type", ""), await request.body())
+        if not {"text", "file", "screenIdList"} <= set(parts):
+            return _say(2, None, "parameter error")
+        table, ids = parts["file"], parts["screenIdList"]
+        if SCREEN not in ids:
+            return _say(3, None, "screen not found")
+        if not is_cube(table):
+            return _say(2, None, "parameter error")
+        if "lying" not in self.faults:
+            self.table = table
+        return _say(0, None, "Success")
+
     def _look(self, path: str) -> Any:
         one = {"screenId": SCREEN}
         match path:
@@ -63,27 +91,48 @@ class CoexEmulator:
                 return {"name": self.name, "sn": "N000042", "swVersion": "1.4.0", "mode": 3, "customName": ""}
             case "screen":
                 return {"screens": [{"screenID": SCREEN, "screenName": "Wall", "screenGroupID": 1,
-                                     "lowLatency": self.low_delay, "canvases": []}], "screenGroups": []}  # fmt: skip
+                                     "lowLatency": self.low_delay, "canvases": [], "workingMode": 0,
+                                     "layersInWorkingMode": [{"workingMode": 0, "layers": [
+                                         {"id": 1, "source": self.source}]}]}], "screenGroups": []}  # fmt: skip
             case "screen/displayparams":
                 return {"list": [{**one, "brightness": self.brightness, "colorTemperature": self.colour_temperature,
                                   "gamma": self.gamma}]}  # fmt: skip
             case "screen/output":
                 depth = {"bitDepth": self.depth, "currentBitDepth": self.depth}
+                gamuts = [{"fromInputStatus": False, "isCustomGamut": False, "colorGamutInfo": {
+                    "colorTemperature": 6500, "targetGamut": {"name": name, "gamut": {}},
+                }} for name in _GAMUTS]  # fmt: skip
                 return [{**one, "lowDelay": self.low_delay, "additionalFrameDelay": self.added_frames,
-                         "outputBitDepth": depth, "currentFrameRate": self.signal.rate_hz}]  # fmt: skip
+                         "outputBitDepth": depth, "currentFrameRate": self.signal.rate_hz,
+                         "frameRemapingData": {"frameType": 0, "frameSwitch": False, "frameRemaping": []},
+                         "gamutList": {"currentGamutName": self.gamut, "colorGamutInfoList": gamuts}}]  # fmt: skip
             case "screen/output/display/state":
                 return {"mappingState": [{"canvasID": _CANVAS, "enable": False}],
                         "displayState": [{"canvasID": _CANVAS, "displayMode": self.mode}]}  # fmt: skip
             case "device/monitor/info":
                 hot = "unplugged" in self.faults
-                return {"name": self.name, "runtime": 3600, "backupStatus": "",
+                return {"name": self.name, "runtime": 3600, "totalRuntime": 7200, "backupStatus": 109,
                         "mainBoardTemperature": {"value": 41.0, "status": 0},
-                        "fans": [{"value": 2400, "status": int(hot)}], "voltages": []}  # fmt: skip
+                        "mainBoardVoltage": {"value": 12.0, "status": 0},
+                        "fanInfos": [{"fanSpeed": 2400, "fanType": 0, "status": 2 * hot}],
+                        "voltageInfos": [{"voltage": 3.3, "voltageType": 0, "status": 0}],
+                        "temperatureInfos": [{"temperature": 52.5, "temperatureType": 1, "status": 0}]}  # fmt: skip
+            case "device/backup":
+                return {"master": self.name, "backup": ""}
+            case "device/cabinet":
+                return [{"id": number, "resolution": {"width": 176, "height": 176}, "brightness": self.brightness,
+                         "colorTemperature": self.colour_temperature} for number in CABINETS]  # fmt: skip
             case "device/input/sources":
                 there = "no_signal" not in self.faults
                 size = {"width": self.signal.width_px, "height": self.signal.height_px}
-                return [{"id": 1, "name": "HDMI1", "sourceStatus": int(there), "actualResolution": size,
-                         "actualRefreshRate": self.signal.rate_hz if there else 0}]  # fmt: skip
+                nothing = {"width": 0, "height": 0}
+                return [{"id": n, "groupId": n, "type": kind, "name": name,
+                         "sourceStatus": int(there and n == self.source),
+                         "actualResolution": size if there and n == self.source else nothing,
+                         "actualRefreshRate": self.signal.rate_hz if there and n == self.source else 0,
+                         "bitDepth": self.signal.bits, "colorSpace": "0",
+                         "hDRParams": {"overrideHdrType": self.hdr}}
+                        for n, kind, name in ((1, 3, "HDMI1"), (2, 9, "SDI1"))]  # fmt: skip
             case "preset":
                 presets = [{"sequenceNumber": n, "name": f"Preset {n}", "state": n == self.preset} for n in (1, 2, 3)]
                 return {"screenPresetList": [{"screenID": SCREEN, "presetList": presets}]}
@@ -122,6 +171,22 @@ class CoexEmulator:
                 return {"lut": bool(body["enable"])}
             case "screen/processing/threedlut/strength":
                 return {"lut_strength": int(_within(float(body["strength"]), 0, 100))}
+            case "screen/processing/threedlut/file":
+                return {"table": ""}
+            case "screen/output/gamut":
+                return {"gamut": _one(str(body["name"]), _GAMUTS)}
+            case "screen/layer/input":
+                return {"source": int(_within(float(body["layers"][0]["source"]), 1, 2))}
+            case "device/cabinet/testpattern":
+                _known(body["idList"])
+                return {"pattern": _one(int(body["testmode"]), (1, *range(4, 14)))}
+            case "device/cabinet/mapping":
+                ids = set(_known(body["idList"]))
+                return {"marked": sorted(set(self.marked) | ids if body["enable"] else set(self.marked) - ids)}
+            case "device/hw/mapping":
+                return {}
+            case _ if path.startswith("device/input/") and path.endswith("/hdrmode"):
+                return {"hdr": _one(int(body["hdrMode"]), (0, 1, 2, 255))}
             case "preset/current/update":
                 return {"preset": int(_within(float(body["sequenceNumber"]), 1, 3))}
             case _ if path.startswith("device/input/") and path.endswith("/edid"):
@@ -129,6 +194,29 @@ class CoexEmulator:
                 return {"signal": Signal(int(size["width"]), int(size["height"]), float(body["para"]["refreshRate"]))}
             case _:
                 return None
+
+
+def _one(value: Any, choices: Collection[Any]) -> Any:
+    if value not in choices:
+        raise ValueError(value)
+    return value
+
+
+def _known(ids: list[int]) -> list[int]:
+    return [_one(int(number), CABINETS) for number in ids]
+
+
+def _form(kind: str, body: bytes) -> dict[str, str]:
+    """The parts of a form with files, by name."""
+    message = message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
+    parts = message.get_payload()
+    found: dict[str, str] = {}
+    for part in parts if isinstance(parts, list) else ():
+        assert isinstance(part, Message)
+        name, data = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(data, bytes):
+            found[name] = data.decode(errors="replace")
+    return found
 
 
 def _within(value: float, low: float, high: float) -> float:

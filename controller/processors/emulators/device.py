@@ -22,6 +22,14 @@ class Shown:
     pattern: str = "off"
 
 
+def is_cube(text: str) -> bool:
+    """Whether a processor would take this for a 3D table: it says its size, and has as many lines of numbers."""
+    lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    sizes = [int(words[1]) for words in lines if words[0] == "LUT_3D_SIZE" and len(words) > 1 and words[1].isdigit()]
+    rows = sum(1 for words in lines if words[0][0].isdigit() or words[0][0] in "-.")
+    return len(sizes) == 1 and rows == sizes[0] ** 3
+
+
 @dataclass(slots=True)
 class Faults:
     """Faults that are on; tests and `--fault` set them."""

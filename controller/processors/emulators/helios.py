@@ -24,6 +24,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from controller.processors.emulators.device import Faults, Shown, Signal
 
 Tree = dict[str, Any]
+_NOTHING: Final = {"valid": False, "w": 0, "h": 0, "freq": 0, "format": "-", "resolution": "No input", "eotf": ""}
+"""An input that nothing arrives at."""
 _PREFIX: Final = "/api/v1"
 
 
@@ -54,6 +56,11 @@ def _text(value: Any, before: Any) -> Any:
     return value if isinstance(value, str) else before
 
 
+_GROUP_TAKES: Final = {
+    "blackout": _switch, "name": _text, "testPattern.enabled": _switch,
+    **{f"testPattern.{channel}": _between(0.0, 1.0) for channel in "rgba"},
+}  # fmt: skip
+"""What groups of panels take, below `dev.groups.<n>`."""
 _TAKES: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "dev.display.blackout": _switch,
     "dev.display.freeze": _switch,
@@ -90,6 +97,10 @@ class HeliosEmulator:
         self.signal = signal or Signal()
         self._began_s = time.monotonic()
         self._sockets: set[WebSocket] = set()
+        self.silent = False
+        """Whether it refuses sockets, as older firmware does."""
+        self.asked = 0
+        """Whole trees it was asked for over HTTP."""
         self.presets = {"1": ("Shoot", {"dev": {"display": {"brightness": 80.0, "cct": 5600}}}),
                         "3": ("Rehearsal", {"dev": {"display": {"brightness": 20.0}}})}  # fmt: skip
         self.tree: Tree = {
@@ -99,16 +110,26 @@ class HeliosEmulator:
                     "gamma": float32(2.4), "width": 3840, "height": 2160, "x": 0, "y": 0, "tilesCount": 24,
                     "tilesInfo": "24 tiles",
                     "redundancy": {"mode": "none", "role": "main", "state": "active", "info": "", "processors": {}},
+                    "latencyLow": False, "gamut": {"type": "auto"},
                 },
                 "ingest": {
                     "input": "hdmi", "alerts": {}, "alertsCount": 0, "alertsSeverity": -1, "info": {},
+                    "inputs": {name: dict(_NOTHING, name=name.upper()) for name in ("hdmi", "hdmi1", "sdi1")},
+                    "genlock": {"enabled": True, "source": "hdmi", "matched": True, "freqSource": 24.0},
+                    "fans": {"FanCtrl(0)": 1380, "FanCtrl(1)": 1454},
                     "testPattern": {"enabled": False, "motion": False, "type": "colorBars"},
+                },
+                "groups": {
+                    name: {"blackout": False, "name": f"Group {name}",
+                           "testPattern": {"enabled": False, "r": 1.0, "g": 1.0, "b": 1.0, "a": 1.0}}
+                    for name in ("1", "2")
                 },
                 "receivers": {f"02:00:00:00:00:{n:02x}": {"alerts": {}, "groupId": 1} for n in range(24)},
             },
             "sys": {
                 "alerts": {}, "alertsCount": 0, "alertsSeverity": -1, "description": name,
-                "info": {"model": "HELIOS", "serial": "H000042", "version": "24.07"}, "ipAddress": "127.0.0.1",
+                "info": {"model": "HELIOS", "serial": "H000042", "version": {"app": "v24.07.1"}},
+                "ipAddress": "127.0.0.1",
             },
         }  # fmt: skip
         routes = [
@@ -118,6 +139,7 @@ class HeliosEmulator:
             Route(f"{_PREFIX}/presets/{{preset}}/apply", self._apply_id, methods=["POST"]),
             WebSocketRoute(f"{_PREFIX}/public/rpc/websocket", self._socket),
         ]
+        self._told = self._now()
         self.app = Starlette(routes=routes)
 
     @property
@@ -141,6 +163,7 @@ class HeliosEmulator:
         if "locked" in self.faults:
             return self._reply("Unauthorized", status=401)
         if request.method == "GET":
+            self.asked += 1
             return self._reply(self._look([key for key in request.query_params if key != "_"]))
         kind = request.headers.get("content-type", "")
         if not kind.startswith("application/json"):
@@ -166,9 +189,12 @@ class HeliosEmulator:
         """The tree, with what the world around it does."""
         tree: Tree = msgspec.json.decode(msgspec.json.encode(self.tree))
         if "no_signal" not in self.faults:
-            tree["dev"]["ingest"]["info"] = {
-                "width": self.signal.width_px, "height": self.signal.height_px,
-                "framerate": float32(self.signal.rate_hz), "bitDepth": self.signal.bits,
+            active = tree["dev"]["ingest"]["inputs"].setdefault(tree["dev"]["ingest"]["input"], {})
+            active |= {
+                "valid": True, "w": self.signal.width_px, "h": self.signal.height_px,
+                "freq": float32(self.signal.rate_hz), "format": f"RGB 4:4:4 rec709 full {self.signal.bits}bpc",
+                "resolution": f"{self.signal.width_px}x{self.signal.height_px}p{self.signal.rate_hz:.2f}",
+                "eotf": "SDR",
             }  # fmt: skip
         if "unplugged" in self.faults:
             tree["dev"]["receivers"] = {}
@@ -179,6 +205,7 @@ class HeliosEmulator:
         changed: Tree = {}
         reply = self._take(wanted, self.tree, (), changed)
         if changed:
+            self._told = self._now()
             await self._tell({"jsonrpc": "2.0", "method": "update", "params": changed})
         return reply
 
@@ -192,6 +219,8 @@ class HeliosEmulator:
                 reply[name] = self._take(value, held[name], here, changed) if isinstance(value, dict) else {}
                 continue
             take = _TAKES.get(".".join(here))
+            if take is None and here[:2] == ("dev", "groups"):
+                take = _GROUP_TAKES.get(".".join(here[3:]))
             taken = held[name] if take is None else take(value, held[name])
             if taken != held[name] and "lying" not in self.faults:
                 held[name] = taken
@@ -223,12 +252,15 @@ class HeliosEmulator:
     # --- JSON-RPC ---------------------------------------------------------------------------------------------
 
     async def _socket(self, socket: WebSocket) -> None:
+        if self.silent or "rebooting" in self.faults or "locked" in self.faults:
+            await socket.close()  # before it was accepted: HTTP 403
+            return
         await socket.accept()
         self._sockets.add(socket)
         try:
             while True:
                 await self._call(socket, await socket.receive_text())
-        except WebSocketDisconnect:
+        except (WebSocketDisconnect, RuntimeError):
             pass
         finally:
             self._sockets.discard(socket)
@@ -241,6 +273,10 @@ class HeliosEmulator:
             error = {"code": -32700, "message": "Parse error"}
             await socket.send_text(msgspec.json.encode({"jsonrpc": "2.0", "id": None, "error": error}).decode())
             return
+        if "rebooting" in self.faults or "locked" in self.faults:
+            await socket.close()
+            return
+        await self._notice()
         answer: Tree = {"jsonrpc": "2.0", "id": number}
         match method:
             case "ping":
@@ -252,6 +288,14 @@ class HeliosEmulator:
             case _:
                 answer["error"] = {"code": -32601, "message": "Method not found"}
         await socket.send_text(msgspec.json.encode(answer).decode())
+
+    async def _notice(self) -> None:
+        """Tell what the world around it changed since it was told last."""
+        now = self._now()
+        changed = _difference(self._told, now)
+        self._told = now
+        if changed:
+            await self._tell({"jsonrpc": "2.0", "method": "update", "params": changed})
 
     async def _tell(self, message: Tree) -> None:
         text = msgspec.json.encode(message).decode()
@@ -269,3 +313,17 @@ def _graft(out: Tree, path: list[str], tree: Any) -> None:
         out = out.setdefault(name, {})
     if isinstance(tree, dict) and path[-1] in tree:
         out[path[-1]] = tree[path[-1]]
+
+
+def _difference(before: Tree, now: Tree) -> Tree:
+    """What of `now` is otherwise than before."""
+    out: Tree = {}
+    for name, value in now.items():
+        held = before.get(name)
+        if isinstance(value, dict) and isinstance(held, dict):
+            inner = _difference(held, value)
+            if inner:
+                out[name] = inner
+        elif value != held:
+            out[name] = value
+    return out

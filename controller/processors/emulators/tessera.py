@@ -18,9 +18,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from controller.processors.emulators.device import Faults, Shown, Signal
+from controller.processors.emulators.device import Faults, Shown, Signal, is_cube
 
 _FULL_NITS: Final = 1500.0
+_TABLE: Final = "processing/3d-lut/data"
 
 
 class TreeError(Exception):
@@ -227,6 +228,8 @@ class TesseraEmulator:
         for name, value in values.items():
             if not name.startswith(start):
                 continue
+            if name == _TABLE:
+                value = ""  # a directory tells of a table, the leaf alone gives it
             inner = tree
             *parents, last = name.removeprefix(start).split("/")
             for parent in parents:
@@ -267,9 +270,13 @@ class TesseraEmulator:
             if name not in self.values and not _grows(name):
                 raise TreeError("Object not found")
             taken[name] = leaf.taken(one)
+            if name == _TABLE and one and not is_cube(str(one)):
+                raise TreeError("Bad input parameter value")
         if "lying" in self.faults:
             return
         self.values.update(taken)
+        if _TABLE in taken:
+            self.values["processing/3d-lut/filename"] = "uploaded.cube" if taken[_TABLE] else ""
         if "presets/active/number" in taken:
             self._apply(int(str(taken["presets/active/number"])))
 
@@ -330,5 +337,7 @@ def _first_values(name: str) -> dict[str, Any]:
         "presets/active/name": "", "presets/active/number": "0", "presets/items/1/name": "shoot",
         "presets/items/1/status": True, "presets/items/2/name": "rehearsal", "presets/items/2/status": True,
         "processing/3d-lut/enabled": False, "processing/3d-lut/strength": 100.0, "processing/3d-lut/filename": "",
+        _TABLE: "", f"{network}/shuttersync/viewer": "camera", f"{network}/shuttersync/sensor-type": "any",
+        f"{network}/shuttersync/sensor-readout-time": 0.0,
     }  # fmt: skip
     return values

@@ -40,16 +40,19 @@ SETS: dict[str, dict[str, Value]] = {
         "brightness_nits": 1200, "colour_temperature_k": 5600, "gamma": 2.2, "hdr_mode": "pq",
         "colour_space": "rec-2020", "bit_depth": 12, "genlock_source": "ref-in", "genlock_rate_hz": 23.976,
         "genlock_phase_deg": 90.0, "shutter_mode": "angle", "shutter_angle_deg": 172.8, "rate_multiplier": 2,
+        "shutter_viewer": "eye", "shutter_sensor": "rolling-shutter", "shutter_readout_ms": 8.25,
+        "redundancy_mode": "failover",
         "remapping": True, "remapping_frames": "video 0 0, colour 0 255 0", "lut": True, "lut_strength_percent": 50.0,
         "blackout": True, "freeze": True, "test_pattern": "grid", "preset": "2",
     },
     "helios": {
         "brightness_percent": 42.5, "colour_temperature_k": 5600, "gamma": 2.2, "blackout": True, "freeze": True,
-        "test_pattern": "grid", "input": "sdi1", "redundancy_mode": "failover",
+        "test_pattern": "grid", "input": "sdi1", "redundancy_mode": "failover", "redundancy_role": "backup",
+        "redundancy_state": "standby", "identify": "2",
     },
     "coex": {
         "brightness_percent": 35.0, "colour_temperature_k": 5600, "gamma": 2.2, "bit_depth": 12, "freeze": True,
-        "preset": "2",
+        "preset": "2", "hdr_mode": "pq", "input": "SDI1", "gamut": "Rec.2020",
     },
 }  # fmt: skip
 
