@@ -5,8 +5,10 @@
         outcome = await show.set("cameras/a", soft_edge_deg=1.5)
         async for event in show.events("camera", "alarms"):
             ...
+        await show.go("12.5")
 
-Refused requests raise `ApiError`, which carries the problem document.
+Refused requests raise `ApiError`, which carries the problem document. What has no method of its own goes by `get`,
+`set`, `put`, `post` and `delete`.
 """
 
 from __future__ import annotations
@@ -14,16 +16,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+import ssl
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 import httpx
 import msgspec
+from msgspec import Struct
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from controller.action import ActionName
+from controller.api.event_types import EVENT_TYPES, GONE, SNAPSHOT
 from controller.api.events import Envelope
 from controller.api.problems import ProblemDetail, ProblemDocument
 from controller.api.views import (
@@ -35,19 +41,30 @@ from controller.api.views import (
     FramesView,
     HealthView,
     JamView,
+    LockView,
     NodesView,
     OutcomeView,
+    PositionView,
     RecordView,
     ShowView,
     SourceView,
 )
+from controller.api.views_captures import CaptureView
+from controller.api.views_cues import CueListView, CuePreviewView
 from controller.api.views_scenes import SceneView
-from controller.errors import ControllerError
+from controller.errors import ControllerError, UnknownAddress
 from controller.messages import PhotoKind
+from controller.rundir import RunDir, is_alive, runs
+from controller.show_lock import LockState
 from stage.errors import Problem
 
 Kind = TypeVar("Kind")
 KEY_VARIABLE = "OPENVOLUME_KEY"
+AUTHORITY_VARIABLE = "OPENVOLUME_CA"
+AGAIN_S: Final = 0.2
+"""A lost connection of events is made again after this."""
+REFUSED_CODES: Final = (1008, 1013)
+"""Closed with one of these a WebSocket would only be closed again."""
 
 
 class ApiError(ControllerError):
@@ -62,15 +79,49 @@ class ApiError(ControllerError):
         super().__init__(*(Problem(f.code, f.path, f.detail, f.value, f.mend, f.line) for f in faults))
 
 
+class Preview(Struct, frozen=True):
+    """One picture of a preview."""
+
+    frame: int
+    timecode: tuple[int, int, int, int]
+    """Hours, minutes, seconds, frames."""
+    drop_frame: bool
+    key: bool
+    """Whether it can be decoded alone: every JPEG can."""
+    data: bytes
+    """The JPEG, or one access unit of H.264 in Annex B."""
+
+
 class Client:
     """One connection to a running show. All calls may raise `ApiError`, or `httpx.HTTPError` when nobody answers."""
 
-    def __init__(self, url: str, *, key: str | None = None, timeout_s: float = 10.0) -> None:
-        """key : from `PUT /keys/NAME` or `openvolume access`; the environment's OPENVOLUME_KEY unless given."""
+    def __init__(
+        self, url: str, *, key: str | None = None, authority: Path | None = None, timeout_s: float = 10.0
+    ) -> None:
+        """key : from `PUT /keys/NAME` or `openvolume access`; the environment's OPENVOLUME_KEY unless given.
+        authority : what `openvolume access ca` wrote on the show's machine, for https; the environment's
+        OPENVOLUME_CA, or this machine's own, unless given."""
         self._url = url.rstrip("/")
         key = os.environ.get(KEY_VARIABLE, "") if key is None else key
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.AsyncClient(base_url=f"{self._url}/api/v1/", timeout=timeout_s, headers=self._headers)
+        self._tls = _context(authority) if self._url.startswith("https:") else None
+        self._http = httpx.AsyncClient(
+            base_url=f"{self._url}/api/v1/", timeout=timeout_s, headers=self._headers, verify=self._tls or True
+        )
+
+    @classmethod
+    def here(cls, run: str | None = None, *, timeout_s: float = 10.0) -> Self:
+        """A client of a show that runs on this machine, with the right to all that whoever started it may do.
+
+        Raises
+        ------
+        UnknownAddress : no such show runs, or several do.
+        """
+        chosen = run_here(run)
+        told, key = json.loads(chosen.service_address.read_bytes()), chosen.local_key.read_text()
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(told["host"], told["host"])  # noqa: S104 - told, not bound
+        scheme, shown = "https" if told.get("tls") else "http", f"[{host}]" if ":" in host else host
+        return cls(f"{scheme}://{shown}:{told['port']}", key=key, timeout_s=timeout_s)
 
     async def __aenter__(self) -> Self:
         return self
@@ -83,6 +134,16 @@ class Client:
     async def close(self) -> None:
         """Let go of the connection."""
         await self._http.aclose()
+
+    # --- what is ----------------------------------------------------------------------------------------------------
+
+    async def get(self, path: str) -> Any:
+        """Any resource, as plain data: `get("walls/main")`."""
+        return await self._get(path, object)
+
+    async def file(self, path: str) -> bytes:
+        """A picture or document as it is: `file("library/e1/thumbnail.jpg")`."""
+        return (await self._send("GET", path)).content
 
     async def health(self) -> HealthView:
         """Whether pictures reach the walls; also when none do."""
@@ -113,6 +174,14 @@ class Client:
         """Every scene by id."""
         return await self._get("scenes", dict[str, SceneView])
 
+    async def positions(self) -> dict[str, PositionView]:
+        """Every named position of the stage by id."""
+        return await self._get("positions", dict[str, PositionView])
+
+    async def sources(self) -> dict[str, SourceView]:
+        """Every tracking source by id."""
+        return await self._get("sources", dict[str, SourceView])
+
     async def nodes(self) -> NodesView:
         """Every process of the run."""
         return await self._get("nodes", NodesView)
@@ -135,15 +204,31 @@ class Client:
 
     async def canvas_png(self, canvas: str) -> bytes:
         """What a processor gets, as PNG."""
-        return (await self._send("GET", f"canvases/{canvas}.png")).content
+        return await self.file(f"canvases/{canvas}.png")
 
     async def photo(self, camera: str, *, width_px: int = 960, kind: PhotoKind = "photo") -> bytes:
         """What a camera sees of the simulated walls, as JPEG."""
-        return (await self._send("GET", f"cameras/{camera}/photo.jpg?width_px={width_px}&kind={kind}")).content
+        return await self.file(f"cameras/{camera}/photo.jpg?width_px={width_px}&kind={kind}")
 
     async def set(self, path: str, *, if_rev: int | None = None, **values: Any) -> OutcomeView:
         """Change an object: `set("cameras/a", soft_edge_deg=1.5)`. `if_rev`: only if that revision of it stands."""
         return await self._change("PATCH", path, values, if_rev=if_rev)
+
+    async def put(self, path: str, *, if_rev: int | None = None, **body: Any) -> Any:
+        """Put a resource whole: `put("patterns/inner_grid", on=True)`; what is answered, as plain data."""
+        return await self._ask("PUT", path, body, if_rev=if_rev)
+
+    async def patch(self, path: str, *, if_rev: int | None = None, **values: Any) -> Any:
+        """Change fields of a resource that is no part of the show; what is answered, as plain data."""
+        return await self._ask("PATCH", path, values, if_rev=if_rev)
+
+    async def post(self, path: str, **body: Any) -> Any:
+        """Any order: `post("scenes/hall/compile")`; what is answered, as plain data."""
+        return await self._ask("POST", path, body or None)
+
+    async def delete(self, path: str, *, if_rev: int | None = None) -> Any:
+        """Take something away."""
+        return await self._ask("DELETE", path, None, if_rev=if_rev)
 
     async def nudge(self, source: str, **steps: float) -> OutcomeView:
         """Add to a source's line-up nudge: `nudge("tracker", x_m=0.001)`."""
@@ -186,21 +271,123 @@ class Client:
         answer = await self._send("PUT", "config", content=text.encode(), headers=headers)
         return msgspec.json.decode(answer.content, type=OutcomeView)
 
-    async def events(self, *topics: str) -> AsyncIterator[Envelope]:
-        """A snapshot, then changes, for ever: a lost connection is made again, and goes on where it was."""
+    # --- cues -------------------------------------------------------------------------------------------------------
+
+    async def cues(self) -> CueListView:
+        """The cue list, and where it stands."""
+        return await self._get("cues", CueListView)
+
+    async def put_cue(self, cue: str, *, number: str, changes: Mapping[str, Any], **more: Any) -> OutcomeView:
+        """Put a cue in its place of the list, or at its end: `put_cue("dusk", number="12", changes={...}, seconds=4)`.
+
+        more : `label notes seconds curve delay_s follow follow_s timecode`.
+        """
+        return await self._change("PUT", f"cues/{cue}", {"number": number, "changes": dict(changes), **more})
+
+    async def delete_cue(self, cue: str) -> OutcomeView:
+        """Take a cue out of the list."""
+        return await self._change("DELETE", f"cues/{cue}", None)
+
+    async def order_cues(self, ids: Sequence[str], *, rev: int) -> OutcomeView:
+        """Put the list in another order, made from revision `rev` of it."""
+        return await self._change("PUT", "cues/order", {"ids": list(ids)}, if_rev=rev)
+
+    async def go(self, number: str = "") -> OutcomeView:
+        """GO: the next cue, or the one of a number or id."""
+        return await self._change("POST", "cues/go", {"number": number} if number else None)
+
+    async def back(self) -> OutcomeView:
+        """As it was before the last cue."""
+        return await self._change("POST", "cues/back", None)
+
+    async def chase(self, on: bool) -> OutcomeView:
+        """Whether cues go by time code."""
+        return await self._change("POST", "cues/chase", {"on": on})
+
+    async def preview_cue(self, cue: str) -> CuePreviewView:
+        """What a cue would change now."""
+        return await self._get(f"cues/{cue}/preview", CuePreviewView)
+
+    # --- takes ------------------------------------------------------------------------------------------------------
+
+    async def lock(self) -> LockView:
+        """How the show lock stands."""
+        return await self._get("lock", LockView)
+
+    async def set_lock(self, state: LockState, **more: Any) -> LockView:
+        """Move the show lock: `set_lock("rolling", take="12A/3")`; `reason` where it is somebody else's."""
+        answer = await self._request("PUT", "lock", {"state": state, **more})
+        return msgspec.json.decode(answer.content, type=LockView)
+
+    async def capture(self, of: str, **how: Any) -> CaptureView:
+        """Begin to write pictures to disk: `capture("canvases/left", format="png", last_frame=2400)`."""
+        answer = await self._request("POST", "captures", {"of": of, **how})
+        return msgspec.json.decode(answer.content, type=CaptureView)
+
+    async def end_capture(self, capture: str, *, last_frame: int = 0) -> CaptureView:
+        """End one, now or after a frame."""
+        answer = await self._request("POST", f"captures/{capture}/end", {"last_frame": last_frame})
+        return msgspec.json.decode(answer.content, type=CaptureView)
+
+    # --- what goes on by itself -------------------------------------------------------------------------------------
+
+    async def events(self, *topics: str, last_seq: int | None = None) -> AsyncGenerator[Envelope, None]:
+        """A snapshot, then changes, for ever: a lost connection is made again, and goes on where it was.
+
+        last_seq : go on after an event that was read before, where that is still known; else a snapshot comes.
+
+        Raises
+        ------
+        ApiError : the show does not tell of such topics, or has too many listeners.
+        """
         base = self._url.replace("http", "ws", 1) + f"/api/v1/events?topics={','.join(topics)}"
-        seq: int | None = None
         while True:
             try:
-                url = base if seq is None else f"{base}&last_seq={seq}"
-                async with connect(url, additional_headers=self._headers) as socket:
+                url = base if last_seq is None else f"{base}&last_seq={last_seq}"
+                async with connect(url, additional_headers=self._headers, ssl=self._tls) as socket:
                     async for message in socket:
                         event = msgspec.json.decode(message, type=Envelope)
-                        seq = event.seq
+                        last_seq = event.seq
                         yield event
-            except (OSError, ConnectionClosed):
+            except OSError:
                 pass
-            await asyncio.sleep(0.2)
+            except ConnectionClosed as closed:
+                _refused_by(closed, "events")
+            await asyncio.sleep(AGAIN_S)
+
+    async def state(self, *topics: str) -> AsyncGenerator[dict[str, Any], None]:
+        """Every object of the topics by key, now and after each change; what is gone is left out."""
+        objects: dict[str, Any] = {}
+        async for event in self.events(*topics):
+            if event.type == SNAPSHOT:
+                objects = dict(event.data)
+            elif event.type == GONE:
+                objects.pop(event.data["key"], None)
+            elif event.type != "change":
+                objects[_key_of(event)] = event.data
+            yield objects
+
+    async def previews(
+        self, of: str, *, width_px: int = 960, codec: Literal["jpeg", "h264"] = "jpeg"
+    ) -> AsyncGenerator[Preview, None]:
+        """Pictures of `cameras/a/photo` or `canvases/left`, each the newest when it was asked for: take them as slowly
+        as you like. It ends with the connection.
+
+        Raises
+        ------
+        ApiError : there is no such picture, no such codec, or there are too many listeners.
+        """
+        base = self._url.replace("http", "ws", 1) + "/api/v1/previews"
+        url = f"{base}?of={of}&width_px={width_px}&codec={codec}&header=timecode"
+        try:
+            async with connect(url, additional_headers=self._headers, max_size=None, ssl=self._tls) as socket:
+                while True:
+                    await socket.send("next")
+                    while isinstance(message := await socket.recv(), str):
+                        pass  # A decoder finds the format in the stream, too.
+                    yield _preview(message)
+        except ConnectionClosed as closed:
+            _refused_by(closed, f"previews of {of}")
 
     async def _get(self, path: str, kind: type[Kind]) -> Kind:
         return msgspec.json.decode((await self._send("GET", path)).content, type=kind)
@@ -208,12 +395,21 @@ class Client:
     async def _change(
         self, method: str, path: str, body: dict[str, Any] | None, *, if_rev: int | None = None
     ) -> OutcomeView:
+        answer = await self._request(method, path, body, if_rev=if_rev)
+        return msgspec.json.decode(answer.content, type=OutcomeView)
+
+    async def _ask(self, method: str, path: str, body: dict[str, Any] | None, *, if_rev: int | None = None) -> Any:
+        content = (await self._request(method, path, body, if_rev=if_rev)).content
+        return msgspec.json.decode(content) if content else None
+
+    async def _request(
+        self, method: str, path: str, body: dict[str, Any] | None, *, if_rev: int | None = None
+    ) -> httpx.Response:
         headers = {} if body is None else {"content-type": "application/json"}
         if if_rev is not None:
             headers["if-match"] = f'"{if_rev}"'
         content = None if body is None else json.dumps(body).encode()
-        answer = await self._send(method, path, content=content, headers=headers)
-        return msgspec.json.decode(answer.content, type=OutcomeView)
+        return await self._send(method, path, content=content, headers=headers)
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         answer = await self._http.request(method, path, **options)
@@ -225,3 +421,40 @@ class Client:
                 document = ProblemDocument("about:blank", "Error", answer.status_code, detail, "controller.http")
             raise ApiError(document)
         return answer
+
+
+def _context(authority: Path | None) -> ssl.SSLContext:
+    from controller.access.certificates import client_context
+
+    told = os.environ.get(AUTHORITY_VARIABLE, "")
+    return client_context(authority or (Path(told) if told else None))
+
+
+def _preview(message: bytes) -> Preview:
+    hours, minutes, seconds, frames, flags = message[8:13]
+    frame = int.from_bytes(message[:8], "little")
+    return Preview(frame, (hours, minutes, seconds, frames), bool(flags & 2), bool(flags & 1), message[16:])
+
+
+def _key_of(event: Envelope) -> str:
+    """What snapshots call the object of an event."""
+    _, star, _ = (key := EVENT_TYPES[event.type].key).partition("*")
+    return key.replace("*", str(event.data["id"])) if star else key
+
+
+def _refused_by(closed: ConnectionClosed, path: str) -> None:
+    """Raise ApiError where a connection was refused, not lost."""
+    if closed.rcvd is not None and closed.rcvd.code in REFUSED_CODES:
+        reason = closed.rcvd.reason or "refused"
+        raise ApiError(ProblemDocument("about:blank", "Refused", 400, reason, "controller.websocket", path)) from closed
+
+
+def run_here(run: str | None = None) -> RunDir:
+    """The show that runs on this machine, by its name where several do. Raises UnknownAddress."""
+    living = [found for found in runs() if is_alive(found) and found.service_address.exists()]
+    named = [found for found in living if run is None or found.run == run]
+    if len(named) == 1:
+        return named[0]
+    known = ", ".join(found.run for found in living) or "(none)"
+    detail = "no show of this name runs" if run else ("several shows run" if named else "no show runs")
+    raise UnknownAddress(Problem(UnknownAddress.code, "--run", detail, run, f"name one of {known}"))

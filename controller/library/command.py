@@ -128,7 +128,7 @@ def _restored(entry: dict[str, Any], more: Sequence[str], run: str | None) -> st
     if len(named) != 1:
         mend = f"take one of: openvolume library versions {entry['path']}"
         raise _bad("CONTENT", "names no one version", more[0] if more else None, mend)
-    now = ask("POST", f"library/{entry['id']}/restore", {"content": named[0]}, run=run)
+    now = ask(lambda show: show.post(f"library/{entry['id']}/restore", content=named[0]), run=run)
     on_air = f"; loaded anew: {', '.join(now['scenes'])}" if now["scenes"] else ""
     return f"{entry['path']} holds {named[0]} again{on_air}"
 
@@ -143,14 +143,14 @@ def _tagged(entry: dict[str, Any], more: Sequence[str], label: str | None, run: 
     body: dict[str, Any] = {"tags": tags} if more else {}
     if label is not None:
         body["label"] = label
-    now = ask("PATCH", f"library/{entry['id']}", body, run=run)
+    now = ask(lambda show: show.patch(f"library/{entry['id']}", **body), run=run)
     return f"{entry['path']}: {now['label'] or '(no label)'} [{' '.join(now['tags'])}]"
 
 
 def _thumbnail(entry: dict[str, Any], more: Sequence[str], run: str | None) -> str:
     if not more:
         raise _bad("FILE", "is missing", None, "name the .jpg to write")
-    data = ask("GET", f"library/{entry['id']}/thumbnail.jpg", None, run=run, raw=True)
+    data = ask(lambda show: show.file(f"library/{entry['id']}/thumbnail.jpg"), run=run)
     Path(more[0]).write_bytes(data)
     return f"{len(data)} bytes written to {more[0]}"
 
@@ -175,7 +175,7 @@ def _found(name: str, run: str | None, *, gone: bool) -> dict[str, Any]:
 
 
 def _get(path: str, run: str | None) -> Any:
-    return ask("GET", path, None, run=run)
+    return ask(lambda show: show.get(path), run=run)
 
 
 def _bad(path: str, detail: str, value: Any, mend: str) -> BadValue:

@@ -11,7 +11,7 @@ import pytest
 
 from configs.assets.glb import Glb
 from configs.assets.shapes import box
-from controller import scene_command
+from controller import client
 from controller.cli import main
 from controller.config import load_config_text
 from controller.library.librarian import Librarian
@@ -172,7 +172,7 @@ def test_thumbnails_are_sent_when_there_are_any(house: Any, library: Path) -> No
 
 
 def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], house: Any) -> Callable[..., Any]:
-    monkeypatch.setattr(scene_command, "_chosen", lambda _: house.run)
+    monkeypatch.setattr(client, "run_here", lambda _: house.run)
 
     def call(*words: str) -> Any:
         with pytest.raises(SystemExit) as left:

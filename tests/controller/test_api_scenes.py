@@ -18,7 +18,7 @@ import pytest
 
 from configs.assets.glb import Glb
 from configs.assets.shapes import box
-from controller import scene_command
+from controller import client, scene_command
 from controller.commands import Command
 from controller.config import load_config_text
 from controller.errors import ChangeRefused, UnknownAddress
@@ -231,8 +231,8 @@ def test_a_shell_switches_scenes(house: Any, monkeypatch: pytest.MonkeyPatch) ->
     host, port = house.url.removeprefix("http://").split(":")
     house.run.service_address.write_text(json.dumps({"host": host, "port": int(port)}))
     house.run.local_key.write_text(house.control.doorman.local_key)
-    monkeypatch.setattr(scene_command, "runs", lambda: [house.run])
-    monkeypatch.setattr(scene_command, "is_alive", lambda _: True)
+    monkeypatch.setattr(client, "runs", lambda: [house.run])
+    monkeypatch.setattr(client, "is_alive", lambda _: True)
     said = scene_command.scene_command("hall", {"kind": "dissolve", "frames": 4})
     assert said.startswith("hall: revision")
     assert house.get("scenes/hall")["active"]

@@ -66,6 +66,84 @@ async def test_it_switches_scenes_and_configurations(house: RunningHouse) -> Non
         assert outcome.frame is not None
 
 
+async def test_it_plays_cues_and_takes(house: RunningHouse) -> None:
+    async with Client(house.url) as show:
+        start = (await show.show()).exposure_ev
+        await show.put_cue("low", number="1", changes={"exposure_ev": start - 1.0}, label="low")
+        await show.put_cue("high", number="2", changes={"exposure_ev": start + 1.0})
+        assert (await show.preview_cue("high")).changes["exposure_ev"].after == start + 1.0
+        assert (await show.set_lock("rolling", take="3/1")).take == "3/1"
+        with pytest.raises(ApiError) as error:
+            await show.set("show", exposure_ev=3.0)
+        assert error.value.status == 423
+        await show.go()
+        await show.go("2")
+        told = await show.cues()
+        assert (told.current, told.next, [cue.number for cue in told.cues]) == ("high", "", ["1", "2"])
+        await show.back()
+        assert (await show.show()).exposure_ev == start - 1.0
+        assert (await show.lock()).state == "rolling"
+        await show.set_lock("open")
+        await show.back()
+        order = await show.order_cues(["high", "low"], rev=(await show.cues()).rev)
+        assert order.changes.keys() == {"cues/list"}
+        assert (await show.chase(True)).changes.keys() == {"cues/at"}
+        await show.chase(False)
+        for cue in ("low", "high"):
+            await show.delete_cue(cue)
+        assert (await show.show()).exposure_ev == start
+
+
+async def test_it_keeps_a_state(house: RunningHouse) -> None:
+    async with Client(house.url) as show:
+        async with aclosing(show.state("show", "position")) as states:
+            first = await anext(states)
+            assert set(first) == {"show", "positions/near", "positions/far"}
+            await show.set("show", exposure_ev=2.25)
+            async for state in states:
+                if state["show"]["exposure_ev"] == 2.25:
+                    break
+            await show.undo()
+        last = (await show.get("show"))["rev"]
+        async with aclosing(show.events("show")) as events:
+            seq = (await anext(events)).seq
+        await show.set("show", exposure_ev=2.5)
+        # Whoever comes back gets what was missed, without a snapshot.
+        async with aclosing(show.events("show", last_seq=seq)) as events:
+            missed = await anext(events)
+            assert (missed.type, missed.data["exposure_ev"]) == ("show", 2.5)
+            assert missed.rev > last
+        await show.undo()
+        with pytest.raises(ApiError, match="weather"):
+            await anext(show.events("weather"))
+
+
+async def test_it_looks(house: RunningHouse) -> None:
+    async with Client(house.url) as show:
+        for codec, begin in (("jpeg", b"\xff\xd8"), ("h264", b"\x00\x00\x00\x01")):
+            frames = []
+            async with aclosing(show.previews("canvases/main", width_px=64, codec=codec)) as previews:  # type: ignore[arg-type]
+                async for preview in previews:
+                    frames.append(preview.frame)
+                    assert preview.data.startswith(begin)
+                    assert preview.timecode[0] < 24
+                    if len(frames) == 3:
+                        break
+            assert frames == sorted(set(frames))
+        with pytest.raises(ApiError, match="canvases/ID"):
+            await anext(show.previews("canvases/none"))
+
+
+async def test_what_has_no_method_goes_by_its_path(house: RunningHouse) -> None:
+    async with Client(house.url) as show:
+        assert (await show.get("walls"))["main"]["id"] == "main"
+        assert (await show.put("patterns/ramp", on=False))["changes"] == {}
+        assert (await show.positions()).keys() == {"near", "far"}
+        assert (await show.sources()).keys() == {"tracker"}
+        with pytest.raises(ApiError):
+            await show.delete("cues/none")
+
+
 async def test_it_watches_and_orders(house: RunningHouse) -> None:
     async with Client(house.url) as show:
         assert (await show.nodes()).conductor is not None
