@@ -327,7 +327,7 @@ def practise(
         yield longest_ns + (scene.triangles * _SHADOW_NS if device.capabilities.software else 0)
         world.scene_pass.prepare(scene, stage_from_scene=place, scene_time_s=0.0)
         device.finish()
-        centres = scene.bounds()[0] @ place[:3, :3].T + place[:3, 3]
+        centres = scene.placement.bounds()[0] @ place[:3, :3].T + place[:3, 3]
         firsts = np.unique(scene.draws.batch_of, return_index=True)[1]
         # The sky first.
         for piece in (-1, *firsts.tolist()):

@@ -92,7 +92,7 @@ class Portraits:
     def _framed(self, scene: Scene) -> NDArray[np.uint8]:
         """An asset as large as the picture holds it."""
         scene.update(0.0)
-        centres, radii = scene.bounds()
+        centres, radii = scene.placement.bounds()
         seen = np.isfinite(radii) & (radii >= 0.0)
         if not seen.any():
             return self._view(scene, np.eye(4), _clip(1.0, 0.01, 100.0))

@@ -41,7 +41,7 @@ class Casters:
         self._scene = scene
         self._programs: dict[tuple[tuple[str, int], ...], moderngl.Program] = {}
         self._arrays: dict[tuple[int, int], moderngl.VertexArray] = {}
-        self._rows = self._ctx.buffer(reserve=max(48, 48 * scene.object_count))
+        self._rows = self._ctx.buffer(reserve=max(48, 48 * scene.placement.object_count))
         self._commands = self._ctx.buffer(scene.draws.commands.tobytes() or bytes(20))
         self._objects: dict[str, tuple[bytes, NDArray[np.intp]]] = {}
         self._states: dict[str, bytes] = {}
@@ -51,11 +51,12 @@ class Casters:
 
     def still_state(self) -> bytes:
         """What the maps of what stands still depend on, beside their light: equal bytes are equal casters."""
-        return self._kept("still", self._state("still", self._scene.draws.casts & ~self._scene.moving))
+        return self._kept("still", self._state("still", self._scene.draws.casts & ~self._scene.placement.moving))
 
     def moving_state(self) -> bytes:
         """The same of what an animation moves."""
-        state = self._state("moving", self._scene.draws.casts & self._scene.moving) + self._scene.bent_state
+        placement = self._scene.placement
+        state = self._state("moving", self._scene.draws.casts & placement.moving) + placement.bent_state
         return self._kept("moving", state)
 
     def _kept(self, kind: str, state: bytes) -> bytes:
@@ -69,7 +70,7 @@ class Casters:
         held = self._objects.get(kind)
         if held is None or held[0] != draws:
             held = self._objects[kind] = draws, np.unique(self._scene.draws.objects[which])
-        return self._scene.scene_from_objects[held[1]].tobytes() + draws
+        return self._scene.placement.scene_from_objects[held[1]].tobytes() + draws
 
     def draw(
         self, target: moderngl.Framebuffer, tile: Tile, origin_m: F64, clip_from_relative: F64, which: Mask
@@ -87,7 +88,7 @@ class Casters:
         target.scissor = tile
         target.clear(depth=1.0, viewport=tile)
         if which.any():
-            rows = scene.scene_from_objects[:, :3, :].copy()
+            rows = scene.placement.scene_from_objects[:, :3, :].copy()
             rows[:, :, 3] -= origin_m
             self._rows.orphan()
             self._rows.write(rows.astype(np.float32).tobytes())

@@ -63,22 +63,22 @@ class LampShadows:
         """Bring the maps of `lamps` (those that shine, in order) up to date."""
         still, moving = self._casters.still_state(), self._casters.moving_state()
         state = scene.lights.version, still, moving
-        if state == self._state and scene.swept is self._swept:
+        if state == self._state and scene.placement.swept is self._swept:
             return
-        self._state, self._swept = state, scene.swept
+        self._state, self._swept = state, scene.placement.swept
         self._assign(scene, lamps)
         if not self._views:
             self._free()
             return
         self._make(len(self._views))
-        centres, radii = scene.bounds()
+        centres, radii = scene.placement.bounds()
         for number, view in enumerate(self._views):
             lamp = lamps[view.lamp]
             key = lamp, moving if view.moving else still
             if self._held.get(number) == key:
                 continue
             self._held[number] = key
-            which = scene.draws.casts & (scene.moving if view.moving else ~scene.moving)
+            which = scene.draws.casts & (scene.placement.moving if view.moving else ~scene.placement.moving)
             which = which & _reaches(lamp, view.face, centres, radii)
             # An empty map stays one.
             if not which.any() and number in self._empty:
@@ -108,10 +108,10 @@ class LampShadows:
     def _assign(self, scene: Scene, lamps: Sequence[Lamp]) -> None:
         """Give every lamp that casts its views, as long as there are any."""
         casts = scene.draws.casts
-        moves = casts & scene.moving
+        moves = casts & scene.placement.moving
         views: list[_View] = []
         self.codes, self.texels, self.left_out = {}, {}, 0
-        centres, radii = scene.swept
+        centres, radii = scene.placement.swept
         for index, lamp in enumerate(lamps):
             if not lamp.shadow_maps or not casts.any():
                 continue

@@ -94,10 +94,10 @@ class Lighting:
     def _send_lamps(self) -> None:
         scene, lamps = self._scene, self._shining
         state = scene.lights.version, self._origin_m.tobytes(), self.lamps.version
-        if state == self._lamps_state and scene.swept is self._swept:
+        if state == self._lamps_state and scene.placement.swept is self._swept:
             return
-        self._lamps_state, self._swept = state, scene.swept
-        centres, radii = scene.swept
+        self._lamps_state, self._swept = state, scene.placement.swept
+        centres, radii = scene.placement.swept
         if len(centres):
             low, high = (centres - radii[:, None]).min(axis=0), (centres + radii[:, None]).max(axis=0)
         else:

@@ -67,9 +67,9 @@ def _box(scene: Scene, config: OcclusionConfig) -> tuple[F64, F64, tuple[int, in
     """Low corner, size and cells of the box: what stands still, within reach."""
     middle = np.array(config.centre_m)
     low, high = middle - config.reach_m, middle + config.reach_m
-    still = scene.draws.casts & ~scene.moving
+    still = scene.draws.casts & ~scene.placement.moving
     if still.any():
-        centres, radii = (values[still] for values in scene.bounds())
+        centres, radii = (values[still] for values in scene.placement.bounds())
         low = np.maximum(low, (centres - radii[:, None]).min(axis=0))
         high = np.minimum(high, (centres + radii[:, None]).max(axis=0))
     high = np.maximum(high, low + 0.1)
@@ -85,12 +85,12 @@ def _seen(device: Device, scene: Scene, low_m: F64, size_m: F64, shape: tuple[in
     """[z, y, x, 4]  mean of what is open (3) and of each open direction (0..2), over the whole sphere."""
     ctx = device.ctx
     casters = Casters(device, scene)
-    still = scene.draws.casts & ~scene.moving
+    still = scene.draws.casts & ~scene.placement.moving
     depth, target = depth_map(device, (_MAP_PX, _MAP_PX))
     cells = ctx.texture3d(shape, 4, bytes(16 * shape[0] * shape[1] * shape[2]), dtype="f4")
     program = ctx.compute_shader(source("scene/occlusion.comp"))
     middle, half = low_m + size_m / 2.0, float(np.linalg.norm(size_m)) / 2.0
-    centres, radii = scene.bounds()
+    centres, radii = scene.placement.bounds()
     groups = [ceil(side / _GROUP) for side in shape]
     relative_from_cell = np.diag([*(size_m / shape), 1.0])
     relative_from_cell[:3, 3] = low_m - middle

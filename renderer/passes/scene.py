@@ -316,13 +316,13 @@ class ScenePass:
         held = self._lists.get(key)
         if held is None or held[0] is not scene.draws or held[1] != scene.painted:
             held = self._lists[key] = scene.draws, scene.painted, DrawList(scene.draws, scene.batches_alike())
-        centres, radii = scene.bounds()
+        centres, radii = scene.placement.bounds()
         centres = centres - view.eye_in_scene
         seen = np.flatnonzero(view.sees(centres, radii)) if len(radii) else np.zeros(0, np.intp)
         near = centres[seen]
         visible = held[2].seen(seen, np.sqrt(np.einsum("ni,ni->n", near, near)), radii[seen])
         if visible.runs:
-            rows = scene.scene_from_objects[visible.objects, :3, :]
+            rows = scene.placement.scene_from_objects[visible.objects, :3, :]
             rows[:, :, 3] -= view.eye_in_scene
             scene.rows.orphan()
             scene.rows.write(rows.astype(np.float32).tobytes())

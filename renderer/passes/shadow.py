@@ -107,7 +107,7 @@ def fit(scene: Scene, stage_from_scene: Array, size_px: int) -> Fit | None:
     casts = scene.draws.casts
     if sun is None or not sun.shadow or not casts.any():
         return None
-    centres, radii = scene.swept[0][casts], scene.swept[1][casts]
+    centres, radii = scene.placement.swept[0][casts], scene.placement.swept[1][casts]
     middle, reach = _round(centres, radii)
     # A rim stays empty, for the fading out at the edge.
     reach /= 1.0 - EDGE - 2.0 * MARGIN_TEXELS / size_px - 0.01
@@ -135,7 +135,7 @@ def fit(scene: Scene, stage_from_scene: Array, size_px: int) -> Fit | None:
     cascades = [Cascade(_snapped(in_plane, half), half, depth) for half in halves[:-1]]
     cascades.append(Cascade(_snapped(about, half_m), half_m, depth) if wide else Cascade(_at(about), half_m, depth))
     moving, moving_px = None, max(64, size_px // 4)
-    moves = scene.moving[casts]
+    moves = scene.placement.moving[casts]
     if moves.any():
         at, reach = _round(centres[moves], radii[moves])
         reach *= 1.05
@@ -211,7 +211,7 @@ class ShadowPass:
             moved = self._casters.moving_state()
             if moved != self._moved:
                 self._moved = moved
-                self._draw(scene, self.fit, self.fit.moving, scene.moving)
+                self._draw(scene, self.fit, self.fit.moving, scene.placement.moving)
                 self.moving_count += 1
         return self.fit
 
@@ -221,12 +221,12 @@ class ShadowPass:
             if self._held.get(i) == (cascade, still):
                 continue
             self._held[i] = cascade, still
-            self._draw(scene, fit, cascade, ~scene.moving, tile=i)
+            self._draw(scene, fit, cascade, ~scene.placement.moving, tile=i)
             drawn = True
         self.still_count += drawn
 
     def _draw(self, scene: Scene, fit: Fit, cascade: Cascade, which: Mask, tile: int | None = None) -> None:
-        centres, radii = scene.bounds()
+        centres, radii = scene.placement.bounds()
         flat = centres @ fit.turn.T
         reach = cascade.half_m + radii
         near = (np.abs(flat[:, :2] - cascade.centre) < reach[:, None]).all(axis=1)

@@ -352,13 +352,14 @@ def test_faces_are_checked_by_name(stand: Stand) -> None:
 
 def test_bounds_hold_the_bent_vertices(stand: Stand) -> None:
     scene = stand.scene(bending(), objects={"it": ObjectConfig(gltf="asset.gltf", x_m=3.0, scale=2.0)})
-    swept, reach = scene.swept
+    swept, reach = scene.placement.swept
     for time_s in np.linspace(0.0, 4.0, 23):
         scene.update(float(time_s))
         layout = scene.geometries[0].layout
         vertices = np.frombuffer(scene.geometries[0].vertices.read(), np.float32).reshape(-1, layout.floats)[:, :3]
-        placed = vertices @ scene.scene_from_objects[0][:3, :3].T + scene.scene_from_objects[0][:3, 3]
-        centres, radii = scene.bounds()
+        scene_from_object = scene.placement.scene_from_objects[0]
+        placed = vertices @ scene_from_object[:3, :3].T + scene_from_object[:3, 3]
+        centres, radii = scene.placement.bounds()
         assert np.linalg.norm(placed - centres[0], axis=1).max() <= radii[0] + 1e-5
         assert np.linalg.norm(centres[0] - swept[0]) <= reach[0]
 
@@ -381,10 +382,10 @@ def test_the_figure_is_bent_once_for_all_views_and_casts_its_bent_shadow(stand: 
     where = pose_from_pan_tilt_roll((0.0, 3.0, -0.5))
     pictures: dict[float, Any] = {}
     for time_s in (0.0, 1.0, 3.0, 1.0, 0.0):
-        count = scene.deform_count
+        count = scene.placement.deform_count
         picture = stand.draw(scene, time_s, where)
         stand.draw(scene, time_s, where)
-        assert scene.deform_count - count <= 1
+        assert scene.placement.deform_count - count <= 1
         assert np.array_equal(pictures.setdefault(time_s, picture), picture)
     # Nothing but the sun lights the wall behind: where it does not reach, it is black.
     shadows = {t: p[8:40, 8:40, 0] < 1e-3 for t, p in pictures.items()}

@@ -379,7 +379,7 @@ def moving() -> Asset:
 
 def test_the_same_time_gives_the_same_pixels_whatever_came_before(bench: Bench) -> None:
     scene, other = bench.scene(moving()), bench.scene(moving())
-    assert scene.animated
+    assert scene.placement.animated
     first = bench.draw(scene, scene_time_s=0.25)
     middle = bench.draw(scene, scene_time_s=0.75)
     assert np.argwhere(first[..., 0] > 0).mean(axis=0)[1] < 31 < np.argwhere(middle[..., 0] > 0).mean(axis=0)[1]

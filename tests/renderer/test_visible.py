@@ -167,8 +167,8 @@ def test_animation_and_shadows_are_made_once_a_frame_for_all_its_views(gl: Devic
     asset = replace(forest([(0.0, 0.0, -5.0), (3.0, 0.0, -6.0)], own_meshes=True), animations=(turning,))
     scene = Scene.from_assets(gl, SceneConfig(sun={"elevation_deg": 50.0}), [asset])  # type: ignore[arg-type]
     placed: list[float] = []
-    place = scene._place
-    scene._place = lambda objects, time_s: (placed.append(time_s), place(objects, time_s))[1]  # type: ignore[assignment, func-returns-value]
+    place = scene.placement._place
+    scene.placement._place = lambda objects, time_s: (placed.append(time_s), place(objects, time_s))[1]  # type: ignore[assignment, func-returns-value]
     maps = []
     for time_s in (0.5, 1.0):
         before = scene_pass.shadow_statistics(scene).maps
