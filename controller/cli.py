@@ -131,15 +131,22 @@ def monitors(
 
 @app.command()
 def processors(
-    config: Config,
+    config: Annotated[
+        str | None, typer.Argument(metavar="[CONFIG]", help="A stage; left out: the show that runs here.")
+    ] = None,
     restore: Annotated[bool, typer.Option("--restore", help="Set what drifted, and check.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what --restore would set.")] = False,
     scene: Annotated[str | None, typer.Option(help="As this scene wants them; the first one if left out.")] = None,
+    run: Annotated[str | None, typer.Option(help="Which running show; default: the only one.")] = None,
     json: Json = False,
 ) -> None:
     """Tell how a stage's LED processors are and what drifted from the show's wishes; --restore puts it right."""
-    from controller.processors.command import processors_command
+    from controller.processors import command
 
-    raise typer.Exit(processors_command(config, restore=restore, as_json=json, scene=scene))
+    if config is None:
+        raise typer.Exit(command.restore_in_run(run, dry_run=dry_run or not restore, as_json=json))
+    code = command.processors_command(config, restore=restore, dry_run=dry_run, as_json=json, scene=scene)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -474,12 +481,15 @@ def library(
 
 @app.command()
 def access(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="list, user, key, drop-user or drop-key.")] = "list",
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Of the user or key.")] = None,
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="list, user, key, drop-user, drop-key or ca.")] = "list",
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Of the user or key; ca: a file for it.")] = None,
     role: Annotated[str | None, typer.Option(help="viewer, director, operator or admin.")] = None,
     days: Annotated[float | None, typer.Option(help="key: how long it holds; default: for ever.")] = None,
 ) -> None:
-    """Users of this machine's shows, and keys for programs. A password is asked for, or read from standard input."""
+    """Users of this machine's shows, keys for programs, and the authority behind its https.
+
+    A password is asked for, or read from standard input.
+    """
     from controller.access.command import Asked, access_command
 
     typer.echo(access_command(what, name, Asked(role=role, days=days)))

@@ -108,6 +108,11 @@ class HttpConfig(Section):
     """Loopback unless it is set: 0.0.0.0 lets the network in."""
     port: Port = 7400
     """0 = any free port."""
+    tls: bool | None = None
+    """Left out: https off loopback, http on it. false: http everywhere, in the clear. A change holds from the next
+    start on."""
+    names: Annotated[list[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]], Field(max_length=16)] = []
+    """More names and addresses the certificate is for, such as one that a DNS gives this machine."""
 
 
 class OscConfig(Section):
@@ -494,6 +499,10 @@ def _warnings(config: OpenVolumeConfig) -> list[Problem]:
         if not is_loopback(host):
             detail = "open to the network, not only to this machine"
             warnings.append(Problem("controller.open_to_network", path, detail, host, "127.0.0.1 keeps it local"))
+    if not is_loopback(config.control.http.host) and not speaks_tls(config.control.http, config.control.http.host):
+        detail = "passwords and keys cross the network in the clear"
+        mend = "leave it out: https by this machine's own certificate"
+        warnings.append(Problem("controller.in_the_clear", "control/http/tls", detail, False, mend))
     tracked = {source.moves for source in config.tracking.sources.values()}
     warnings += [
         Problem("controller.untracked", join("cameras", name), "no tracking source moves it", None, "add one")
@@ -511,6 +520,11 @@ def _warnings(config: OpenVolumeConfig) -> list[Problem]:
     if not config.scenes:
         warnings.append(Problem("controller.no_scene", "scenes", "nothing to show on the walls", None, "add a scene"))
     return warnings
+
+
+def speaks_tls(http: HttpConfig, host: str) -> bool:
+    """Whether the API speaks https where it listens."""
+    return http.tls if http.tls is not None else not is_loopback(host)
 
 
 def is_loopback(host: str) -> bool:

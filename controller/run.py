@@ -13,10 +13,19 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
+from controller.access.certificates import certificates, fingerprint, machine_names, tls_folder, utc
 from controller.access.setup import set_up_words
 from controller.access.store import AccessStore, access_folder
 from controller.beginning import begin_show, write_first_snapshot
-from controller.config import LoadedConfig, OpenVolumeConfig, compile_config, is_loopback, load_config, nodes_of
+from controller.config import (
+    LoadedConfig,
+    OpenVolumeConfig,
+    compile_config,
+    is_loopback,
+    load_config,
+    nodes_of,
+    speaks_tls,
+)
 from controller.errors import ControllerError
 from controller.ledger_file import FOLDER as LEDGER_FOLDER
 from controller.processes.run_spec import HeartbeatSpec, RestartSpec, RoleSpec, RunSpec, become_supervisor
@@ -60,7 +69,7 @@ def run_command(
 
     Raises
     ------
-    ConfigError, PortError, ListenError, ReportError, RecordingError, StoreError
+    ConfigError, PortError, ListenError, ReportError, RecordingError, StoreError, CertificateError
     """
     loaded = load_config(config)
     return run_loaded(loaded, port=port, simulate=simulate, frames=frames, report=report, fresh=fresh, record=record)
@@ -83,7 +92,8 @@ def run_loaded(
     if record is not None:
         record = recording_path(record)
     store = Store(state_folder(loaded.name))
-    beginning = begin_show(loaded, stage, store, t_tai_ns=SystemClock().tai_ns(), fresh=fresh)
+    clock = SystemClock()
+    beginning = begin_show(loaded, stage, store, t_tai_ns=clock.tai_ns(), fresh=fresh)
     store.close()
     running = beginning.loaded.config
     users = AccessStore(access_folder())
@@ -91,6 +101,10 @@ def run_loaded(
     # Until somebody answers for it, the network is kept out.
     shut = not users.is_set_up and not is_loopback(asked_host)
     http_host = "127.0.0.1" if shut else asked_host
+    secured = speaks_tls(running.control.http, http_host)
+    if secured:
+        # What cannot be secured does not start: nothing is sent in the clear that was not asked for.
+        certificates(tls_folder(), machine_names(asked_host, *running.control.http.names), now=utc(clock.tai_ns()))
     listener = listen(http_host, running.control.http.port if port is None else port)
     check_inputs(running)
     run = RunDir.create(f"{running.name}-{os.getpid()}")
@@ -99,14 +113,19 @@ def run_loaded(
         start_recording(run, record)
     host, bound = listener.getsockname()[:2]
     sys.stdout.write(f"{beginning.said}\n")
-    sys.stdout.write(f"{loaded.name}: http://{_shown(host)}:{bound}/  (run {run.run})\n")
+    sys.stdout.write(f"{loaded.name}: {'https' if secured else 'http'}://{_shown(host)}:{bound}/  (run {run.run})\n")
+    if secured:
+        told = fingerprint((tls_folder() / "ca.pem").read_bytes())
+        sys.stdout.write(f"certificate by this machine's own authority: SHA-256 {told} (openvolume access ca)\n")
+    elif not is_loopback(http_host):
+        sys.stdout.write("in the clear (control/http/tls: false): passwords and keys cross the network as they are\n")
     if shut:
         sys.stdout.write(f"not on {asked_host} before there is an administrator: start again then\n")
     sys.stdout.write(set_up_words(users))
     users.close()
     spec = run_spec(
         run, loaded=beginning.loaded, listener=listener, simulate=simulate, frames=frames, report=report,
-        record=record is not None,
+        record=record is not None, secured=secured,
     )  # fmt: skip
     become_supervisor(spec)
 
@@ -120,8 +139,10 @@ def run_spec(
     frames: int | None = None,
     report: Path | None = None,
     record: bool = False,
+    secured: bool = False,
 ) -> RunSpec:
-    """The processes of a run; they end in the opposite order. record : tracking is recorded from the beginning."""
+    """The processes of a run; they end in the opposite order. record : tracking is recorded from the beginning;
+    secured : the API speaks https."""
     nodes = nodes_of(loaded.config)
     conductor = ["--nodes", ",".join(nodes)]
     if frames is not None:
@@ -152,7 +173,10 @@ def run_spec(
             for node in nodes
         ),
         # Where they share few cores the picture goes before requests: by its own rights, or as others stand back.
-        _role(run, "service", "--fd", str(fd), pass_fds=(fd,), cpus=quick, nice=0 if node_nice else 8),
+        _role(
+            run, "service", "--fd", str(fd), *(["--tls"] if secured else []),
+            pass_fds=(fd,), cpus=quick, nice=0 if node_nice else 8,
+        ),
         _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0),
         _role(run, "relay", cpus=quick, after=walls, hang_s=30.0),
         _role(run, "capture", cpus=quick, nice=15, after=walls, hang_s=60.0),
@@ -161,7 +185,7 @@ def run_spec(
         _role(run, "windows", env=SOFTWARE_GL, after=walls),
         _role(run, "librarian", nice=19, after=walls, hang_s=60.0),
         _role(run, "sender", cpus=quick, after=walls),
-    ]
+    ]  # fmt: skip
     if simulate and loaded.config.tracking.sources:
         roles.append(_role(run, "simulator", cpus=quick))
     return RunSpec(run.run, str(run.path), tuple(roles))

@@ -45,7 +45,7 @@ scene-order-<n>.msgpack  service   a scene for the darkroom to compile (controll
 show.current           service     the number of the version that holds: where a restarted process begins
 action.word            anyone      BLACK, HOLD, SAFE, WORK (controller.action)
 supervisor.json        supervisor  children, pids, states, restarts (controller.messages.SupervisorStatus)
-service.json           service     where the service listens: url, host, port, osc_port, pid
+service.json           service     where the service listens: host, port, tls, osc_port, pid
 """
 
 from __future__ import annotations

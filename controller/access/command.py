@@ -5,7 +5,9 @@ from __future__ import annotations
 import getpass
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
+from controller.access.certificates import certificates, fingerprint, machine_names, tls_folder, utc
 from controller.access.roles import ROLES, Role
 from controller.access.secrets import LEAST_PASSWORD, new_key, password_hash
 from controller.access.store import AccessStore, Key, access_folder
@@ -23,12 +25,14 @@ class Asked:
 
 
 def access_command(what: str, name: str | None, asked: Asked) -> str:
-    """List, make or drop users and keys; what to print.
+    """List, make or drop users and keys, or tell of the authority behind this machine's https; what to print.
 
     Raises
     ------
-    BadValue, UnknownAddress, StoreError
+    BadValue, UnknownAddress, StoreError, CertificateError
     """
+    if what == "ca":
+        return _authority(name)
     store = AccessStore(access_folder())
     try:
         match what:
@@ -44,9 +48,23 @@ def access_command(what: str, name: str | None, asked: Asked) -> str:
             case "drop-key":
                 store.drop_key(_needed(name))
                 return f"key {name} lets nobody in any more"
-        raise _bad("WHAT", "no such thing to do", what, "use list, user, key, drop-user or drop-key")
+        raise _bad("WHAT", "no such thing to do", what, "use list, user, key, drop-user, drop-key or ca")
     finally:
         store.close()
+
+
+def _authority(out: str | None) -> str:
+    """Made if it is not there yet: it can be handed round before the first show."""
+    found = certificates(tls_folder(), machine_names(), now=utc(SystemClock().tai_ns()))
+    data = found.authority.read_bytes()
+    told = f"SHA-256 {fingerprint(data)}"
+    if out is None:
+        return f"{data.decode()}{told}"
+    try:
+        Path(out).write_bytes(data)
+    except OSError as error:
+        raise _bad("NAME", f"cannot be written: {error.strerror}", out, "name a file in a folder of yours") from error
+    return f"{out}: {told}\nHave browsers and programs trust it (docs/access.md): then they trust this machine's shows."
 
 
 def _listed(store: AccessStore) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import uvicorn
 
+from controller.access.certificates import certificates, machine_names, tls_folder, utc
 from controller.api.app import create_app
 from controller.api.control import Control
 from controller.config import OscConfig
@@ -34,19 +35,27 @@ from stage.errors import OpenVolumeError
 
 log = logging.getLogger(__name__)
 
+RENEW_NS = 6 * 3600 * NS_PER_S
+"""How often the certificate is looked at."""
 SWITCH_S = 0.0005
 """Threads that encode pictures or compile a stage give the loop its turn at least this often."""
 
 
-async def serve(run: RunDir, listener: socket.socket, *, state: Path | None, end: EndSignal) -> None:
-    """Serve until the process is to end."""
+async def serve(
+    run: RunDir, listener: socket.socket, *, state: Path | None, end: EndSignal, secured: bool = False
+) -> None:
+    """Serve until the process is to end. secured : https, by this machine's own certificate."""
     clock = SystemClock()
     beat = Beat(run.path, "service")
     beat.touch(clock.now_ns())
     control = Control(run, clock=clock, state=state)
+    names = machine_names(*control.desk.loaded.config.control.http.names)
+    tls = certificates(tls_folder(), names, now=utc(clock.tai_ns())) if secured else None
     server = _Server(
         uvicorn.Config(
             create_app(control),
+            ssl_certfile=tls.leaf if tls else None,
+            ssl_keyfile=tls.key if tls else None,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -63,9 +72,12 @@ async def serve(run: RunDir, listener: socket.socket, *, state: Path | None, end
     )
 
     async def until_asked() -> None:
-        frozen = False
+        frozen, renew_ns = False, clock.now_ns() + RENEW_NS
         while not end.asked and not server.should_exit:
             beat.touch(clock.now_ns())
+            if tls is not None and clock.now_ns() >= renew_ns:
+                renew_ns = clock.now_ns() + RENEW_NS
+                await asyncio.to_thread(_renew, server, names, clock.tai_ns())
             if server.started and not frozen:
                 # What is there now stays: collections, which hold the loop, need not look at it again.
                 gc.collect()
@@ -79,7 +91,7 @@ async def serve(run: RunDir, listener: socket.socket, *, state: Path | None, end
         control_config = control.desk.loaded.config.control
         async with osc_control(control, control_config.osc) as osc_port, nmos_of(control, control_config.nmos):
             host, port = listener.getsockname()[:2]
-            told = {"host": host, "port": port, "osc_port": osc_port, "pid": os.getpid()}
+            told = {"host": host, "port": port, "tls": secured, "osc_port": osc_port, "pid": os.getpid()}
             replace_file(run.local_key, control.doorman.local_key.encode(), mode=0o600)
             replace_file(run.service_address, json.dumps(told).encode())
             await server.serve(sockets=[listener])
@@ -141,6 +153,16 @@ async def osc_control(control: Control, config: OscConfig | None) -> AsyncIterat
         transport.close()
 
 
+def _renew(server: uvicorn.Server, names: Sequence[str], tai_ns: int) -> None:
+    """Have the certificate made anew if its time has come: whoever connects from now on sees the new one."""
+    try:
+        tls = certificates(tls_folder(), names, now=utc(tai_ns))
+        if server.config.ssl is not None:
+            server.config.ssl.load_cert_chain(tls.leaf, tls.key)
+    except (OpenVolumeError, OSError):
+        log.exception("the certificate cannot be renewed")
+
+
 class _Server(uvicorn.Server):
     """Without uvicorn's signal handlers: the supervisor ends it, and Ctrl-C is not meant for it."""
 
@@ -154,6 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--fd", type=int, required=True, help="the listening socket, inherited")
     parser.add_argument("--state", type=Path, help="folder of the show's database; default: by the show's name")
+    parser.add_argument("--tls", action="store_true", help="speak https")
     given = parser.parse_args(arguments)
     run = RunDir(given.run_dir)
     set_up_logging("service", run.run)
@@ -164,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import uvloop
 
         with EndSignal() as end, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(run, listener, state=given.state, end=end))
+            runner.run(serve(run, listener, state=given.state, end=end, secured=given.tls))
     except OpenVolumeError as error:
         for problem in error.problems:
             log.error("%s", problem)

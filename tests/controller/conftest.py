@@ -17,11 +17,13 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import httpx
+import jsonschema
 import numpy as np
 import pytest
 import uvicorn
@@ -297,6 +299,29 @@ class RunningHouse:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def patch(self, path: str, body: Any, **headers: str) -> httpx.Response:
+        return self.client.patch(f"/api/v1/{path}", json=body, headers=headers)
+
+    def check(self, value: Any, schema: dict[str, Any]) -> None:
+        """Against a schema that may name components of the API's document."""
+        jsonschema.validate(value, {**schema, "components": api_document()["components"]})
+
+    def problem_of(self, answer: httpx.Response, status: int) -> dict[str, Any]:
+        """The problem document of an answer, checked against its schema."""
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        document: dict[str, Any] = answer.json()
+        self.check(document, {"$ref": "#/components/schemas/ProblemDocument"})
+        assert document["status"] == status
+        assert document["type"] == f"urn:openvolume:{document['code']}"
+        return document
+
+
+@cache
+def api_document() -> dict[str, Any]:
+    """The document of the API as the app itself makes it."""
+    return create_app(version="0").openapi()
+
 
 class ServiceThread(threading.Thread):
     """The real app under real uvicorn, on an event loop of its own."""
@@ -395,6 +420,12 @@ def clockkit() -> ModuleType:
 def routekit() -> ModuleType:
     """Every route of the API (`_routekit.py`)."""
     return kit("routekit")
+
+
+@pytest.fixture(scope="session")
+def servicekit() -> ModuleType:
+    """A conductor and the service as real processes (`_servicekit.py`)."""
+    return kit("servicekit")
 
 
 def kit(which: str) -> ModuleType:

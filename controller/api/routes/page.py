@@ -1,17 +1,31 @@
-"""The first page at `/`, and the files it is made of."""
+"""The console at `/` and the files it is made of: built from `web/` by `scripts/console`, kept inside the package."""
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
 from importlib import resources
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from controller.access.certificates import FOLDER as TLS_FOLDER
+from controller.api.http import Here
 from controller.api.problems import problem
 from controller.errors import UnknownAddress
 
 routes = APIRouter(include_in_schema=False)
+TYPES: Final = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+FOLDER: Final = "app"
 FILES: Final = {
     "index.html": "text/html; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
@@ -20,26 +34,77 @@ FILES: Final = {
     "access.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
+"""The plain page at `/plain`: what the console does not do yet."""
 
 
 def page_file(name: str) -> bytes:
-    """One file of the page, one of `FILES`."""
+    """One file of the plain page, one of `FILES`."""
     return (resources.files("controller.console") / name).read_bytes()
 
 
+@dataclass(frozen=True, slots=True)
+class ConsoleFile:
+    """One file as it is sent."""
+
+    plain: bytes
+    zipped: bytes
+    etag: str
+    media_type: str
+
+
+@cache
+def console_names() -> frozenset[str]:
+    """Every file of the built console."""
+    return frozenset(file.name for file in (resources.files("controller.console") / FOLDER).iterdir())
+
+
+@cache
+def console_file(name: str) -> ConsoleFile:
+    """One file of the built console, one of `console_names()`. Reads and packs it the first time."""
+    plain = (resources.files("controller.console") / FOLDER / name).read_bytes()
+    etag = f'"{blake2b(plain, digest_size=8).hexdigest()}"'
+    return ConsoleFile(plain, gzip.compress(plain, 9, mtime=0), etag, TYPES[name.rpartition(".")[2]])
+
+
 @routes.get("/")
-async def get_page() -> Response:
-    """The page."""
-    return _send("index.html")
+async def get_page(request: Request) -> Response:
+    """The console."""
+    return await _send(request, "index.html")
+
+
+@routes.get("/plain")
+async def get_plain_page() -> Response:
+    """The plain page."""
+    return Response(page_file("index.html"), headers={"cache-control": "no-cache"}, media_type=FILES["index.html"])
+
+
+@routes.get("/ca.pem")
+async def get_authority(control: Here) -> Response:
+    """The authority behind this machine's https, for browsers that shall trust it. Compare its fingerprint with what
+    `openvolume run` printed."""
+    store = control.doorman.store
+    file = store.path.parent / TLS_FOLDER / "ca.pem" if store is not None else None
+    if file is None or not file.exists():
+        raise problem(UnknownAddress, "ca.pem", "there is none yet", mend="it is made when a show first speaks https")
+    return Response(await asyncio.to_thread(file.read_bytes), media_type="application/x-x509-ca-cert")
 
 
 @routes.get("/console/{name}")
-async def get_page_file(name: str) -> Response:
-    """What the page loads."""
-    if name not in FILES:
+async def get_page_file(request: Request, name: str) -> Response:
+    """What the console loads."""
+    if name in FILES and name not in ("index.html", "icon.svg"):
+        return Response(page_file(name), headers={"cache-control": "no-cache"}, media_type=FILES[name])
+    if name not in await asyncio.to_thread(console_names):
         raise problem(UnknownAddress, f"console/{name}", "no such file", mend="open /")
-    return _send(name)
+    return await _send(request, name)
 
 
-def _send(name: str) -> Response:
-    return Response(page_file(name), headers={"cache-control": "no-cache"}, media_type=FILES[name])
+async def _send(request: Request, name: str) -> Response:
+    """Names are the same in every version: browsers ask each time, and are answered in a few bytes."""
+    file = await asyncio.to_thread(console_file, name)
+    headers = {"cache-control": "no-cache", "etag": file.etag, "vary": "accept-encoding"}
+    if file.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(file.zipped, headers={**headers, "content-encoding": "gzip"}, media_type=file.media_type)
+    return Response(file.plain, headers=headers, media_type=file.media_type)
