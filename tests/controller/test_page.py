@@ -47,7 +47,7 @@ def page() -> _Reader:
 
 
 def test_it_is_served_with_all_it_needs(house: RunningHouse, page: _Reader) -> None:
-    answer = house.client.get("/")
+    answer = house.client.get("/plain")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == FILES["index.html"]
     assert answer.text == HTML

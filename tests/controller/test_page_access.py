@@ -53,7 +53,7 @@ def test_somebody_sets_up_goes_and_comes_again(house: RunningHouse, browserkit: 
     assert store is not None
     code = new_code()
     store.keep_code(code)
-    with browserkit.open_page(house.url) as page:
+    with browserkit.open_page(f"{house.url}/plain") as page:
         page.wait("document.getElementById('who').textContent === 'Set up users'")
         page.click("#who")
         fill(page, code=new_code(), name="boss", password=PASSWORD)
@@ -94,7 +94,7 @@ def test_somebody_sets_up_goes_and_comes_again(house: RunningHouse, browserkit: 
 
 def test_the_page_tells_who_holds_the_show(house: RunningHouse, browserkit: ModuleType) -> None:
     with (
-        browserkit.open_page(house.url) as page,
+        browserkit.open_page(f"{house.url}/plain") as page,
         httpx.Client(base_url=f"{house.url}/api/v1", timeout=20) as client,
     ):
         page.wait("!document.getElementById('who').hidden")
