@@ -190,7 +190,7 @@ ADDRESSES: Final[tuple[Address, ...]] = (
            "Name of the take that rolls; empty: none. While one does, time does not jump."),
     _plain("cues/list", "cues", list[Cue], "The whole cue list, in its order."),
     Address("cues/at", "", CuesAt, "Where the cue list stands: what has gone.", lambda show, _: show.cues_at,
-            lambda show, _, at, __: msgspec.structs.replace(show, cues_at=at.stopped())),
+            lambda show, _, at, __: msgspec.structs.replace(show, cues_at=at.stopped(show.cues_at))),
     _plain("outer/mode", "outer_mode", OuterMode, "live: every frame; every: each k-th; frozen: as it stands."),
     _plain("outer/every_frames", "outer_every_frames", Annotated[int, Meta(ge=1, le=240)], "k of outer mode every."),
     _plain("outer/eye_m", "eye_m", tuple[_Metres, _Metres, _Metres], "The eye point the outer is drawn from."),

@@ -7,6 +7,7 @@ What goes by itself is due at an instant, as a switch of scenes is. Whoever sees
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -196,6 +197,20 @@ def back(show: Show, around: Surroundings) -> tuple[Show, Moved]:
     now, changes = apply(show, undo_of({path: Change(value, None) for path, value in step.before.items()}), around)
     before = msgspec.structs.replace(at, current=step.current, waiting=[], steps=at.steps[:-1])
     return _at(now, before), {**changes, "cues/at": Change(at, before)}
+
+
+def stopped(show: Show) -> tuple[Show, Moved]:
+    """The show with nothing that waits: what moves goes on to its end."""
+    at = show.cues_at
+    after_it = msgspec.structs.replace(at, waiting=[])
+    return (show, {}) if not at.waiting else (_at(show, after_it), {"cues/at": Change(at, after_it)})
+
+
+def rearmed(show: Show, cues: Collection[str]) -> tuple[Show, Moved]:
+    """The show with cues that time code may let go again: it has jumped back to well before them."""
+    at = show.cues_at
+    after_it = msgspec.structs.replace(at, chased=[cue for cue in at.chased if cue not in cues])
+    return (show, {}) if after_it == at else (_at(show, after_it), {"cues/at": Change(at, after_it)})
 
 
 def chasing(show: Show, on: bool) -> tuple[Show, Moved]:

@@ -15,12 +15,12 @@ from controller.errors import BadValue, UnknownAddress
 from controller.transitions import FadeCurve
 from stage.errors import Problem
 from stage.rate import Rate
-from stage.timecode import TimecodeError, frame_of
+from stage.timecode import TimecodeError, frame_of, frames_per_day
 
 MOST_CUES: Final = 1000
 MOST_STEPS: Final = 64
 """So many times GO can be taken back by BACK."""
-WORDS: Final = frozenset({"go", "back", "chase", "order", "list", "at"})
+WORDS: Final = frozenset({"go", "back", "stop", "chase", "order", "list", "at"})
 """No cue is called so: they mean something below `cues/`."""
 
 CueId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
@@ -78,14 +78,15 @@ class CuesAt(Struct, frozen=True, omit_defaults=True):
     """The cue that went last; empty: none yet."""
     chase: bool = False
     chased: list[str] = []
-    """Cues that time code has let go since the chase was switched on: each goes once."""
+    """Cues that time code has let go, and that it has not gone back before since: none goes twice."""
     waiting: list[WaitingCue] = []
     steps: list[CueStep] = []
     """Oldest first."""
 
-    def stopped(self) -> CuesAt:
-        """The same with nothing that waits: an undo lets nothing go again."""
-        return msgspec.structs.replace(self, waiting=[])
+    def stopped(self, now: CuesAt) -> CuesAt:
+        """The same with nothing that waits, and what time code has let go by `now`: an undo lets nothing go again."""
+        gone = [cue for cue in now.chased if cue not in self.chased] if self.chase else []
+        return msgspec.structs.replace(self, waiting=[], chased=[*self.chased, *gone])
 
 
 def find_cue(cues: Sequence[Cue], name: str) -> Cue:
@@ -113,6 +114,18 @@ def standby(cues: Sequence[Cue], at: CuesAt) -> Cue | None:
     while place < len(cues) and cues[place].follow != "none":
         place += 1
     return cues[place + 1] if place + 1 < len(cues) else None
+
+
+def frames_ahead(label: str, now: int, rate: Rate) -> int:
+    """Frames from a frame of the day (`frame_of` its time code) to a label, the short way over midnight; negative: it
+    is past.
+
+    Raises
+    ------
+    TimecodeError : not a label of this rate.
+    """
+    day = frames_per_day(rate)
+    return (frame_of(rate, label) - now + day // 2) % day - day // 2
 
 
 def together(cues: Sequence[Cue], cue: Cue) -> list[Cue]:

@@ -11,7 +11,7 @@
     /positions/hill/activate
     /patterns/inner_grid i               or the names of walls and cameras
     /actions/black                       hold, safe, work, none; 0 does nothing
-    /cues/go                             GO; /cues/back, /cues/12.5/go; 0 (a button let go) does nothing
+    /cues/go                             GO; /cues/back, /cues/stop, /cues/12.5/go; 0 (a button let go) does nothing
     /cues/chase i                        whether cues go by time code
     /undo [prefix]
     /frames/jam                          time jumps to its reference; 0 does nothing

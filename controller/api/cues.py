@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections.abc import Callable
@@ -21,11 +22,13 @@ from controller.cue_play import (
     play,
     play_waiting,
     preview,
+    rearmed,
     spent,
+    stopped,
     wanted,
     with_cues,
 )
-from controller.cues import Cue, WaitingCue, cue_of, find_cue, ordered, put, standby, together
+from controller.cues import Cue, WaitingCue, cue_of, find_cue, frames_ahead, ordered, put, standby, together
 from controller.desk import Desk
 from controller.errors import UnknownAddress
 from controller.show import Show
@@ -92,8 +95,16 @@ class CueHand:
 
         return await self._desk.make("cues/chase", change, who=who)
 
+    async def stop_waiting(self, *, who: str) -> Outcome:
+        """STOP: what waits for its time goes no more; what moves goes on to its end."""
+
+        async def change(show: Show, _: Surroundings) -> Moved:
+            return stopped(show)
+
+        return await self._desk.make("cues/stop", change, who=who)
+
     async def osc(self, parts: list[str], pressed: bool, who: str) -> Outcome | None:
-        """An OSC message below /cues: `go`, `back`, `chase`, or a number and `go`.
+        """An OSC message below /cues: `go`, `back`, `stop`, `chase`, or a number and `go`.
 
         Raises
         ------
@@ -102,16 +113,18 @@ class CueHand:
         match parts:
             case ["chase"]:
                 return await self.chase(pressed, who=who)
-            case ["go"] | ["back"] | [_, "go"] if not pressed:
+            case ["go"] | ["back"] | ["stop"] | [_, "go"] if not pressed:
                 return None
             case ["go"]:
                 return await self.go(who=who)
             case ["back"]:
                 return await self.back(who=who)
+            case ["stop"]:
+                return await self.stop_waiting(who=who)
             case [name, "go"]:
                 return await self.go(name, who=who)
         path = "/".join(["cues", *parts])
-        mend = "use /cues/go, /cues/back, /cues/chase, /cues/<number>/go"
+        mend = "use /cues/go, /cues/back, /cues/stop, /cues/chase, /cues/<number>/go"
         raise UnknownAddress(Problem(UnknownAddress.code, path, "no such thing of the cue list", None, mend))
 
     # --- the list -------------------------------------------------------------------------------------------------
@@ -184,20 +197,30 @@ class CueHand:
             self._chase(plan, lead, late)
 
     def _chase(self, plan: FramePlan, lead: int, late: int) -> None:
+        """Let cues go that time code has come to. One that it jumped over does not go, one that it jumped back before
+        may go again; a jitter of less than a second does neither."""
         rate, at = Rate(*plan.rate), self._desk.show.cues_at
+        ahead: dict[str, int] = {}
         try:
             now = frame_of(rate, plan.timecode)
         except TimecodeError:
             return
         for cue in self._desk.show.cues:
-            if not cue.timecode or cue.id in at.chased:
-                continue
-            try:
-                ahead = frame_of(rate, cue.timecode) - now
-            except TimecodeError:
-                continue
-            if -late <= ahead <= lead:
-                self._let_go(cue.id, partial(self._go, cue.id, WHO, plan.frame + ahead, chased=True))
+            with contextlib.suppress(TimecodeError):
+                if cue.timecode:
+                    ahead[cue.id] = frames_ahead(cue.timecode, now, rate)
+        for cue_id, frames in sorted(ahead.items(), key=lambda item: item[1]):
+            if cue_id not in at.chased and -late <= frames <= lead:
+                self._let_go(cue_id, partial(self._go, cue_id, WHO, plan.frame + frames, chased=True))
+        again = [cue for cue in at.chased if ahead.get(cue, 0) > late]
+        if again:
+            self._let_go("rearm", partial(self._rearm, again))
+
+    async def _rearm(self, cues: list[str]) -> None:
+        async def change(show: Show, _: Surroundings) -> Moved:
+            return rearmed(show, cues)
+
+        await self._desk.make("cues/chase", change, who=WHO)
 
     def _frames_until(self, due_ns: int) -> int:
         moment = self._desk.moment
@@ -247,7 +270,7 @@ class CueHand:
             log.error("a cue did not go by itself: %s", self.problem)
             if isinstance(key, WaitingCue):
                 await self._drop(key)
-            else:
+            elif key != "rearm":
                 await self._spent(str(key))
 
     async def _drop(self, one: WaitingCue) -> None:

@@ -14,8 +14,8 @@ import pytest
 from controller.api.cues import CueHand
 from controller.beginning import surroundings
 from controller.commands import Command, apply, undo_of
-from controller.cue_play import back, check_cue, play, preview, wanted
-from controller.cues import Cue, CuesAt, cue_of, ordered, put, standby
+from controller.cue_play import back, check_cue, play, preview, stopped, wanted
+from controller.cues import Cue, CuesAt, cue_of, frames_ahead, ordered, put, standby
 from controller.errors import BadValue, NothingToGo, UnknownAddress
 from controller.show import CameraSettings, Show
 from controller.store import Change
@@ -23,7 +23,7 @@ from controller.surroundings import Surroundings
 from controller.switching import Moment
 from controller.transitions import show_at
 from stage.rate import Rate
-from stage.timecode import timecode_at
+from stage.timecode import frame_of, timecode_at
 
 RATE = Rate(24, 1)
 T0_NS = 5_000_000_123
@@ -137,6 +137,88 @@ def test_the_list_is_put_and_ordered() -> None:
             ordered(CUES, wrong)
     with pytest.raises(BadValue, match="no cue is called so"):
         cue_of("go", {"number": "7"})
+
+
+def test_stop_leaves_nothing_waiting() -> None:
+    show = gone(SHOW, "2.5", "3")
+    assert show.cues_at.waiting
+    left, changes = stopped(show)
+    assert (left.cues_at.waiting, left.cues_at.current, changes.keys()) == ([], show.cues_at.current, {"cues/at"})
+    assert stopped(left) == (left, {})
+
+
+@pytest.mark.parametrize("hour", ["23:59:59:20", "00:00:00:00", "12:00:00:00"])
+def test_a_label_lies_ahead_the_short_way_over_midnight(hour: str) -> None:
+    now = frame_of(RATE, hour)
+    for frames in (-2000, -24, -1, 0, 1, 24, 2000):
+        assert frames_ahead(timecode_at(RATE, now + frames), now, RATE) == frames
+
+
+class Chased:
+    """A hand whose desk does all at once, and plans that tell one time code after another."""
+
+    def __init__(self, *labels: str) -> None:
+        cues = [Cue(f"c{n}", str(n), changes={"exposure_ev": -n / 10}, timecode=text) for n, text in enumerate(labels)]
+        self.show = Show(cameras={"a": CameraSettings()}, cues=cues, cues_at=CuesAt(chase=True))
+        self.moment, self.around_now, self.went = NOW, AROUND, list[str]()
+        self.hand = CueHand(self)  # type: ignore[arg-type]
+        self._frame = 2000
+
+    async def make(self, _: str, change: Callable[..., Awaitable[Any]], *, who: str = "", at_frame: int = 0) -> Any:
+        before = self.show.cues_at.chased
+        self.show, changes = await change(self.show, AROUND)
+        self.went += [cue for cue in self.show.cues_at.chased if cue not in before]
+        return SimpleNamespace(changes=changes)
+
+    async def run(self, label: str, frames: int) -> None:
+        """Time code from a label on, for so many frames."""
+        begin = frame_of(RATE, label)
+        for n in range(frames):
+            self._frame += 1
+            plan = SimpleNamespace(frame=self._frame, rate=(24, 1), timecode=timecode_at(RATE, begin + n))
+            self.hand.seen(plan)  # type: ignore[arg-type]
+            for _ in range(4):
+                await asyncio.sleep(0)
+
+
+async def test_time_code_that_jumps_lets_nothing_go_twice_and_skips_what_it_jumped_over() -> None:
+    chased = Chased("01:00:01:00", "01:00:02:00", "01:00:10:00")
+    await chased.run("01:00:00:00", 30)
+    assert chased.went == ["c0"]
+    # A machine that stumbles by less than a second: nothing again.
+    await chased.run("01:00:00:18", 18)
+    assert chased.went == ["c0"]
+    # Over the second cue by more than a second: it does not go; the third does when it comes.
+    await chased.run("01:00:08:00", 60)
+    assert chased.went == ["c0", "c2"]
+    # Half a second past the second: it goes late, the third is armed again.
+    await chased.run("01:00:02:12", 3)
+    assert chased.went == ["c0", "c2", "c1"]
+    assert chased.show.cues_at.chased == ["c0", "c1"]
+    # From the top: each goes once more.
+    await chased.run("00:59:58:00", 24 * 14)
+    assert chased.went == ["c0", "c2", "c1", "c0", "c1", "c2"]
+    await chased.run("01:00:12:00", 24)
+    assert len(chased.went) == 6
+    assert chased.hand.problem == ""
+
+
+async def test_late_cues_of_one_jump_go_in_the_order_of_their_time() -> None:
+    chased = Chased("01:00:05:10", "01:00:05:00")
+    await chased.run("01:00:05:20", 2)
+    assert chased.went == ["c1", "c0"]
+    assert chased.show.exposure_ev == pytest.approx(0.0), "the last one holds"
+
+
+async def test_an_undo_lets_nothing_go_again_by_time_code() -> None:
+    chased = Chased("01:00:01:00")
+    before = chased.show.cues_at
+    await chased.run("01:00:00:20", 6)
+    assert chased.went == ["c0"]
+    chased.show = apply(chased.show, Command({"cues/at": msgspec.to_builtins(before)}), AROUND)[0]
+    await chased.run("01:00:01:02", 6)
+    assert chased.went == ["c0"]
+    assert chased.show.cues_at.current == ""
 
 
 # --- in a house ------------------------------------------------------------------------------------------------------

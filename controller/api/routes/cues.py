@@ -80,6 +80,12 @@ async def go_back(request: Request, control: Here) -> Response:
     return send_outcome(await control.cues.back(who=who(request)))
 
 
+@routes.post("/cues/stop", responses=answers(OutcomeView), tags=["cues"])
+async def stop(request: Request, control: Here) -> Response:
+    """STOP: cues that wait for their time go no more; what moves goes on to its end."""
+    return send_outcome(await control.cues.stop_waiting(who=who(request)))
+
+
 @routes.post("/cues/chase", responses=answers(OutcomeView), openapi_extra=takes(_CHASE), tags=["cues"])
 async def chase(request: Request, control: Here) -> Response:
     """Whether cues go by their time codes, each once until this is ordered again."""
