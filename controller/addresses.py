@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from controller.address import Address, bad_value, unknown_address
 from controller.cues import Cue, CuesAt
+from controller.layer_addresses import layer_address
 from controller.processor_values import with_latency, with_scene, with_settings
 from controller.scene_addresses import (
     read_scene,
@@ -240,6 +241,9 @@ def find(path: str, around: Surroundings) -> tuple[Address, str]:
         return address, name
     if len(parts) > 2 and parts[0] == "scenes":
         return scene_address(parts[1], "/".join(parts[2:]), around), parts[1]
+    layered = layer_address(parts)
+    if layered is not None:
+        return layered, parts[1]
     raise unknown_address(
         path, "nothing to change is called this", "GET /api/v1/addresses lists all that can be changed"
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from controller.layer_addresses import settled_layers
 from controller.scene_addresses import write_position
 from controller.show import CameraSettings, Show
 from controller.surroundings import Surroundings
@@ -59,6 +60,8 @@ def carry_over(old_first: Show, old: Show, new_first: Show) -> Show:
         nudges=old.nudges,
         delays=sources,
         patterns=old.patterns,
+        cards=old.cards,
+        chromakeys=old.chromakeys,
         scene_states=old.scene_states,
         cues=old.cues,
         cues_at=old.cues_at,
@@ -98,7 +101,7 @@ def settle(show: Show, around: Surroundings, *, wanted: Show) -> Show:
     # As they were read: another configuration does not change what mode processors are in.
     frames = {name: known for name, known in wanted.processor_frames.items() if name in around.processors}
     settings = {name: known for name, known in wanted.processor_settings.items() if name in around.processors}
-    show = msgspec.structs.replace(show, processor_settings=settings)
+    show = settled_layers(msgspec.structs.replace(show, processor_settings=settings), around.walls, around.cameras)
     return msgspec.structs.replace(
         show, patterns=patterns, nudges=nudges, delays=delays, cameras=cameras, outputs=outputs, processor_frames=frames
     )

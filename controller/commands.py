@@ -15,6 +15,7 @@ from msgspec import Struct
 from controller.address import Address, bad_value
 from controller.addresses import convert, find
 from controller.errors import BadValue, UnknownAddress
+from controller.layer_addresses import is_whole, orphans
 from controller.processor_values import settings_moved
 from controller.show import Show
 from controller.store import Change
@@ -84,5 +85,9 @@ def apply(show: Show, command: Command, around: Surroundings) -> tuple[Show, dic
 
 def undo_of(changes: Mapping[str, Change]) -> Command:
     """The command that puts back what the addresses held before; those last that writing others may move."""
-    ordered = sorted(changes, key=lambda path: path == "position" or path.endswith(("overscan_mode", "/settings")))
-    return Command(changes={path: changes[path].before for path in ordered})
+    gone = orphans(changes, lambda path: changes[path].before)
+    ordered = sorted(
+        changes,
+        key=lambda path: (path == "position" or path.endswith(("overscan_mode", "/settings")), not is_whole(path)),
+    )
+    return Command(changes={path: changes[path].before for path in ordered if path not in gone})

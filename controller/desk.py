@@ -54,7 +54,7 @@ Changing = Callable[[Show, Surroundings], Awaitable[tuple[Show, dict[str, Change
 GESTURE_NS: Final = NS_PER_S
 """Changes of the same addresses by the same hand, each within this of the last, are one step of undo."""
 KEEP_SNAPSHOTS: Final = 16
-_DEEP: Final = ("cameras", "sources", "canvases", "patterns", "scenes", "engines", "processors")
+_DEEP: Final = ("cameras", "sources", "canvases", "patterns", "scenes", "engines", "processors", "cards", "chromakeys")
 """First words of addresses whose objects have an id."""
 
 

@@ -14,6 +14,8 @@ from math import ceil, log2
 import msgspec
 import numpy as np
 
+from controller.cards import Card, planned_cards
+from controller.chromakeys import planned_keys
 from controller.resolution import STEPS_PER_OCTAVE
 from controller.show import CameraSettings, Show, scenes_at
 from controller.transitions import show_at
@@ -42,10 +44,13 @@ from stage.plan import (
     PlanOutput,
     PlanScene,
     PlanSubject,
+    Vec3,
     matrix16,
 )
+from stage.plan_cards import PlanCard
 from stage.projection import overscan_tangents
 from stage.rate import NS_PER_S, Rate
+from stage.wall_rays import WallRays
 
 SHRINK_DEG_PER_S = 1.0
 """How fast overscan may shrink: slow enough that nobody sees the edge breathe."""
@@ -136,6 +141,8 @@ class Planner:
     _view_again: float = field(init=False, default=VIEWED_AT_ONCE)
     _ways: tuple[tuple[object, ...], dict[str, WayToLight]] | None = field(init=False, default=None)
     _outputs: dict[str, PlanOutput] = field(init=False, default_factory=dict)
+    _cards: tuple[dict[str, Card], Vec3, list[PlanCard]] | None = field(init=False, default=None)
+    _rays: WallRays | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._samples = WallSamples(self.stage, scale=self.limits.scale)
@@ -246,6 +253,8 @@ class Planner:
             cameras=cameras,
             outer=self._outer(show, scenes, frame),
             scenes=scenes,
+            cards=self._cards_of(show),
+            key=planned_keys(show.chromakeys, cameras),
             patterns=show.patterns,
             subjects=list(subjects),
             output_delays={name: way.held_back_frames for name, way in self.ways(show).items()},
@@ -254,6 +263,19 @@ class Planner:
             outputs=self._shown_instead(show, frame),
             engines=[engine for engine in show.engines if engine.id not in show.engines_off],
         )
+
+    def _cards_of(self, show: Show) -> list[PlanCard]:
+        """The cards of a show as planned; worked out again only when they or the eye point change."""
+        if not show.cards:
+            return []
+        known = self._cards
+        if known is None or known[0] is not show.cards or known[1] != show.eye_m:
+            self._rays = self._rays or WallRays(self.stage)
+            cards = planned_cards(
+                show.cards, self._rays, show.eye_m, walls=self.stage.walls, cameras=self.stage.cameras
+            )
+            known = self._cards = (show.cards, show.eye_m, cards)
+        return known[2]
 
     def _shown_instead(self, show: Show, frame: int) -> dict[str, PlanOutput]:
         """What canvases show in place of their pictures, and since when."""

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from controller.cards import Card
+from controller.chromakeys import ChromaKey
 from controller.cues import Cue, CuesAt
 from controller.show_lock import ShowLock
 from controller.switching import Switch, planned_scenes
@@ -155,6 +157,9 @@ class Show(Struct, frozen=True):
     outer_mode: OuterMode = "live"
     outer_every_frames: int = 1
     eye_m: tuple[float, float, float] = (0.0, 0.0, 1.7)
+    cards: dict[str, Card] = {}
+    """Light cards and flags, by id."""
+    chromakeys: dict[str, ChromaKey] = {}
     patterns: list[PlanPattern] = []
     nudges: dict[str, Nudge] = {}
     delays: dict[str, SourceDelays] = {}

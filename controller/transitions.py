@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 from msgspec import Struct
 
+from controller.cards import MOVING as MOVING_OF_CARDS
+from controller.chromakeys import MOVING as MOVING_OF_KEYS
 from controller.switching import Moment, curved
 from stage.rate import NS_PER_S, Rate
 
@@ -27,12 +29,14 @@ FadeCurve = Literal["linear", "smooth", "ease_in", "ease_out", "s_curve", "cut_a
 FADED: Final = re.compile(
     r"exposure_ev|outer/eye_m|cameras/[^/]+/"
     r"(overscan_margin_deg|overscan_min_deg|overscan_max_deg|soft_edge_deg|focus_blur_deg)"
+    rf"|cards/[^/]+/({'|'.join(MOVING_OF_CARDS)})|chromakeys/[^/]+/({'|'.join(MOVING_OF_KEYS)})"
 )
 """Addresses whose values may move. Photo times and tracking (delays, nudges) never do, nor what nodes read of a scene's
 edits: those are versions."""
 
 FADED_ABOUT: Final = (
-    "exposure_ev, outer/eye_m, and a camera's overscan margin and limits, soft edge and focus blur move over time"
+    "exposure_ev, outer/eye_m, a camera's overscan margin and limits, soft edge and focus blur, and the numbers of "
+    "cards and chroma keys move over time"
 )
 
 
@@ -85,6 +89,8 @@ def show_at(show: Show, t_present_ns: int, rate: Rate) -> Show:
     for transition in show.transitions:
         if not transition.done(t_present_ns, rate):
             after = numbers_of(show, transition.address)
+            if len(after) != len(transition.before):
+                continue
             show = with_numbers(show, transition.address, numbers_at(transition, after, t_present_ns, rate))
     return show
 
@@ -107,7 +113,7 @@ def with_transitions(
     new = [
         Transition(address, before, begin_ns, frames, curve)
         for address in addresses
-        if (before := numbers_of(still, address)) != numbers_of(show, address)
+        if (before := numbers_of(still, address)) and before != numbers_of(show, address)
     ]
     kept = [
         transition
@@ -125,12 +131,23 @@ def taken_over(show: Show, address: str) -> Show:
     return msgspec.structs.replace(show, transitions=left)
 
 
+def taken_over_below(show: Show, prefix: str) -> Show:
+    """The show with whatever moves at addresses that begin so ended: what they belong to was set whole."""
+    left = [transition for transition in show.transitions if not transition.address.startswith(prefix)]
+    return show if len(left) == len(show.transitions) else msgspec.structs.replace(show, transitions=left)
+
+
 def numbers_of(show: Show, address: str) -> tuple[float, ...]:
-    """What a show holds at an address that may move."""
+    """What a show holds at an address that may move; nothing where what it belongs to is not there."""
     if address == "exposure_ev":
         return (show.exposure_ev,)
     if address == "outer/eye_m":
         return tuple(show.eye_m)
+    if address.startswith(("cards/", "chromakeys/")):
+        kind, one, name = address.split("/")
+        held = (show.cards if kind == "cards" else show.chromakeys).get(one)
+        value = () if held is None else getattr(held, name)
+        return tuple(value) if isinstance(value, tuple | list) else (value,)
     _, camera, name = address.split("/")
     return (getattr(show.cameras[camera], name),)
 
@@ -142,6 +159,11 @@ def with_numbers(show: Show, address: str, numbers: tuple[float, ...]) -> Show:
     if address == "outer/eye_m":
         x, y, z = numbers
         return msgspec.structs.replace(show, eye_m=(x, y, z))
+    if address.startswith(("cards/", "chromakeys/")):
+        kind, one, name = address.split("/")
+        held = getattr(show, kind)
+        moved = msgspec.structs.replace(held[one], **{name: numbers if len(numbers) > 1 else numbers[0]})
+        return msgspec.structs.replace(show, **{kind: {**held, one: moved}})
     _, camera, name = address.split("/")
     settings = msgspec.structs.replace(show.cameras[camera], **{name: numbers[0]})
     return msgspec.structs.replace(show, cameras={**show.cameras, camera: settings})

@@ -59,6 +59,8 @@ class Version:
             (show.outer_mode, show.outer_every_frames),
             tuple(sorted(name for name, camera in show.cameras.items() if camera.enabled)),
             tuple(sorted(pattern.kind for pattern in show.patterns)),
+            any(card.visible for card in show.cards.values()),
+            any(key.visible for key in show.chromakeys.values()),
         )
 
 

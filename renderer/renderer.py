@@ -21,6 +21,7 @@ from renderer.colour.encode import canvas_colour
 from renderer.config import RenderConfig
 from renderer.device import Device, Fence
 from renderer.errors import RendererError
+from renderer.passes.cards import CardSheet
 from renderer.passes.given import GivenInner, GivenInners
 from renderer.passes.inner import InnerPass, inner_view
 from renderer.passes.outer import OuterPass
@@ -205,6 +206,7 @@ class Renderer:
         self._shadow_px = shadow_px
         self._wall = WallPass(device)
         self._patterns = PatternPass(device)
+        self._cards = CardSheet(device.ctx)
         self._given = GivenInners(device)
         self._rigs: dict[int, _Rig] = {}
         self._scenes: SceneWorld | None = None
@@ -471,8 +473,11 @@ class Renderer:
                 )
                 pictures.append((picture, reach))
         gain = float(2.0 ** (plan.exposure_ev - rig.outer.exposure_ev)) if output != "data" else 1.0
+        self._cards.put(plan.cards, rig.origin_m)
         for surface in rig.surfaces.values():
-            self._wall.draw(surface, rig.outer, pictures, outer_gain=gain, output=output, seed=plan.seed)
+            self._wall.draw(
+                surface, rig.outer, pictures, outer_gain=gain, output=output, seed=plan.seed, cards=self._cards
+            )
             if output == "canvas":
                 reached = [(picture.camera, reach) for picture, reach in pictures]
                 for pattern in patterns:
@@ -499,6 +504,7 @@ class Renderer:
             self.drop_stage(version)
         self._wall.release()
         self._patterns.release()
+        self._cards.release()
         self._given.release()
         if self._scenes is not None:
             for scene_id in list(self._scenes.scenes):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from stage.plan_cards import PlanCard, PlanKey
+
 if TYPE_CHECKING:
     from stage.frames import Array
 
@@ -217,8 +219,10 @@ class FramePlan(Struct, frozen=True, forbid_unknown_fields=True):
     looks: list[PlanLook] = []
     plates: list[PlanPlate] = []
     subjects: list[PlanSubject] = []
-    cards: list[dict[str, Any]] = []
-    key: dict[str, Any] | None = None
+    cards: list[PlanCard] = []
+    """From the undermost to the uppermost."""
+    key: list[PlanKey] | None = None
+    """One for each camera that has one."""
     patterns: list[PlanPattern] = []
     output_delays: dict[str, int] = {}
     """Frames each canvas is held back so that frame N leaves every wall together."""

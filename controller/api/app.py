@@ -19,6 +19,7 @@ from controller.api.routes import (
     access,
     cameras,
     captures,
+    cards,
     config,
     cues,
     frames,
@@ -41,7 +42,7 @@ from runtime.clock import SystemClock
 
 GROUPS = (
     running, frames, room, processors, streams, windows, cameras, sources, guided, relays, recording, captures, show,
-    cues, scenes, library, config, live, access,
+    cards, cues, scenes, library, config, live, access,
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from controller.access.doorman import Doorman
 from controller.access.roles import Hand
 from controller.access.store import AccessStore, access_folder
 from controller.action import ActionName
-from controller.api import present, present_processors, present_scenes, present_streams
+from controller.api import present, present_cards, present_processors, present_scenes, present_streams
 from controller.api.backend import RunBackend
 from controller.api.clock import ClockHand
 from controller.api.cues import CueHand
@@ -286,6 +286,8 @@ class Control:
             ("stream", present_streams.streams(desk, backend)),
             ("position", present.positions(desk)),
             ("pattern", present.patterns(desk)),
+            ("card", present_cards.cards(desk)),
+            ("chromakey", present_cards.chromakeys(desk)),
         ):
             for name, view in views.items():
                 found[f"{topic}s/{name}"] = (topic, view.rev, view)

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from controller.api import (
     views,
+    views_cards,
     views_cues,
     views_processors,
     views_scenes,
@@ -47,6 +48,8 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
     "scene": EventType(views_scenes.SceneView, "scenes/*", "A scene"),
     "position": EventType(views.PositionView, "positions/*", "A position of the stage in the virtual world"),
     "pattern": EventType(views.PatternView, "patterns/*", "A line-up picture"),
+    "card": EventType(views_cards.CardView, "cards/*", "A light card or a flag"),
+    "chromakey": EventType(views_cards.ChromaKeyView, "chromakeys/*", "A chroma key"),
     "nodes": EventType(views.NodesView, "nodes", "Every process of the run"),
     "frames": EventType(views.FramesView, "frames", "Counts and latencies"),
     "alarms": EventType(views.AlarmsView, "alarms", "Everything a person should know now"),

@@ -36,6 +36,7 @@ from controller.api.views import (
     WallView,
 )
 from controller.desk import Desk
+from controller.layer_addresses import layer_rows
 from controller.ledger_record import FrameRecord, Steps, intervals_ms, steps_ms
 from controller.ledger_words import Why
 from controller.messages import Alarm, NodeStatus, Percentiles, SourceStatus
@@ -558,6 +559,14 @@ def addresses(desk: Desk) -> list[AddressView]:
             ids=sorted(getattr(desk.around, address.collection)) if address.collection else [],
         )
         for address in ADDRESSES
+    ] + [
+        AddressView(
+            address=address.pattern.replace("{}", "<id>"),
+            about=address.about,
+            schema=msgspec.json.schema(address.kind),
+            ids=sorted(getattr(desk.show, address.pattern.split("/")[0])),
+        )
+        for address in layer_rows()
     ]
 
 

@@ -15,6 +15,7 @@ from controller.api import (
     views,
     views_access,
     views_captures,
+    views_cards,
     views_cues,
     views_guided,
     views_library,
@@ -39,6 +40,7 @@ TAGS: Final = {
     "sources": "Tracking in, and its line-up",
     "captures": "Canvases, inner pictures and photos written to disk",
     "show": "What is on the walls",
+    "cards": "Light cards and flags on the walls, chroma keys in cameras' frusta",
     "cues": "The cue list",
     "scenes": "Virtual worlds: switched, edited and changed on air",
     "library": "Assets, domes and scene files to choose from, and what they were before",
@@ -119,6 +121,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     modules = (
         views,
         views_captures,
+        views_cards,
         views_cues,
         views_guided,
         views_scenes,

@@ -20,12 +20,14 @@ from renderer.canvas_mesh import CanvasMesh, Part
 from renderer.colour.encode import CanvasColour, noise_offset
 from renderer.colour.noise import noise_bytes
 from renderer.device import Device
+from renderer.passes.cards import CardSheet
 from renderer.passes.inner import InnerPicture
 from renderer.passes.outer import OuterPass
 from renderer.passes.target import ready
 from renderer.passes.view import View
 from renderer.shaders import source
 from stage.plan import PlanCamera
+from stage.plan_cards import MOST_CARDS, PlanCard
 
 Output = Literal["canvas", "light", "data", "coverage"]
 OUTPUT_NUMBER: Final[dict[Output, int]] = {"canvas": 0, "light": 1, "data": 2, "coverage": 3}
@@ -131,6 +133,9 @@ class Surface:
         """What everything outside the inner frusta was drawn from; None when it must be drawn again."""
         self.reached: list[NDArray[np.bool_]] = [np.zeros(part.items, dtype=bool) for part in mesh.parts]
         """Items, [k] by part, that inner frusta reached in the picture held."""
+        self.cards: tuple[PlanCard, ...] = ()
+        self.carded: list[NDArray[np.bool_]] = [np.zeros(part.items, dtype=bool) for part in mesh.parts]
+        """Cards of the picture held, and items, [k] by part, that they touch."""
         self._floats: moderngl.Framebuffer | None = None
         self.blank()
 
@@ -243,7 +248,7 @@ class WallPass:
 
     def __init__(self, device: Device) -> None:
         self._ctx = device.ctx
-        self._programs: dict[tuple[int, bool, int, CanvasColour | None], Program] = {}
+        self._programs: dict[tuple[int, bool, int, CanvasColour | None, bool], Program] = {}
         self._examples: list[moderngl.Texture] = []
         """Pictures of every kind that drivers may make a program anew for."""
         self._noise = device.ctx.texture((64, 64), 4, noise_bytes().tobytes())
@@ -260,8 +265,8 @@ class WallPass:
             self._examples.append(example)
             yield
         for part in surface.parts:
-            for count in range(inners + 1):
-                program = self._program(count, part.part.kind == "mesh", 0, surface.colour)
+            for count, cards in ((count, cards) for cards in (False, True) for count in range(inners + 1)):
+                program = self._program(count, part.part.kind == "mesh", 0, surface.colour, cards)
                 yield
                 if program.practised:
                     continue
@@ -294,6 +299,7 @@ class WallPass:
         outer_gain: float,
         output: Output,
         seed: int = 0,
+        cards: CardSheet | None = None,
     ) -> None:
         """Draw one canvas. `inners` go from the undermost to the uppermost."""
         ctx = self._ctx
@@ -313,6 +319,10 @@ class WallPass:
         values: dict[tuple[str, int], dict[str, bytes]] = {}
         """What was worked out for this canvas already: of a base picture, and of the pictures above it."""
         noise_at = np.array(noise_offset(seed), dtype=np.int32).tobytes()
+        sheet = cards if cards is not None and cards.cards and output in ("canvas", "light") else None
+        recarded = output == "canvas" and surface.cards != (cards.cards if cards is not None else ())
+        if sheet is not None:
+            sheet.bind()
         for index, buffers in enumerate(surface.parts):
             part = buffers.part
             base = outer.layout.face[canvas][index].copy()
@@ -324,15 +334,22 @@ class WallPass:
                 mask |= on.astype(np.int64) << bit
                 if output != "coverage":  # which tells of the covered ones too
                     base[solid], mask[solid] = _INNER_BASE + bit, 0
+            touched = np.zeros(1, dtype=np.int64) if sheet is None else sheet.touched(surface.mesh, index)
+            card_sets, card_set = np.unique(touched, return_inverse=True)
             drawn = np.ones(part.items, dtype=bool)
             if resting:
                 drawn = reached | surface.reached[index]
+                if recarded:
+                    drawn |= surface.carded[index] | (touched != 0)
             if output == "canvas":
                 surface.reached[index] = reached
-            buffers.group(base, mask, drawn)
-            for number_of_base, bits, first, count in buffers.groups:
+                surface.carded[index] = np.broadcast_to(touched != 0, part.items)
+            buffers.group(base, mask | card_set << MAX_INNERS, drawn)
+            for number_of_base, key_of_group, first, count in buffers.groups:
+                bits, touching = key_of_group & (1 << MAX_INNERS) - 1, int(card_sets[key_of_group >> MAX_INNERS])
                 chosen = [picture for bit, (picture, _) in enumerate(inners) if bits >> bit & 1]
-                program = self._program(len(chosen), part.kind == "mesh", number, surface.colour)
+                laid = _cards_laid(sheet, touching, number_of_base, chosen, inners)
+                program = self._program(len(chosen), part.kind == "mesh", number, surface.colour, laid is not None)
                 if number_of_base < _INNER_BASE:
                     view, texture, gain = outer.layout.views[number_of_base], outer.texture(number_of_base), outer_gain
                 else:
@@ -348,19 +365,24 @@ class WallPass:
                 for name, data in (values["base", number_of_base] | values["inners", bits]).items():
                     program.write(name, data)
                 program.write("noise_at", noise_at)
+                if laid is not None:
+                    program.write("card_count", np.int32(len(laid)))
+                    program.write("card_use", np.pad(laid, ((0, MOST_CARDS - len(laid)), (0, 0))))
                 if output == "coverage":
                     slots = np.eye(MAX_INNERS, 4, dtype=np.float32)
                     program.write("inner_slot", slots[[bit for bit in range(len(inners)) if bits >> bit & 1]])
                 clip_planes(ctx, on=program.mesh)
                 buffers.array(ctx, program.program).render(moderngl.TRIANGLES, vertices=count, first=first)
         clip_planes(ctx, on=False)
+        if output == "canvas":
+            surface.cards = cards.cards if cards is not None else ()
 
-    def _program(self, inners: int, mesh: bool, output: int, colour: CanvasColour) -> Program:
+    def _program(self, inners: int, mesh: bool, output: int, colour: CanvasColour, cards: bool) -> Program:
         # Equal encodings share a program; what is not encoded needs none.
-        key = (inners, mesh, output, colour if output == 0 else None)
+        key = (inners, mesh, output, colour if output == 0 else None, cards)
         program = self._programs.get(key)
         if program is None:
-            shape: dict[str, object] = {"INNERS": inners, "MESH": int(mesh)}
+            shape: dict[str, object] = {"INNERS": inners, "MESH": int(mesh), "CARDS": int(cards)}
             constants = colour.constants() if output == 0 else {}
             program = self._programs[key] = Program(
                 self._ctx,
@@ -381,6 +403,21 @@ class WallPass:
             picture.release()
         self._examples.clear()
         self._noise.release()
+
+
+def _cards_laid(
+    sheet: CardSheet | None,
+    touching: int,
+    base: int,
+    chosen: list[InnerPicture],
+    inners: list[tuple[InnerPicture, Reach]],
+) -> NDArray[np.int32] | None:
+    """Cards that show in a group of items (`CardSheet.use`); None where none does."""
+    if sheet is None or not touching:
+        return None
+    under = inners[base - _INNER_BASE][0].camera.id if base >= _INNER_BASE else ""
+    laid = sheet.use(touching, outer=not under, base=under, above=[picture.camera.id for picture in chosen])
+    return laid if len(laid) else None
 
 
 def _base_values(surface: Surface, view: View, gain: float) -> dict[str, bytes]:

@@ -315,9 +315,9 @@ def test_a_loaded_stage_has_used_its_programs_and_is_black(gl: Device, wallkit: 
     surface = Surface(gl, canvas_mesh(stage, "c", origin_m=stage_origin(stage)), colour)
     before = surface.framebuffer.read(components=4)
     steps = list(walls.prepare(surface, 2))
-    assert len(steps) == 8 + 3 * 3
+    assert len(steps) == 8 + 2 * 3 * 3
     assert surface.framebuffer.read(components=4) == before
     # A second canvas of the same encoding finds all of it used.
-    assert len(list(walls.prepare(surface, 2))) == 3
+    assert len(list(walls.prepare(surface, 2))) == 6
     surface.release()
     walls.release()

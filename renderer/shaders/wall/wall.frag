@@ -1,7 +1,8 @@
 #version 450
 // What an LED shows, bottom to top, in linear light: the base picture (outer, or an inner that covers the whole item),
-// then the inner frusta above it by rank; then the codes.
-// Defines: INNERS, MESH, OUTPUT (0 codes, 1 light, 2 data, 3 coverage), TRANSFER.
+// then the inner frusta above it by rank; then the codes. Cards lie on the outer and on the inner pictures they are
+// marked for.
+// Defines: INNERS, MESH, CARDS (only with OUTPUT 0 and 1), OUTPUT (0 codes, 1 light, 2 data, 3 coverage), TRANSFER.
 
 const vec3 LARGEST = vec3(65504.0);
 // Smaller copies take over from two texels an LED on. Without it they would be mixed in from one texel on, where their
@@ -26,6 +27,11 @@ noperspective in float facing[INNERS];
 
 #if OUTPUT == 3 && INNERS > 0
 uniform vec4 inner_slot[INNERS];  // 1 in the channel its alpha goes to
+#endif
+
+#if CARDS
+noperspective in vec3 stage_at;
+#include "wall/cards.glsl"
 #endif
 
 out vec4 colour;
@@ -62,6 +68,27 @@ void main() {
     layer *= base_gain;
 #endif
 #endif
+#if CARDS
+    // Each card is worked out once, and laid on every layer it belongs to.
+    vec3 layers[INNERS + 1];
+    layers[0] = layer;
+#if INNERS > 0
+    for (int i = 0; i < INNERS; ++i) {
+        vec2 t = inner_at[i].xy / inner_at[i].z;
+        layers[i + 1] = TAKE(texture(inner[i], t * inner_uv[i].xy + inner_uv[i].zw, MIP_BIAS));
+    }
+#endif
+    for (int k = 0; k < card_count; ++k) {
+        vec3 light;
+        float alpha = card_at(card_use[k].x, stage_at, light);
+        bool flag = cards[card_use[k].x].what.y == 1;
+        for (int i = 0; i <= INNERS; ++i) {
+            vec3 shown = mix(layers[i], flag ? layers[i] * light : light, alpha);
+            layers[i] = (card_use[k].y >> i & 1) == 1 ? shown : layers[i];
+        }
+    }
+    layer = layers[0];
+#endif
 #if INNERS > 0
     for (int i = 0; i < INNERS; ++i) {
         vec2 t = inner_at[i].xy / inner_at[i].z;
@@ -72,6 +99,8 @@ void main() {
 #endif
 #if OUTPUT == 3
         covered = max(covered, inner_slot[i] * alpha);
+#elif CARDS
+        layer = mix(layer, layers[i + 1], alpha);
 #else
         layer = mix(layer, TAKE(texture(inner[i], t * inner_uv[i].xy + inner_uv[i].zw, MIP_BIAS)), alpha);
 #endif

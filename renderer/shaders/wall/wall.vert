@@ -1,7 +1,7 @@
 #version 450
 // A canvas mesh in canvas space. Everything a fragment needs is linear over a triangle here, so it is worked out at
 // the corners: the position as seen from the point of the base picture and from each pupil (right, up, forward).
-// Defines: INNERS, MESH.
+// Defines: INNERS, MESH, CARDS.
 
 uniform vec2 canvas_px;
 uniform vec3 base_offset;         // origin of the positions - the point the base picture was drawn from
@@ -18,6 +18,10 @@ noperspective out vec3 base_at;
 noperspective out vec3 inner_at[INNERS];
 #endif
 
+#if CARDS
+noperspective out vec3 stage_at;
+#endif
+
 #if MESH
 in vec3 normal;
 in vec4 clip;
@@ -29,6 +33,9 @@ noperspective out float facing[INNERS];
 
 void main() {
     base_at = base_view * (position + base_offset);
+#if CARDS
+    stage_at = position;
+#endif
 #if INNERS > 0
     for (int i = 0; i < INNERS; ++i) {
         inner_at[i] = inner_view[i] * (position + inner_offset[i]);
