@@ -186,6 +186,9 @@ class ProcessorControlConfig(Section):
     set to is left alone."""
     scenes: dict[Id, dict[str, bool | float | str]] = Field(default_factory=dict)
     """What a scene wants otherwise while it is on air: settings by the scene's name."""
+    follow_scenes: bool = False
+    """Whether what `scenes` name is set by itself when another scene comes on air, never in a take; otherwise the
+    difference is told, and set when it is asked for."""
 
 
 class ProcessorConfig(Section):

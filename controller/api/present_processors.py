@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from controller.api.backend import Backend
 from controller.api.views_processors import (
     ProcessorDelayView,
     ProcessorDriftView,
+    ProcessorRestoredView,
     ProcessorResultView,
     ProcessorSetView,
+    ProcessorsRestoredView,
     ProcessorView,
 )
 from controller.desk import Desk
+from controller.processors.driver import ProcessorError
 from controller.processors.keeper import SetResult
 from controller.processors.mode import Delay
-from controller.processors.model import Health, InputSignal
+from controller.processors.model import SETTINGS, Health, InputSignal, Value, same
 from controller.processors.wishes import wanted
 from stage.processors import processor_library
 
@@ -80,3 +84,42 @@ def results(found: Sequence[SetResult]) -> dict[str, ProcessorResultView]:
 def done(name: str, found: Sequence[SetResult], *, dry_run: bool = False) -> ProcessorSetView:
     """The answer to setting or restoring one."""
     return ProcessorSetView(name, dry_run, results(found))
+
+
+GOOD: Final = ("applied", "rounded", "unchecked")
+"""What may come of a setting of a processor that is as the show wants it."""
+
+
+def restored(
+    backend: Backend, found: Mapping[str, Sequence[SetResult] | ProcessorError], *, dry_run: bool
+) -> ProcessorsRestoredView:
+    """The answer to restoring all of them."""
+    status = {} if backend.processors is None else backend.processors.processors
+    processors: dict[str, ProcessorRestoredView] = {}
+    good = True
+    for name, one in found.items():
+        link = status[name].link if name in status else None
+        if isinstance(one, ProcessorError):
+            processors[name] = ProcessorRestoredView(link, one.problems[0].detail, {})
+            good = False
+        else:
+            processors[name] = ProcessorRestoredView(link, "", results(one))
+            good = good and (not one if dry_run else all(result.outcome in GOOD for result in one))
+    return ProcessorsRestoredView(dry_run, good, processors)
+
+
+def to_keep(desk: Desk, backend: Backend, name: str) -> dict[str, Value]:
+    """What the show must want of a processor, beyond configuration and scene, to want it as it is read."""
+    control = desk.loaded.config.stage.processors[name].control
+    status = None if backend.processors is None else backend.processors.processors.get(name)
+    if control is None or status is None or status.link != "ready":
+        return {}
+    scene = desk.show.scenes[-1].id if desk.show.scenes else ""
+    told = wanted(control, scene)
+    return {
+        setting: value
+        for setting, value in status.settings.items()
+        if setting in SETTINGS and not SETTINGS[setting].live
+        if (ability := status.abilities.get(setting)) is not None and ability.writable and ability.readable
+        if setting not in told or not same(told[setting], value, ability)
+    }

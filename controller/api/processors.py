@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from controller.errors import ChangeTimedOut
 from controller.messages import AnyMessage, Message, ProcessorNotSet, ProcessorSet, RestoreProcessor, SetProcessor
-from controller.processors.driver import UnreachableError, error_of
+from controller.processors.driver import ProcessorError, UnreachableError, error_of
 from controller.processors.keeper import SetResult
 from controller.processors.model import Value
 from stage.errors import Problem
@@ -50,6 +50,21 @@ class ProcessorHand:
         return await self._asked_for(
             name, self._requests, RestoreProcessor(name, self._requests, self._reply_to, dry_run)
         )
+
+    async def restore_all(
+        self, names: Sequence[str], *, dry_run: bool = False
+    ) -> dict[str, list[SetResult] | ProcessorError]:
+        """Every one at once: what came of each setting, or why nothing could be set."""
+        found = await asyncio.gather(*(self.restore(name, dry_run=dry_run) for name in names), return_exceptions=True)
+        outcome: dict[str, list[SetResult] | ProcessorError] = {}
+        for name, one in zip(names, found, strict=True):
+            if isinstance(one, ChangeTimedOut):
+                outcome[name] = ProcessorError(*one.problems)
+            elif isinstance(one, BaseException) and not isinstance(one, ProcessorError):
+                raise one
+            else:
+                outcome[name] = one
+        return outcome
 
     def on_message(self, message: AnyMessage) -> bool:
         """Take an answer; False when the letter is not one."""

@@ -80,3 +80,30 @@ class ProcessorSetView(View, frozen=True):
     processor: str
     dry_run: bool
     results: dict[str, ProcessorResultView]
+
+
+class ProcessorRestoredView(View, frozen=True):
+    """One of all that were restored."""
+
+    link: Link | None
+    trouble: str
+    """Why nothing could be set; empty: it was."""
+    results: dict[str, ProcessorResultView]
+    """By setting; empty: it was as the show wants it."""
+
+
+class ProcessorsRestoredView(View, frozen=True):
+    """What came of restoring every processor that is spoken to."""
+
+    dry_run: bool
+    good: bool
+    """Whether all of them are as the show wants them: read back, not believed. Of a dry run: whether they were."""
+    processors: dict[str, ProcessorRestoredView]
+
+
+class ProcessorKeptView(View, frozen=True):
+    """How a processor is, as the show wants it from now on."""
+
+    processor: str
+    wishes: dict[str, Value]
+    """What the show wants beyond configuration and scene."""

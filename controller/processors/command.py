@@ -40,14 +40,14 @@ async def looked_at(
 
 
 async def restored(
-    processors: Mapping[str, ProcessorConfig], scene: str = "", *, folder: Path | None = None
+    processors: Mapping[str, ProcessorConfig], scene: str = "", *, folder: Path | None = None, dry_run: bool = False
 ) -> dict[str, tuple[Kept, list[SetResult], list[Problem]]]:
-    """Set every processor as the show wants it, and read it back."""
+    """Set every processor as the show wants it, and read it back; or say what that would be."""
     keepers = keepers_of(processors, scene, folder=folder)
 
     async def one(name: str) -> tuple[Kept, list[SetResult], list[Problem]]:
         try:
-            results = await keepers[name].restore()
+            results = await keepers[name].restore(dry_run=dry_run)
         except ProcessorError as error:
             return keepers[name].kept, [], list(error.problems)
         return keepers[name].kept, results, []
@@ -59,8 +59,11 @@ async def restored(
     return dict(zip(keepers, found, strict=True))
 
 
-def processors_command(config: str, *, restore: bool = False, as_json: bool = False, scene: str | None = None) -> int:
-    """Tell how every processor is; with `restore` set what drifted. 1 when one is not as the show wants it."""
+def processors_command(
+    config: str, *, restore: bool = False, dry_run: bool = False, as_json: bool = False, scene: str | None = None
+) -> int:
+    """Tell how every processor is; with `restore` set what drifted, with `dry_run` only say what that would be. 1 when
+    one is not as the show wants it."""
     loaded = load_config(config)
     compiled = compile_config(loaded)
     processors, scenes = loaded.config.stage.processors, loaded.config.scenes
@@ -76,8 +79,8 @@ def processors_command(config: str, *, restore: bool = False, as_json: bool = Fa
     emulated = [name for name, p in processors.items() if p.control is not None and p.control.address == EMULATED]
     done: dict[str, list[SetResult]] = {}
     failures: dict[str, list[Problem]] = {}
-    if restore:
-        outcome = asyncio.run(restored(processors, scene, folder=loaded.base_dir))
+    if restore or dry_run:
+        outcome = asyncio.run(restored(processors, scene, folder=loaded.base_dir, dry_run=dry_run))
         kept = {name: one[0] for name, one in outcome.items()}
         done = {name: one[1] for name, one in outcome.items()}
         failures = {name: one[2] for name, one in outcome.items() if one[2]}
@@ -108,7 +111,42 @@ def processors_command(config: str, *, restore: bool = False, as_json: bool = Fa
         for name, one in kept.items():
             sys.stdout.write(_told(name, one, done.get(name, []), failures.get(name, [])))
             sys.stdout.write("".join(f"{line}\n" for line in modes[name][1]))
+        if restore or dry_run:
+            sys.stdout.write(_summary(kept, done, dry_run=dry_run, good=good))
     return 0 if good else EXIT_FAILED
+
+
+def _summary(kept: Mapping[str, Kept], done: Mapping[str, list[SetResult]], *, dry_run: bool, good: bool) -> str:
+    count = sum(len(results) for results in done.values())
+    if dry_run:
+        return f"dry run: {count} settings of {len(kept)} processors would be set; nothing was written\n"
+    state = "all as the show wants them, read back" if good else "not all as the show wants them"
+    return f"{count} settings were set; {len(kept)} processors: {state}\n"
+
+
+def restore_in_run(run: str | None, *, dry_run: bool = False, as_json: bool = False) -> int:
+    """Set every processor of a running show as it wants them, and tell what came of it; 1 when one is not so after.
+
+    Raises
+    ------
+    UnknownAddress, SceneCommandError : no show runs, or it refused.
+    """
+    from controller.scene_command import ask
+
+    path = "processors/restore" + ("?dry_run=true" if dry_run else "")
+    answer = ask(lambda show: show.post(path), run=run)
+    if as_json:
+        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
+        return 0 if answer["good"] else EXIT_FAILED
+    for name, one in answer["processors"].items():
+        told = one["trouble"] or ("as the show wants it" if not one["results"] else "")
+        sys.stdout.write(f"{name}: {one['link']} {told}".rstrip() + "\n")
+        for setting, result in one["results"].items():
+            before = f" (is {_value(result['found'])})" if dry_run and result["found"] is not None else ""
+            words = f"{setting} {_value(result['wanted'])}{before}: {result['outcome']} {result['detail']}"
+            sys.stdout.write(f"  {words.rstrip()}\n")
+    sys.stdout.write("good\n" if answer["good"] else "not as the show wants them\n")
+    return 0 if answer["good"] else EXIT_FAILED
 
 
 def _document(kept: Kept, results: list[SetResult]) -> dict[str, Any]:

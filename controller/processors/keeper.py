@@ -7,11 +7,11 @@ processor acknowledged is never believed: only what is read back counts.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from controller.processors.driver import BusyError, Driver, LockedError, ProcessorError, RefusedError
+from controller.processors.driver import BusyError, Driver, LockedError, ProcessorError, RefusedError, error_of
 from controller.processors.model import SETTINGS, Ability, Reading, Value, same
 from runtime.clock import NS_PER_S
 from stage.errors import Problem
@@ -148,10 +148,16 @@ class Keeper:
             if not self._is(name, wanted[name], found.get(name))
         ]
 
-    async def restore(self) -> list[SetResult]:
-        """Write what differs from the show's wishes, and read it back. Raises ProcessorError when it cannot begin."""
+    async def restore(self, only: Collection[str] | None = None, *, dry_run: bool = False) -> list[SetResult]:
+        """Write what differs from the show's wishes (`only` these of them), and read it back; or say what that would
+        be. Raises ProcessorError when it cannot begin."""
         await self.look()
-        return await self.set({change.name: change.wanted for change in self.changes()})
+        if self.kept.link != "ready" and self.kept.trouble is not None:
+            raise error_of([self.kept.trouble])
+        changes = [change for change in self.changes() if only is None or change.name in only]
+        if dry_run:
+            return [SetResult(c.name, c.wanted, c.found, "planned") for c in changes]
+        return await self.set({change.name: change.wanted for change in changes})
 
     async def set(self, settings: Mapping[str, Value]) -> list[SetResult]:
         """Write settings, read back, and say of each what came of it.

@@ -33,7 +33,7 @@ from controller.messages import (
 from controller.post import Post
 from controller.processors.alarms import alarms_of, alarms_of_mode
 from controller.processors.configured import driver_of
-from controller.processors.driver import ProcessorError, Telling, error_of
+from controller.processors.driver import ProcessorError, Telling
 from controller.processors.emulators.device import Signal
 from controller.processors.keeper import Keeper, SetResult, taken
 from controller.processors.mode import Capacity, Delay, capacity_of, delay_of, panels_of, size_fits
@@ -43,6 +43,7 @@ from controller.processors.tables import Tables
 from controller.processors.wishes import EMULATED, strange_settings, wanted
 from controller.rundir import RunDir, replace_file
 from controller.show import decode_snapshot
+from controller.show_lock import SHUT, LockState
 from controller.snapshots import running_config
 from runtime.clock import NS_PER_S, Clock
 from runtime.ring import RingReader, RingWriter
@@ -62,9 +63,14 @@ class _Scene(msgspec.Struct):
     id: str
 
 
+class _Lock(msgspec.Struct):
+    state: LockState = "open"
+
+
 class _Show(msgspec.Struct):
     config_version: int = 0
     scenes: list[_Scene] = []
+    lock: _Lock = msgspec.field(default_factory=_Lock)
     processor_settings: dict[str, dict[str, Value]] = {}
 
 
@@ -91,6 +97,8 @@ class _Spoken:
         self.capacity: Capacity | None = None
         self.fits = True
         """What the mode it is in means; `fits`: what arrives is as large as its canvas."""
+        self.follows = False
+        """Another scene came on air, and what scenes name is still to be set by itself."""
         self.taken = AsyncExitStack()
 
 
@@ -112,6 +120,8 @@ class ProcessorsRole:
         """The scene on air, and what was wanted of each processor since it was configured."""
         self._stage: CompiledStage | None = None
         self._configs: Mapping[str, ProcessorConfig] = {}
+        self._shut = False
+        """Whether a take rolls, or stands between two: nothing is set by itself."""
         self._tables: Tables | None = None
         self._version_due_ns = self._tell_due_ns = 0
         self._since: dict[tuple[str, str], int] = {}
@@ -125,7 +135,12 @@ class ProcessorsRole:
         self._status = RingWriter.create(
             self._run.processors_status, kind=KIND_STATUS, slots=4, capacity=STATUS_CAPACITY
         )
+        before = self._before
         await self._follow()
+        if before is not None and before.scene == self._wishes[0]:
+            # This process is new, the scene is not: nothing came on air.
+            for spoken in self._spoken.values():
+                spoken.follows = False
         self._publish("running")
 
     def fileno(self) -> int:
@@ -143,6 +158,8 @@ class ProcessorsRole:
             if now_ns >= spoken.keeper.due_ns and spoken.name not in self._looking and not spoken.lock.locked():
                 self._looking.add(spoken.name)
                 self._do(self._look(spoken))
+            elif spoken.follows and not self._shut and not spoken.lock.locked():
+                self._do(self._follow_scene(spoken))
             self._remember(spoken)
         self._publish("running")
 
@@ -180,7 +197,8 @@ class ProcessorsRole:
             show = msgspec.msgpack.decode(data, type=_Told).show
             config_version = show.config_version
             wishes = (show.scenes[-1].id if show.scenes else "", show.processor_settings)
-            others, self._wishes = wishes != self._wishes, wishes
+            others, another_scene = wishes != self._wishes, wishes[0] != self._wishes[0]
+            self._wishes, self._shut = wishes, show.lock.state in SHUT
             if config_version != self._config_version:
                 snapshot = decode_snapshot(data)
                 if self._tables is None or str(self._tables.folder) != snapshot.base_dir:
@@ -190,6 +208,9 @@ class ProcessorsRole:
             elif others:
                 for spoken in self._spoken.values():
                     self._want(spoken)
+            if another_scene:
+                for spoken in self._spoken.values():
+                    spoken.follows = spoken.control.follow_scenes and bool(spoken.control.scenes)
         except (OSError, msgspec.MsgspecError):
             return  # being replaced: the next look finds it
         except OpenVolumeError as error:
@@ -301,6 +322,29 @@ class ProcessorsRole:
             self._looking.discard(spoken.name)
         self._publish("running")
 
+    async def _follow_scene(self, spoken: _Spoken) -> None:
+        """Set what scenes name of it, as the one on air wants it, or as it is wanted without."""
+        if spoken.keeper.kept.link != "ready":
+            return  # once it is
+        named = {name for settings in spoken.control.scenes.values() for name in settings}
+        scene = self._wishes[0]
+        try:
+            async with spoken.lock:
+                if self._shut or not spoken.follows:
+                    return
+                spoken.follows = False
+                results = await spoken.keeper.restore(named)
+        except ProcessorError as error:
+            spoken.follows = True  # its alarm says why; tried again with the next look
+            log.warning("processor %s does not follow scene %s: %s", spoken.name, scene, error.problems[0])
+        else:
+            if results:
+                told = ", ".join(f"{r.name} {r.outcome}" for r in results)
+                log.info("processor %s follows scene %s: %s", spoken.name, scene, told)
+                spoken.results = results
+            self._remember(spoken)
+        self._publish("running")
+
     async def _answer(self, message: SetProcessor | RestoreProcessor) -> None:
         name, path = message.processor, f"processors/{message.processor}"
         answer: ProcessorSet | ProcessorNotSet
@@ -334,13 +378,9 @@ class ProcessorsRole:
                 results = await keeper.set(message.settings)
                 keeper.want({**keeper.kept.desired, **taken(results)})
             else:
-                await keeper.look()
-                kept = keeper.kept
-                if kept.link != "ready" and kept.trouble is not None:
-                    raise error_of([kept.trouble])
+                results = await keeper.restore(dry_run=message.dry_run)
                 if message.dry_run:
-                    return [SetResult(c.name, c.wanted, c.found, "planned") for c in keeper.changes()]
-                results = await keeper.set({change.name: change.wanted for change in keeper.changes()})
+                    return results
         self._remember(spoken)
         spoken.results = results
         return results
@@ -385,7 +425,7 @@ class ProcessorsRole:
 
 def _wishes_of(control: ProcessorControlConfig) -> dict[str, object]:
     """What of it can change while it is spoken to."""
-    return {"settings": control.settings, "scenes": control.scenes}
+    return {"settings": control.settings, "scenes": control.scenes, "follow_scenes": control.follow_scenes}
 
 
 def _signal_for(name: str, stage: CompiledStage) -> Signal:

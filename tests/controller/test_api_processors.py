@@ -26,11 +26,15 @@ def test_one_that_is_not_spoken_to_says_so(house: RunningHouse) -> None:
         for answer in (
             house.client.patch(f"/api/v1/processors/{path}", json={"settings": {"gamma": 2.2}}),
             house.client.post(f"/api/v1/processors/{path}/restore"),
+            house.client.post(f"/api/v1/processors/{path}/keep"),
         ):
             assert answer.status_code == status, answer.text
             assert answer.headers["content-type"] == "application/problem+json"
             assert answer.json()["path"] == f"processors/{path}"
             assert answer.json()["mend"]
+    # All that are spoken to: none.
+    answer = house.client.post("/api/v1/processors/restore")
+    assert (answer.status_code, answer.json()) == (200, {"dry_run": False, "good": True, "processors": {}})
 
 
 class Wire:
@@ -62,6 +66,23 @@ def test_answers_find_who_asked() -> None:
         assert hand.on_message(ProcessorSet("led1", 1, results))
         assert hand.on_message(ProcessorSet("led1", 1, [])), "what comes late is let go"
         assert (await setting, await restoring) == (results, [])
+
+    asyncio.run(play())
+
+
+def test_one_that_cannot_be_set_holds_up_no_other() -> None:
+    async def play() -> None:
+        wire = Wire()
+        hand = ProcessorHand(wire, reply_to="service.sock")
+        asked = asyncio.create_task(hand.restore_all(["led1", "led2"]))
+        while len(wire.sent) < 2:  # noqa: ASYNC110  # tasks of one loop, each a turn
+            await asyncio.sleep(0)
+        assert hand.on_message(ProcessorNotSet("led1", 1, [Problem(LockedError.code, "processors/led1", "no")]))
+        results = [SetResult("gamma", 2.2, 2.2, "applied")]
+        assert hand.on_message(ProcessorSet("led2", 2, results))
+        found = await asked
+        assert isinstance(found["led1"], LockedError)
+        assert found["led2"] == results
 
     asyncio.run(play())
 

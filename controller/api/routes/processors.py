@@ -11,7 +11,12 @@ from controller.api import present_processors
 from controller.api.control import Control
 from controller.api.http import Here, answers, known, only, read_object, router, send_json, takes, who
 from controller.api.problems import problem
-from controller.api.views_processors import ProcessorSetView, ProcessorView
+from controller.api.views_processors import (
+    ProcessorKeptView,
+    ProcessorSetView,
+    ProcessorsRestoredView,
+    ProcessorView,
+)
 from controller.commands import Command
 from controller.errors import BadValue, ChangeRefused
 from controller.processors.keeper import taken
@@ -88,6 +93,32 @@ async def restore_processor(
     _spoken_to(control, processor)
     results = await control.processor_hand.restore(processor, dry_run=dry_run)
     return send_json(present_processors.done(processor, results, dry_run=dry_run))
+
+
+@routes.post("/processors/restore", responses=answers(ProcessorsRestoredView), tags=["room"])
+async def restore_processors(
+    control: Here,
+    dry_run: Annotated[bool, Query(description="Only say what would be set.")] = False,
+) -> Response:
+    """Set every processor that is spoken to as the show wants it, and read each back. One that cannot be set holds up
+    no other; `good` says whether all are as they are wanted."""
+    configured = control.desk.loaded.config.stage.processors
+    names = [name for name, one in configured.items() if one.control is not None]
+    found = await control.processor_hand.restore_all(names, dry_run=dry_run)
+    return send_json(present_processors.restored(control.backend, found, dry_run=dry_run))
+
+
+@routes.post("/processors/{processor}/keep", responses=answers(ProcessorKeptView), tags=["room"])
+async def keep_processor(request: Request, control: Here, processor: str) -> Response:
+    """Want a processor as it is: what is read and can be set becomes what the show wants of it, as a revision. Orders
+    of the moment, and what its configuration and the scene on air want anyway, are left out."""
+    path = _spoken_to(control, processor)
+    status = None if control.backend.processors is None else control.backend.processors.processors.get(processor)
+    if status is None or status.link != "ready":
+        raise problem(ChangeRefused, path, "it does not answer now", mend=f"GET /api/v1/{path} says why")
+    wishes = present_processors.to_keep(control.desk, control.backend, processor)
+    await control.desk.submit(Command({f"{path}/settings": wishes}, who=who(request)))
+    return send_json(ProcessorKeptView(processor, wishes))
 
 
 def _spoken_to(control: Control, processor: str) -> str:

@@ -23,6 +23,7 @@ from controller.processors.role import ProcessorsRole
 from controller.processors.status import ProcessorsStatus, ProcessorStatus, decode_processors
 from controller.rundir import RunDir
 from controller.show import ActiveScene, encode_snapshot
+from controller.show_lock import ShowLock
 from runtime.clock import NS_PER_S, VirtualClock
 from runtime.ring import RingReader
 from stage.compiled import encode_stage
@@ -65,7 +66,14 @@ class House:
         return ProcessorsRole(run=self.run, clock=self.clock, pause=pause)
 
     def write(
-        self, text: str, version: int, *, scene: str | None = None, since: Any = None, config_version: int | None = None
+        self,
+        text: str,
+        version: int,
+        *,
+        scene: str | None = None,
+        since: Any = None,
+        config_version: int | None = None,
+        lock: Any = "open",
     ) -> None:
         loaded = load_config_text(text, base_dir=Path())
         self.scenes = list(loaded.config.scenes)[:1]
@@ -75,7 +83,10 @@ class House:
         )
         if scene is not None:
             show = msgspec.structs.replace(
-                show, scenes=[ActiveScene(scene)] if scene else [], processor_settings=since or {}
+                show,
+                scenes=[ActiveScene(scene)] if scene else [],
+                processor_settings=since or {},
+                lock=ShowLock(lock),
             )
         self.run.write_snapshot(version, encode_snapshot(snapshot_of(show, loaded, encode_stage(stage))))
         self.run.set_current_version(version)
@@ -362,3 +373,68 @@ def test_scenes_and_revisions_of_the_show_say_how_it_is_wanted(shm: Path) -> Non
     (name,) = list(loaded.config.scenes)[:1]
     text = text.replace("settings: {", f"scenes: {{ {name}: {{ brightness_nits: 600 }} }}\n        settings: {{")
     played(shm, scene, text)
+
+
+FOLLOWED = """settings: {{ brightness_nits: 1500, gamma: 2.4 }}
+        scenes: {{ night: {{ brightness_nits: 600 }}, noon: {{ gamma: 2.0 }} }}
+        follow_scenes: {follow}"""
+
+
+def followed(follow: str) -> str:
+    text = config_text("tessera", "brightness_nits: 1500, gamma: 2.4")
+    text = text.replace("settings: { brightness_nits: 1500, gamma: 2.4 }", FOLLOWED.format(follow=follow))
+    return text.replace("\nscenes:\n", "\nscenes:\n  night: {background: [0, 0, 0]}\n  noon: {background: [1, 1, 1]}\n")
+
+
+def test_a_scene_that_comes_on_air_is_followed_but_never_in_a_take(shm: Path) -> None:
+    async def scene(house: House) -> None:
+        def brightness() -> Any:
+            return house.led1().settings["brightness_nits"]
+
+        await house.pass_s(4)
+        assert brightness() == 600, "as the scene wants it that the show begins with"
+        # Somebody turns a knob that no scene names: told, not touched.
+        house.emulator().values["output/global-colour/colour-temperature"] = 3000
+        # A take rolls: the next scene waits until it is over.
+        house.write(text, 2, scene="noon", config_version=1, lock="rolling")
+        await house.pass_s(6)
+        assert brightness() == 600
+        assert {d.name for d in house.led1().drift} == {"brightness_nits", "gamma"}
+        house.write(text, 3, scene="noon", config_version=1)
+        await house.pass_s(4)
+        assert (brightness(), house.led1().settings["gamma"]) == (1500, 2.0)
+        assert house.led1().settings["colour_temperature_k"] == 3000
+        assert {r.name: r.outcome for r in house.led1().results} == {"brightness_nits": "applied", "gamma": "applied"}
+
+        # One that is away follows once it is back.
+        house.emulator().faults.on.add("rebooting")
+        house.write(text, 4, scene="", config_version=1)
+        await house.pass_s(4)
+        assert house.led1().settings["gamma"] == 2.0
+        house.emulator().faults.on.clear()
+        await house.pass_s(6)
+        assert house.led1().settings["gamma"] == 2.4
+
+        # A process that comes new to a scene that is on air sets nothing.
+        house.write(text, 5, scene="noon", config_version=1)
+        await house.pass_s(4)
+        assert house.led1().settings["gamma"] == 2.0
+        house.emulator().values["output/global-colour/gamma"] = 3.0
+        await house.pass_s(3)
+        await house.role.stop()
+        house.role = house.new()
+        await house.role.start()
+        await house.pass_s(4)
+        assert house.led1().settings["gamma"] == 3.0
+
+    text = followed("true")
+    played(shm, scene, text)
+
+
+def test_without_the_flag_a_scene_sets_nothing(shm: Path) -> None:
+    async def scene(house: House) -> None:
+        await house.pass_s(4)
+        assert house.led1().settings["brightness_nits"] == 1500
+        assert [d.name for d in house.led1().drift] == ["brightness_nits"]
+
+    played(shm, scene, followed("false"))
