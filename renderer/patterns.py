@@ -91,7 +91,7 @@ class PatternPass:
             np.array([not pattern.targets or wall in pattern.targets for wall in buffers.part.walls], dtype=bool)[
                 buffers.part.wall
             ]
-            for buffers in surface.parts
+            for buffers in surface.over
         )
         self._draw(surface, pattern, eye_m, None, on_walls)
 
@@ -113,7 +113,7 @@ class PatternPass:
             axes = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
             edge = frame = (0.0, 0.0, 0.0, 0.0)
         light = min(pattern.nits, surface.colour.encoding.peak_nits) / 100.0
-        for buffers, drawn in zip(surface.parts, items, strict=True):
+        for buffers, drawn in zip(surface.over, items, strict=True):
             part = buffers.part
             zeros = np.zeros(part.items, dtype=np.int64)
             buffers.group(zeros, zeros, drawn)

@@ -24,6 +24,7 @@ from renderer.errors import RendererError
 from renderer.passes.cards import CardSheet
 from renderer.passes.given import GivenInner, GivenInners
 from renderer.passes.inner import InnerPass, inner_view
+from renderer.passes.keys import KeyPass
 from renderer.passes.outer import OuterPass
 from renderer.passes.wall import MAX_INNERS, Output, PartBuffers, Reach, Surface, WallPass, reach_of
 from renderer.patterns import Pattern, PatternPass, parse_pattern
@@ -207,6 +208,7 @@ class Renderer:
         self._wall = WallPass(device)
         self._patterns = PatternPass(device)
         self._cards = CardSheet(device.ctx)
+        self._keys = KeyPass(device)
         self._given = GivenInners(device)
         self._rigs: dict[int, _Rig] = {}
         self._scenes: SceneWorld | None = None
@@ -292,6 +294,7 @@ class Renderer:
                 yield
                 yield from self._wall.prepare(surface, min(len(stage.cameras), MAX_INNERS))
                 self._patterns.prepare(surface)
+                self._keys.prepare(surface)
                 yield
             if actions:
                 for action in _PICTURES:
@@ -474,11 +477,13 @@ class Renderer:
                 pictures.append((picture, reach))
         gain = float(2.0 ** (plan.exposure_ev - rig.outer.exposure_ev)) if output != "data" else 1.0
         self._cards.put(plan.cards, rig.origin_m)
+        keys = self._keys.reaches(plan, rig.meshes) if plan.key else []
         for surface in rig.surfaces.values():
             self._wall.draw(
                 surface, rig.outer, pictures, outer_gain=gain, output=output, seed=plan.seed, cards=self._cards
             )
             if output == "canvas":
+                self._keys.draw(surface, keys, rig.stage.walls)
                 reached = [(picture.camera, reach) for picture, reach in pictures]
                 for pattern in patterns:
                     self._patterns.draw(surface, pattern, plan.outer.eye_m, reached)
@@ -505,6 +510,7 @@ class Renderer:
         self._wall.release()
         self._patterns.release()
         self._cards.release()
+        self._keys.release()
         self._given.release()
         if self._scenes is not None:
             for scene_id in list(self._scenes.scenes):

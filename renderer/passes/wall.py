@@ -110,11 +110,15 @@ class PartBuffers:
         ]
         self.index.write(self.part.triangles[order].tobytes())
 
-    def release(self) -> None:
-        """Free it."""
+    def beside(self, ctx: moderngl.Context) -> PartBuffers:
+        """The same part with groups of its own: what is drawn over the picture does not mix up the picture's."""
+        return PartBuffers(self.part, self.shape, self.extra, self.pattern, ctx.buffer(self.part.triangles.tobytes()))
+
+    def release(self, *, whole: bool = True) -> None:
+        """Free it; of one that was made `beside` another not the whole."""
         for array in self.arrays.values():
             array.release()
-        for buffer in (self.shape, self.extra, self.pattern, self.index):
+        for buffer in (self.shape, self.extra, self.pattern, self.index) if whole else (self.index,):
             buffer.release()
 
 
@@ -137,6 +141,7 @@ class Surface:
         self.carded: list[NDArray[np.bool_]] = [np.zeros(part.items, dtype=bool) for part in mesh.parts]
         """Cards of the picture held, and items, [k] by part, that they touch."""
         self._floats: moderngl.Framebuffer | None = None
+        self._over: list[PartBuffers] = []
         self.blank()
 
     def blank(self) -> None:
@@ -150,6 +155,13 @@ class Surface:
         return self._ctx.texture(self.size, 4)
 
     @property
+    def over(self) -> list[PartBuffers]:
+        """The parts for what is drawn over the picture: keys and patterns."""
+        if not self._over:
+            self._over = [part.beside(self._ctx) for part in self.parts]
+        return self._over
+
+    @property
     def float_framebuffer(self) -> moderngl.Framebuffer:
         """A float32 picture of the canvas' size, for light and measuring."""
         if self._floats is None:
@@ -158,6 +170,8 @@ class Surface:
 
     def release(self) -> None:
         """Free it."""
+        for part in self._over:
+            part.release(whole=False)
         for part in self.parts:
             part.release()
         self.framebuffer.release()
