@@ -1,0 +1,429 @@
+// The stage in three dimensions: walls with their live canvases, cameras with frusta and trails, drawn when something
+// has changed. Stage metres are used as they are: +X right, +Y forward, +Z up.
+
+import * as THREE from "three";
+import { OrbitControls } from "three/addons/controls/OrbitControls.js";
+import type { Many } from "../../lib/live.svelte";
+import { preview } from "../../lib/preview";
+import { axes, hit, mixed, onDome, surfaces, type Piece, type Point, type StageDocument, type Surface } from "./geometry";
+import { FRAGMENT, VERTEX } from "./shaders";
+
+export type Layout = "stage" | "dome" | "flat";
+export type Preset = "operator" | "front" | "top" | "camera";
+export interface Picked {
+  piece: Piece;
+  wallPx: [number, number];
+  canvasPx: [number, number];
+  point: Point;
+}
+THREE.ColorManagement.enabled = false; // colours here are what the screen shows
+const TRAIL = 240;
+const OUTLINE = 12;
+const COLOURS = { line: 0x3b4954, good: 0x6bd0a0, warn: 0xf2b64f, bad: 0xff7d6e, accent: 0x7cc7e6, soft: 0x8fa0ab };
+
+interface Body {
+  group: THREE.Group;
+  lines: THREE.LineSegments;
+  over: THREE.LineSegments;
+  outline: THREE.LineLoop;
+  trail: THREE.Line;
+  told: number[];
+}
+
+export class StageView {
+  layout: Layout = "stage";
+  frames = 0;
+  readonly #renderer: THREE.WebGLRenderer;
+  readonly #scene = new THREE.Scene();
+  readonly #eye = new THREE.PerspectiveCamera(45, 1, 0.05, 500);
+  readonly #flat = new THREE.OrthographicCamera(-1, 1, 1, -1, -100, 100);
+  readonly #orbit: OrbitControls;
+  readonly #slide: OrbitControls;
+  readonly #walls = new THREE.Group();
+  readonly #floor = new THREE.Group();
+  readonly #bodies = new Map<string, Body>();
+  readonly #watched: ResizeObserver;
+  #surfaces: Surface[] = [];
+  #stage: StageDocument | null = null;
+  #materials = new Map<string, THREE.ShaderMaterial>();
+  #edges = new Map<string, THREE.LineSegments>();
+  #stops: (() => void)[] = [];
+  #dirty = true;
+  #loop = 0;
+  #slowMs = 0;
+  #preset: Preset = "operator";
+  #chosen = "";
+  #marks: THREE.Points;
+  #measured: THREE.Line;
+  #closed = false;
+
+  constructor(readonly canvas: HTMLCanvasElement) {
+    this.#renderer = new THREE.WebGLRenderer({ canvas, antialias: true, powerPreference: "high-performance" });
+    this.#renderer.setClearColor(0x0b0e11);
+    this.#renderer.outputColorSpace = THREE.LinearSRGBColorSpace; // the shader ends in display codes
+    this.#scene.add(this.#walls, this.#floor);
+    this.#eye.up.set(0, 0, 1);
+    this.#flat.up.set(0, 0, 1);
+    this.#flat.position.set(0, -50, 0);
+    this.#flat.lookAt(0, 0, 0);
+    this.#orbit = new OrbitControls(this.#eye, canvas);
+    this.#orbit.enableDamping = false;
+    this.#orbit.maxDistance = 120;
+    this.#orbit.minDistance = 0.4;
+    this.#slide = new OrbitControls(this.#flat, canvas);
+    this.#slide.enableRotate = false;
+    this.#slide.mouseButtons = { LEFT: THREE.MOUSE.PAN, MIDDLE: THREE.MOUSE.DOLLY, RIGHT: THREE.MOUSE.PAN };
+    this.#slide.touches = { ONE: THREE.TOUCH.PAN, TWO: THREE.TOUCH.DOLLY_PAN };
+    for (const controls of [this.#orbit, this.#slide]) {
+      controls.addEventListener("change", () => this.redraw());
+    }
+    const dots = new THREE.BufferGeometry();
+    dots.setAttribute("position", new THREE.BufferAttribute(new Float32Array(6), 3));
+    dots.setDrawRange(0, 0);
+    this.#marks = new THREE.Points(dots, new THREE.PointsMaterial({ color: COLOURS.accent, size: 9, sizeAttenuation: false, depthTest: false }));
+    this.#measured = new THREE.Line(dots, new THREE.LineBasicMaterial({ color: COLOURS.accent, depthTest: false }));
+    this.#marks.frustumCulled = this.#measured.frustumCulled = false;
+    this.#scene.add(this.#marks, this.#measured);
+    this.#watched = new ResizeObserver(() => this.#resize());
+    this.#watched.observe(canvas.parentElement!);
+    this.#resize();
+    this.setLayout("stage");
+    const step = (): void => {
+      this.#loop = requestAnimationFrame(step);
+      if (!this.#dirty) return;
+      this.#dirty = false;
+      const began = performance.now();
+      this.#renderer.render(this.#scene, this.layout === "stage" ? this.#eye : this.#flat);
+      this.frames += 1;
+      // A machine that draws slowly gets fewer pixels, never a slower hand.
+      this.#slowMs = this.#slowMs * 0.8 + (performance.now() - began) * 0.2;
+      if (this.#slowMs > 60 && this.#renderer.getPixelRatio() > 0.75) {
+        this.#renderer.setPixelRatio(0.75);
+        this.#resize();
+      }
+    };
+    step();
+  }
+
+  redraw(): void {
+    this.#dirty = true;
+  }
+
+  show(stage: StageDocument, busy: boolean): void {
+    this.#stage = stage;
+    for (const stop of this.#stops) stop();
+    this.#stops = [];
+    this.#walls.clear();
+    this.#floor.clear();
+    this.#materials.clear();
+    this.#edges.clear();
+    this.#surfaces = surfaces(stage);
+    const count = this.#surfaces.length;
+    for (const surface of this.#surfaces) {
+      const canvas = stage.canvases[surface.canvas]!;
+      const texture = new THREE.Texture();
+      texture.flipY = false;
+      texture.colorSpace = THREE.NoColorSpace;
+      texture.generateMipmaps = false;
+      texture.minFilter = THREE.LinearFilter;
+      const geometry = new THREE.BufferGeometry();
+      geometry.setAttribute("position", new THREE.BufferAttribute(surface.stage, 3));
+      geometry.setAttribute("stage", new THREE.BufferAttribute(surface.stage, 3));
+      geometry.setAttribute("uv", new THREE.BufferAttribute(surface.uv, 2));
+      geometry.setAttribute("pitch", new THREE.BufferAttribute(surface.pitchM, 1));
+      const material = new THREE.ShaderMaterial({
+        vertexShader: VERTEX, fragmentShader: FRAGMENT, side: THREE.DoubleSide,
+        uniforms: {
+          picture: { value: texture }, lit: { value: 1 }, transfer: { value: canvas.encoding.transfer === "pq" ? 1 : 0 },
+          gammaValue: { value: Number(canvas.encoding.transfer.replace("gamma", "")) / 10 || 2.4 },
+          peakNits: { value: canvas.encoding.peak_nits }, narrow: { value: canvas.encoding.range === "full" ? 0 : 1 },
+          whiteNits: { value: 170 }, heat: { value: 0 }, eye: { value: new THREE.Vector3() }, focalPx: { value: 1 },
+        },
+      });
+      this.#materials.set(surface.canvas, material);
+      const mesh = new THREE.Mesh(geometry, material);
+      mesh.userData.surface = surface;
+      mesh.frustumCulled = false;
+      const lines = new THREE.BufferGeometry();
+      lines.setAttribute("position", new THREE.BufferAttribute(surface.edges.stage, 3));
+      const edges = new THREE.LineSegments(lines, new THREE.LineBasicMaterial({ color: COLOURS.line, transparent: true, opacity: 0.35 }));
+      edges.frustumCulled = false;
+      this.#edges.set(surface.canvas, edges);
+      this.#walls.add(mesh, edges);
+      const widthPx = Math.min(busy ? 512 : 1024, Math.max(128, canvas.width_px / Math.max(1, stage.scale)));
+      this.#stops.push(preview(`canvases/${surface.canvas}`, widthPx, count > 6 ? 5 : busy ? 12 : 24, async ({ blob }) => {
+        const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
+        if (this.#closed) return;
+        const sameSize = (texture.image as ImageBitmap | null)?.width === bitmap.width && (texture.image as ImageBitmap).height === bitmap.height;
+        if (!sameSize) texture.dispose();
+        (texture.image as ImageBitmap | null)?.close();
+        texture.image = bitmap;
+        texture.needsUpdate = true;
+        this.redraw();
+      }));
+    }
+    const grid = new THREE.GridHelper(24, 24, 0x2b3740, 0x182027);
+    grid.rotation.x = Math.PI / 2;
+    const axis = (to: Point, colour: number): THREE.Line =>
+      new THREE.Line(new THREE.BufferGeometry().setFromPoints([new THREE.Vector3(0, 0, 0.01), new THREE.Vector3(...to)]), new THREE.LineBasicMaterial({ color: colour }));
+    const mark = new THREE.Mesh(new THREE.SphereGeometry(0.07, 16, 12), new THREE.MeshBasicMaterial({ color: COLOURS.soft }));
+    mark.position.set(...stage.eye_m);
+    this.#floor.add(grid, axis([1, 0, 0.01], 0xb4524a), axis([0, 1, 0.01], 0x4e9d6c), mark);
+    this.setLayout(this.layout);
+  }
+
+  setLayout(layout: Layout): void {
+    this.layout = layout;
+    this.#floor.visible = layout === "stage";
+    this.#orbit.enabled = layout === "stage";
+    this.#slide.enabled = layout !== "stage";
+    for (const child of this.#walls.children) {
+      const mesh = child as THREE.Mesh;
+      const surface = mesh.userData.surface as Surface | undefined;
+      if (surface) mesh.geometry.setAttribute("position", new THREE.BufferAttribute(surface[layout], 3));
+    }
+    for (const surface of this.#surfaces) {
+      this.#edges.get(surface.canvas)?.geometry.setAttribute("position", new THREE.BufferAttribute(surface.edges[layout], 3));
+    }
+    for (const body of this.#bodies.values()) body.group.visible = layout === "stage";
+    this.clearMarks();
+    this.fit();
+  }
+
+  /** Looks at all of it again. */
+  fit(preset: Preset = this.#preset): void {
+    this.#preset = preset;
+    const box = new THREE.Box3();
+    for (const surface of this.#surfaces) {
+      const at = surface[this.layout];
+      for (let i = 0; i < at.length; i += 3) box.expandByPoint(new THREE.Vector3(at[i], at[i + 1], at[i + 2]));
+    }
+    if (box.isEmpty()) return;
+    const middle = box.getCenter(new THREE.Vector3());
+    const size = box.getSize(new THREE.Vector3());
+    const place = this.canvas.parentElement!;
+    const shape = place.clientWidth / Math.max(1, place.clientHeight);
+    if (this.layout !== "stage") {
+      const [w, h] = this.layout === "dome" ? [4.1, 4.1] : [size.x * 1.06, size.z * 1.08];
+      const half = Math.max(h / 2, w / 2 / shape);
+      Object.assign(this.#flat, { left: -half * shape, right: half * shape, top: half, bottom: -half, zoom: 1 });
+      const at = this.layout === "dome" ? new THREE.Vector3() : middle;
+      this.#flat.position.set(at.x, -50, at.z);
+      this.#slide.target.set(at.x, 0, at.z);
+      this.#flat.updateProjectionMatrix();
+      this.#slide.update();
+    } else {
+      const reach = Math.max(size.x / Math.min(shape, 1.9), size.z * 1.3, size.y) * 1.3;
+      const from = {
+        operator: new THREE.Vector3(middle.x + reach * 0.26, box.min.y - reach * 0.7, middle.z + reach * 0.3),
+        front: new THREE.Vector3(middle.x, box.max.y - reach * 1.25, Math.min(middle.z, 2.2)),
+        top: new THREE.Vector3(middle.x, middle.y - 0.01, box.max.z + reach * 1.05),
+        camera: null,
+      }[preset];
+      const body = this.#bodies.get(this.#chosen) ?? this.#bodies.values().next().value;
+      if (!from && body) {
+        const [x, y, z, fx, fy, fz, vfov] = body.told as [number, number, number, number, number, number, number];
+        this.#eye.fov = Math.max(20, vfov * 1.15);
+        this.#eye.position.set(x, y, z);
+        this.#orbit.target.set(x + fx * 4, y + fy * 4, z + fz * 4);
+      } else {
+        this.#eye.fov = 45;
+        this.#eye.position.copy(from ?? new THREE.Vector3(0, -12, 6));
+        this.#orbit.target.set(middle.x, preset === "top" ? middle.y : Math.max(0, middle.y), preset === "top" ? 0 : Math.min(middle.z, 1.7));
+      }
+      this.#eye.updateProjectionMatrix();
+      this.#orbit.update();
+    }
+    this.redraw();
+  }
+
+  choose(camera: string): void {
+    this.#chosen = camera;
+    for (const [id, body] of this.#bodies) this.#tint(id, body);
+    this.redraw();
+  }
+
+  setHeat(on: boolean, camera: Many["cameras"] | undefined): void {
+    for (const material of this.#materials.values()) {
+      material.uniforms.heat!.value = on && camera ? 1 : 0;
+      if (!camera) continue;
+      (material.uniforms.eye!.value as THREE.Vector3).set(...(camera.pupil_m as Point));
+      material.uniforms.focalPx!.value = (camera.resolution_px[0] as number) / (2 * Math.tan((((camera.field_of_view_deg[0] as number) / 2) * Math.PI) / 180));
+    }
+    this.redraw();
+  }
+
+  setCanvas(canvas: Many["canvases"], nodeState: string | undefined): void {
+    const material = this.#edges.get(canvas.id)?.material as THREE.LineBasicMaterial | undefined;
+    if (!material) return;
+    const gone = nodeState !== undefined && ["gone", "stale", "failed", "stopped"].includes(nodeState);
+    const late = !!canvas.reason && !["none", "switching", "held"].includes(canvas.reason);
+    const colour = gone ? COLOURS.bad : late ? COLOURS.warn : COLOURS.line;
+    if (material.color.getHex() === colour) return;
+    material.color.setHex(colour);
+    material.opacity = colour === COLOURS.line ? 0.35 : 0.9;
+    this.redraw();
+  }
+
+  setCamera(camera: Many["cameras"]): void {
+    let body = this.#bodies.get(camera.id);
+    if (!body) {
+      this.#bodies.set(camera.id, (body = this.#makeBody()));
+      this.#tint(camera.id, body);
+    }
+    const at = camera.pupil_m as Point;
+    const { right, forward, up } = axes(camera.pan_deg, camera.tilt_deg, camera.roll_deg);
+    const [h, v] = camera.field_of_view_deg as [number, number];
+    body.told = [...at, ...forward, v];
+    const over = camera.overscan_now_deg as [number, number, number, number];
+    const corner = (x: number, y: number): Point => {
+      const way = [0, 1, 2].map((k) => forward[k]! + right[k]! * x + up[k]! * y) as Point;
+      return way;
+    };
+    const tan = (deg: number): number => Math.tan((Math.min(85, deg) * Math.PI) / 180);
+    const inner = { l: -tan(h / 2), r: tan(h / 2), t: tan(v / 2), b: -tan(v / 2) };
+    const outer = { l: -tan(h / 2 + over[0]), r: tan(h / 2 + over[1]), t: tan(v / 2 + over[2]), b: -tan(v / 2 + over[3]) };
+    const border: { position: Point; surface: Surface | null; triangle: number; weights: Point }[] = [];
+    const reach = (way: Point): { far: number; touch: ReturnType<typeof hit> } => {
+      const touch = hit(this.#surfaces, at, way);
+      return { far: Math.min(touch?.distance ?? 7, 40), touch };
+    };
+    const rim = [[outer.l, outer.t, outer.r, outer.t], [outer.r, outer.t, outer.r, outer.b], [outer.r, outer.b, outer.l, outer.b], [outer.l, outer.b, outer.l, outer.t]] as const;
+    for (const [x0, y0, x1, y1] of rim) {
+      for (let i = 0; i < OUTLINE; i++) {
+        const way = corner(x0 + ((x1 - x0) * i) / OUTLINE, y0 + ((y1 - y0) * i) / OUTLINE);
+        const { far, touch } = reach(way);
+        const near = Math.max(0, far - 0.02);
+        border.push({ position: [at[0] + way[0] * near, at[1] + way[1] * near, at[2] + way[2] * near], surface: touch?.surface ?? null, triangle: touch?.triangle ?? 0, weights: touch?.weights ?? [1, 0, 0] });
+      }
+    }
+    const put = (line: THREE.LineSegments | THREE.LineLoop | THREE.Line, points: Point[]): void => {
+      const attribute = line.geometry.getAttribute("position") as THREE.BufferAttribute;
+      points.forEach((point, i) => attribute.setXYZ(i, ...point));
+      attribute.needsUpdate = true;
+      line.geometry.setDrawRange(0, points.length);
+    };
+    const rays: Point[] = [];
+    const ends: Point[] = [];
+    for (const [x, y] of [[inner.l, inner.t], [inner.r, inner.t], [inner.r, inner.b], [inner.l, inner.b]] as const) {
+      const way = corner(x, y);
+      const { far } = reach(way);
+      const end: Point = [at[0] + way[0] * far * 0.995, at[1] + way[1] * far * 0.995, at[2] + way[2] * far * 0.995];
+      rays.push(at, end);
+      ends.push(end);
+    }
+    put(body.lines, [...rays, ...ends.flatMap((end, i) => [end, ends[(i + 1) % 4]!])]);
+    const small = 0.28;
+    const frame = ([[inner.l, inner.t], [inner.r, inner.t], [inner.r, inner.b], [inner.l, inner.b]] as const).map(([x, y]) => {
+      const way = corner(x, y);
+      return [at[0] + way[0] * small, at[1] + way[1] * small, at[2] + way[2] * small] as Point;
+    });
+    put(body.over, frame.flatMap((point, i) => [point, frame[(i + 1) % 4]!, at, point]));
+    put(body.outline, border.map((one) => {
+      if (this.layout === "dome") return onDome(one.position, this.#stage?.eye_m ?? [0, 0, 1.6]);
+      if (this.layout === "flat") return one.surface ? ([...mixed(one.surface.flat, 3, one.triangle, one.weights)] as Point) : ([NaN, NaN, NaN] as Point);
+      return one.position;
+    }).filter((point) => Number.isFinite(point[0])));
+    const trail = body.trail.geometry.getAttribute("position") as THREE.BufferAttribute;
+    const drawn = Math.min(TRAIL, body.trail.geometry.drawRange.count + 1);
+    (trail.array as Float32Array).copyWithin(3, 0, (TRAIL - 1) * 3);
+    trail.setXYZ(0, ...at);
+    trail.needsUpdate = true;
+    body.trail.geometry.setDrawRange(0, drawn);
+    if (this.#preset === "camera" && this.layout === "stage" && (this.#chosen === camera.id || !this.#chosen)) this.fit("camera");
+    this.redraw();
+  }
+
+  /** What is under a point of the screen. */
+  pick(x: number, y: number): Picked | null {
+    const box = this.canvas.getBoundingClientRect();
+    const at = new THREE.Vector2(((x - box.left) / box.width) * 2 - 1, 1 - ((y - box.top) / box.height) * 2);
+    const ray = new THREE.Raycaster();
+    ray.setFromCamera(at, this.layout === "stage" ? this.#eye : this.#flat);
+    const found = ray.intersectObjects(this.#walls.children.filter((child) => child instanceof THREE.Mesh))[0];
+    if (!found || found.faceIndex == null) return null;
+    const surface = found.object.userData.surface as Surface;
+    const piece = surface.pieces.find((one) => found.faceIndex! >= one.first && found.faceIndex! < one.first + one.count);
+    const canvas = this.#stage?.canvases[surface.canvas];
+    if (!piece || !canvas) return null;
+    const shown = surface[this.layout];
+    const corners = [0, 1, 2].map((i) => new THREE.Vector3().fromArray(shown, (found.faceIndex! * 3 + i) * 3)) as [THREE.Vector3, THREE.Vector3, THREE.Vector3];
+    const weights = THREE.Triangle.getBarycoord(found.point, ...corners, new THREE.Vector3());
+    if (!weights) return null;
+    const w: Point = [weights.x, weights.y, weights.z];
+    const uv = mixed(surface.uv, 2, found.faceIndex, w);
+    return {
+      piece,
+      wallPx: mixed(surface.wallPx, 2, found.faceIndex, w).map(Math.floor) as [number, number],
+      canvasPx: [Math.floor(uv[0]! * canvas.width_px), Math.floor(uv[1]! * canvas.height_px)],
+      point: mixed(surface.stage, 3, found.faceIndex, w) as Point,
+    };
+  }
+
+  /** Marks one point, or two with a line between them. */
+  mark(points: Point[]): void {
+    if (this.layout !== "stage") return;
+    const attribute = this.#marks.geometry.getAttribute("position") as THREE.BufferAttribute;
+    points.slice(0, 2).forEach((point, i) => attribute.setXYZ(i, ...point));
+    attribute.needsUpdate = true;
+    this.#marks.geometry.setDrawRange(0, Math.min(2, points.length));
+    this.redraw();
+  }
+
+  clearMarks(): void {
+    this.#marks.geometry.setDrawRange(0, 0);
+    this.redraw();
+  }
+
+  close(): void {
+    this.#closed = true;
+    cancelAnimationFrame(this.#loop);
+    for (const stop of this.#stops) stop();
+    this.#watched.disconnect();
+    this.#orbit.dispose();
+    this.#slide.dispose();
+    this.#scene.traverse((child) => {
+      const one = child as Partial<THREE.Mesh>;
+      one.geometry?.dispose();
+      for (const material of [one.material].flat()) material?.dispose();
+    });
+    for (const material of this.#materials.values()) (material.uniforms.picture!.value as THREE.Texture).dispose();
+    this.#renderer.dispose();
+  }
+
+  #makeBody(): Body {
+    const made = (count: number): THREE.BufferGeometry => {
+      const geometry = new THREE.BufferGeometry();
+      geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(count * 3), 3));
+      geometry.setDrawRange(0, 0);
+      return geometry;
+    };
+    const group = new THREE.Group();
+    const lines = new THREE.LineSegments(made(16), new THREE.LineBasicMaterial({ color: COLOURS.soft, transparent: true, opacity: 0.5 }));
+    const over = new THREE.LineSegments(made(16), new THREE.LineBasicMaterial({ color: COLOURS.accent }));
+    const outline = new THREE.LineLoop(made(OUTLINE * 4), new THREE.LineBasicMaterial({ color: COLOURS.accent, depthTest: false }));
+    const trail = new THREE.Line(made(TRAIL), new THREE.LineBasicMaterial({ color: COLOURS.accent, transparent: true, opacity: 0.6 }));
+    for (const line of [lines, over, outline, trail]) line.frustumCulled = false;
+    group.add(lines, over, trail);
+    group.visible = this.layout === "stage";
+    this.#scene.add(group, outline);
+    return { group, lines, over, outline, trail, told: [0, 0, 1.6, 0, 1, 0, 40] };
+  }
+
+  #tint(id: string, body: Body): void {
+    const on = !this.#chosen || id === this.#chosen;
+    (body.outline.material as THREE.LineBasicMaterial).color.setHex(on ? COLOURS.accent : COLOURS.soft);
+    (body.over.material as THREE.LineBasicMaterial).color.setHex(on ? COLOURS.accent : COLOURS.soft);
+  }
+
+  #resize(): void {
+    const place = this.canvas.parentElement!;
+    const [w, h] = [Math.max(1, place.clientWidth), Math.max(1, place.clientHeight)];
+    this.#renderer.setPixelRatio(Math.min(devicePixelRatio, this.#slowMs > 60 ? 0.75 : 2));
+    this.#renderer.setSize(w, h, false);
+    this.#eye.aspect = w / h;
+    this.#eye.updateProjectionMatrix();
+    if (this.layout !== "stage") this.fit();
+    this.redraw();
+  }
+}
