@@ -65,6 +65,12 @@ class ConductorAbsent(ControllerError):
     code = "controller.conductor_absent"
 
 
+class PreflightFailed(ControllerError):
+    """The look at machine and stage came to no end."""
+
+    code = "controller.preflight_failed"
+
+
 class StaleChange(ControllerError):
     """A change made from an older revision than the one that runs."""
 

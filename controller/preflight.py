@@ -46,8 +46,11 @@ class Finding:
     mend: str = ""
 
 
-def preflight(loaded: LoadedConfig) -> list[Finding]:
-    """Look at everything `openvolume run` will need. Nothing is left open or changed."""
+def preflight(loaded: LoadedConfig, *, running: bool = False) -> list[Finding]:
+    """Look at everything `openvolume run` will need. Nothing is left open or changed.
+
+    running : the show runs here already and has its ports; whether they are free is left out.
+    """
     findings: list[Finding] = []
     stage = compile_config(loaded)
     findings.append(Finding("configuration", "green", f"{loaded.name}: {len(stage.cabinets)} cabinets in order"))
@@ -61,7 +64,8 @@ def preflight(loaded: LoadedConfig) -> list[Finding]:
     findings.extend(_windows(loaded, stage))
     findings.extend(_streams(loaded))
     findings.extend(_files(loaded))
-    findings.extend(_ports(loaded))
+    if not running:
+        findings.extend(_ports(loaded))
     return findings
 
 
@@ -69,7 +73,7 @@ def preflight_command(config: str, *, as_json: bool = False) -> int:
     """Print the findings; 0 when nothing is red, else 3."""
     findings = preflight(load_config(config))
     if as_json:
-        sys.stdout.write(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
+        sys.stdout.write(as_text(findings) + "\n")
     else:
         marks = {"green": "\x1b[32m", "amber": "\x1b[33m", "red": "\x1b[31m"} if sys.stdout.isatty() else {}
         wide = max(len(finding.part) for finding in findings)
@@ -78,6 +82,11 @@ def preflight_command(config: str, *, as_json: bool = False) -> int:
             colour = f"{marks.get(finding.colour, '')}{finding.colour:5}{chr(27) + '[0m' if marks else ''}"
             sys.stdout.write(f"{colour}  {finding.part:{wide}}  {finding.detail}{mend}\n")
     return EXIT_LACKS_PART if any(finding.colour == "red" for finding in findings) else 0
+
+
+def as_text(findings: list[Finding]) -> str:
+    """The findings as JSON."""
+    return json.dumps([asdict(finding) for finding in findings], indent=2)
 
 
 def _graphics() -> Iterator[Finding]:

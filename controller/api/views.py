@@ -473,6 +473,21 @@ class AlarmsView(View, frozen=True):
     alarms: list[Alarm]
 
 
+class FindingView(View, frozen=True):
+    """One thing that preflight looked at: green is well, amber works with a loss that is named, red will not work."""
+
+    part: str
+    colour: Literal["green", "amber", "red"]
+    detail: str
+    mend: str = ""
+
+
+class PreflightView(View, frozen=True):
+    """What machine and stage lack."""
+
+    findings: list[FindingView]
+
+
 class ActionView(View, frozen=True):
     """BLACK, HOLD, SAFE, WORK or none: what is ordered, and which nodes obey it."""
 

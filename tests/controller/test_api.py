@@ -8,15 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
-import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
 
 from controller.action import read_action
 from controller.api.app import create_app
-from controller.config import load_config
 from controller.metronome import KIND_NOTES
 from controller.recorder import Recorder
 from runtime.clock import SystemClock
@@ -39,25 +36,6 @@ def in_order(house: RunningHouse) -> Iterator[None]:
     if house.control.desk.rev != rev:
         while house.client.post("/api/v1/undo").status_code == 200:
             pass
-
-
-def patch(house: RunningHouse, path: str, body: Any, **headers: str) -> httpx.Response:
-    return house.client.patch(f"/api/v1/{path}", json=body, headers=headers)
-
-
-def problem_of(answer: httpx.Response, status: int) -> dict[str, Any]:
-    """The problem document of an answer, checked against its schema."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    document: dict[str, Any] = answer.json()
-    check(document, {"$ref": "#/components/schemas/ProblemDocument"})
-    assert document["status"] == status
-    assert document["type"] == f"urn:openvolume:{document['code']}"
-    return document
-
-
-def check(value: Any, schema: dict[str, Any]) -> None:
-    jsonschema.validate(value, {**schema, "components": DOCUMENT["components"]})
 
 
 def schema_of(path: str, method: str = "get") -> dict[str, Any]:
@@ -119,7 +97,7 @@ def test_every_resource_answers_as_its_schema_says(house: RunningHouse, path: st
     answer = house.client.get(f"/api/v1/{path}")
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/json"
-    check(answer.json(), schema_of(f"/api/v1/{template or path}"))
+    house.check(answer.json(), schema_of(f"/api/v1/{template or path}"))
 
 
 def test_every_documented_resource_is_tested_here_or_beside() -> None:
@@ -265,7 +243,7 @@ def test_a_photo_is_made_by_the_darkroom(house: RunningHouse) -> None:
 def test_a_photo_that_cannot_be_made_says_why(house: RunningHouse) -> None:
     house.node.photo_problem = Problem("controller.photo", "canvases", "nothing was presented yet", mend="wait")
     try:
-        document = problem_of(house.client.get("/api/v1/cameras/a/photo.jpg"), 503)
+        document = house.problem_of(house.client.get("/api/v1/cameras/a/photo.jpg"), 503)
     finally:
         house.node.photo_problem = None
     assert (document["code"], document["mend"]) == ("controller.photo", "wait")
@@ -273,7 +251,7 @@ def test_a_photo_that_cannot_be_made_says_why(house: RunningHouse) -> None:
 
 @pytest.mark.parametrize("path", ["cameras/a/photo.jpg?width_px=9", "canvases/main.png?max_width_px=x", "frames/x"])
 def test_a_bad_parameter_is_named(house: RunningHouse, path: str) -> None:
-    document = problem_of(house.client.get(f"/api/v1/{path}"), 422)
+    document = house.problem_of(house.client.get(f"/api/v1/{path}"), 422)
     assert document["path"] in ("width_px", "max_width_px", "frame")
 
 
@@ -281,10 +259,10 @@ def test_a_bad_parameter_is_named(house: RunningHouse, path: str) -> None:
 
 
 def test_a_patch_is_in_the_plan_of_the_frame_it_names(house: RunningHouse) -> None:
-    answer = patch(house, "cameras/a", {"overscan_deg": [5, 6, 7, 8], "soft_edge_deg": 1.5})
+    answer = house.patch("cameras/a", {"overscan_deg": [5, 6, 7, 8], "soft_edge_deg": 1.5})
     assert answer.status_code == 200, answer.text
     outcome = answer.json()
-    check(outcome, schema_of("/api/v1/cameras/{camera}", "patch"))
+    house.check(outcome, schema_of("/api/v1/cameras/{camera}", "patch"))
     assert set(outcome["changes"]) == {"cameras/a/overscan_deg", "cameras/a/overscan_mode", "cameras/a/soft_edge_deg"}
     record = house.eventually(
         lambda: (r := house.client.get(f"/api/v1/frames/{outcome['frame']}")).is_success and r.json()
@@ -299,7 +277,7 @@ def test_a_patch_is_in_the_plan_of_the_frame_it_names(house: RunningHouse) -> No
 
 def test_each_object_has_the_revision_that_changed_it(house: RunningHouse) -> None:
     scenes_rev = house.client.get("/api/v1/scenes").headers["etag"]
-    answer = patch(house, "cameras/a", {"rank": 3})
+    answer = house.patch("cameras/a", {"rank": 3})
     assert answer.headers["etag"] == f'"{answer.json()["rev"]}"'
     assert house.client.get("/api/v1/cameras/a").headers["etag"] == answer.headers["etag"]
     assert house.client.get("/api/v1/scenes").headers["etag"] == scenes_rev
@@ -307,11 +285,11 @@ def test_each_object_has_the_revision_that_changed_it(house: RunningHouse) -> No
 
 def test_if_match_holds_a_patch_to_its_revision(house: RunningHouse) -> None:
     etag = house.client.get("/api/v1/cameras/a").headers["etag"]
-    assert patch(house, "cameras/a", {"rank": 4}, **{"if-match": etag}).status_code == 200
-    document = problem_of(patch(house, "cameras/a", {"rank": 5}, **{"if-match": etag}), 412)
+    assert house.patch("cameras/a", {"rank": 4}, **{"if-match": etag}).status_code == 200
+    document = house.problem_of(house.patch("cameras/a", {"rank": 5}, **{"if-match": etag}), 412)
     assert document["code"] == "controller.stale"
     assert house.get("cameras/a")["rank"] == 4
-    problem_of(patch(house, "cameras/a", {"rank": 5}, **{"if-match": '"yesterday"'}), 400)
+    house.problem_of(house.patch("cameras/a", {"rank": 5}, **{"if-match": '"yesterday"'}), 400)
 
 
 @pytest.mark.parametrize(
@@ -333,14 +311,14 @@ def test_a_bad_change_names_path_value_and_mend(
     house: RunningHouse, path: str, body: Any, status: int, where: str
 ) -> None:
     rev = house.get("show")["rev"]
-    document = problem_of(patch(house, path, body), status)
+    document = house.problem_of(house.patch(path, body), status)
     assert document["path"] == where
     assert document["mend"]
     assert house.get("show")["rev"] == rev
 
 
 def test_every_fault_of_a_patch_is_told(house: RunningHouse) -> None:
-    document = problem_of(patch(house, "cameras/a", {"rank": -1, "delay_ms": 1e9}), 422)
+    document = house.problem_of(house.patch("cameras/a", {"rank": -1, "delay_ms": 1e9}), 422)
     assert [fault["path"] for fault in document["problems"]] == ["cameras/a/rank", "cameras/a/delay_ms"]
 
 
@@ -358,20 +336,20 @@ def test_every_fault_of_a_patch_is_told(house: RunningHouse) -> None:
 )
 def test_a_body_that_cannot_be_read_is_told(house: RunningHouse, content: bytes, kind: str, status: int) -> None:
     answer = house.client.patch("/api/v1/cameras/a", content=content, headers={"content-type": kind})
-    problem_of(answer, status)
+    house.problem_of(answer, status)
 
 
 def test_a_body_over_the_limit_is_refused(house: RunningHouse) -> None:
     content = b'{"rank": ' + b" " * 3_000_000 + b"1}"
     headers = {"content-type": "application/json"}
-    assert problem_of(house.client.patch("/api/v1/cameras/a", content=content, headers=headers), 413)
+    assert house.problem_of(house.client.patch("/api/v1/cameras/a", content=content, headers=headers), 413)
 
     def pieces() -> Iterator[bytes]:
         yield from (content[i : i + 65536] for i in range(0, len(content), 65536))
 
     # Chunked: its length is not told before.
     answer = house.client.patch("/api/v1/cameras/a", content=pieces(), headers=headers)
-    problem_of(answer, 413)
+    house.problem_of(answer, 413)
 
 
 def test_scenes_and_positions_are_switched(house: RunningHouse) -> None:
@@ -384,8 +362,8 @@ def test_scenes_and_positions_are_switched(house: RunningHouse) -> None:
     assert house.client.post("/api/v1/positions/far/activate").status_code == 200
     plan = house.eventually(lambda: (p := house.control.backend.plan) and p.scenes[0].id == "hall" and p)
     assert plan is not None
-    problem_of(house.client.post("/api/v1/scenes/nowhere/activate"), 404)
-    problem_of(house.client.put("/api/v1/position", json={"id": "moon"}), 422)
+    house.problem_of(house.client.post("/api/v1/scenes/nowhere/activate"), 404)
+    house.problem_of(house.client.put("/api/v1/position", json={"id": "moon"}), 422)
 
 
 def test_patterns_are_switched(house: RunningHouse) -> None:
@@ -396,8 +374,8 @@ def test_patterns_are_switched(house: RunningHouse) -> None:
     }  # fmt: skip
     house.client.put("/api/v1/patterns/tile_outlines", json={"on": False})
     assert not house.get("patterns/tile_outlines")["on"]
-    problem_of(house.client.put("/api/v1/patterns/tile_outlines", json={"on": "yes"}), 422)
-    problem_of(house.client.put("/api/v1/patterns/plaid", json={"on": True}), 404)
+    house.problem_of(house.client.put("/api/v1/patterns/tile_outlines", json={"on": "yes"}), 422)
+    house.problem_of(house.client.put("/api/v1/patterns/plaid", json={"on": True}), 404)
 
 
 def test_a_nudge_is_stepped_set_and_undone(house: RunningHouse) -> None:
@@ -407,18 +385,18 @@ def test_a_nudge_is_stepped_set_and_undone(house: RunningHouse) -> None:
     assert house.get("sources/tracker")["nudge"] == {
         "x_m": 0.003, "y_m": 0.0, "z_m": 0.0, "pan_deg": 0.03, "tilt_deg": 0.0, "roll_deg": 0.0,
     }  # fmt: skip
-    patch(house, "sources/tracker", {"nudge": {"z_m": 0.1}})
-    patch(house, "cameras/a", {"rank": 2})
+    house.patch("sources/tracker", {"nudge": {"z_m": 0.1}})
+    house.patch("cameras/a", {"rank": 2})
     assert house.client.post("/api/v1/sources/tracker/undo").status_code == 200
     assert house.get("sources/tracker")["nudge"]["z_m"] == 0.0
     assert house.get("cameras/a")["rank"] == 2
-    problem_of(house.client.post("/api/v1/sources/tracker/nudge", json={"w": 1}), 422)
+    house.problem_of(house.client.post("/api/v1/sources/tracker/nudge", json={"w": 1}), 422)
 
 
 def test_zero_needs_a_camera_that_is_tracked(house: RunningHouse) -> None:
-    document = problem_of(house.client.post("/api/v1/sources/tracker/zero"), 422)
+    document = house.problem_of(house.client.post("/api/v1/sources/tracker/zero"), 422)
     assert "does not move camera a now" in document["detail"]
-    problem_of(house.client.post("/api/v1/sources/tracker/zero", json={"what": "everything"}), 422)
+    house.problem_of(house.client.post("/api/v1/sources/tracker/zero", json={"what": "everything"}), 422)
 
 
 def test_time_is_told_and_jumps_only_to_a_reference(house: RunningHouse) -> None:
@@ -427,21 +405,21 @@ def test_time_is_told_and_jumps_only_to_a_reference(house: RunningHouse) -> None
     assert (health["reference"], health["clock"]) == (clock["reference"], clock["state"])
     assert clock["state"] in ("free", "locking", "locked")
     if clock["state"] == "free":
-        document = problem_of(house.client.post("/api/v1/frames/jam"), 409)
+        document = house.problem_of(house.client.post("/api/v1/frames/jam"), 409)
         assert (document["code"], document["mend"]) == ("runtime.clock_state", "bring the reference back first")
-    patch(house, "show", {"take": "s12_t3"})
+    house.patch("show", {"take": "s12_t3"})
     house.eventually(lambda: house.get("frames")["clock"]["rolling"])
     assert house.get("show")["take"] == "s12_t3"
-    assert "take rolls" in problem_of(house.client.post("/api/v1/frames/jam", json={"frame": 5}), 409)["detail"]
-    patch(house, "show", {"take": ""})
+    assert "take rolls" in house.problem_of(house.client.post("/api/v1/frames/jam", json={"frame": 5}), 409)["detail"]
+    house.patch("show", {"take": ""})
     house.eventually(lambda: not house.get("frames")["clock"]["rolling"])
-    problem_of(house.client.post("/api/v1/frames/jam", json={"frame": -1}), 422)
-    problem_of(house.client.post("/api/v1/frames/jam", json={"when": 1}), 422)
+    house.problem_of(house.client.post("/api/v1/frames/jam", json={"frame": -1}), 422)
+    house.problem_of(house.client.post("/api/v1/frames/jam", json={"when": 1}), 422)
 
 
 def test_undo_takes_back_the_newest_change(house: RunningHouse) -> None:
-    patch(house, "show", {"exposure_ev": 2})
-    patch(house, "canvases/main", {"delay_frames": 3})
+    house.patch("show", {"exposure_ev": 2})
+    house.patch("canvases/main", {"delay_frames": 3})
     assert house.client.post("/api/v1/undo", json={"prefix": "exposure_ev"}).status_code == 200
     assert house.get("show")["exposure_ev"] == 0.0
     canvas = house.get("canvases/main")
@@ -450,7 +428,7 @@ def test_undo_takes_back_the_newest_change(house: RunningHouse) -> None:
     assert canvas["to_light_ms"] == pytest.approx(canvas["to_light_frames"] * 1000 / 60, abs=1e-3)
     house.client.post("/api/v1/undo")
     assert house.get("canvases/main")["delay_frames"] == 0
-    assert problem_of(house.client.post("/api/v1/undo"), 409)["code"] == "controller.nothing_to_undo"
+    assert house.problem_of(house.client.post("/api/v1/undo"), 409)["code"] == "controller.nothing_to_undo"
 
 
 def test_actions_are_ordered_and_obeyed(house: RunningHouse) -> None:
@@ -458,96 +436,7 @@ def test_actions_are_ordered_and_obeyed(house: RunningHouse) -> None:
         answer = house.client.post(f"/api/v1/actions/{action}")
         assert answer.json()["action"] == action
         house.eventually(lambda action=action: house.get("action")["nodes"] == {"n0": action})
-    problem_of(house.client.post("/api/v1/actions/strobe"), 404)
-
-
-# --- configuration ----------------------------------------------------------------------------------------------
-
-
-def test_the_configuration_is_read_as_yaml_or_as_data(house: RunningHouse) -> None:
-    answer = house.client.get("/api/v1/config", headers={"accept": "application/yaml"})
-    assert answer.headers["content-type"] == "application/yaml"
-    assert answer.text == house.config_text
-    document = house.get("config")
-    assert document["text"] == answer.text
-    assert document["config"]["stage"]["walls"]["main"]["columns"] == 8
-
-
-def put_config(
-    house: RunningHouse, text: str, *, rev: str | None = None, kind: str = "application/yaml"
-) -> httpx.Response:
-    headers = {"content-type": kind}
-    if rev is not None:
-        headers["if-match"] = rev
-    return house.client.put("/api/v1/config", content=text, headers=headers)
-
-
-def test_a_configuration_is_replaced_whole_and_rolled_back(house: RunningHouse) -> None:
-    etag = house.client.get("/api/v1/config").headers["etag"]
-    first_rev = house.get("show")["rev"]
-    text = house.config_text.replace("focal_length_mm: 35.0", "focal_length_mm: 50.0")
-    document = problem_of(put_config(house, text), 428)
-    assert etag in document["mend"]
-    answer = put_config(house, text, rev=etag)
-    assert answer.status_code == 200, answer.text
-    frame = answer.json()["frame"]
-    house.eventually(lambda: (p := house.control.backend.plan) is not None and p.frame >= frame)
-    assert house.get("cameras/a")["lens"]["focal_length_mm"] == 50.0
-    assert problem_of(put_config(house, text, rev=etag), 412)["code"] == "controller.stale"
-    revisions = house.get("config/revisions")["revisions"]
-    assert revisions[0]["kind"] == "config"
-    assert revisions[0]["who"].startswith("http 127.0.0.1")
-    restore = f"/api/v1/config/revisions/{first_rev}/restore"
-    problem_of(house.client.post(restore), 428)
-    now = house.client.get("/api/v1/show").headers["etag"]
-    answer = house.client.post(restore, headers={"if-match": now})
-    assert answer.status_code == 200, answer.text
-    house.eventually(lambda: house.get("cameras/a")["lens"]["focal_length_mm"] == 35.0)
-    problem_of(house.client.post("/api/v1/config/revisions/99999/restore", headers={"if-match": "*"}), 404)
-
-
-def test_a_configuration_as_json_data_is_taken_too(house: RunningHouse) -> None:
-    data = house.get("config")["config"]
-    data["cameras"]["a"]["lens"]["focal_length_mm"] = 40.0
-    etag = house.client.get("/api/v1/config").headers["etag"]
-    answer = put_config(house, json.dumps(data), rev=etag, kind="application/json")
-    assert answer.status_code == 200, answer.text
-    house.eventually(lambda: house.get("cameras/a")["lens"]["focal_length_mm"] == 40.0)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "code", "line"),
-    [
-        ("columns: 8", "columns: many", "stage.wrong_type", True),
-        ("columns: 8", "colums: 8", "stage.unknown_key", True),
-        ("focal_length_mm: 35.0", "focal_length_mm: .nan", "stage.not_finite", True),
-        ("rate: 60", "rate: 17", "stage.bad_value", True),
-        ("openvolume: 1", "openvolume: [1", "stage.yaml_syntax", True),
-    ],
-)
-def test_a_bad_configuration_names_line_value_and_mend(
-    house: RunningHouse, old: str, new: str, code: str, line: bool
-) -> None:
-    text = house.config_text
-    assert old in text
-    etag = house.client.get("/api/v1/config").headers["etag"]
-    document = problem_of(put_config(house, text.replace(old, new), rev=etag), 422)
-    faults = document["problems"] or [document]
-    assert code in [fault["code"] for fault in faults]
-    assert all((fault["line"] is not None) is line for fault in faults if fault["code"] == code)
-    assert house.client.get("/api/v1/config").headers["etag"] == etag
-
-
-def test_a_configuration_can_be_checked_without_running_it(house: RunningHouse) -> None:
-    rev = house.get("show")["rev"]
-    headers = {"content-type": "application/yaml"}
-    text = load_config("minimal").source
-    answer = house.client.post("/api/v1/config/check", content=text, headers=headers)
-    check(answer.json(), schema_of("/api/v1/config/check", "post"))
-    assert answer.json()["walls"] == 1
-    problem_of(house.client.post("/api/v1/config/check", content="a: b", headers=headers), 422)
-    problem_of(house.client.post("/api/v1/config/check", content=text, headers={"content-type": "text/html"}), 415)
-    assert house.get("show")["rev"] == rev
+    house.problem_of(house.client.post("/api/v1/actions/strobe"), 404)
 
 
 # --- who may ----------------------------------------------------------------------------------------------------
@@ -555,23 +444,23 @@ def test_a_configuration_can_be_checked_without_running_it(house: RunningHouse) 
 
 def test_a_page_of_another_site_may_not_write(house: RunningHouse) -> None:
     answer = house.client.post("/api/v1/actions/black", headers={"origin": "https://example.org"})
-    assert problem_of(answer, 403)["code"] == "controller.forbidden"
+    assert house.problem_of(answer, 403)["code"] == "controller.forbidden"
     assert house.get("action")["action"] == "none"
     own = house.client.post("/api/v1/actions/none", headers={"origin": house.url})
     assert own.status_code == 200
 
 
 def test_a_name_made_to_point_here_is_refused(house: RunningHouse) -> None:
-    problem_of(house.client.get("/api/v1/show", headers={"host": "rebound.example.org"}), 403)
+    house.problem_of(house.client.get("/api/v1/show", headers={"host": "rebound.example.org"}), 403)
     port = house.service.port
     assert house.client.get("/api/v1/show", headers={"host": f"localhost:{port}"}).status_code == 200
 
 
 def test_unknown_paths_and_methods_are_problems(house: RunningHouse) -> None:
-    assert problem_of(house.client.get("/api/v1/nothing"), 404)["code"] == "controller.unknown_path"
-    assert problem_of(house.client.delete("/api/v1/show"), 405)["code"] == "controller.method"
-    assert problem_of(house.client.get("/console/..%2f__init__.py"), 404)
-    assert problem_of(house.client.get("/console/secrets.txt"), 404)
+    assert house.problem_of(house.client.get("/api/v1/nothing"), 404)["code"] == "controller.unknown_path"
+    assert house.problem_of(house.client.delete("/api/v1/show"), 405)["code"] == "controller.method"
+    assert house.problem_of(house.client.get("/console/..%2f__init__.py"), 404)
+    assert house.problem_of(house.client.get("/console/secrets.txt"), 404)
 
 
 def test_answers_carry_the_headers_that_keep_a_page_at_home(house: RunningHouse) -> None:
@@ -586,7 +475,7 @@ def test_answers_carry_the_headers_that_keep_a_page_at_home(house: RunningHouse)
 def test_without_a_conductor_reads_answer_and_writes_say_so(house: RunningHouse) -> None:
     house.kill_conductor()
     try:
-        document = problem_of(patch(house, "cameras/a", {"rank": 9}), 503)
+        document = house.problem_of(house.patch("cameras/a", {"rank": 9}), 503)
         assert document["code"] == "controller.conductor_absent"
         assert house.get("cameras/a")["rank"] != 9
         alarms = house.eventually(lambda: [a for a in house.get("alarms")["alarms"] if a["path"] == "conductor"])
@@ -596,6 +485,14 @@ def test_without_a_conductor_reads_answer_and_writes_say_so(house: RunningHouse)
     finally:
         house.start_conductor()
     house.eventually(lambda: house.get("health")["status"] == "ok", timeout_s=30)
-    assert patch(house, "cameras/a", {"rank": 9}).status_code == 200
+    assert house.patch("cameras/a", {"rank": 9}).status_code == 200
     frames = house.get("frames")
     assert frames["frames"] == frames["presented"] + frames["repeated"]
+
+
+def test_preflight_looks_at_the_running_show(house: RunningHouse) -> None:
+    findings = house.client.post("/api/v1/preflight", timeout=90).json()["findings"]
+    parts = {finding["part"]: finding["colour"] for finding in findings}
+    assert parts["configuration"] == "green"
+    assert parts["graphics"] in ("green", "amber")
+    assert "OSC control" not in parts, "this show has the port itself"

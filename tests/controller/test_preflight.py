@@ -88,3 +88,13 @@ def test_too_little_shared_memory_is_red(root: Path, tmp_path: Path, monkeypatch
     )
     assert found.colour == "red"
     assert "--shm-size" in found.mend
+
+
+def test_a_running_show_is_looked_at_without_its_ports(root: Path, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        loaded = load_config(str(write_config(root, tmp_path, tracking_port=taken.getsockname()[1])))
+        assert by_part(preflight(loaded), "tracking").colour == "red"
+        parts = [finding.part for finding in preflight(loaded, running=True)]
+    assert "configuration" in parts
+    assert not any(part.startswith("tracking") or part == "control page" for part in parts)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from typing import Final
 
+import msgspec
 from fastapi import Request
 from fastapi.responses import Response
 
@@ -12,10 +15,14 @@ from controller.api.asyncapi import document
 from controller.api.http import Here, answers, router, send_json
 from controller.api.metrics import CONTENT_TYPE, exposition, reading
 from controller.api.problems import problem
-from controller.api.views import AlarmsView, HealthView, NodesView, NodeView
-from controller.errors import UnknownAddress
+from controller.api.views import AlarmsView, FindingView, HealthView, NodesView, NodeView, PreflightView
+from controller.errors import PreflightFailed, UnknownAddress
+
+PREFLIGHT_S: Final = 60.0
+"""A driver may hang; somebody waits for this."""
 
 routes = router()
+_looking = asyncio.Lock()
 
 
 @routes.get("/health", responses=answers(HealthView), tags=["running"])
@@ -45,6 +52,30 @@ async def get_node(control: Here, node: str) -> Response:
 async def get_alarms(control: Here) -> Response:
     """Everything a person should know now, the worst first."""
     return send_json(AlarmsView(control.alarms))
+
+
+@routes.post("/preflight", responses=answers(PreflightView), tags=["running"])
+async def post_preflight(control: Here) -> Response:
+    """What this machine and stage lack, red, amber or green, each with its mend. Looked at anew, beside the show."""
+    async with _looking:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "controller.processes.preflight", str(control.backend.run.path),
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            said, wrong = await asyncio.wait_for(process.communicate(), PREFLIGHT_S)
+        except TimeoutError as error:
+            detail = f"it did not come to an end within {PREFLIGHT_S:g} s"
+            mend = "run openvolume preflight CONFIG in a terminal: its last line names the part that hangs"
+            raise problem(PreflightFailed, "preflight", detail, mend=mend) from error
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    if process.returncode:
+        last = wrong.decode(errors="replace").strip().rpartition("\n")[2]
+        raise problem(PreflightFailed, "preflight", f"it ended with {process.returncode}: {last}")
+    return send_json(PreflightView(msgspec.json.decode(said, type=list[FindingView])))
 
 
 async def get_asyncapi(request: Request) -> Response:
