@@ -38,6 +38,8 @@ export type Result<T> = { ok: true; data: T; rev: string | null } | { ok: false;
 export interface Order<P extends keyof paths, M extends Method> {
   at?: At<P, M>;
   body?: Body<P, M>;
+  /** In place of a body: text of a configuration. */
+  yaml?: string;
   query?: Record<string, string | number | boolean | undefined>;
   /** The revision it was seen at: it is refused when somebody else changed it since. */
   rev?: string | number;
@@ -61,12 +63,13 @@ export async function ask<M extends Method, P extends PathOf<M>>(
 ): Promise<Result<Answer<P, M>>> {
   const headers: Record<string, string> = {};
   if (order.body !== undefined) headers["content-type"] = "application/json";
+  if (order.yaml !== undefined) headers["content-type"] = "application/yaml";
   if (order.rev !== undefined) headers["if-match"] = `"${String(order.rev).replaceAll('"', "")}"`;
   try {
     const answer = await fetch(address(path, order.at as object | undefined, order.query), {
       method: method.toUpperCase(),
       headers,
-      body: order.body === undefined ? undefined : JSON.stringify(order.body),
+      body: order.yaml ?? (order.body === undefined ? undefined : JSON.stringify(order.body)),
     });
     const json = answer.headers.get("content-type")?.includes("json");
     const data: unknown = json ? await answer.json() : await answer.text();

@@ -166,10 +166,10 @@ class Live {
   #note(data: Record<string, unknown>): void {
     this.changes += 1;
     const changes = data.changes as Record<string, unknown> | undefined;
-    const kind = String(data.kind ?? "change");
+    const kind = String(data.kind ?? "set");
     const what = Object.keys(changes ?? {});
     const more = what.length > 3 ? ` +${what.length - 3}` : "";
-    this.happened(`${data.who ? `${String(data.who)}: ` : ""}${kind === "change" ? "" : `${kind} `}${what.slice(0, 3).join(", ")}${more}`);
+    this.happened(`${data.who ? `${String(data.who)}: ` : ""}${kind === "set" ? "" : `${kind} `}${what.slice(0, 3).join(", ")}${more}`);
   }
 
   happened(text: string): void {

@@ -14,10 +14,12 @@ export interface PageAbout {
 }
 
 const says = words(
-  { stage: "Stage" },
-  { stage: "舞台" },
+  { stage: "Stage", scenes: "Scenes", setup: "Setup" },
+  { stage: "舞台", scenes: "场景", setup: "设置" },
 );
 
 export const PAGES: PageAbout[] = [
   { id: "stage", icon: "stage", label: () => says.now.stage, load: () => import("./stage/StagePage.svelte") },
+  { id: "scenes", icon: "scenes", label: () => says.now.scenes, load: () => import("./scenes/ScenesPage.svelte") },
+  { id: "setup", icon: "setup", label: () => says.now.setup, load: () => import("./setup/SetupPage.svelte") },
 ];
