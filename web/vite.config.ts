@@ -24,6 +24,7 @@ export default defineConfig({
         assetFileNames: (asset) => (asset.names[0]?.endsWith(".css") ? "console.css" : "[name][extname]"),
         manualChunks: (id) => {
           if (id.includes("node_modules/three/")) return "three";
+          if (/node_modules\/(@codemirror|@lezer|@marijn|crelt|style-mod|w3c-keyname)\//.test(id)) return "editor";
           const page = /src\/pages\/(\w+)\//.exec(id);
           if (page?.[1] && !id.endsWith("/about.ts")) return `page-${page[1]}`;
           return id.includes("node_modules") || id.includes("/src/") ? "frame" : undefined;
