@@ -22,5 +22,4 @@ export const PAGES: PageAbout[] = [
   { id: "stage", icon: "stage", label: () => says.now.stage, load: () => import("./stage/StagePage.svelte") },
   { id: "scenes", icon: "scenes", label: () => says.now.scenes, load: () => import("./scenes/ScenesPage.svelte") },
   { id: "setup", icon: "setup", label: () => says.now.setup, load: () => import("./setup/SetupPage.svelte") },
-  { id: "setup", icon: "setup", label: () => says.now.setup, load: () => import("./setup/SetupPage.svelte") },
 ];
