@@ -19,6 +19,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 import configs
 from controller.library.config import LibraryConfig
+from controller.midi_config import MidiConfig
 from controller.nmos.config import NmosConfig
 from controller.processors.wishes import problems_of as processor_problems
 from controller.st2110.config import St2110Config
@@ -29,7 +30,7 @@ from controller.windows.wishes import window_problems
 from renderer.config import PositionConfig, RenderConfig, SceneConfig
 from renderer.scene_check import scene_problems
 from renderer.scene_file import with_scene_files
-from runtime.config import TimeConfig, time_problems
+from runtime.config import TimeConfig, time_problems, udp_address
 from stage.compile import Compilation, OutputDelay, compile_with_warnings
 from stage.compiled import CompiledStage
 from stage.config import CameraConfig, FrameRate, Id, Label, Section, StageConfig
@@ -101,6 +102,11 @@ Network = Annotated[str, AfterValidator(_network)]
 """`10.20.0.0/16`, or one address."""
 
 
+def _host_port(text: str) -> str:
+    udp_address(text)
+    return text
+
+
 class HttpConfig(Section):
     """Where the HTTP API, the WebSocket and the page listen."""
 
@@ -126,6 +132,8 @@ class OscConfig(Section):
     """Networks it is heard from; empty: whoever reaches the interface."""
     role: Literal["viewer", "director", "operator"] = "operator"
     """What whoever sends to it may change: OSC says nothing of who sends."""
+    feedback: Annotated[list[Annotated[str, AfterValidator(_host_port)]], Field(max_length=16)] = []
+    """Surfaces that are told what changes, host:port; others ask for it by /feedback."""
 
 
 class LedgerConfig(Section):
@@ -141,6 +149,8 @@ class ControlConfig(Section):
     http: HttpConfig = HttpConfig()
     osc: OscConfig | None = OscConfig()
     """`osc: null` turns OSC control off."""
+    midi: MidiConfig | None = None
+    """Keys and faders that speak MIDI."""
     ledger: LedgerConfig | None = LedgerConfig()
     """`ledger: null` stores nothing. A change holds from the next start on."""
     nmos: NmosConfig | None = None

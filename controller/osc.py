@@ -15,10 +15,11 @@
     /cues/chase i                        whether cues go by time code
     /undo [prefix]
     /frames/jam                          time jumps to its reference; 0 does nothing
+    /feedback i [prefix ...]             tell my port what changes, for a minute; 0 ends it
     /exposure_ev f  /outer/mode s  ...   whatever GET /api/v1/addresses lists
 
-There is no answer: what is refused is counted and logged by reason. Bundles are taken apart and done at once; their
-time tags are not waited for.
+There is no answer but feedback: what is refused is counted and logged by reason. Bundles are taken apart and done at
+once; their time tags are not waited for.
 """
 
 from __future__ import annotations
@@ -106,6 +107,42 @@ def command_of(address: str, arguments: tuple[Any, ...], who: str) -> Command | 
     return Command({path: values if targets or len(values) > 1 else values[0]}, who=who)
 
 
+async def act(hands: Hands, address: str, arguments: tuple[Any, ...], who: str) -> None:
+    """Do what a message of a control surface asks for.
+
+    Raises
+    ------
+    ControllerError : it is unknown, refused, or not allowed.
+    """
+    parts = address.strip("/").split("/")
+    pressed = not arguments or arguments[0] not in (0, False)
+    if parts[0] == "actions" and len(parts) == 2:
+        name = next((action for action in ACTIONS if action == parts[1]), None)
+        if name is None:
+            known = ", ".join(ACTIONS)
+            raise UnknownAddress(Problem(UnknownAddress.code, address, "no such action", None, f"use {known}"))
+        allowed("run", address)
+        if pressed:
+            hands.order(name)
+    elif parts == ["undo"]:
+        prefix = arguments[0] if arguments and isinstance(arguments[0], str) else ""
+        if pressed:
+            await hands.undo(prefix, who)
+    elif parts[0] == "cues":
+        await hands.cue(parts[1:], pressed, who)
+    elif parts == ["frames", "jam"]:
+        allowed("run", address)
+        if pressed:
+            await hands.jam()
+    elif parts[0] == "sources" and len(parts) == 3 and parts[2] == "zero":
+        if pressed:
+            await hands.zero(parts[1], who)
+    else:
+        command = command_of(address, arguments, who)
+        if command is not None:
+            await hands.submit(command)
+
+
 class OscControl(asyncio.DatagramProtocol):
     """The listening end. Give it to `loop.create_datagram_endpoint`."""
 
@@ -122,6 +159,8 @@ class OscControl(asyncio.DatagramProtocol):
         self._hands, self._clock, self._role = hands, clock, role
         self._networks = [ip_network(network, strict=False) for network in allow]
         self.statistics = statistics
+        self.feedback: Callable[[str, tuple[Any, ...]], None] = lambda _host, _arguments: None
+        """Called with the host and the arguments of each /feedback."""
         self._log_due_ns = 0
         self._running: set[asyncio.Task[None]] = set()
 
@@ -136,6 +175,8 @@ class OscControl(asyncio.DatagramProtocol):
             self.statistics.messages += 1
             if isinstance(packet, Refusal):
                 self._refuse(packet.reason, who, packet.detail)
+            elif packet.address == "/feedback":
+                self.feedback(addr[0], packet.arguments)
             elif len(self._running) >= MAX_WAITING:
                 self._refuse("flood", who, packet.address)
             else:
@@ -149,7 +190,7 @@ class OscControl(asyncio.DatagramProtocol):
     async def _do(self, packet: OscPacket, who: str) -> None:
         HAND.set(Hand(who, self._role, who))
         try:
-            await self._act(packet, who)
+            await act(self._hands, packet.address, packet.arguments, who)
         except OpenVolumeError as error:
             problem = error.problems[0]
             self._refuse(problem.code, who, str(problem))
@@ -158,37 +199,6 @@ class OscControl(asyncio.DatagramProtocol):
         except Exception:
             log.exception("OSC %s failed", packet.address)
             self._refuse("failed", who, packet.address)
-
-    async def _act(self, packet: OscPacket, who: str) -> None:
-        parts = packet.address.strip("/").split("/")
-        pressed = not packet.arguments or packet.arguments[0] not in (0, False)
-        if parts[0] == "actions" and len(parts) == 2:
-            name = next((action for action in ACTIONS if action == parts[1]), None)
-            if name is None:
-                known = ", ".join(ACTIONS)
-                raise UnknownAddress(
-                    Problem(UnknownAddress.code, packet.address, "no such action", None, f"use {known}")
-                )
-            allowed("run", packet.address)
-            if pressed:
-                self._hands.order(name)
-        elif parts == ["undo"]:
-            prefix = packet.arguments[0] if packet.arguments and isinstance(packet.arguments[0], str) else ""
-            if pressed:
-                await self._hands.undo(prefix, who)
-        elif parts[0] == "cues":
-            await self._hands.cue(parts[1:], pressed, who)
-        elif parts == ["frames", "jam"]:
-            allowed("run", packet.address)
-            if pressed:
-                await self._hands.jam()
-        elif parts[0] == "sources" and len(parts) == 3 and parts[2] == "zero":
-            if pressed:
-                await self._hands.zero(parts[1], who)
-        else:
-            command = command_of(packet.address, packet.arguments, who)
-            if command is not None:
-                await self._hands.submit(command)
 
     def _refuse(self, reason: str, who: str, detail: str) -> None:
         self.statistics.refused[reason] += 1

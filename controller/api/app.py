@@ -37,12 +37,13 @@ from controller.api.routes import (
     sources,
     streams,
     windows,
+    surfaces,
 )
 from runtime.clock import SystemClock
 
 GROUPS = (
-    running, frames, room, processors, streams, windows, cameras, sources, guided, relays, recording, captures, show,
-    cards, cues, scenes, library, config, live, access,
+    running, frames, room, processors, streams, windows, surfaces, cameras, sources, guided, relays, recording,
+    captures, show, cards, cues, scenes, library, config, live, access,
 )  # fmt: skip
 
 

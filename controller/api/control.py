@@ -28,6 +28,7 @@ from controller.api.problems import problem
 from controller.api.processor_delays import ProcessorDelays
 from controller.api.processors import ProcessorHand
 from controller.api.streams import StreamHand
+from controller.api.surfaces import Surfaces
 from controller.audit import What
 from controller.commands import Command
 from controller.config import load_config_text
@@ -37,6 +38,7 @@ from controller.library.cache import CACHE_FOLDER, SceneCache
 from controller.library.entries import LIBRARY_FOLDER
 from controller.lineup import Zero, nudge_to
 from controller.messages import Alarm, AnyMessage
+from controller.midi_control import MidiInput
 from controller.osc import OscStatistics
 from controller.rundir import RunDir
 from controller.scenery import Scenery, places_of
@@ -103,6 +105,8 @@ class Control:
         place = store.path.parent / LIBRARY_FOLDER
         self.library_hand = LibraryHand(self.backend, place=place, reply_to=REPLY_TO)
         self.cues = CueHand(self.desk)
+        self.surfaces = Surfaces(self)
+        self.midi: dict[str, MidiInput] = {}
         self.guided = GuidedHand(run, self.desk, clock=clock)
         self.hub = Hub(clock.now_ns, self._snapshot)
         self.osc = OscStatistics()
@@ -155,6 +159,7 @@ class Control:
             asyncio.create_task(self._every(POLL_S, self.backend.poll), name="poll"),
             asyncio.create_task(self._every(POLL_S, self.guided.poll), name="guided"),
             asyncio.create_task(self._every(TELL_S, self._tell), name="tell"),
+            asyncio.create_task(self._every(TELL_S, self.surfaces.look), name="surfaces"),
             asyncio.create_task(self._every(TELL_S, self._follow_delays), name="delays"),
         ]
         self._watch_scenes()
@@ -356,6 +361,7 @@ class Control:
             self._told = dict.fromkeys(self._told, b"")
         if self._is_heard():
             self.hub.publish("change", "change", outcome.rev, outcome)
+        self.surfaces.changed(outcome)
             self._tell()
 
     def _follow_delays(self) -> None:

@@ -85,9 +85,25 @@ class _Reading:
         for reason, count in list(control.osc.refused.items()):
             refused.add_metric([reason], count)
         yield refused
+        yield from self._midi()
         ordered = GaugeMetricFamily("openvolume_action", "1 for the action that is ordered", labels=["action"])
         ordered.add_metric([control.backend.action().action], 1)
         yield ordered
+
+    def _midi(self) -> Iterator[Metric]:
+        if not self._control.midi:
+            return
+        there = GaugeMetricFamily("openvolume_midi_open", "1 while a MIDI device is there", labels=["input"])
+        heard = CounterMetricFamily("openvolume_midi_messages", "MIDI messages received", labels=["input"])
+        refused = CounterMetricFamily(
+            "openvolume_midi_refused", "MIDI messages that did nothing", labels=["input", "reason"]
+        )
+        for name, one in sorted(self._control.midi.items()):
+            there.add_metric([name], one.is_open)
+            heard.add_metric([name], one.messages)
+            for reason, count in sorted(one.refused.items()):
+                refused.add_metric([name, reason], count)
+        yield from (there, heard, refused)
 
     def _processes(self) -> Iterator[Metric]:
         backend = self._control.backend

@@ -24,6 +24,7 @@ from controller.api import (
     views_scenes,
     views_streams,
     views_windows,
+    views_surfaces,
 )
 from controller.api.events import Envelope
 from controller.api.problems import ProblemDocument
@@ -131,6 +132,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         views_windows,
         views_relays,
         views_access,
+        views_surfaces,
         event_types,
         video,
     )

@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
@@ -22,12 +22,9 @@ import uvicorn
 from controller.access.certificates import certificates, machine_names, tls_folder, utc
 from controller.api.app import create_app
 from controller.api.control import Control
-from controller.config import OscConfig
-from controller.messages import Alarm
+from controller.api.surface_inputs import surfaces_of
 from controller.nmos.config import NmosConfig
-from controller.osc import Hands, OscControl
 from controller.rundir import RunDir, replace_file
-from controller.show_lock import held
 from runtime.clock import NS_PER_S, SystemClock
 from runtime.log import set_up_logging
 from runtime.role import BEAT_NS, Beat, EndSignal
@@ -89,7 +86,7 @@ async def serve(
     ending = asyncio.create_task(until_asked())
     try:
         control_config = control.desk.loaded.config.control
-        async with osc_control(control, control_config.osc) as osc_port, nmos_of(control, control_config.nmos):
+        async with surfaces_of(control, control_config) as osc_port, nmos_of(control, control_config.nmos):
             host, port = listener.getsockname()[:2]
             told = {"host": host, "port": port, "tls": secured, "osc_port": osc_port, "pid": os.getpid()}
             replace_file(run.local_key, control.doorman.local_key.encode(), mode=0o600)
@@ -108,49 +105,6 @@ def nmos_of(control: Control, config: NmosConfig | None) -> contextlib.AbstractA
     from controller.nmos.service import nmos
 
     return nmos(control, config)
-
-
-@contextlib.asynccontextmanager
-async def osc_control(control: Control, config: OscConfig | None) -> AsyncIterator[int | None]:
-    """Listen to OSC control as configured; the port, or None without. A port in use is an alarm, not the end."""
-    if config is None:
-        yield None
-        return
-
-    async def jam() -> int:
-        held(control.desk.show.lock, "frames/jam")
-        return await control.clock_hand.jam()
-
-    hands = Hands(
-        submit=control.desk.submit,
-        undo=lambda prefix, who: control.desk.undo(prefix, who=who),
-        zero=lambda source, who: control.zero(source, {}, who=who),
-        order=control.order,
-        jam=jam,
-        cue=control.cues.osc,
-    )
-    try:
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: OscControl(hands, control.osc, clock=control.clock, role=config.role, allow=config.allow),
-            local_addr=(config.host, config.port),
-        )
-    except OSError as error:
-        where = f"{config.host}:{config.port}"
-        log.error("no OSC control: %s: %s", where, error.strerror)
-        control.own_alarms["osc"] = Alarm(
-            "controller.osc_port",
-            "control/osc/port",
-            f"OSC control does not listen: {where}: {error.strerror}",
-            "warning",
-            "end the program that holds the port, or give another one",
-            control.clock.now_ns(),
-        )
-        yield None
-        return
-    try:
-        yield transport.get_extra_info("sockname")[1]
-    finally:
-        transport.close()
 
 
 def _renew(server: uvicorn.Server, names: Sequence[str], tai_ns: int) -> None:
