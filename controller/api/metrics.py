@@ -1,4 +1,8 @@
-"""Prometheus metrics, read from what the control plane knows when they are asked for: nothing is counted twice."""
+"""Prometheus metrics, read from what the control plane knows when they are asked for: nothing is counted twice.
+
+Names follow Prometheus' own rules: base units at the end (`_seconds`, `_bytes`, `_ratio`), counters `_total`,
+percentiles as summaries; tests walk them.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 MS: Final = 1e-3
 MM: Final = 1e-3
+PPM: Final = 1e-6
 
 
 def reading(control: Control) -> list[Metric]:
@@ -79,6 +84,13 @@ class _Reading:
         yield _gauge("show_revision", "The running revision", control.desk.rev)
         yield _gauge("alarms", "Alarms that stand", len(control.alarms))
         yield _gauge("ws_clients", "WebSocket clients of events and previews", control.hub.clients + control.previews)
+        previews = GaugeMetricFamily("openvolume_previews", "Previews that run", labels=["codec"])
+        previews.add_metric(["jpeg"], control.previews - control.videos)
+        previews.add_metric(["h264"], control.videos)
+        yield previews
+        cues = control.desk.show.cues_at
+        yield _gauge("cues_waiting", "Cues that wait for their time", len(cues.waiting))
+        yield _gauge("cues_chase", "1 while cues follow time code", cues.chase)
         yield _counter("ws_dropped", "Event clients let go because they took nothing", control.hub.dropped)
         yield _counter("osc_messages", "OSC control messages received", control.osc.messages)
         refused = CounterMetricFamily("openvolume_osc_refused", "OSC control messages refused", labels=["reason"])
@@ -135,7 +147,8 @@ class _Reading:
         state.add_metric([clock.reference, clock.state], 1)
         yield state
         yield _gauge("clock_error_seconds", "Reference minus frame clock, not worked off yet", clock.error_us * 1e-6)
-        yield _gauge("clock_slew_ppm", "By how much slots are lengthened to follow the reference", clock.slew_ppm)
+        slew = "By how much slots are lengthened to follow the reference"
+        yield _gauge("clock_slew_ratio", slew, clock.slew_ppm * PPM)
         yield _gauge("clock_holdover_seconds", "Since the reference was lost; 0 while it is there", clock.holdover_s)
         if clock.synchronised is not None:
             yield _gauge("clock_synchronised", "1 while the system clock is kept by PTP or NTP", clock.synchronised)
@@ -301,8 +314,8 @@ def _histograms(name: str, about: str, label: str, values: dict[str, Series]) ->
 
 
 def _quantiles(name: str, about: str, label: str, values: dict[str, Percentiles]) -> Metric:
-    family = GaugeMetricFamily(f"openvolume_{name}", about, labels=[label, "quantile"])
+    family = Metric(f"openvolume_{name}", about, "summary")
     for key, found in sorted(values.items()):
         for quantile, ms in (("0.5", found.p50), ("0.95", found.p95), ("0.99", found.p99), ("1", found.max)):
-            family.add_metric([key, quantile], ms * MS)
+            family.add_sample(f"openvolume_{name}", {label: key, "quantile": quantile}, ms * MS)
     return family

@@ -35,7 +35,7 @@ def test_metrics_are_prometheus_text(house: RunningHouse) -> None:
     assert {s.labels["process"]: s.value for s in families["openvolume_up"].samples} == {"conductor": 1.0, "n0": 1.0}
     assert families["openvolume_rt_class"].type == "gauge"
     assert families["openvolume_clock_state"].samples[0].value == 1
-    assert families["openvolume_clock_slew_ppm"].samples[0].value == 0
+    assert families["openvolume_clock_slew_ratio"].samples[0].value == 0
     assert families["openvolume_frames_presented"].type == "counter"
 
 
