@@ -219,7 +219,7 @@ class Engines:
             return None
         shape = feed.shape
         height, width = own.shape[:2]
-        form = "AB30" if own.ndim == 2 else "AB24"
+        form = "AB30" if own.ndim == 2 else "AB4C" if own.dtype == np.uint16 else "AB24"
         if (shape.width, shape.height, fourcc_text(shape.pixel_format)) != (width, height, form):
             told = f"{shape.width} x {shape.height} {fourcc_text(shape.pixel_format)}"
             feed.problem = f"its canvas is {told}, ours {width} x {height} {form}"

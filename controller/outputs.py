@@ -98,7 +98,7 @@ class Output:
         if told.picture == "identify":
             half = (plan.frame - told.since_frame) * 2 * FLASHES_PER_S * plan.rate[1] // plan.rate[0]
             return instead.card if half % 2 == 0 else picture
-        if self._frozen is None or self._frozen[0] != told.since_frame or self._frozen[1].shape != picture.shape:
+        if self._frozen is None or self._frozen[0] != told.since_frame or not _alike(self._frozen[1], picture):
             # A node that came to it later keeps what it shows.
             last = None if plan.frame == told.since_frame else self._last(picture)
             self._frozen = told.since_frame, (picture if last is None else last).copy()
@@ -112,6 +112,11 @@ class Output:
         return np.frombuffer(data, dtype=like.dtype).reshape(like.shape)
 
 
+def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two pictures have one size and depth."""
+    return one.shape == other.shape and one.dtype == other.dtype
+
+
 def _always() -> bool:
     return True
 
@@ -119,7 +124,7 @@ def _always() -> bool:
 def _held_back(waiting: deque[NDArray[Any]], picture: NDArray[Any], frames: int) -> NDArray[Any]:
     """The picture of `frames` ago: a faster way to the wall is held back to the slowest."""
     # Pictures of another size belong to a version that has gone.
-    while waiting and waiting[0].shape != picture.shape:
+    while waiting and not _alike(waiting[0], picture):
         waiting.popleft()
     waiting.append(picture.copy())
     while len(waiting) > frames + 1:

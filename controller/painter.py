@@ -30,7 +30,7 @@ from controller.sources import inner_limits
 from renderer.atmosphere import keep_tables
 from renderer.config import SceneConfig
 from renderer.device import Device, DeviceLostError
-from renderer.renderer import CanvasPicture, Format, Renderer
+from renderer.renderer import CanvasPicture, Renderer, form_of_bits
 from renderer.scene_world import SceneWorld
 from renderer.sinks.ring import canvas_ring
 from runtime.clock import Clock
@@ -182,9 +182,7 @@ class GLPainter:
         for _ in self._renderer.loading_stage(stage, version=number, render=config.render, canvases=canvases):
             yield 0
         for action, codes in self._renderer.action_pictures(number).items():
-            forms: dict[str, Format] = {
-                name: "rgb10a2" if stage.canvases[name].encoding.bits == 10 else "rgba8" for name in canvases
-            }
+            forms = {name: form_of_bits(stage.canvases[name].encoding.bits) for name in canvases}
             version.actions[action] = {name: CanvasPicture(name, forms[name], array) for name, array in codes.items()}
         plan = Planner(stage, inner_limits(config.render)).plan(snapshot.show, {}, frame=0, t_present_ns=0)
         # A frame number that never comes: no later plan may take this outer picture for its own.

@@ -19,7 +19,7 @@ from controller.config import compile_config, load_config
 from controller.planner import InnerLimits, still_plan
 from renderer.config import RenderConfig
 from renderer.device import Device
-from renderer.renderer import CanvasPicture, Format, Renderer
+from renderer.renderer import CanvasPicture, Renderer, form_of_bits
 from renderer.scene import Scene
 from renderer.scene_world import SceneWorld
 from renderer.sinks.png import canvas_png, png_bytes
@@ -151,7 +151,7 @@ def _write(out: Path, stage: CompiledStage, plan: FramePlan, evidence: Evidence,
 
     def canvas(name: str) -> None:
         codes = evidence.canvases[name]
-        form: Format = "rgb10a2" if stage.canvases[name].encoding.bits == 10 else "rgba8"
+        form = form_of_bits(stage.canvases[name].encoding.bits)
         (out / "canvases" / f"{name}.png").write_bytes(canvas_png(CanvasPicture(name, form, codes)))
 
     def picture(name: str, pixels: NDArray[np.uint8]) -> None:

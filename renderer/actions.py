@@ -24,7 +24,8 @@ _LONGEST_PX = 4096
 
 
 class ActionPictures:
-    """Codes of every canvas of a stage, as a processor takes them in: uint8 [h, w, 4] or packed uint32 [h, w]."""
+    """Codes of every canvas of a stage, as a processor takes them in: uint8 [h, w, 4], packed uint32 [h, w] or uint16
+    [h, w, 4]."""
 
     def __init__(self, stage: CompiledStage, config: RenderConfig, /, *, scale: int | None = None) -> None:
         """`scale` None takes `render.scale`."""
@@ -57,6 +58,10 @@ class ActionPictures:
                     words[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = self._slate_of(
                         tile, columns, rows, colour
                     )
+        if canvas.encoding.bits == 12:
+            wide = np.repeat(words.astype(np.uint16)[..., None], 4, axis=-1)
+            wide[..., 3] = 65_535
+            return wide
         return words if canvas.encoding.bits == 10 else words.view(np.uint8).reshape(height, width, 4)
 
     def _slate_of(
@@ -93,10 +98,13 @@ def _pixels(start: int, length: int, scale: int, limit: int) -> NDArray[np.int64
 
 
 def packed_greys(colour: CanvasColour, nits: ArrayLike, /) -> NDArray[np.uint32]:
-    """Pixels of neutral light, nits of the canvas' own white, as one word each: red lowest, alpha full."""
+    """Pixels of neutral light, nits of the canvas' own white, as one word each: red lowest, alpha full; of 12 bits,
+    which three do not fit into a word, the one code."""
     grey = np.asarray(nits, dtype=np.float64)[..., None] * np.ones(3) / 100.0
     codes = colour.codes(grey).astype(np.uint32)
     bits = colour.encoding.bits
+    if bits == 12:
+        return np.asarray(codes[..., 0], dtype=np.uint32)
     alpha = np.uint32(0xFF000000 if bits == 8 else 0xC0000000)
     return np.asarray(codes[..., 0] | codes[..., 1] << bits | codes[..., 2] << 2 * bits | alpha, dtype=np.uint32)
 

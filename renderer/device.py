@@ -239,14 +239,15 @@ class Device:
     ) -> None:
         """Copy a framebuffer's picture into `buffer` (writable, C order, row 0 = GL row 0) after waiting for it.
 
-        dtype is moderngl's: `f1` 8 bit, `f2` half, `f4` float. A multisampled framebuffer must be resolved first.
+        dtype is moderngl's: `f1` 8 bit, `nu2` 16 bit, `f2` half, `f4` float. A multisampled framebuffer must be
+        resolved first.
 
         Raises
         ------
         ReadSizeError : the buffer's size is not the picture's.
         """
         width, height = framebuffer.size
-        _check_size(buffer, width * height * components * {"f1": 1, "f2": 2, "f4": 4, "u4": 4}[dtype])
+        _check_size(buffer, width * height * components * {"f1": 1, "nu2": 2, "f2": 2, "f4": 4, "u4": 4}[dtype])
         self.finish()
         framebuffer.read_into(buffer, components=components, dtype=dtype, attachment=attachment, alignment=1)
 

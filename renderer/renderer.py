@@ -36,9 +36,10 @@ from stage.errors import Problem
 from stage.frames import Array
 from stage.plan import FramePlan, PlanCamera
 
-Format = Literal["rgba8", "rgb10a2", "rgba32f"]
-FOURCC: Final[dict[Format, str]] = {"rgba8": "AB24", "rgb10a2": "AB30", "rgba32f": "AB4F"}
-"""DRM's names: bytes R G B A; one little-endian word with red in its low 10 bits. `AB4F` is our own: four float32."""
+Format = Literal["rgba8", "rgb10a2", "rgba12", "rgba32f"]
+FOURCC: Final[dict[Format, str]] = {"rgba8": "AB24", "rgb10a2": "AB30", "rgba12": "AB4C", "rgba32f": "AB4F"}
+"""DRM's names: bytes R G B A; one little-endian word with red in its low 10 bits. Our own: `AB4C`, four words of 16
+bits R G B A whose codes are of 12 bits (0..4095, alpha 65535); `AB4F`, four float32."""
 
 
 _ORDERS: Final[tuple[ActionPicture, ...]] = ("black", "work", "safe")
@@ -57,8 +58,8 @@ class NoStageError(RendererError):
 class CanvasPicture:
     """What one processor gets, row 0 on top.
 
-    `array` is uint8 [h, w, 4] (`rgba8`), packed uint32 [h, w] (`rgb10a2`) or float32 [h, w, 4] (`rgba32f`: light,
-    data, coverage). It is overwritten by the next frame of the same canvas and output.
+    `array` is uint8 [h, w, 4] (`rgba8`), packed uint32 [h, w] (`rgb10a2`), uint16 [h, w, 4] (`rgba12`) or float32
+    [h, w, 4] (`rgba32f`: light, data, coverage). It is overwritten by the next frame of the same canvas and output.
     """
 
     id: str
@@ -173,7 +174,7 @@ class Submission:
             if array is None:
                 array = self._rig.buffers[name, self.output] = _empty(form, width, height)
         else:
-            count = width * height * (16 if form == "rgba32f" else 4)
+            count = width * height * {"rgba32f": 16, "rgba12": 8}.get(form, 4)
             array = np.frombuffer(memory, dtype=np.uint8, count=count).view(_empty(form, 1, 1).dtype)
             array = array.reshape((height, width) if form == "rgb10a2" else (height, width, 4))
         if self._stored is not None:
@@ -182,6 +183,8 @@ class Submission:
             self._device.read_10bit_into(surface.framebuffer, array)
         elif form == "rgba8":
             self._device.read_into(surface.framebuffer, array)
+        elif form == "rgba12":
+            self._device.read_into(surface.framebuffer, array, dtype="nu2")
         else:
             self._device.read_into(surface.float_framebuffer, array, dtype="f4")
         return CanvasPicture(name, form, array)
@@ -189,13 +192,20 @@ class Submission:
 
 def surface_format(surface: Surface) -> Format:
     """The pixel format of a canvas' codes."""
-    return "rgb10a2" if surface.colour.encoding.bits == 10 else "rgba8"
+    return form_of_bits(surface.colour.encoding.bits)
+
+
+def form_of_bits(bits: int) -> Format:
+    """The pixel format of codes of so many bits."""
+    forms: dict[int, Format] = {10: "rgb10a2", 12: "rgba12"}
+    return forms.get(bits, "rgba8")
 
 
 def _empty(form: Format, width: int, height: int) -> NDArray[Any]:
     if form == "rgb10a2":
         return np.empty((height, width), dtype=np.uint32)
-    return np.empty((height, width, 4), dtype=np.uint8 if form == "rgba8" else np.float32)
+    kinds: dict[Format, type] = {"rgba8": np.uint8, "rgba12": np.uint16}
+    return np.empty((height, width, 4), dtype=kinds.get(form, np.float32))
 
 
 class Renderer:

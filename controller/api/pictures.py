@@ -32,6 +32,7 @@ Form = Literal["png", "jpg", "rgb"]
 MEDIA_TYPES: Final[dict[Format, str]] = {"png": "image/png", "jpg": "image/jpeg"}
 RGBA8: Final = fourcc("AB24")
 RGB10A2: Final = fourcc("AB30")
+RGBA12: Final = fourcc("AB4C")
 """Pixel formats of canvas rings (renderer.renderer.FOURCC, which this process must not load)."""
 JPEG_QUALITY: Final = 85
 PHOTO_TIMEOUT_S: Final = 10.0
@@ -73,7 +74,7 @@ def canvas_rgb(reader: RingReader, *, max_width_px: int | None = None) -> tuple[
     PictureError : nothing was drawn yet, or its pixel format is unknown.
     """
     shape = reader.shape
-    if shape.pixel_format not in (RGBA8, RGB10A2):
+    if shape.pixel_format not in (RGBA8, RGB10A2, RGBA12):
         form = fourcc_text(shape.pixel_format)
         raise _error(PictureError, str(reader.path), f"pixels of an unknown format {form!r}", "")
     step = 1 if not max_width_px else max(1, -(-shape.width // max_width_px))
@@ -93,6 +94,9 @@ def _rgb8(data: memoryview, shape: RingShape, step: int) -> NDArray[np.uint8]:
     if shape.pixel_format == RGBA8:
         rows = raw.reshape(shape.height, shape.row_stride)[::step, : shape.width * 4]
         return rows.reshape(rows.shape[0], shape.width, 4)[:, ::step, :3].copy()
+    if shape.pixel_format == RGBA12:
+        wide = raw.view("<u2").reshape(shape.height, shape.row_stride // 2)[::step, : shape.width * 4]
+        return (wide.reshape(wide.shape[0], shape.width, 4)[:, ::step, :3] >> 4).astype(np.uint8)
     words = raw.view("<u4").reshape(shape.height, shape.row_stride // 4)[::step, : shape.width : step]
     rgb = np.empty((*words.shape, 3), dtype=np.uint8)
     for channel in range(3):

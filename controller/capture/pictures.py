@@ -63,7 +63,7 @@ class Captured(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CanvasCapture:
-    """A canvas: uint8 [h, w, 4] or packed uint32 [h, w]."""
+    """A canvas: uint8 [h, w, 4], packed uint32 [h, w], or codes of 12 bits in uint16 [h, w, 4]."""
 
     stamp: Stamp
     encoding: Encoding
@@ -81,7 +81,7 @@ class CanvasCapture:
         """Signal, [h, w, 3]."""
         if self.pixels.ndim == 2:
             return rescaled(unpack_10bit(self.pixels), 10, bits)
-        return rescaled(self.pixels[..., :3].astype(np.uint16), 8, bits)
+        return rescaled(self.pixels[..., :3].astype(np.uint16), 12 if self.pixels.dtype == np.uint16 else 8, bits)
 
     def light(self) -> NDArray[np.float32]:
         """Light of the LEDs these codes light, [h, w, 3]."""
@@ -142,5 +142,6 @@ def canvas_picture(data: bytes | memoryview, stamp: Stamp, encoding: Encoding, s
     width, height = size
     if encoding.bits == 10:
         return CanvasCapture(stamp, encoding, np.frombuffer(data, "<u4", width * height).reshape(height, width))
-    pixels = np.frombuffer(data, np.uint8, width * height * 4).reshape(height, width, 4)
+    kind = "<u2" if encoding.bits == 12 else np.uint8
+    pixels = np.frombuffer(data, kind, width * height * 4).reshape(height, width, 4)
     return CanvasCapture(stamp, encoding, pixels)

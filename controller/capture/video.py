@@ -25,6 +25,8 @@ _PRIMARIES: Final = {"rec709": 1, "p3d65": 12, "rec2020": 9}
 _TRANSFER: Final = {"srgb": 13, "gamma24": 1, "pq": 16}
 _RGB, _BT709, _BT2020 = 0, 1, 9
 _VIDEO_RANGE, _FULL_RANGE = 1, 2
+_PLANAR: Final = {10: "gbrp10le", 12: "gbrp12le"}
+"""Lossless RGB of more than 8 bits, by bits."""
 _LUMA: Final = {_BT709: (0.2126, 0.0722), _BT2020: (0.2627, 0.0593)}
 """Weights of red and blue."""
 
@@ -91,7 +93,7 @@ class VideoSink:
         try:
             if order.format == "ffv1":
                 stream = container.add_stream("ffv1", rate=rate, options={"level": "3", "slicecrc": "1", "g": "1"})
-                stream.pix_fmt = "gbrp10le" if picture.encoding.bits == 10 else "bgr0"
+                stream.pix_fmt = _PLANAR.get(picture.encoding.bits, "bgr0")
             else:
                 profile = "4444" if order.format == "prores" else "hq"
                 stream = container.add_stream("prores_ks", rate=rate, options={"profile": profile, "vendor": "apl0"})
@@ -123,8 +125,9 @@ class VideoSink:
             self._container.mux(packet)
 
     def _ffv1(self, picture: Captured) -> Any:
-        if picture.encoding.bits == 10:
-            frame = self._planar(picture.codes(10), "gbrp10le", (1, 2, 0))
+        bits = picture.encoding.bits
+        if bits in _PLANAR:
+            frame = self._planar(picture.codes(bits), _PLANAR[bits], (1, 2, 0))
         else:
             width, height = picture.size
             frame = self._av.VideoFrame(width, height, "bgr0")

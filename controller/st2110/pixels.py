@@ -38,8 +38,9 @@ FULL: Final = Coding()
 def octets_of(picture: NDArray[Any], form: VideoForm, out: U8, coding: Coding = FULL) -> None:
     """A canvas, or some rows of one, as the octets of a form, into `out`.
 
-    picture : [h, w, 4] uint8 (RGBA) or [h, w] uint32 (2_10_10_10, red in the low bits), row 0 on top. RGB of the same
-        range is sent as it is, its depth changed by whole bits (full range: with the code repeated below).
+    picture : [h, w, 4] uint8 (RGBA), [h, w] uint32 (2_10_10_10, red in the low bits) or [h, w, 4] uint16 (codes of
+        12 bits), row 0 on top. RGB of the same range is sent as it is, its depth changed by whole bits (full
+        range: with the code repeated below).
     out : [h * octets of a row], contiguous.
     """
     octets, pixels = form.group
@@ -72,7 +73,7 @@ def _channels(picture: NDArray[Any]) -> tuple[list[U32], int]:
     """Red, green and blue as they stand, and their bits."""
     if picture.dtype == np.uint32:
         return [picture >> np.uint32(shift) & _LOW for shift in (0, 10, 20)], 10
-    return [picture[..., c].astype(np.uint32) for c in range(3)], 8
+    return [picture[..., c].astype(np.uint32) for c in range(3)], 12 if picture.dtype == np.uint16 else 8
 
 
 def _codes(picture: NDArray[Any], bits: int, range_: Range) -> tuple[U32, U32, U32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from controller.windows.config import OutputPart, WindowConfig
 from controller.windows.layout import Part, Rect, intersect
@@ -21,6 +21,9 @@ class Output(Protocol):
     @property
     def monitors(self) -> Sequence[OutputPart]:
         """Where it is shown; empty: nowhere."""
+
+
+_MOST_BITS: Final = 10
 
 
 class SizedCanvas(Protocol):
@@ -157,6 +160,10 @@ def window_problems(
             monitors[monitor] = name
     for canvas, output in outputs.items():
         path = join("outputs", canvas, "monitors")
+        if output.monitors and canvas in canvases and canvases[canvas].encoding.bits > _MOST_BITS:
+            detail = f"an X server shows {_MOST_BITS} bits of a colour at most, the canvas has more"
+            mend = f"set stage/canvases/{canvas}/encoding/bits to 10, or send it by ST 2110"
+            problems.append(Problem("controller.window_bits", path, detail, canvases[canvas].encoding.bits, mend))
         for i, part in enumerate(output.monitors):
             problems += _part_problems(join(path, i), part, canvases.get(canvas), windows, monitors)
     return problems + _overlaps(outputs, canvases)

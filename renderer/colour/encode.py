@@ -70,6 +70,11 @@ class CanvasColour:
         """The code of no light."""
         return code_range(self.encoding)[0]
 
+    @property
+    def stored_highest(self) -> int:
+        """What the number 1 stands for in the picture's memory: 12-bit codes lie in words of 16."""
+        return 65_535 if self.encoding.bits == 12 else (1 << self.encoding.bits) - 1
+
     def plain(self) -> CanvasColour:
         """The same canvas for patterns: own primaries, clipped at the peak, never rolled off, never dithered."""
         return CanvasColour(self.encoding, roll_off(self.encoding.peak_nits, knee=1.0, content=1.0), False, True)
@@ -79,13 +84,12 @@ class CanvasColour:
         low, high = code_range(self.encoding)
         rows = self._target_from_light() * (NITS_PER_UNIT / PQ_NITS)
         roll = self.roll
-        highest = (1 << self.encoding.bits) - 1
         return {
             "TRANSFER": str(TRANSFER_NUMBER[self.encoding.transfer]),
             **{f"PRIMARIES_{i}": _vec4(*row, 0.0) for i, row in enumerate(rows)},
             "ROLL": _vec4(roll.knee, roll.knee + roll.reach, roll.slope, roll.square),
             "ROLL_END": _vec4(roll.cube, 0.0, (PQ_NITS / self.encoding.peak_nits) ** 0.25, roll.peak),
-            "CODES": _vec4(low, high - low, 1.0 / highest, float(self.dither)),
+            "CODES": _vec4(low, high - low, 1.0 / self.stored_highest, float(self.dither)),
             **glsl_defines(),
         }
 
@@ -104,14 +108,14 @@ def canvas_colour(encoding: Encoding, /, *, knee: float, content: float, dither:
 
     Raises
     ------
-    BitsError : not 8 or 10 bit.
+    BitsError : not 8, 10 or 12 bit.
     """
-    if encoding.bits not in (8, 10):
+    if encoding.bits not in (8, 10, 12):
         raise BitsError(
             Problem(
                 "renderer.bits",
                 "stage/canvases",
-                "canvases are drawn with 8 or 10 bit",
+                "canvases are drawn with 8, 10 or 12 bit",
                 encoding.bits,
                 "set the canvas' encoding to 10 bit",
             )

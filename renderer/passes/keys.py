@@ -87,7 +87,7 @@ class KeyPass:
         if key.codes is not None:
             bits = surface.colour.encoding.bits
             ink, marker = key.codes, key.marker_codes or key.codes
-            step = 2.0 ** (bits - 10), float((1 << bits) - 1)
+            step = 2.0 ** (bits - 10), float(surface.colour.stored_highest)
         else:
             ink, marker = (tuple(min(nits, peak) / 100.0 for nits in each) for each in (key.nits, key.marker_nits))
             step = 0.0, 0.0

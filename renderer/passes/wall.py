@@ -146,12 +146,15 @@ class Surface:
 
     def blank(self) -> None:
         """Make it black all over."""
-        code = self.colour.black() / ((1 << self.colour.encoding.bits) - 1)
+        code = self.colour.black() / self.colour.stored_highest
         self.framebuffer.clear(code, code, code, 1.0)
 
     def _code_texture(self) -> moderngl.Texture:
         if self.colour.encoding.bits == 10:
             return self._ctx.texture(self.size, 4, internal_format=RGB10_A2)
+        if self.colour.encoding.bits == 12:
+            # Normalised words of 16 bits, that hold the code itself: the shader writes it as a share of 65535.
+            return self._ctx.texture(self.size, 4, dtype="nu2")
         return self._ctx.texture(self.size, 4)
 
     @property

@@ -1,5 +1,5 @@
-"""Canvases as PNG: the very codes a processor gets. 8-bit canvases as 8-bit RGB; 10-bit ones as 16-bit with the
-code repeated in the low bits: `value >> 6` is the code again, and `value / 65535` its share of full signal."""
+"""Canvases as PNG: the very codes a processor gets. 8-bit canvases as 8-bit RGB; deeper ones as 16-bit with the code
+repeated in the low bits: `value >> 6` (12 bit: `>> 4`) is the code again, `value / 65535` its share of full signal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def code_values(picture: CanvasPicture) -> NDArray[np.uint16]:
-    """Codes, [h, w, 3], of a canvas in codes (0..255 or 0..1023).
+    """Codes, [h, w, 3], of a canvas in codes (0..255, 0..1023 or 0..4095).
 
     Raises
     ------
@@ -26,7 +26,7 @@ def code_values(picture: CanvasPicture) -> NDArray[np.uint16]:
     """
     if picture.format == "rgb10a2":
         return unpack_10bit(picture.array)
-    if picture.format == "rgba8":
+    if picture.format in ("rgba8", "rgba12"):
         return np.asarray(picture.array[..., :3].astype(np.uint16))
     raise ValueError(f"canvas {picture.id} holds {picture.format}, not codes")
 
@@ -51,9 +51,13 @@ def png_bytes(pixels: NDArray[Any], /, *, level: int = 1) -> bytes:
 
 
 def canvas_png(picture: CanvasPicture, /, *, level: int = 1) -> bytes:
-    """A canvas as PNG bytes: 8 bit as it is, 10 bit as 16-bit values `code << 6 | code >> 4`."""
+    """A canvas as PNG bytes: 8 bit as it is, 10 and 12 bit as 16-bit values with the code repeated below itself."""
     codes = code_values(picture)
-    return png_bytes(codes << 6 | codes >> 4 if picture.format == "rgb10a2" else codes.astype(np.uint8), level=level)
+    if picture.format == "rgb10a2":
+        return png_bytes(codes << 6 | codes >> 4, level=level)
+    if picture.format == "rgba12":
+        return png_bytes(codes << 4 | codes >> 8, level=level)
+    return png_bytes(codes.astype(np.uint8), level=level)
 
 
 def write_canvas(picture: CanvasPicture, path: Path, /) -> None:

@@ -55,7 +55,8 @@ def hand_over(ring: RingWriter, picture: CanvasPicture, plan: FramePlan, plan_ha
 
 
 def codes_of(shape: RingShape, data: bytes | memoryview, /) -> NDArray[Any]:
-    """The canvas in a slot's data: uint8 [h, w, 4] (RGBA) or packed uint32 [h, w] (10 bit), row 0 on top.
+    """The canvas in a slot's data: uint8 [h, w, 4] (RGBA), packed uint32 [h, w] (10 bit) or uint16 [h, w, 4] (12 bit
+    in 16), row 0 on top.
 
     Raises
     ------
@@ -66,6 +67,9 @@ def codes_of(shape: RingShape, data: bytes | memoryview, /) -> NDArray[Any]:
     if shape.pixel_format == fourcc(FOURCC["rgba8"]):
         pixels = np.frombuffer(data, dtype=np.uint8, count=shape.width * shape.height * 4)
         return pixels.reshape(shape.height, shape.width, 4)
+    if shape.pixel_format == fourcc(FOURCC["rgba12"]):
+        words = np.frombuffer(data, dtype="<u2", count=shape.width * shape.height * 4)
+        return words.reshape(shape.height, shape.width, 4)
     raise PixelFormatError(
         Problem(
             "renderer.pixel_format",

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renderer.device import Device
-from renderer.twin.emulator import Codes, ap1_from_led, decode_table, packed_words
+from renderer.twin.emulator import Codes, ap1_from_led, decode_table, packed_words, photo_encoding
 from renderer.twin.programs import fragment_program, set_uniforms, shader_text, write_uniform
 from renderer.twin.view import PhotoView, Tangents
 from renderer.twin.walls import LedSamples, TwinWalls
@@ -194,14 +194,14 @@ class VirtualCamera:
             # GL wants columns first.
             turns = np.stack([ap1_from_led(encoding).T for encoding in encodings]).astype("<f4")
             write_uniform(program, "ap1_from_led", turns)
-            write_uniform(program, "layer_bits", np.array([e.bits for e in encodings], dtype="<i4"))
+            write_uniform(program, "layer_bits", np.array([photo_encoding(e).bits for e in encodings], dtype="<i4"))
             self._photo_programs[sets] = program
         return self._photo_programs[sets]
 
     def _decode_texture(self) -> moderngl.Texture:
         tables = np.zeros((len(self.walls.canvas_ids), 4096), dtype="<f4")
         for row, name in enumerate(self.walls.canvas_ids):
-            table = decode_table(self.stage.canvases[name].encoding)
+            table = decode_table(photo_encoding(self.stage.canvases[name].encoding))
             tables[row, : len(table)] = table
         texture = self.device.ctx.texture((4096, len(tables)), 1, tables.tobytes(), dtype="f4")
         texture.filter = (moderngl.NEAREST, moderngl.NEAREST)

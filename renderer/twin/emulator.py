@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,8 @@ def ap1_from_led(encoding: Encoding) -> Array:
 
 
 def packed_words(encoding: Encoding, codes: Codes, /) -> NDArray[np.uint32]:
-    """A canvas as one uint32 a pixel, [h, w], ready for a shader: 8 or 10 bits a channel, red lowest.
+    """A canvas as one uint32 a pixel, [h, w], ready for a shader: 8 or 10 bits a channel, red lowest. Codes of 12 bits
+    do not fit: they are rounded to 10 of the same signal (`photo_encoding`).
 
     Raises
     ------
@@ -99,18 +101,31 @@ def packed_words(encoding: Encoding, codes: Codes, /) -> NDArray[np.uint32]:
         return np.ascontiguousarray(codes).view(np.uint32)[..., 0]
     if encoding.bits == 10 and codes.dtype == np.uint32 and codes.ndim == 2:
         return np.ascontiguousarray(codes)
+    if encoding.bits == 12 and codes.dtype == np.uint16 and codes.ndim == 3 and codes.shape[2] == 4:
+        wide = codes[..., :3].astype(np.uint32)
+        # Ranges of video are whole multiples of four of each other, full ones a fourth and a bit.
+        ten = wide + 2 >> 2 if encoding.range == "legal" else (wide * 1023 + 2047) // 4095
+        ten = np.minimum(ten, 1023)
+        return np.asarray(ten[..., 0] | ten[..., 1] << 10 | ten[..., 2] << 20, dtype=np.uint32)
     raise CanvasFormError(
         Problem(
             "renderer.canvas_form",
             "canvas",
             f"a {encoding.bits}-bit canvas cannot be {codes.dtype} {list(codes.shape)}",
-            mend="8 bit: uint8 [h, w, 4]; 10 bit: packed uint32 [h, w]",
+            mend="8 bit: uint8 [h, w, 4]; 10 bit: packed uint32 [h, w]; 12 bit: uint16 [h, w, 4]",
         )
     )
 
 
+def photo_encoding(encoding: Encoding) -> Encoding:
+    """How `packed_words` of a canvas are encoded."""
+    return replace(encoding, bits=10) if encoding.bits == 12 else encoding
+
+
 def channels(encoding: Encoding, codes: Codes, /) -> NDArray[np.int64]:
     """Code values, [h, w, 3], of a canvas."""
+    if encoding.bits == 12 and codes.dtype == np.uint16:
+        return np.asarray(codes[..., :3].astype(np.int64))
     words = packed_words(encoding, codes).astype(np.int64)
     mask = 2**encoding.bits - 1
     return np.stack([(words >> (i * encoding.bits)) & mask for i in range(3)], axis=-1)

@@ -94,5 +94,8 @@ def _packed(encoding: Encoding, values: NDArray[np.int64]) -> Codes:
     if encoding.bits == 8:
         opaque = np.full((*values.shape[:2], 1), 255, dtype=np.int64)
         return np.concatenate([values, opaque], axis=-1).astype(np.uint8)
+    if encoding.bits == 12:
+        full = np.full((*values.shape[:2], 1), 65_535, dtype=np.int64)
+        return np.concatenate([values, full], axis=-1).astype(np.uint16)
     words = values[..., 0] | values[..., 1] << 10 | values[..., 2] << 20 | 3 << 30
     return np.asarray(words, dtype=np.uint32)

@@ -29,7 +29,7 @@ def reader(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def writer_of(path: Path, format_name: str) -> RingWriter:
-    stride = WIDTH * 4
+    stride = WIDTH * (8 if format_name == "AB4C" else 4)
     shape = RingShape(KIND_CANVAS, 8, stride * HEIGHT, WIDTH, HEIGHT, stride, fourcc(format_name))
     return RingWriter.create(path, **shape._asdict())
 
@@ -38,10 +38,12 @@ def picture(frame: int, format_name: str) -> np.ndarray:
     """Every pixel says the frame: a torn canvas would hold two."""
     if format_name == "AB30":
         return np.full((HEIGHT, WIDTH), frame, dtype=np.uint32)
+    if format_name == "AB4C":
+        return np.full((HEIGHT, WIDTH, 4), frame & 4095, dtype=np.uint16)
     return np.broadcast_to(np.array(frame, "<u4").reshape(1, 1).view(np.uint8), (HEIGHT, WIDTH, 4)).copy()
 
 
-@pytest.mark.parametrize("format_name", ["AB24", "AB30"])
+@pytest.mark.parametrize("format_name", ["AB24", "AB30", "AB4C"])
 def test_both_readers_see_whole_canvases(tmp_path: Path, root: Path, reader: Path, format_name: str) -> None:
     path = tmp_path / "canvas-left.ring"
     ring = writer_of(path, format_name)
@@ -60,11 +62,12 @@ def test_both_readers_see_whole_canvases(tmp_path: Path, root: Path, reader: Pat
         for _ in range(5):
             found = subprocess.run([str(reader), str(path)], capture_output=True, check=True)
             said = found.stderr.decode()
-            words = np.frombuffer(found.stdout, "<u4")
-            assert words.size == WIDTH * HEIGHT
+            deep = format_name == "AB4C"
+            words = np.frombuffer(found.stdout, "<u2" if deep else "<u4")
+            assert words.size == WIDTH * HEIGHT * (4 if deep else 1)
             assert (words == words[0]).all()
             assert said.startswith(f"{WIDTH} x {HEIGHT}, format {format_name}, frame ")
-            assert words[0] == int(said.rsplit(" ", 1)[1])
+            assert words[0] == int(said.rsplit(" ", 1)[1]) & (4095 if deep else 0xFFFFFFFF)
         out = tmp_path / "canvas.npy"
         script = root / "docs/examples/ring/read_canvas.py"
         told = subprocess.run([sys.executable, str(script), str(path), str(out)], capture_output=True, check=True)

@@ -107,9 +107,9 @@ def test_roll_off_follows_its_hermite(reference: Path) -> None:
     assert np.allclose(roll.bend(x0 + t * (x1 - x0)), hermite, atol=1e-12)
 
 
-def test_twelve_bits_are_refused_with_a_mend() -> None:
+def test_bits_that_nobody_draws_are_refused_with_a_mend() -> None:
     with pytest.raises(BitsError) as caught:
-        canvas_colour(Encoding("pq", 1000.0, 12, "rec2020"), knee=0.7, content=2.0, dither=True)
+        canvas_colour(Encoding("pq", 1000.0, 16, "rec2020"), knee=0.7, content=2.0, dither=True)  # type: ignore[arg-type]
     assert caught.value.problems[0].mend
 
 

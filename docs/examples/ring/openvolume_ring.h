@@ -25,9 +25,11 @@ enum { OV_MAGIC, OV_KIND, OV_SLOTS, OV_STRIDE, OV_DATA, OV_LATEST, OV_HEARTBEAT,
        OV_WIDTH, OV_HEIGHT, OV_ROW_STRIDE, OV_PIXEL_FORMAT };
 enum { OV_SEQ, OV_FRAME, OV_T_NS, OV_LENGTH, OV_CONFIG_VERSION, OV_PLAN_HASH };
 
-/* Pixel formats: bytes R G B A; one word with red in its low 10 bits; four floats. */
+/* Pixel formats: bytes R G B A; one word with red in its low 10 bits; four words of 16 bits with codes of 12; four
+ * floats. */
 #define OV_AB24 0x34324241u
 #define OV_AB30 0x30334241u
+#define OV_AB4C 0x43344241u
 #define OV_AB4F 0x46344241u
 
 typedef struct {

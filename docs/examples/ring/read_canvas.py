@@ -14,7 +14,8 @@ SLOTS, STRIDE, DATA, LATEST, WIDTH, HEIGHT, PIXELS = 2, 3, 4, 5, 9, 10, 12
 
 
 def newest(path: str) -> tuple[int, np.ndarray]:
-    """Frame and canvas: uint8 [h, w, 4] (RGBA), or packed uint32 [h, w] with red in the low 10 bits."""
+    """Frame and canvas: uint8 [h, w, 4] (RGBA), packed uint32 [h, w] with red in the low 10 bits, or uint16 [h, w, 4]
+    with codes of 12 bits."""
     with open(path, "rb") as file:
         memory = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
     words = np.frombuffer(memory, "<u8")
@@ -33,6 +34,8 @@ def newest(path: str) -> tuple[int, np.ndarray]:
             height, width = int(words[HEIGHT]), int(words[WIDTH])
             if int(words[PIXELS]).to_bytes(4, "little") == b"AB30":
                 return frame, octets.view("<u4").reshape(height, width)
+            if int(words[PIXELS]).to_bytes(4, "little") == b"AB4C":
+                return frame, octets.view("<u2").reshape(height, width, 4)
             return frame, octets.reshape(height, width, 4)
     raise SystemExit(f"{path}: nothing is written")
 

@@ -47,12 +47,14 @@ class Wall:
         canvas = self.stage.canvases["main"]
         self.bits, self.size = bits, (canvas.width_px // self.stage.scale, canvas.height_px // self.stage.scale)
         width, height = self.size
+        octets = 8 if bits == 12 else 4
         self.plans = RingWriter.create(self.run.plans, kind=KIND_PLANS, slots=64, capacity=8192)
         self.reports = RingWriter.create(self.run.reports("main"), kind=KIND_REPORTS, slots=64, capacity=4032)
         RingWriter.create(self.run.node_status("main"), kind=fourcc("STAT"), slots=4, capacity=64).close()
         self.ring = RingWriter.create(
-            self.run.canvas("main"), kind=KIND_CANVAS, slots=8, capacity=width * height * 4, width=width, height=height,
-            row_stride=width * 4, pixel_format=fourcc("AB30" if bits == 10 else "AB24"),
+            self.run.canvas("main"), kind=KIND_CANVAS, slots=8, capacity=width * height * octets, width=width,
+            height=height, row_stride=width * octets,
+            pixel_format=fourcc({8: "AB24", 10: "AB30", 12: "AB4C"}[bits]),
         )  # fmt: skip
         self.shown: dict[int, np.ndarray] = {}
         self.capture: Capture | None = None
@@ -138,6 +140,10 @@ def noise(size: tuple[int, int], bits: int, seed: int) -> np.ndarray:
     random = np.random.default_rng(seed)
     if bits == 10:
         return random.integers(0, 1 << 30, (height, width), dtype=np.uint32) | np.uint32(3 << 30)
+    if bits == 12:
+        wide = random.integers(0, 4096, (height, width, 4), dtype=np.uint16)
+        wide[..., 3] = 65535
+        return wide
     pixels = random.integers(0, 256, (height, width, 4), dtype=np.uint8)
     pixels[..., 3] = 255
     return pixels

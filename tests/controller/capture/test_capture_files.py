@@ -38,7 +38,7 @@ def run_of(wall: Any, capturekit: ModuleType, form: str, path: Path, frames: int
     return order
 
 
-@pytest.mark.parametrize("bits", [8, 10])
+@pytest.mark.parametrize("bits", [8, 10, 12])
 @pytest.mark.parametrize("depth", [8, 16])
 def test_png_holds_the_codes(
     shm: Path, housekit: ModuleType, capturekit: ModuleType, tmp_path: Path, bits: int, depth: int
@@ -53,7 +53,8 @@ def test_png_holds_the_codes(
         shown = wall.codes(frame)
         if depth == 16:
             assert np.array_equal(pixels >> (16 - bits), shown), "bit for bit"
-            assert np.array_equal(pixels, shown << 6 | shown >> 4 if bits == 10 else shown * 257)
+            full = {8: shown * 257, 10: shown << 6 | shown >> 4, 12: shown << 4 | shown >> 8}
+            assert np.array_equal(pixels, full[bits])
         else:
             assert np.array_equal(pixels, shown >> (bits - 8))
         assert spec.getattribute("timecode") == timecode_at(wall.stage.rate, frame)
@@ -124,6 +125,20 @@ def test_ffv1_holds_ten_bits_bit_for_bit(wall: Any, capturekit: ModuleType, tmp_
         assert np.array_equal(np.stack([red, green, blue], axis=-1), wall.codes(capturekit.FIRST + 2 + n))
         assert frame.color_range == 2, "full"
     assert wall.told(order).files == [str(tmp_path / "a.mkv")]
+
+
+def test_ffv1_holds_twelve_bits_bit_for_bit(
+    shm: Path, housekit: ModuleType, capturekit: ModuleType, tmp_path: Path
+) -> None:
+    wall = capturekit.Wall(shm, housekit, bits=12)
+    run_of(wall, capturekit, "ffv1", tmp_path / "a")
+    frames, _ = video_frames(tmp_path / "a.mkv")
+    assert len(frames) == 5
+    for n, frame in enumerate(frames):
+        assert frame.format.name == "gbrp12le"
+        green, blue, red = planes(frame)
+        assert np.array_equal(np.stack([red, green, blue], axis=-1), wall.codes(capturekit.FIRST + 2 + n))
+    wall.close()
 
 
 def test_ffv1_holds_eight_bits_bit_for_bit(

@@ -52,6 +52,16 @@ def test_octets_hold_the_codes(form: VideoForm) -> None:
         assert np.abs(found - (128 + 224 * pair) * unit).max() <= 0.5 + 1e-3 * unit
 
 
+def test_twelve_bits_go_through_exactly_and_fall_to_fewer() -> None:
+    picture = np.random.default_rng(3).integers(0, 4096, (8, 16, 4), dtype=np.uint16)
+    for bits in (12, 10, 8):
+        form = VideoForm(16, 8, "RGB", bits)  # type: ignore[arg-type]
+        out = np.empty(form.octets, np.uint8)
+        octets_of(picture, form, out)
+        found = unpacked(form, out.tobytes()).reshape(8, 16, 3)
+        assert np.array_equal(found, picture[..., :3].astype(np.int64) >> (12 - bits))
+
+
 def test_ten_bits_go_through_exactly() -> None:
     rng = np.random.default_rng(2)
     words = rng.integers(0, 1 << 30, (8, 16), dtype=np.uint32)

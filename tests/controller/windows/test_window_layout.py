@@ -16,7 +16,7 @@ from controller.windows.config import MonitorConfig, OutputPart, WindowConfig
 from controller.windows.layout import Part, intersect, lay_out, multiple_of, recognise
 from controller.windows.wishes import read_order, window_problems, wishes_of, write_order
 from controller.windows.xlib import Found, refresh_hz
-from stage.config import CanvasConfig
+from stage.config import CanvasConfig, EncodingConfig
 from stage.rate import Rate
 
 R24 = Rate(24)
@@ -199,6 +199,10 @@ def test_what_is_configured_must_be_possible() -> None:
     assert codes({"c": Out(wide)}, a=a) == ["controller.window_off_monitor"]
     halves = [OutputPart(monitor="a", canvas_px=(0, 0, 50, 80)), OutputPart(monitor="a", canvas_px=(50, 0, 50, 80))]
     assert codes({"c": Out(*halves)}, a=a) == ["controller.window_overlap"]
+    deep = canvas.model_copy(update={"encoding": EncodingConfig(bits=12)})
+    (refused,) = window_problems({"gpu": window(a=a)}, {"c": Out(OutputPart(monitor="a"))}, {"c": deep})
+    assert (refused.code, refused.path) == ("controller.window_bits", "outputs/c/monitors")
+    assert "ST 2110" in refused.mend
     two = {"x": window(a=a), "y": WindowConfig(display=":1", monitors={"a": a})}
     found = [problem.code for problem in window_problems(two, {}, {"c": canvas})]
     assert found == ["controller.window_displays", "controller.monitor_name"]
