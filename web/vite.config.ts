@@ -8,7 +8,8 @@ const service = process.env.OPENVOLUME_SERVICE ?? "http://127.0.0.1:7400";
 export default defineConfig({
   base: "/console/",
   plugins: [svelte()],
-  server: { proxy: { "/api": { target: service, ws: true } } },
+  // The service takes orders from its own page only (Origin).
+  server: { proxy: { "/api": { target: service, ws: true, changeOrigin: true, headers: { origin: service } } } },
   build: {
     outDir: process.env.OPENVOLUME_CONSOLE_OUT ?? "../controller/console/app",
     emptyOutDir: true,

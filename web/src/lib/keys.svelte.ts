@@ -27,6 +27,7 @@ class Keys {
     if (document.querySelector("dialog[open]")) return; // Escape closes it, and gives no order
     const target = event.target;
     if (target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return;
+    if (target instanceof HTMLElement && target.isContentEditable) return; // the configuration's editor
     if (target instanceof HTMLInputElement && !["range", "checkbox", "radio"].includes(target.type)) return;
     // A button under the focus keeps its own keys.
     if ((event.key === " " || event.key === "Enter") && target instanceof HTMLElement && target.closest("button, a, summary, [role=button]")) return;
