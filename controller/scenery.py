@@ -177,6 +177,8 @@ class Scenery:
             if config is None or (name in self.values and len(names) > 1):
                 continue
             try:
+                # Whoever knows what can be edited knows that changes of the files are seen, from the first on.
+                await self._begin_to_watch(name, config)
                 self.values[name] = await asyncio.to_thread(scene_values, config, self._places.folder)
             except Exception:
                 log.exception("what can be edited of scene %s is not known", name)
@@ -192,6 +194,11 @@ class Scenery:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way: files read, scenes warmed or reloaded."""
+        return bool(self._reloads)
 
     # --- getting scenes ready -------------------------------------------------------------------------------------
 
@@ -437,10 +444,12 @@ class Scenery:
         places = self._places
         await self._look_at_scene_files(places)
         for name, config in places.scenes.items():
+            if self._places is not places:
+                # Another configuration came meanwhile: the next look is at its files.
+                return
             watch = self._watches.get(name)
             if watch is None:
-                inputs = await asyncio.to_thread(inputs_of, config, places.folder)
-                self._watches[name] = SceneWatch(config, inputs)
+                await self._begin_to_watch(name, config)
                 continue
             if watch.compiling:
                 continue
@@ -454,6 +463,14 @@ class Scenery:
                 task = asyncio.create_task(self._reload(name, watch), name=f"reload {name}")
                 self._reloads.add(task)
                 task.add_done_callback(self._reloads.discard)
+
+    async def _begin_to_watch(self, name: str, config: SceneConfig) -> None:
+        places = self._places
+        if name in self._watches:
+            return
+        inputs = await asyncio.to_thread(inputs_of, config, places.folder)
+        if self._places is places:
+            self._watches.setdefault(name, SceneWatch(config, inputs))
 
     async def _look_at_scene_files(self, places: Places) -> None:
         """A scene file that changes is a change of the configuration."""

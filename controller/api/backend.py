@@ -219,6 +219,7 @@ class RunBackend:
             self.on_message(message)
 
     def poll(self) -> None:
+        self._post.push()
         now_ns = self._clock.now_ns()
         look = now_ns >= self._look_due_ns
         if look:

@@ -5,20 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 if TYPE_CHECKING:
     from tests.controller.conftest import RunningHouse
 
 
-def patch(house: RunningHouse, path: str, body: Any) -> httpx.Response:
-    return house.client.patch(f"/api/v1/{path}", json=body)
-
-
 @pytest.mark.parametrize("what", ["black", "frozen", "identify"])
 def test_an_output_shows_something_else_until_it_is_undone(house: RunningHouse, what: str) -> None:
-    answer = patch(house, "canvases/main", {what: True})
+    answer = house.patch("canvases/main", {what: True})
     assert answer.status_code == 200, answer.text
     frame = answer.json()["frame"]
     found = house.get("canvases/main")
@@ -40,20 +35,20 @@ def test_an_output_shows_something_else_until_it_is_undone(house: RunningHouse, 
 
 def test_delays_are_signed(house: RunningHouse) -> None:
     before = house.get("canvases/main")
-    assert patch(house, "canvases/main", {"delay_ms": 41.0, "delay_frames": -3}).status_code == 200
+    assert house.patch("canvases/main", {"delay_ms": 41.0, "delay_frames": -3}).status_code == 200
     found = house.get("canvases/main")
     assert (found["delay_ms"], found["delay_frames"]) == (41.0, -3)
     assert found["held_back_frames"] == before["held_back_frames"], "alone, there is nobody to be ahead of"
     assert found["to_light_ms"] > before["to_light_ms"] + 41.0
     assert house.client.post("/api/v1/undo", json={}).status_code == 200
     for field, value in (("delay_ms", 5000), ("delay_frames", -61), ("black", "yes")):
-        answer = patch(house, "canvases/main", {field: value})
+        answer = house.patch("canvases/main", {field: value})
         assert (answer.status_code, answer.json()["path"]) == (422, f"canvases/main/{field}")
 
 
 def test_engines_are_told_and_switched(house: RunningHouse) -> None:
     assert house.get("engines") == {}
-    assert patch(house, "engines/grid", {"enabled": True}).status_code == 404
+    assert house.patch("engines/grid", {"enabled": True}).status_code == 404
     etag = house.client.get("/api/v1/config").headers["etag"]
     text = house.config_text + "\nengines:\n  grid: {cameras: [a], canvases: [main], hold_frames: 5}\n"
     headers = {"if-match": etag, "content-type": "application/yaml"}
@@ -68,7 +63,7 @@ def test_engines_are_told_and_switched(house: RunningHouse) -> None:
         return None if plan is None else [engine.id for engine in plan.engines]
 
     assert house.eventually(lambda: drawing() == ["grid"])
-    assert patch(house, "engines/grid", {"enabled": False}).status_code == 200
+    assert house.patch("engines/grid", {"enabled": False}).status_code == 200
     assert house.get("engines/grid")["enabled"] is False
     assert house.eventually(lambda: drawing() == [])
     etag = house.client.get("/api/v1/config").headers["etag"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.messages import Abort, Committed
-from controller.post import Post
+from controller.post import MOST_WAITING, Post
 
 
 def test_letters_arrive_in_order_and_doorbells_only_wake(shm: Path) -> None:
@@ -63,3 +63,42 @@ def test_a_successor_takes_the_name_and_the_dead_one_leaves_it(shm: Path) -> Non
     second.close()
     assert not (shm / "role.sock").exists()
     sender.close()
+
+
+def test_letters_to_a_full_box_wait_in_their_order(shm: Path) -> None:
+    """A process that slept for some frames has its box full of doorbells: it hears of every letter all the same."""
+    post, other, sleepy = Post(shm / "a.sock"), Post(shm / "b.sock"), Post(shm / "sleepy.sock")
+    while post.ring(sleepy.path):
+        pass
+    unheard = post.unheard
+    for number in range(5):
+        assert post.send(sleepy.path, Abort(number))
+    assert post.send(other.path, Abort(9))
+    assert other.receive() == [Abort(9)], "others are not kept waiting"
+    assert sleepy.receive() == []
+    post.push()
+    assert post.send(sleepy.path, Abort(5))
+    found = sleepy.receive()
+    post.receive()
+    assert [*found, *sleepy.receive()] == [Abort(number) for number in range(6)]
+    assert post.unheard == unheard
+    # Who dies with a full box takes nothing, and holds up nobody.
+    while post.ring(sleepy.path):
+        pass
+    unheard = post.unheard
+    assert post.send(sleepy.path, Abort(6))
+    sleepy.close()
+    post.push()
+    assert post.unheard == unheard + 1
+    assert not post.send(sleepy.path, Abort(7))
+    post.close()
+    other.close()
+
+
+def test_what_waits_is_limited(shm: Path) -> None:
+    post, full = Post(shm / "a.sock"), Post(shm / "full.sock")
+    taken = [post.send(full.path, Abort(number)) for number in range(5000)]
+    assert MOST_WAITING < sum(taken) < 5000
+    assert not taken[-1]
+    post.close()
+    full.close()
