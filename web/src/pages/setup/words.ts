@@ -7,7 +7,7 @@ export const says = words(
     loading: "Reading it …", file: "Configuration of the running show, as YAML",
     same: "This is what runs.", checking: "Checking …", good: "It can run.", bad: (n: number) => (n === 1 ? "One thing is wrong." : `${n} things are wrong.`),
     apply: "Prepare and run it", discard: "Discard my changes", line: "line", newer: "Somebody changed the show meanwhile; this text was made from revision", take: "Take the newest",
-    applied: (frame: number) => `It runs since frame ${frame}.`, sum: (w: number, c: number, k: number, px: string) => `${w} walls, ${c} canvases, ${k} cameras, ${px} Mpx`,
+    applied: (frame: number) => `It runs since frame ${frame}.`, sum: (w: number, c: number, k: number, px: string) => `Walls ${w}, canvases ${c}, cameras ${k}, ${px} Mpx`,
     mayNot: "An operator may change the configuration.",
     rev: "Revision", when: "When", who: "Who", what: "What", undone: "undone", restore: "Run this again", restored: "It runs again, as a new revision.",
     restoreAsk: "Run the show exactly as it was then?", runs: "runs now", older: "Older", more: (n: number) => `and ${n} more`,
