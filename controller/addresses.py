@@ -15,6 +15,7 @@ from msgspec import Meta
 from controller.address import Address, bad_value, unknown_address
 from controller.cues import Cue, CuesAt
 from controller.layer_addresses import layer_address
+from controller.look_addresses import look_address, spreads
 from controller.processor_values import with_latency, with_scene, with_settings
 from controller.scene_addresses import (
     read_scene,
@@ -131,12 +132,23 @@ def _read_pattern(show: Show, kind: str) -> bool | list[str]:
 
 def _write_pattern(show: Show, kind: str, value: bool | list[str], around: Surroundings) -> Show:
     targets = value if isinstance(value, list) else []
+    known = around.walls | around.cameras | around.canvases
     for target in targets:
-        if target not in around.walls and target not in around.cameras:
-            raise bad_value(f"patterns/{kind}", "no wall or camera of this show", target, "name a wall or a camera")
+        if target not in known:
+            mend = f"use of {', '.join(sorted(known))}"
+            raise bad_value(f"patterns/{kind}", "no wall, canvas or camera of this show", target, mend)
     others = [pattern for pattern in show.patterns if pattern.kind != kind]
     on = value is not False and value != []
     return msgspec.structs.replace(show, patterns=[*others, PlanPattern(kind, targets)] if on else others)
+
+
+def _write_patterns(show: Show, _: str, wanted: list[PlanPattern], around: Surroundings) -> Show:
+    show = msgspec.structs.replace(show, patterns=[])
+    for pattern in wanted:
+        if pattern.kind not in around.patterns:
+            raise bad_value("patterns", "there is no such picture", pattern.kind, "GET patterns lists them")
+        show = _write_pattern(show, pattern.kind, pattern.targets or True, around)
+    return show
 
 
 ADDRESSES: Final[tuple[Address, ...]] = (
@@ -216,7 +228,10 @@ ADDRESSES: Final[tuple[Address, ...]] = (
     Address("engines/{}/enabled", "engines", bool, "Whether the pictures this engine draws are shown.",
             lambda show, engine: engine not in show.engines_off, _write_engine),
     Address("patterns/{}", "patterns", bool | list[str],
-            "A line-up picture: true, false, or the walls and cameras it shows on.", _read_pattern, _write_pattern),
+            "A line-up or test picture: true, false, or the walls, canvases and cameras it shows on.",
+            _read_pattern, _write_pattern),
+    Address("patterns", "", list[PlanPattern], "Every line-up and test picture that is on; []: none.",
+            lambda show, _: show.patterns, _write_patterns),
 )  # fmt: skip
 """Everything that can be changed while the show runs."""
 
@@ -244,6 +259,9 @@ def find(path: str, around: Surroundings) -> tuple[Address, str]:
     layered = layer_address(parts)
     if layered is not None:
         return layered, parts[1]
+    look = look_address(parts, around)
+    if look is not None:
+        return look, ""
     raise unknown_address(
         path, "nothing to change is called this", "GET /api/v1/addresses lists all that can be changed"
     )
@@ -258,6 +276,8 @@ def convert(address: Address, path: str, value: Any) -> Any:
     """
     if address.pattern.endswith("/overscan_deg") and isinstance(value, int | float) and not isinstance(value, bool):
         value = [value] * 4
+    if address.pattern.startswith("look/") and spreads(address) and isinstance(value, int | float):
+        value = [value] * 3
     switch = address.kind in (bool, bool | None) or address.pattern.startswith("patterns/")
     if switch and value in (0, 1) and not isinstance(value, list):
         value = bool(value)

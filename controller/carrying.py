@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from controller.layer_addresses import settled_layers
+from controller.looks import layers_of
 from controller.scene_addresses import write_position
 from controller.show import CameraSettings, Show
 from controller.surroundings import Surroundings
@@ -63,6 +64,10 @@ def carry_over(old_first: Show, old: Show, new_first: Show) -> Show:
         cards=old.cards,
         chromakeys=old.chromakeys,
         scene_states=old.scene_states,
+        looks=old.looks,
+        look=old.look,
+        grades=old.grades,
+        grades_version=old.grades_version,
         cues=old.cues,
         cues_at=old.cues_at,
         take=old.take,
@@ -87,7 +92,10 @@ def settle(show: Show, around: Surroundings, *, wanted: Show) -> Show:
     show = msgspec.structs.replace(show, scene_states=states)
     if wanted.position in around.positions:
         show = write_position(show, "", wanted.position, around)
-    targets = around.walls | around.cameras
+    layers = layers_of(around.cameras, around.walls)
+    grades = {layer: grade for layer, grade in show.grades.items() if layer in layers}
+    show = msgspec.structs.replace(show, grades=grades)
+    targets = around.walls | around.cameras | around.canvases
     patterns = [p for p in show.patterns if p.kind in around.patterns and set(p.targets) <= targets]
     nudges = {source: nudge for source, nudge in show.nudges.items() if source in around.sources}
     delays = {source: delays for source, delays in show.delays.items() if source in around.sources}

@@ -20,7 +20,7 @@ from controller.processor_values import settings_moved
 from controller.show import Show
 from controller.store import Change
 from controller.surroundings import Surroundings
-from controller.transitions import taken_over
+from controller.transitions import FadeCurve, taken_over
 from stage.errors import Problem
 
 
@@ -31,6 +31,9 @@ class Command(Struct, frozen=True):
     steps: dict[str, float] = {}
     who: str = ""
     """Who asks, for the log: `http 127.0.0.1`, `osc 127.0.0.1:9000`, `start`."""
+    seconds: float = 0.0
+    """How long what can move of it takes (`controller.moves`); 0: at one frame."""
+    curve: FadeCurve = "linear"
 
 
 def apply(show: Show, command: Command, around: Surroundings) -> tuple[Show, dict[str, Change]]:

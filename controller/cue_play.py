@@ -6,7 +6,6 @@ What goes by itself is due at an instant, as a switch of scenes is. Whoever sees
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -16,11 +15,14 @@ from controller.addresses import find
 from controller.commands import Command, apply, undo_of
 from controller.cues import MOST_STEPS, Cue, CuesAt, CueStep, WaitingCue, after, find_cue, standby, together
 from controller.errors import BadValue, NothingToGo
+from controller.layer_addresses import is_whole
+from controller.look_addresses import expanded
+from controller.moves import frames_of, moves, with_moves
 from controller.show import Show
 from controller.store import Change
 from controller.surroundings import Surroundings
 from controller.switching import Moment, under_way
-from controller.transitions import FADED, FADED_ABOUT, FadeCurve, with_transitions
+from controller.transitions import FADED_ABOUT, FadeCurve
 from stage.errors import Problem
 
 CUE_LEAD_S: Final = 0.15
@@ -37,11 +39,6 @@ def moment_of(around: Surroundings) -> Moment:
     return around.moment
 
 
-def frames_of(seconds: float, moment: Moment) -> int:
-    """A time in whole frames, the nearest."""
-    return math.floor(seconds * moment.rate.hz + 0.5)
-
-
 def check_cue(show: Show, cue: Cue, around: Surroundings) -> None:
     """Hold a cue to what the show has and what can move.
 
@@ -54,12 +51,21 @@ def check_cue(show: Show, cue: Cue, around: Surroundings) -> None:
             detail = "is no cue's to change"
             raise BadValue(Problem(BadValue.code, f"cues/{cue.id}/changes", detail, path, "leave it out"))
         find(path, around)
-        if cue.seconds > 0.0 and path != "scenes/active" and not FADED.fullmatch(path):
+        if cue.seconds > 0.0 and path != "scenes/active" and not moves(path, around):
             mend = f"{FADED_ABOUT}; scenes dissolve. Put the others into a cue of 0 seconds that goes `with` this one"
             raise BadValue(
                 Problem(BadValue.code, f"cues/{cue.id}/seconds", f"{path} cannot move over time", path, mend)
             )
-    apply(show, Command(cue.changes), around)
+    made = {
+        path: value
+        for other in show.cues
+        for path, value in other.changes.items()
+        if is_whole(path) and value is not None and find(path, around)[0].read(show, path.split("/")[1]) is None
+    }
+    if made:
+        # What an earlier cue will have put there may be changed by this one.
+        show, _ = apply(show, Command(made), around)
+    apply(show, Command(expanded(cue.changes, show)), around)
 
 
 def wanted(show: Show, name: str = "") -> Cue:
@@ -80,7 +86,7 @@ def wanted(show: Show, name: str = "") -> Cue:
 
 def command_of(cue: Cue, show: Show, around: Surroundings, at_frame: int = 0) -> Command:
     """What a cue changes, as a command: a scene of a cue that takes time dissolves."""
-    changes, moment = dict(cue.changes), moment_of(around)
+    changes, moment = expanded(cue.changes, show), moment_of(around)
     scene = changes.get("scenes/active")
     if isinstance(scene, str):
         order: dict[str, Any] = {"scene": scene}
@@ -105,12 +111,12 @@ def performed(show: Show, around: Surroundings, cues: list[Cue], at_frame: int =
     begin_ns = moment.present_ns(at_frame or moment.frame + 1)
     changes: Moved = {}
     for cue in cues:
-        after_it, moved = apply(show, command_of(cue, show, around, at_frame), around)
+        command = command_of(cue, show, around, at_frame)
+        after_it, moved = apply(show, command, around)
         frames = frames_of(cue.seconds, moment)
-        moving = [path for path in cue.changes if FADED.fullmatch(path)]
-        if frames and moving:
-            after_it = with_transitions(
-                show, after_it, moving, frames=frames, curve=cue.curve, moment=moment, begin_ns=begin_ns
+        if frames:
+            after_it = with_moves(
+                show, after_it, command.changes, around, frames=frames, curve=cue.curve, begin_ns=begin_ns
             )
         show = after_it
         for path, change in moved.items():

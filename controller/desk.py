@@ -30,7 +30,9 @@ from controller.beginning import fresh_show, snapshot_of, surroundings
 from controller.commands import Command, apply
 from controller.config import LoadedConfig, load_config_text
 from controller.errors import ControllerError, StoreError
+from controller.look_addresses import expanded
 from controller.messages import Message
+from controller.moves import applied
 from controller.rundir import RunDir
 from controller.scene_book import KEEP, drop_states, numbered, write_states
 from controller.scene_values import SceneValues
@@ -54,7 +56,18 @@ Changing = Callable[[Show, Surroundings], Awaitable[tuple[Show, dict[str, Change
 GESTURE_NS: Final = NS_PER_S
 """Changes of the same addresses by the same hand, each within this of the last, are one step of undo."""
 KEEP_SNAPSHOTS: Final = 16
-_DEEP: Final = ("cameras", "sources", "canvases", "patterns", "scenes", "engines", "processors", "cards", "chromakeys")
+_DEEP: Final = (
+    "cameras",
+    "sources",
+    "canvases",
+    "patterns",
+    "scenes",
+    "engines",
+    "processors",
+    "cards",
+    "chromakeys",
+    "looks",
+)
 """First words of addresses whose objects have an id."""
 
 
@@ -162,6 +175,7 @@ class Desk:
         held(self.show.lock, *command.changes, *command.steps)
         # Told at once, without waiting for a turn; checked again when it has it.
         apply(self.show, command, self.around_now)
+        command = msgspec.structs.replace(command, changes=expanded(command.changes, self.show))
         command = await self.ready(command)
         return await self._enqueue(Task(command.who, future(), command=command))
 
@@ -298,7 +312,7 @@ class Desk:
             assert task.command is not None
             try:
                 held(show.lock, *task.command.changes, *task.command.steps)
-                show, moved = apply(show, task.command, self.around_now)
+                show, moved = applied(show, task.command, self.around_now)
             except ControllerError as error:
                 fail([task], error)
                 continue
@@ -409,8 +423,11 @@ class Desk:
         if self._gesture is None or revision.kind != "set":
             return None
         before, t_ns = self._gesture
-        if any(path.endswith("/compiled") or path.startswith("cues/") for path in revision.changes):
-            # Every state of a scene's files, and every GO, is one to go back to.
+        if any(
+            path.endswith("/compiled") or path.startswith(("cues/", "looks/", "look/active"))
+            for path in revision.changes
+        ):
+            # Every state of a scene's files, every GO and every look is one to go back to.
             return None
         same = before.rev == self.show.version and before.who == revision.who
         same = same and before.changes.keys() == revision.changes.keys()

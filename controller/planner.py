@@ -16,9 +16,10 @@ import numpy as np
 
 from controller.cards import Card, planned_cards
 from controller.chromakeys import planned_keys
+from controller.looks import planned_looks
 from controller.resolution import STEPS_PER_OCTAVE
 from controller.show import CameraSettings, Show, scenes_at
-from controller.transitions import show_at
+from controller.transitions import show_at, with_moving
 from stage.cameras import Camera, pupil_m
 from stage.compiled import CompiledStage
 from stage.coverage import WallSamples, wall_view
@@ -237,7 +238,7 @@ class Planner:
         ]
         cameras.sort(key=lambda c: (c.rank, c.id))
         scene_time_ns = rate.deadline_ns(0, frame)
-        scenes = scenes_at(show, t_present_ns, scene_time_ns, rate)
+        scenes = with_moving(scenes_at(show, t_present_ns, scene_time_ns, rate), show, t_present_ns, rate)
         return FramePlan(
             frame=frame,
             rate=(rate.num, rate.den),
@@ -253,6 +254,7 @@ class Planner:
             cameras=cameras,
             outer=self._outer(show, scenes, frame),
             scenes=scenes,
+            looks=planned_looks(show.grades, show.look, show.grades_version),
             cards=self._cards_of(show),
             key=planned_keys(show.chromakeys, cameras),
             patterns=show.patterns,
@@ -292,7 +294,10 @@ class Planner:
 
     def _outer(self, show: Show, scenes: list[PlanScene], frame: int) -> PlanOuter:
         # A change of what the outer shows is drawn at once, whatever the mode: only "frozen" keeps the old picture.
-        key = (show.eye_m, scenes)
+        # Values on their way keep to its rhythm, but for where they begin and end: a dusk of a minute is not drawn at
+        # every frame because it moves at every frame.
+        still = [(msgspec.structs.replace(scene, moving={}), bool(scene.moving)) for scene in scenes]
+        key = (show.eye_m, still)
         stale = self._outer_frame is None or self._outer_frame > frame
         if show.outer_mode == "live":
             stale = True

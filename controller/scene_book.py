@@ -43,7 +43,10 @@ def drop_states(run: RunDir, *, keep: Collection[int], keep_from: int) -> None:
 
 
 def numbered(show: Show, before: Show) -> Show:
-    """The show with a new version for every scene of which something else is drawn than before: its own revision."""
+    """The show with a new version for every scene of which something else is drawn than before, and for its grades:
+    its own revision."""
+    if show.grades != before.grades:
+        show = msgspec.structs.replace(show, grades_version=show.version)
     states = {
         name: state
         if (known := before.scene_states.get(name)) is not None

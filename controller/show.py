@@ -10,11 +10,13 @@ from msgspec import Struct
 from controller.cards import Card
 from controller.chromakeys import ChromaKey
 from controller.cues import Cue, CuesAt
+from controller.looks import Look
 from controller.show_lock import ShowLock
 from controller.switching import Switch, planned_scenes
 from controller.transitions import Transition
 from stage.compiled import CompiledStage
 from stage.frames import Array, pose, pose_from_pan_tilt_roll
+from stage.grade import Grade
 from stage.plan import Action, Matrix16, OuterMode, PlanEngine, PlanPattern, PlanScene, matrix16
 from stage.rate import Rate
 
@@ -160,6 +162,14 @@ class Show(Struct, frozen=True):
     cards: dict[str, Card] = {}
     """Light cards and flags, by id."""
     chromakeys: dict[str, ChromaKey] = {}
+    grades: dict[str, Grade] = {}
+    """By layer; one that is not in it is neutral."""
+    grades_version: int = 0
+    """Revision at which they changed last."""
+    look: str = ""
+    """The look that was put on last; empty: none."""
+    looks: dict[str, Look] = {}
+    """Those that are stored."""
     patterns: list[PlanPattern] = []
     nudges: dict[str, Nudge] = {}
     delays: dict[str, SourceDelays] = {}

@@ -9,9 +9,10 @@ Only what stands in plans as a number can move: everything else is changed at on
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -19,10 +20,13 @@ from msgspec import Struct
 from controller.cards import MOVING as MOVING_OF_CARDS
 from controller.chromakeys import MOVING as MOVING_OF_KEYS
 from controller.switching import Moment, curved
+from stage.grade import FIELDS as GRADE_FIELDS
+from stage.grade import NEUTRAL, kelvin_between
 from stage.rate import NS_PER_S, Rate
 
 if TYPE_CHECKING:
     from controller.show import Show
+    from stage.plan import PlanScene
 
 FadeCurve = Literal["linear", "smooth", "ease_in", "ease_out", "s_curve", "cut_at_end"]
 
@@ -30,14 +34,21 @@ FADED: Final = re.compile(
     r"exposure_ev|outer/eye_m|cameras/[^/]+/"
     r"(overscan_margin_deg|overscan_min_deg|overscan_max_deg|soft_edge_deg|focus_blur_deg)"
     rf"|cards/[^/]+/({'|'.join(MOVING_OF_CARDS)})|chromakeys/[^/]+/({'|'.join(MOVING_OF_KEYS)})"
+    rf"|look/(?:outer|inner|cameras/[^/]+|walls/[^/]+)/(?:{'|'.join(GRADE_FIELDS)})"
 )
-"""Addresses whose values may move. Photo times and tracking (delays, nudges) never do, nor what nodes read of a scene's
-edits: those are versions."""
+"""Addresses of the show whose values move. Live values of scenes do too (`controller.moves`); photo times and tracking
+(delays, nudges) never."""
 
 FADED_ABOUT: Final = (
-    "exposure_ev, outer/eye_m, a camera's overscan margin and limits, soft edge and focus blur, and the numbers of "
-    "cards and chroma keys move over time"
+    "exposure_ev, outer/eye_m, a camera's overscan margin and limits, soft edge and focus blur, the numbers of "
+    "cards and chroma keys, grades, and numbers, colours and switches of scenes move over time"
 )
+
+
+Way = Literal["number", "turn", "kelvin", "late"]
+"""How a value goes from one end to the other: evenly; as an angle, the shorter way round; as a temperature, evenly in
+reciprocal kelvin; or not at all, and only then at once (a lamp that goes out stays on until what else moves is there).
+"""
 
 
 class Transition(Struct, frozen=True):
@@ -51,6 +62,10 @@ class Transition(Struct, frozen=True):
     frames: int
     """How many frames show something between; 0: none."""
     curve: FadeCurve = "linear"
+    after: tuple[float, ...] = ()
+    """Where a live value of a scene ends (the show may hold no more than that it is as configured); of other addresses
+    the show tells."""
+    way: Way = "number"
 
     def step(self, t_present_ns: int, rate: Rate) -> int:
         """How many frames after its first one the frame at `t_present_ns` comes; negative before it."""
@@ -81,13 +96,47 @@ def numbers_at(transition: Transition, after: tuple[float, ...], t_present_ns: i
     if step >= transition.frames:
         return after
     share = eased(transition.curve, (step + 1) / (transition.frames + 1))
-    return tuple(b + (a - b) * share for b, a in zip(transition.before, after, strict=True))
+    return tuple(_between(transition.way, b, a, share) for b, a in zip(transition.before, after, strict=True))
+
+
+def _between(way: Way, before: float, after: float, share: float) -> float:
+    match way:
+        case "turn":
+            # Around the end of the range, where there is more of it on the other side.
+            angle = before + ((after - before + 180.0) % 360.0 - 180.0) * share
+            return angle - math.copysign(360.0, angle) if abs(angle) > 360.0 else angle
+        case "kelvin":
+            return kelvin_between(before, after, share)
+        case "late":
+            return before
+        case _:
+            return before + (after - before) * share
+
+
+def moving_values(show: Show, t_present_ns: int, rate: Rate) -> dict[str, dict[str, Any]]:
+    """Live values of scenes that stand otherwise at a frame than in the show: by scene and address below it."""
+    found: dict[str, dict[str, Any]] = {}
+    for transition in show.transitions:
+        if transition.address.startswith("scenes/") and not transition.done(t_present_ns, rate):
+            _, scene, below = transition.address.split("/", 2)
+            numbers = numbers_at(transition, transition.after, t_present_ns, rate)
+            value: Any = list(numbers) if len(numbers) > 1 else numbers[0]
+            found.setdefault(scene, {})[below] = bool(value) if transition.way == "late" else value
+    return found
+
+
+def with_moving(scenes: list[PlanScene], show: Show, t_present_ns: int, rate: Rate) -> list[PlanScene]:
+    """A plan's scenes with what moves of them; the very same list when nothing does."""
+    moving = moving_values(show, t_present_ns, rate) if show.transitions else {}
+    if not any(scene.id in moving for scene in scenes):
+        return scenes
+    return [msgspec.structs.replace(scene, moving=moving.get(scene.id, {})) for scene in scenes]
 
 
 def show_at(show: Show, t_present_ns: int, rate: Rate) -> Show:
     """The show as a frame has it: the very same object when nothing moves."""
     for transition in show.transitions:
-        if not transition.done(t_present_ns, rate):
+        if not transition.done(t_present_ns, rate) and not transition.address.startswith("scenes/"):
             after = numbers_of(show, transition.address)
             if len(after) != len(transition.before):
                 continue
@@ -111,7 +160,7 @@ def with_transitions(
     """
     still = show_at(shown, begin_ns, moment.rate)
     new = [
-        Transition(address, before, begin_ns, frames, curve)
+        Transition(address, before, begin_ns, frames, curve, way=way_of(address))
         for address in addresses
         if (before := numbers_of(still, address)) and before != numbers_of(show, address)
     ]
@@ -121,6 +170,11 @@ def with_transitions(
         if transition.address not in addresses and not transition.done(moment.t_present_ns, moment.rate)
     ]
     return msgspec.structs.replace(show, transitions=[*kept, *new])
+
+
+def way_of(address: str) -> Way:
+    """How a value of the show goes."""
+    return "kelvin" if address.endswith("/temperature_k") else "number"
 
 
 def taken_over(show: Show, address: str) -> Show:
@@ -148,6 +202,10 @@ def numbers_of(show: Show, address: str) -> tuple[float, ...]:
         held = (show.cards if kind == "cards" else show.chromakeys).get(one)
         value = () if held is None else getattr(held, name)
         return tuple(value) if isinstance(value, tuple | list) else (value,)
+    if address.startswith("look/"):
+        layer, _, name = address.removeprefix("look/").rpartition("/")
+        value = getattr(show.grades.get(layer, NEUTRAL), name)
+        return tuple(value) if isinstance(value, tuple | list) else (value,)
     _, camera, name = address.split("/")
     return (getattr(show.cameras[camera], name),)
 
@@ -164,6 +222,11 @@ def with_numbers(show: Show, address: str, numbers: tuple[float, ...]) -> Show:
         held = getattr(show, kind)
         moved = msgspec.structs.replace(held[one], **{name: numbers if len(numbers) > 1 else numbers[0]})
         return msgspec.structs.replace(show, **{kind: {**held, one: moved}})
+    if address.startswith("look/"):
+        layer, _, name = address.removeprefix("look/").rpartition("/")
+        value = numbers if len(numbers) > 1 else numbers[0]
+        grade = msgspec.structs.replace(show.grades.get(layer, NEUTRAL), **{name: value})
+        return msgspec.structs.replace(show, grades={**show.grades, layer: grade})
     _, camera, name = address.split("/")
     settings = msgspec.structs.replace(show.cameras[camera], **{name: numbers[0]})
     return msgspec.structs.replace(show, cameras={**show.cameras, camera: settings})

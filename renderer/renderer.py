@@ -23,6 +23,7 @@ from renderer.device import Device, Fence
 from renderer.errors import RendererError
 from renderer.passes.cards import CardSheet
 from renderer.passes.given import GivenInner, GivenInners
+from renderer.passes.grade import LayerGrades
 from renderer.passes.inner import InnerPass, inner_view
 from renderer.passes.keys import KeyPass
 from renderer.passes.outer import OuterPass
@@ -488,9 +489,17 @@ class Renderer:
         gain = float(2.0 ** (plan.exposure_ev - rig.outer.exposure_ev)) if output != "data" else 1.0
         self._cards.put(plan.cards, rig.origin_m)
         keys = self._keys.reaches(plan, rig.meshes) if plan.key else []
+        grades = LayerGrades(plan.looks)
         for surface in rig.surfaces.values():
             self._wall.draw(
-                surface, rig.outer, pictures, outer_gain=gain, output=output, seed=plan.seed, cards=self._cards
+                surface,
+                rig.outer,
+                pictures,
+                outer_gain=gain,
+                output=output,
+                seed=plan.seed,
+                cards=self._cards,
+                grades=grades,
             )
             if output == "canvas":
                 self._keys.draw(surface, keys, rig.stage.walls)

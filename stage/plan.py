@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from stage.grade import Grade
 from stage.plan_cards import PlanCard, PlanKey
 
 if TYPE_CHECKING:
@@ -115,6 +116,9 @@ class PlanScene(Struct, frozen=True, forbid_unknown_fields=True):
     time_speed: float = 1.0
     """Its animations run at `scene_time_ns * time_speed + time_offset_ns`."""
     time_offset_ns: int = 0
+    moving: dict[str, Any] = {}
+    """Live values by address below the scene that stand otherwise at this frame than in its version: they are on their
+    way there."""
 
     def time_ns(self, scene_time_ns: int) -> int:
         """The time of its animations when the plan's is `scene_time_ns`."""
@@ -124,12 +128,18 @@ class PlanScene(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PlanLook(Struct, frozen=True, forbid_unknown_fields=True):
-    """A grade and light state laid over the scenes of `targets`."""
+    """A grade of `targets`: layers as `stage.grade` names them. Grades of one layer are laid over each other
+    (`stage.grade.stacked`)."""
 
     id: str
+    """The look it belongs to; empty: none that is stored."""
     version: int
+    """Revision of the show at which it changed last."""
     weight: float
+    """How much of the grade: 0 none, 1 all of it."""
     targets: list[str]
+    grade: Grade | None = None
+    """As it stands at this frame; None: no grade."""
 
 
 class PlanPlate(Struct, frozen=True, forbid_unknown_fields=True):

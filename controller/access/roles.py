@@ -39,6 +39,7 @@ _LOOKS: Final = tuple(
         r"scene",
         r"positions/[^/]+/activate",
         r"position",
+        r"look",
         r"looks(/.*)?",
         r"cards(/.*)?",
     )

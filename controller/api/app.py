@@ -26,6 +26,7 @@ from controller.api.routes import (
     guided,
     library,
     live,
+    looks,
     page,
     processors,
     recording,
@@ -36,14 +37,14 @@ from controller.api.routes import (
     show,
     sources,
     streams,
-    windows,
     surfaces,
+    windows,
 )
 from runtime.clock import SystemClock
 
 GROUPS = (
     running, frames, room, processors, streams, windows, surfaces, cameras, sources, guided, relays, recording,
-    captures, show, cards, cues, scenes, library, config, live, access,
+    captures, show, cards, looks, cues, scenes, library, config, live, access,
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from controller.access.doorman import Doorman
 from controller.access.roles import Hand
 from controller.access.store import AccessStore, access_folder
 from controller.action import ActionName
-from controller.api import present, present_cards, present_processors, present_scenes, present_streams
+from controller.api import present, present_cards, present_looks, present_processors, present_scenes, present_streams
 from controller.api.backend import RunBackend
 from controller.api.clock import ClockHand
 from controller.api.cues import CueHand
@@ -275,6 +275,7 @@ class Control:
             "action": ("action", 0, present.action(backend)),
             "health": ("health", 0, self.health()),
             "cues": ("cue", desk.rev_of("cues"), self.cues.view()),
+            "look": ("grade", desk.rev_of("look"), present_looks.now(desk)),
         }
         for name in desk.stage.cameras:
             camera = present.camera(desk, backend, name)
@@ -293,6 +294,7 @@ class Control:
             ("pattern", present.patterns(desk)),
             ("card", present_cards.cards(desk)),
             ("chromakey", present_cards.chromakeys(desk)),
+            ("look", present_looks.looks(desk).looks),
         ):
             for name, view in views.items():
                 found[f"{topic}s/{name}"] = (topic, view.rev, view)
@@ -361,8 +363,8 @@ class Control:
             self._told = dict.fromkeys(self._told, b"")
         if self._is_heard():
             self.hub.publish("change", "change", outcome.rev, outcome)
-        self.surfaces.changed(outcome)
             self._tell()
+        self.surfaces.changed(outcome)
 
     def _follow_delays(self) -> None:
         self.processor_delays.follow(self.backend.processors, self.clock.now_ns())

@@ -39,6 +39,7 @@ from controller.desk import Desk
 from controller.layer_addresses import layer_rows
 from controller.ledger_record import FrameRecord, Steps, intervals_ms, steps_ms
 from controller.ledger_words import Why
+from controller.look_addresses import look_rows
 from controller.messages import Alarm, NodeStatus, Percentiles, SourceStatus
 from controller.show import Nudge, OutputState, SourceDelays
 from runtime.clock import NS_PER_MS
@@ -551,23 +552,30 @@ def action(backend: Backend) -> ActionView:
 
 def addresses(desk: Desk) -> list[AddressView]:
     """Everything that can be changed while the show runs."""
-    return [
-        AddressView(
-            address=address.pattern.replace("{}", "<id>"),
-            about=address.about,
-            schema=msgspec.json.schema(address.kind),
-            ids=sorted(getattr(desk.around, address.collection)) if address.collection else [],
-        )
-        for address in ADDRESSES
-    ] + [
-        AddressView(
-            address=address.pattern.replace("{}", "<id>"),
-            about=address.about,
-            schema=msgspec.json.schema(address.kind),
-            ids=sorted(getattr(desk.show, address.pattern.split("/")[0])),
-        )
-        for address in layer_rows()
-    ]
+    return (
+        [
+            AddressView(
+                address=address.pattern.replace("{}", "<id>"),
+                about=address.about,
+                schema=msgspec.json.schema(address.kind),
+                ids=sorted(getattr(desk.around, address.collection)) if address.collection else [],
+            )
+            for address in ADDRESSES
+        ]
+        + [
+            AddressView(
+                address=address.pattern.replace("{}", "<id>"),
+                about=address.about,
+                schema=msgspec.json.schema(address.kind),
+                ids=sorted(getattr(desk.show, address.pattern.split("/")[0])),
+            )
+            for address in layer_rows()
+        ]
+        + [
+            AddressView(address.pattern, address.about, msgspec.json.schema(address.kind), [])
+            for address in look_rows(desk.around)
+        ]
+    )
 
 
 def _rounded(value: Percentiles) -> Percentiles:

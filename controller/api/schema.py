@@ -19,12 +19,13 @@ from controller.api import (
     views_cues,
     views_guided,
     views_library,
+    views_looks,
     views_processors,
     views_relays,
     views_scenes,
     views_streams,
-    views_windows,
     views_surfaces,
+    views_windows,
 )
 from controller.api.events import Envelope
 from controller.api.problems import ProblemDocument
@@ -43,6 +44,7 @@ TAGS: Final = {
     "show": "What is on the walls",
     "cards": "Light cards and flags on the walls, chroma keys in cameras' frusta",
     "cues": "The cue list",
+    "looks": "Grades, and looks: stored, compared, put on at once or over time",
     "scenes": "Virtual worlds: switched, edited and changed on air",
     "library": "Assets, domes and scene files to choose from, and what they were before",
     "line-up": "Pictures to line up with",
@@ -129,6 +131,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         views_library,
         views_processors,
         views_streams,
+        views_looks,
         views_windows,
         views_relays,
         views_access,

@@ -143,7 +143,7 @@ def _content(plan: FramePlan) -> FramePlan:
     outer = msgspec.structs.replace(plan.outer, drawn_frame=0)
     return msgspec.structs.replace(
         plan, frame=0, t_present_ns=0, epoch=0, timecode="", tai_ns=0, show_version=0, seed=0, cameras=[], outer=outer,
-        cards=[], key=None, patterns=[], output_delays={}, actions=[], t_latched_ns=0,
+        cards=[], key=None, looks=[], patterns=[], output_delays={}, actions=[], t_latched_ns=0,
     )  # fmt: skip
 
 

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from renderer.canvas_mesh import CanvasMesh, Part
 from renderer.colour.encode import CanvasColour, noise_offset
+from renderer.colour.grade import grade_defines
 from renderer.colour.noise import noise_bytes
 from renderer.device import Device
 from renderer.passes.cards import CardSheet
+from renderer.passes.grade import UNGRADED, LayerGrades
 from renderer.passes.inner import InnerPicture
 from renderer.passes.outer import OuterPass
 from renderer.passes.target import ready
@@ -265,7 +267,7 @@ class WallPass:
 
     def __init__(self, device: Device) -> None:
         self._ctx = device.ctx
-        self._programs: dict[tuple[int, bool, int, CanvasColour | None, bool], Program] = {}
+        self._programs: dict[tuple[int, bool, int, CanvasColour | None, bool, int], Program] = {}
         self._examples: list[moderngl.Texture] = []
         """Pictures of every kind that drivers may make a program anew for."""
         self._noise = device.ctx.texture((64, 64), 4, noise_bytes().tobytes())
@@ -283,7 +285,7 @@ class WallPass:
             yield
         for part in surface.parts:
             for count, cards in ((count, cards) for cards in (False, True) for count in range(inners + 1)):
-                program = self._program(count, part.part.kind == "mesh", 0, surface.colour, cards)
+                program = self._program(count, part.part.kind == "mesh", 0, surface.colour, cards, 0)
                 yield
                 if program.practised:
                     continue
@@ -317,6 +319,7 @@ class WallPass:
         output: Output,
         seed: int = 0,
         cards: CardSheet | None = None,
+        grades: LayerGrades = UNGRADED,
     ) -> None:
         """Draw one canvas. `inners` go from the undermost to the uppermost."""
         ctx = self._ctx
@@ -324,7 +327,7 @@ class WallPass:
         number = OUTPUT_NUMBER[output]
         if output == "canvas":
             target = surface.framebuffer
-            key = (outer.generation, outer_gain, seed)
+            key = (outer.generation, outer_gain, seed, grades.key)
             resting = surface.rest_key == key
             surface.rest_key = key
         else:
@@ -340,17 +343,14 @@ class WallPass:
         recarded = output == "canvas" and surface.cards != (cards.cards if cards is not None else ())
         if sheet is not None:
             sheet.bind()
+        if output not in ("canvas", "light"):
+            grades = UNGRADED
+        walls = len(grades.walls) + 1
         for index, buffers in enumerate(surface.parts):
             part = buffers.part
-            base = outer.layout.face[canvas][index].copy()
-            mask = np.zeros(part.items, dtype=np.int64)
-            reached = np.zeros(part.items, dtype=bool)
-            for bit, (_, reach) in enumerate(inners):
-                on, solid = reach.items[canvas][index], reach.solid[canvas][index]
-                reached |= on
-                mask |= on.astype(np.int64) << bit
-                if output != "coverage":  # which tells of the covered ones too
-                    base[solid], mask[solid] = _INNER_BASE + bit, 0
+            faces = outer.layout.face[canvas][index]
+            shown = [(reach.items[canvas][index], reach.solid[canvas][index]) for _, reach in inners]
+            base, mask, reached = _pictures_of(faces, shown, covered=output != "coverage")
             touched = np.zeros(1, dtype=np.int64) if sheet is None else sheet.touched(surface.mesh, index)
             card_sets, card_set = np.unique(touched, return_inverse=True)
             drawn = np.ones(part.items, dtype=bool)
@@ -361,16 +361,20 @@ class WallPass:
             if output == "canvas":
                 surface.reached[index] = reached
                 surface.carded[index] = np.broadcast_to(touched != 0, part.items)
-            buffers.group(base, mask | card_set << MAX_INNERS, drawn)
+            buffers.group(base, mask | (card_set * walls + grades.wall_of_items(part)) << MAX_INNERS, drawn)
             for number_of_base, key_of_group, first, count in buffers.groups:
-                bits, touching = key_of_group & (1 << MAX_INNERS) - 1, int(card_sets[key_of_group >> MAX_INNERS])
+                bits, (laid_out, wall) = key_of_group & (1 << MAX_INNERS) - 1, divmod(key_of_group >> MAX_INNERS, walls)
+                touching = int(card_sets[laid_out])
                 chosen = [picture for bit, (picture, _) in enumerate(inners) if bits >> bit & 1]
                 laid = _cards_laid(sheet, touching, number_of_base, chosen, inners)
-                program = self._program(len(chosen), part.kind == "mesh", number, surface.colour, laid is not None)
-                if number_of_base < _INNER_BASE:
+                under = None if number_of_base < _INNER_BASE else inners[number_of_base - _INNER_BASE][0]
+                graded = grades.group(under, chosen, wall)
+                program = self._program(
+                    len(chosen), part.kind == "mesh", number, surface.colour, laid is not None, graded.level
+                )
+                if under is None:
                     view, texture, gain = outer.layout.views[number_of_base], outer.texture(number_of_base), outer_gain
                 else:
-                    under, _ = inners[number_of_base - _INNER_BASE]
                     view, texture, gain = under.view, under.texture, 1.0
                 if ("base", number_of_base) not in values:
                     values["base", number_of_base] = _base_values(surface, view, gain)
@@ -382,6 +386,8 @@ class WallPass:
                 for name, data in (values["base", number_of_base] | values["inners", bits]).items():
                     program.write(name, data)
                 program.write("noise_at", noise_at)
+                if graded.level:
+                    program.write("grade", graded.vectors)
                 if laid is not None:
                     program.write("card_count", np.int32(len(laid)))
                     program.write("card_use", np.pad(laid, ((0, MOST_CARDS - len(laid)), (0, 0))))
@@ -394,13 +400,13 @@ class WallPass:
         if output == "canvas":
             surface.cards = cards.cards if cards is not None else ()
 
-    def _program(self, inners: int, mesh: bool, output: int, colour: CanvasColour, cards: bool) -> Program:
+    def _program(self, inners: int, mesh: bool, output: int, colour: CanvasColour, cards: bool, grade: int) -> Program:
         # Equal encodings share a program; what is not encoded needs none.
-        key = (inners, mesh, output, colour if output == 0 else None, cards)
+        key = (inners, mesh, output, colour if output == 0 else None, cards, grade)
         program = self._programs.get(key)
         if program is None:
-            shape: dict[str, object] = {"INNERS": inners, "MESH": int(mesh), "CARDS": int(cards)}
-            constants = colour.constants() if output == 0 else {}
+            shape: dict[str, object] = {"INNERS": inners, "MESH": int(mesh), "CARDS": int(cards), "GRADE": grade}
+            constants = (colour.constants() if output == 0 else {}) | (grade_defines() if grade else {})
             program = self._programs[key] = Program(
                 self._ctx,
                 source("wall/wall.vert", shape),
@@ -420,6 +426,25 @@ class WallPass:
             picture.release()
         self._examples.clear()
         self._noise.release()
+
+
+def _pictures_of(
+    faces: NDArray[np.int64], shown: list[tuple[NDArray[np.bool_], NDArray[np.bool_]]], *, covered: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Of each item, [k]: the number of its base picture, a bit for each inner picture above it, whether any reaches it.
+
+    faces : the outer face that serves it; shown : per inner frustum the items it reaches and those it covers wholly;
+    covered : whether those have it for their base (which hides the ones below: not where coverage is told).
+    """
+    base = faces.copy()
+    mask = np.zeros(len(faces), dtype=np.int64)
+    reached = np.zeros(len(faces), dtype=bool)
+    for bit, (on, solid) in enumerate(shown):
+        reached |= on
+        mask |= on.astype(np.int64) << bit
+        if covered:
+            base[solid], mask[solid] = _INNER_BASE + bit, 0
+    return base, mask, reached
 
 
 def _cards_laid(

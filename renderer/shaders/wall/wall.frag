@@ -1,8 +1,9 @@
 #version 450
 // What an LED shows, bottom to top, in linear light: the base picture (outer, or an inner that covers the whole item),
 // then the inner frusta above it by rank; then the codes. Cards lie on the outer and on the inner pictures they are
-// marked for.
-// Defines: INNERS, MESH, CARDS (only with OUTPUT 0 and 1), OUTPUT (0 codes, 1 light, 2 data, 3 coverage), TRANSFER.
+// marked for; pictures are graded before anything is laid over them.
+// Defines: INNERS, MESH, CARDS and GRADE (only with OUTPUT 0 and 1), OUTPUT (0 codes, 1 light, 2 data, 3 coverage),
+// TRANSFER.
 
 const vec3 LARGEST = vec3(65504.0);
 // Smaller copies take over from two texels an LED on. Without it they would be mixed in from one texel on, where their
@@ -59,13 +60,20 @@ float cover(vec2 t, vec4 rise, vec4 start) {
 #define TAKE(picture) min((picture).rgb, LARGEST)
 #endif
 
+#if GRADE
+#include "wall/grade.glsl"
+#define SHADE(light, layer) graded(light, layer)
+#else
+#define SHADE(light, layer) (light)
+#endif
+
 void main() {
 #if OUTPUT == 3
     vec4 covered = vec4(0.0);
 #else
     LAYER layer = TAKE(texture(base, base_at.xy / base_at.z * base_uv.xy + base_uv.zw, MIP_BIAS));
 #if OUTPUT != 2
-    layer *= base_gain;
+    layer = SHADE(layer * base_gain, 0);
 #endif
 #endif
 #if CARDS
@@ -75,7 +83,7 @@ void main() {
 #if INNERS > 0
     for (int i = 0; i < INNERS; ++i) {
         vec2 t = inner_at[i].xy / inner_at[i].z;
-        layers[i + 1] = TAKE(texture(inner[i], t * inner_uv[i].xy + inner_uv[i].zw, MIP_BIAS));
+        layers[i + 1] = SHADE(TAKE(texture(inner[i], t * inner_uv[i].xy + inner_uv[i].zw, MIP_BIAS)), i + 1);
     }
 #endif
     for (int k = 0; k < card_count; ++k) {
@@ -102,7 +110,7 @@ void main() {
 #elif CARDS
         layer = mix(layer, layers[i + 1], alpha);
 #else
-        layer = mix(layer, TAKE(texture(inner[i], t * inner_uv[i].xy + inner_uv[i].zw, MIP_BIAS)), alpha);
+        layer = mix(layer, SHADE(TAKE(texture(inner[i], t * inner_uv[i].xy + inner_uv[i].zw, MIP_BIAS)), i + 1), alpha);
 #endif
     }
 #endif
