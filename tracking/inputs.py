@@ -254,11 +254,12 @@ class TrackingInputs:
         states = [*self._sources.values(), *self._subjects.values()]
         moving = {id(feed.active) for feed in self._feeds.values()}
         for _ in states:
-            if until_ns is not None and self._clock.now_ns() >= until_ns:
+            now_ns = self._clock.now_ns()
+            if until_ns is not None and now_ns >= until_ns:
                 return
             self._adapted = (self._adapted + 1) % len(states)
             state = states[self._adapted]
-            state.adapt(standing_by=bool(state.source.camera) and id(state) not in moving)
+            state.adapt(now_ns, standing_by=bool(state.source.camera) and id(state) not in moving)
 
     def look_ahead(self) -> None:
         """Prepare the predictions of what moves the cameras, from their newest samples: those to come cost less."""

@@ -44,6 +44,19 @@ USUAL_SHARE: Final = 0.1
 MOST_FADES: Final = 0.9
 EVEN_SHARE: Final = 0.05
 """Stamps are even whose distances differ by less than this share."""
+QUEUED_NS: Final = 1_000_000_000
+"""What comes so late at most, while its stamps go on at their pace, has waited in a queue: its stamp is believed at
+once;"""
+PAUSED_NS: Final = 250_000_000
+"""unless all of them come equally late for so long: then sender and clock have paused together;"""
+LONGER_NS: Final = 900_000_000
+"""or late by whatever for so long: then the way is longer."""
+TOO_LATE_NS: Final = 3_000_000_000
+"""A clock that was believed to be set lately may turn out to have been a queue: then the line falls, by so much at most
+in steps that keep the order of samples."""
+FALLS_NS: Final = 400_000_000
+EMPTIED_SHARE: Final = 0.5
+"""A queue is being emptied where arrivals follow each other in less than this share of the time between stamps."""
 STEP_NS: Final = 8_000_000
 STEP_BLOCKS: Final = 2
 """So many stretches in a row whose quickest datagram is late by more than STEP_NS are a clock set back a little."""
@@ -59,6 +72,20 @@ class _Quickest(NamedTuple):
 
     t_ns: int
     late_ns: int
+
+
+class _Queued(NamedTuple):
+    """What comes late, its stamps going on at their pace."""
+
+    from_ns: int
+    """When that began,"""
+    even_from_ns: int
+    """and since when it has been late by as much as it is:"""
+    even_off_ns: int
+    t_source_ns: int
+    """The last stamp,"""
+    off_ns: int
+    """and its distance from the line."""
 
 
 class SourceClock:
@@ -89,6 +116,7 @@ class SourceClock:
         self._odd: list[tuple[int, int]] = []
         """Stamps, and their distances from the line, that wait for a decision."""
         self._fine = 0
+        self._queued: _Queued | None = None
         self._usual_ns = 0.0
         """How far datagrams usually lie above the line,"""
         self._most_ns = 0
@@ -150,6 +178,11 @@ class SourceClock:
         # a camera that flies.
         return self._mapped[1]
 
+    def give_up(self) -> None:
+        """Nothing more comes that would tell: what waits was late."""
+        self._odd.clear()
+        self.undecided = False
+
     def again_ns(self, t_source_ns: int) -> int:
         """What a stamp that was undecided is on our clock, now that it is known."""
         assert self._base_ns is not None
@@ -180,7 +213,11 @@ class SourceClock:
             late_ns -= day_ns
             off_ns -= day_ns
         self.undecided = False
-        if self._is_odd(off_ns):
+        if self._is_odd(off_ns) and not self._falls(off_ns, t_source_ns, t_received_ns):
+            if 0 < off_ns <= QUEUED_NS and not self._odd and self._goes_on(t_source_ns):
+                if self._has_paused(t_source_ns, off_ns, t_received_ns):
+                    return self._set([(t_source_ns, off_ns)], t_source_ns, t_received_ns)
+                return t_source_ns + self._base_ns + self._eased(line_ns, t_received_ns, late_ns)
             # A stamp ahead of the line cannot be a delay; one behind it may be, once or twice.
             self._odd.append((t_source_ns, off_ns))
             self._fine = 0
@@ -192,6 +229,7 @@ class SourceClock:
             else:
                 self._odd.clear()
             return t_source_ns + self._base_ns + self._eased(line_ns, t_received_ns, late_ns)
+        self._queued = None
         if self._odd:
             # One may have been sent before the clock was set.
             self._fine += 1
@@ -231,17 +269,43 @@ class SourceClock:
         near = [o for o in odd if abs(o[1] - middle_ns) <= (ODD_NS + self._most_ns) // 2]
         if len(near) < wanted or (wanted == JUMP_COUNT and any(b[0] <= a[0] for a, b in pairwise(near))):
             return []
-        if self._mapped is None or not self._step_ns or middle_ns > JUMP_NS:
+        if not self._goes_on(near[0][0]):
             return near
-        first_ns = near[0][0] - self._mapped[0]
+        queued = middle_ns <= JUMP_NS or any(_emptied(a, b) for a, b in pairwise(near))
+        return [] if queued else near
+
+    def _goes_on(self, t_source_ns: int) -> bool:
+        """Whether a stamp follows the last one at their pace."""
+        if self._mapped is None or not self._step_ns:
+            return False
+        first_ns = t_source_ns - self._mapped[0]
         even_ns = abs(first_ns - round(first_ns / self._step_ns) * self._step_ns)
-        return near if first_ns <= 0 or even_ns > EVEN_SHARE * first_ns else []
+        return first_ns > 0 and even_ns <= EVEN_SHARE * first_ns
+
+    def _has_paused(self, t_source_ns: int, off_ns: int, t_received_ns: int) -> bool:
+        """Whether what comes late at its pace has come so for long."""
+        queued = self._queued
+        if queued is None or _emptied((queued.t_source_ns, queued.off_ns), (t_source_ns, off_ns)):
+            self._queued = _Queued(t_received_ns, t_received_ns, off_ns, t_source_ns, off_ns)
+            return False
+        if abs(off_ns - queued.even_off_ns) > ODD_NS + self._most_ns // 2:
+            queued = queued._replace(even_from_ns=t_received_ns, even_off_ns=off_ns)
+        self._queued = queued._replace(t_source_ns=t_source_ns, off_ns=off_ns)
+        return t_received_ns - queued.even_from_ns >= PAUSED_NS or t_received_ns - queued.from_ns >= LONGER_NS
+
+    def _falls(self, off_ns: int, t_source_ns: int, t_received_ns: int) -> bool:
+        """Whether a stamp before the line says that the line is too late, rather than that the clock was set."""
+        lately = self._counted < KNOWN_BLOCKS or (
+            self.jumped_ns is not None and t_received_ns - self.jumped_ns < TOO_LATE_NS
+        )
+        return -FALLS_NS <= off_ns < 0 and lately and self._goes_on(t_source_ns)
 
     def _set(self, agreed: list[tuple[int, int]], t_source_ns: int, t_received_ns: int) -> int:
         """The sender's clock was set: go on where it would be, to the step of its pace. Its crystal stays the same."""
         assert self._base_ns is not None
         self.jumps += 1
         self.jumped_ns = t_received_ns
+        self._queued = None
         if self._counted < KNOWN_BLOCKS:
             self._odd.clear()
             return self._begin(t_source_ns, t_received_ns)
@@ -332,6 +396,11 @@ class SourceClock:
                 self.stalled = False
         self._last_source_ns = t_source_ns
         return not self.stalled
+
+
+def _emptied(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    """Whether two stamps, with their distances from the line, came closer together than they were made."""
+    return b[1] - a[1] < (EMPTIED_SHARE - 1.0) * (b[0] - a[0])
 
 
 def _slope(seconds: deque[_Quickest]) -> float:

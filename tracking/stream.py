@@ -39,6 +39,8 @@ from tracking.timecode_match import DayAt, TimecodeMatch
 ARRIVALS = 128
 """So many arrivals are kept for rate and jitter."""
 ONE_INSTANT_NS: Final = 1000
+LAST_WORD_NS: Final = 200_000_000
+"""After so long without another packet, what waits for the next ones' word about the sender's clock waits no longer."""
 OVERTAKEN_SHARE: Final = 0.5
 """Without any time of the sender's, a packet was overtaken if it fits so much better there than in order: a camera that
 stands still, or a tracker's noise, says nothing."""
@@ -144,12 +146,15 @@ class SourceStream:
             return
         if self.waiting and not self.clock.deciding:
             # Now it is known what the sender's clock did.
-            for early, came, number in self.waiting:
-                t_source_ns = early.t_source_ns
-                assert t_source_ns is not None
-                self._join(early, self.clock.again_ns(t_source_ns), came.t_received_ns, number, False, taken)
-            self.waiting.clear()
+            self._join_waiting(taken)
         self._join(packet, t_sampled_ns, t_received_ns, self.packets, by_arrival, taken)
+
+    def _join_waiting(self, taken: list[Sample]) -> None:
+        for packet, arrival, number in self.waiting:
+            t_source_ns = packet.t_source_ns
+            assert t_source_ns is not None
+            self._join(packet, self.clock.again_ns(t_source_ns), arrival.t_received_ns, number, False, taken)
+        self.waiting.clear()
 
     def take_lens(self, packet: Packet, arrival: Arrival) -> None:
         """Take in what a packet of a source without poses says of its camera's lens."""
@@ -169,8 +174,11 @@ class SourceStream:
             elif type(item) is Refusal:
                 self.refuse(item, t_received_ns)
 
-    def adapt(self, *, standing_by: bool) -> None:
+    def adapt(self, now_ns: int, *, standing_by: bool) -> None:
         """Learn from what has come, as `Predictor.adapt` does it."""
+        if self.waiting and now_ns - self.waiting[-1][1].t_received_ns > LAST_WORD_NS:
+            self.clock.give_up()
+            self._join_waiting([])
         if self.lens_track is None:
             self.predictor.adapt(self.history, standing_by=standing_by)
         elif self.lens_track.newest is not None:

@@ -83,3 +83,41 @@ def test_a_burst_is_where_the_camera_was(name: str) -> None:
     assert abs(np.median(off_ms)) < 0.5
     for sample in shown:
         assert np.abs(sample.stage_from_camera - pose_at((sample.packet_id - 1) / hz)).max() < 1e-3
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("protocol", ["opentrackio", "mosys_f4"])
+def test_a_queue_is_no_clock_that_was_set(protocol: str, seed: int) -> None:
+    """Stamps that go on at their pace are believed, however late they come: no sample is put where others stand."""
+    hz = 25
+    for shape in (
+        {"queues_per_s": 4.0, "longest_ms": 300.0, "jitter_ms": 1.0},
+        {"queues_per_s": 0.5, "longest_ms": 900.0, "jitter_ms": 10.0},
+        {"queues_per_s": 2.0, "longest_ms": 100.0, "jitter_ms": 30.0},
+    ):
+        arrivals = came(hz, 12, seed, **shape)
+        inputs = play(protocol, hz, arrivals)
+        statistics, history = inputs.statistics()["t"], inputs.history("t")
+        assert statistics.refused == {}, shape
+        shown = [s.packet_id for s in history.samples]
+        assert shown == sorted(shown), shape
+        steps_ms = np.diff([s.t_sampled_ns for s in history.samples]) / MS
+        assert abs(steps_ms - 40.0).max() < 10.0, shape
+
+
+def test_the_last_word_counts_however_late_it_comes() -> None:
+    """A pose that waits for the next ones to tell whether its sender's clock was set is taken in when none come."""
+    clock = VirtualClock(S)
+    source = {"protocol": "opentrackio", "camera": "a", "listen": "127.0.0.1:40000"}
+    inputs = TrackingInputs(TrackingConfig.model_validate({"sources": {"t": source}}), clock)
+    encode, pose_at = encoder("opentrackio", rate=Rate(25)), move("tripod", 1).pose
+    for n in range(100):
+        clock.advance_to(S + n * S // 25 + (1_500 * MS if n == 99 else 0))
+        for data in encode(Moment(pose_at(n / 25), n, S + n * S // 25)):
+            inputs.inject("t", data, clock.now_ns(), sender=("10.0.0.1", 5000))
+    assert inputs.statistics()["t"].samples == 99
+    clock.advance_to(clock.now_ns() + 300 * MS)
+    inputs.adapt()
+    newest = inputs.latest("a")
+    assert newest is not None
+    assert np.abs(newest.stage_from_camera - pose_at(99 / 25)).max() < 1e-3
