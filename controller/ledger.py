@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, islice
 from typing import Any, Final
 
@@ -142,6 +142,10 @@ class Ledger:
         self._own_share: Percentiles | None = None
         self._screens_until = -1
         """Up to this frame pictures count as presented when they are on the monitors."""
+        self._on_screens: frozenset[str] = frozenset()
+        self._screens_from = 0
+        """Canvases that monitors show, as they told last, and from which frame on they have: what they say nothing of
+        was never seen. Nobody is waited for before they said a word."""
 
     @property
     def frames(self) -> int:
@@ -227,14 +231,24 @@ class Ledger:
 
     def _add_screens(self, record: FrameRecord, report: FrameReport) -> None:
         """When a frame was on the monitors; or which of its canvases came and never were."""
+        if not report.canvases:
+            # They show nothing any more, and say so: nobody is waited for.
+            self._on_screens, self._screens_until = frozenset(), -1
+            return
         self._screens_until = report.frame + SCREENS_SLOTS
+        if report.plan_hash:
+            if not self._on_screens:
+                self._screens_from = report.frame
+            self._on_screens = frozenset(report.canvases)
         missed = {n: f"repeat:{c.reason}" for n, c in report.canvases.items() if c.presented_frame != report.frame}
         shown = min((canvas.presented_frame for canvas in report.canvases.values()), default=-1)
         record.nodes[SCREENS] = NodeStamps(0, 0, report.t_presented_ns, report.plan_hash, missed, shown)
         if record.planned and report.plan_hash == record.plan_hash:
             self._note_presented(record, report.t_presented_ns)
-        if record.presented is not None and missed:
+        if record.presented is not None:
             self._decide(record)
+        elif self._next is not None:
+            self._see(report.frame)
 
     def add_host(self, note: HostNote) -> None:
         """What the metronome noticed: slots that repeated meanwhile are the host's, also those decided before."""
@@ -341,6 +355,8 @@ class Ledger:
             "repeats": dict(self._repeats),
             "first_frame": self.first_frame,
             "next": self._next,
+            "on_screens": sorted(self._on_screens),
+            "screens_from": self._screens_from,
         }
 
     def resume(self, counts: dict[str, Any]) -> None:
@@ -349,6 +365,8 @@ class Ledger:
         self.made_by_node, self.first_frame, self._next = counts["made_by_node"], counts["first_frame"], counts["next"]
         self._repeats = Counter(counts["repeats"])
         self._began = self._next is not None
+        self._on_screens = frozenset(counts.get("on_screens", ()))
+        self._screens_from = counts.get("screens_from", 0)
 
     def _record(self, frame: int) -> FrameRecord:
         record = self._records.get(frame)
@@ -375,7 +393,14 @@ class Ledger:
                 self._note("receive_to_present", t_ns - camera.t_received_ns)
 
     def _complete(self, record: FrameRecord) -> bool:
-        return self.canvases <= _told(record).keys()
+        told = _told(record)
+        return self.canvases <= told.keys() and not self._unseen(record, told)
+
+    def _unseen(self, record: FrameRecord, told: Mapping[str, str]) -> bool:
+        """Whether what was handed over in time is to be on monitors, and those have not said that it was."""
+        if not self._on_screens or SCREENS in record.nodes or record.frame < self._screens_from:
+            return False
+        return any(told.get(canvas) == "none" for canvas in self._on_screens)
 
     def _see(self, frame: int) -> None:
         self._newest = max(self._newest, frame)
@@ -400,6 +425,7 @@ class Ledger:
         for used in [number for number in self._records if number >= frame]:
             del self._records[used]
         self._newest = frame
+        self._screens_from = min(self._screens_from, frame)
         if self._next is not None:
             self._next = frame
 
@@ -421,12 +447,14 @@ class Ledger:
                 self._repeats[record.reason] -= 1
         told = _told(record)
         choices = set(told.values())
-        if choices == _FINE and told.keys() >= self.canvases:
+        unseen = self._unseen(record, told)
+        if choices == _FINE and told.keys() >= self.canvases and not unseen:
             record.presented, record.reason = True, "none"
         else:
             repeats: set[str] = {reason.partition(":")[2] for reason in choices if reason.startswith("repeat:")}
-            if self.canvases - told.keys():
-                # Nobody spoke for a canvas: its node was dead or cut off, and the last picture stayed on the wall.
+            if unseen or self.canvases - told.keys():
+                # Nobody spoke for a canvas: its node, or who shows it on monitors, was dead or cut off, and the last
+                # picture stayed on the wall.
                 repeats.add("fenced")
             record.presented = not repeats
             choices = repeats or choices

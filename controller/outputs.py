@@ -31,6 +31,10 @@ class Instead:
     card: NDArray[Any]
 
 
+Given = tuple[NDArray[Any], Callable[[], bool]]
+"""A canvas that an engine has drawn, in place, and whether it still is what it was."""
+
+
 class Output:
     """One canvas' ring, the pictures it is held back by, and the one it is frozen at."""
 
@@ -55,6 +59,7 @@ class Output:
         instead: Instead | None,
         engines: Engines,
         name: str,
+        given: Given | None = None,
     ) -> int:
         """Show a plan's picture, or what it says in its place; the frame of the picture that is shown.
 
@@ -62,12 +67,10 @@ class Output:
         """
         picture, shown, whole = drawn, plan.frame, _always
         if engines.draws(name):
-            found = engines.canvas(plan, plan_hash, name, drawn)
-            if found is not None:
-                picture, whole = found
-            engines.note_canvas(plan.frame, name, found=found is not None)
             held = engines.held_frame(name)
-            if found is None and held is not None:
+            if given is not None:
+                picture, whole = given
+            elif held is not None:
                 last = self._last(drawn)
                 picture, shown = (last, held) if last is not None else (picture, shown)
         delay = plan.output_delays.get(name, 0)

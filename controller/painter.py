@@ -20,13 +20,14 @@ from controller.errors import ControllerError
 from controller.library.cache import TABLES_FOLDER, SceneCache
 from controller.library.inputs import inputs_of
 from controller.messages import Alarm, LoadScene, RehearseEdits, ResidentScene
-from controller.outputs import Instead, Output
+from controller.outputs import Given, Instead, Output
 from controller.planner import Planner
 from controller.resident import Resident, Residents, SceneMemoryError
 from controller.rundir import RunDir
 from controller.scene_book import SceneBook
 from controller.show import SceneState, Show, Snapshot
 from controller.sources import inner_limits
+from controller.swap_group import canvases_by_wall, with_inner_of
 from renderer.atmosphere import keep_tables
 from renderer.config import SceneConfig
 from renderer.device import Device, DeviceLostError
@@ -70,6 +71,8 @@ class _Version:
     """Picture per action, per canvas."""
     outer_every_frames: int
     """How often the outer picture is likely drawn, before plans have shown it; 0: every frame."""
+    by_wall: dict[str, frozenset[str]] | None = None
+    """Canvases of every wall, once an engine was late."""
 
 
 class GLPainter:
@@ -95,6 +98,8 @@ class GLPainter:
         self._engines = Engines(run, clock)
         self._drawn: dict[str, CanvasPicture] = {}
         self._late: dict[str, int] = {}
+        self._shown: dict[str, int] = {}
+        """The frame each canvas showed last."""
         self._on_air: int | None = None
         self._last: FramePlan | None = None
         self._outer_step = 0
@@ -303,18 +308,54 @@ class GLPainter:
         cards = {name: version.actions["identify"][name].array for name in plan.outputs if name in self._outputs}
         black = version.actions["black"]
         self._late = {}
+        given = self._given(plan, plan_hash, pictures) if action == "none" else {}
+        behind = self._behind(version, plan, given)
         for name, output in self._outputs.items():
             if action != "none":
                 output.order(pictures[name].array, plan, plan_hash)
+                continue
+            if name in behind:
+                # Its last picture stays up, in phase with the one that an engine is late with.
+                self._late[name] = self._shown.get(name, plan.frame - 1)
                 continue
             instead = None
             if (told := plan.outputs.get(name)) is not None:
                 instead = Instead(told, black[name].array, cards[name])
             shown = output.show(
-                pictures[name].array, plan, plan_hash, instead=instead, engines=self._engines, name=name
+                pictures[name].array,
+                plan,
+                plan_hash,
+                instead=instead,
+                engines=self._engines,
+                name=name,
+                given=given.get(name),
             )
+            self._shown[name] = shown
             if shown != plan.frame or (self._engines.late_inner() and plan.engines):
                 self._late[name] = shown
+
+    def _given(self, plan: FramePlan, plan_hash: int, pictures: Mapping[str, CanvasPicture]) -> dict[str, Given | None]:
+        """What engines have drawn of this frame, of every canvas that is an engine's; None: it is late."""
+        found: dict[str, Given | None] = {}
+        for name in self._outputs:
+            if self._engines.draws(name):
+                found[name] = self._engines.canvas(plan, plan_hash, name, pictures[name].array)
+                self._engines.note_canvas(plan.frame, name, found=found[name] is not None)
+        return found
+
+    def _behind(self, version: _Version, plan: FramePlan, given: Mapping[str, Given | None]) -> set[str]:
+        """Canvases that repeat with one whose engine is late, while its last picture stays up: they show the same inner
+        picture on air. What shows something else in place of its picture waits for nobody."""
+        late = {
+            name
+            for name, one in given.items()
+            if one is None and name not in plan.outputs and self._engines.held_frame(name) is not None
+        }
+        if not late:
+            return set()
+        if version.by_wall is None:
+            version.by_wall = canvases_by_wall(version.stage)
+        return with_inner_of(plan, version.by_wall, late) - late - plan.outputs.keys()
 
     def close(self) -> None:
         """Free the GPU; the rings' last pictures stay."""

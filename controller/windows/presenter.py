@@ -186,6 +186,8 @@ class Presenter:
         self._seen = self._config_version = -1
         self._rate = Rate(24)
         self._shown: int | None = None
+        self._seen_frames: dict[str, int] = {}
+        """The frame that each canvas was seen with last."""
         self._due_ns = 0
         """When the next picture can come."""
         self._waits_ns: int | None = None
@@ -240,6 +242,7 @@ class Presenter:
 
     def stop(self) -> None:
         """Take the windows away: the show ends."""
+        self._nothing_more()
         for held in self._held.values():
             self._let_go(held)
         self._publish(self._clock.now_ns(), "stopped")
@@ -292,6 +295,8 @@ class Presenter:
         for held in self._held.values():
             if held.window is not None:
                 held.window.forget(held.wish.canvases)
+        if not self._held:
+            self._nothing_more()
         self._shown = None
 
     def _look_after(self, held: _Held, now_ns: int) -> None:
@@ -451,7 +456,14 @@ class Presenter:
         for frame, canvases in sorted(passed.items()):
             self._passed_over += 1
             self._report(frame, 0, canvases, shown_ns)
-        shown = {name: CanvasReport(picture.frame, "none") for name, picture in pictures.items()}
+        lost = self._lost()
+        shown: dict[str, CanvasReport] = {}
+        for name, picture in pictures.items():
+            if name in lost:
+                shown[name] = CanvasReport(self._seen_frames.get(name, 0), "fenced")
+            else:
+                shown[name] = CanvasReport(picture.frame, "none")
+                self._seen_frames[name] = picture.frame
         self._report(newest.frame, newest.plan_hash, shown, shown_ns)
         self._shown = newest.frame
         self._count += 1
@@ -459,6 +471,23 @@ class Presenter:
         if 0 <= shown_ns - newest.t_ns < 2 * self._rate.period_ns:
             self._delay_ns.append(shown_ns - newest.t_ns)
         self._due_ns = newest.t_ns + self._rate.period_ns
+
+    def _lost(self) -> set[str]:
+        """Canvases of which a part is on no monitor that is there."""
+        return {
+            part.canvas
+            for held in self._held.values()
+            for part in held.wish.parts
+            if (state := held.layout.monitors.get(part.monitor)) is None
+            or state.output is None
+            or not (state.output.connected and state.output.active)
+        }
+
+    def _nothing_more(self) -> None:
+        """Say that nothing is on monitors from here on: who counts does not wait for them."""
+        if self._seen_frames:
+            self._seen_frames.clear()
+            self._report(max(0, self._shown or 0), 0, {}, self._clock.now_ns())
 
     def _report(self, frame: int, plan_hash: int, canvases: dict[str, CanvasReport], t_ns: int) -> None:
         report = FrameReport(

@@ -89,13 +89,80 @@ def test_what_was_handed_over_and_never_seen_was_repeated(kit: ModuleType, scree
     assert (record.presented, record.reason) == (False, "late_draw")
 
 
-def test_screens_that_fall_silent_are_not_waited_for_for_ever(kit: ModuleType) -> None:
-    ledger = run(kit, screens="after")
-    before = len(ledger.histograms()["receive_to_present"])
-    for frame in range(40, 140):
+def more(kit: ModuleType, ledger: Ledger, first: int, end: int, *, screens: bool = False) -> None:
+    """Further frames that nodes hand over in time."""
+    for frame in range(first, end):
         plan = kit.a_plan(frame, Rate(24))
         ledger.add_plan(plan, t_published_ns=plan.t_latched_ns + MS // 2, plan_hash=frame + 7)
-        ledger.add_report(kit.a_report(plan, published_ns=plan.t_latched_ns + MS // 2))
-    # A little more than two seconds are not measured; then hand-overs count again.
+        report = kit.a_report(plan, published_ns=plan.t_latched_ns + MS // 2)
+        ledger.add_report(report)
+        if screens:
+            ledger.add_report(seen(plan, report.t_presented_ns))
+
+
+def test_what_a_dead_presenter_does_not_show_was_not_presented(kit: ModuleType) -> None:
+    ledger = run(kit, screens="after")
+    before = len(ledger.histograms()["receive_to_present"])
+    more(kit, ledger, 40, 140)
+    ledger.flush()
+    assert (ledger.presented, ledger.repeated, ledger.repeats) == (40, 100, {"fenced": 100})
+    record = ledger.record(100)
+    assert record is not None
+    assert (record.presented, record.reason) == (False, "fenced")
+    # A little more than two seconds are not measured; then hand-overs are, again.
     assert len(ledger.histograms()["receive_to_present"]) - before == 140 - 39 - 64 - 1
-    assert ledger.presented >= 120
+    # It is back.
+    more(kit, ledger, 140, 200, screens=True)
+    ledger.flush()
+    assert (ledger.presented, ledger.repeated) == (100, 100)
+
+
+def test_a_word_that_comes_late_is_taken(kit: ModuleType) -> None:
+    ledger = run(kit, screens="after")
+    more(kit, ledger, 40, 80)
+    assert ledger.repeats.get("fenced", 0) > 0
+    for frame in range(40, 80):
+        ledger.add_report(seen(kit.a_plan(frame, Rate(24)), 0))
+    ledger.flush()
+    assert (ledger.presented, ledger.repeated) == (80, 0)
+
+
+def test_screens_that_say_that_they_show_nothing_are_not_waited_for(kit: ModuleType) -> None:
+    ledger = run(kit, screens="after")
+    ledger.add_report(FrameReport(39, SCREENS, 0, {}, 0, 0, 0))
+    more(kit, ledger, 40, 100)
+    ledger.flush()
+    assert (ledger.presented, ledger.repeated) == (100, 0)
+
+
+def test_what_a_node_did_not_hand_over_keeps_its_own_reason(kit: ModuleType) -> None:
+    ledger = run(kit, screens="after")
+    plan = kit.a_plan(40, Rate(24))
+    ledger.add_plan(plan, t_published_ns=plan.t_latched_ns + MS // 2, plan_hash=47)
+    late = {name: CanvasReport(39, "late_draw") for name in ("left", "right")}
+    ledger.add_report(FrameReport(40, "main", 0, late, 0, 0, 0))
+    more(kit, ledger, 41, 60, screens=True)
+    ledger.flush()
+    assert ledger.repeats == {"late_draw": 1}
+
+
+def test_a_successor_knows_what_is_on_monitors(kit: ModuleType) -> None:
+    ledger = run(kit, screens="after")
+    again = Ledger(Rate(24), ("left", "right"))
+    again.resume(ledger.counts())
+    more(kit, again, 40, 80)
+    again.flush()
+    assert (again.presented, again.repeated) == (40, 40)
+
+
+def test_a_canvas_whose_monitor_is_lost_was_not_presented(kit: ModuleType) -> None:
+    ledger = run(kit, screens="after")
+    for frame in range(40, 50):
+        plan = kit.a_plan(frame, Rate(24))
+        ledger.add_plan(plan, t_published_ns=plan.t_latched_ns + MS // 2, plan_hash=frame + 7)
+        report = kit.a_report(plan, published_ns=plan.t_latched_ns + MS // 2)
+        ledger.add_report(report)
+        shown = {"left": CanvasReport(frame, "none"), "right": CanvasReport(39, "fenced")}
+        ledger.add_report(FrameReport(frame, SCREENS, frame + 7, shown, 0, 0, report.t_presented_ns))
+    ledger.flush()
+    assert (ledger.presented, ledger.repeats) == (40, {"fenced": 10})
