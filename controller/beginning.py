@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -135,19 +135,26 @@ def begin_show(
     ------
     StoreError : the database cannot be written.
     """
-    why = "its changes are stored from now on"
+    why = mishap = ""
+    if loaded.path is not None:
+        store.remember_file(loaded.path.absolute())
+    if store.damaged is None:
+        store.forget_damage()
+    else:
+        mishap = f"the stored show was damaged and moved to {store.damaged}"
+        mishap += f"; backup {store.recovered.name} is used" if store.recovered is not None else ""
     last = store.last()
-    if store.damaged is not None:
-        why = f"the stored show was damaged and moved to {store.damaged}"
-    elif last is not None and fresh:
+    if last is not None and fresh:
         why = f"the stored changes up to revision {last[0].rev} are left aside (--fresh)"
     elif last is not None and store.file_hash != loaded.sha256:
         why = f"the file has changed since revision {last[0].rev}, so the file wins"
     elif last is not None:
         try:
-            return _resume(loaded, stage, store, *last)
+            beginning = _resume(loaded, stage, store, *last)
+            return replace(beginning, said=f"{beginning.said}: {mishap}") if mishap else beginning
         except OpenVolumeError as error:
             why = f"revision {last[0].rev} cannot be used any more ({error.problems[0]})"
+    why = "; ".join(part for part in (mishap, why) if part) or "its changes are stored from now on"
     # Cues are made by hand, in no file: another one does not take them away.
     kept = last[1].cues if last is not None and not fresh else []
     revision, show = store.begin(

@@ -102,11 +102,17 @@ def run(
     report: Annotated[Path | None, typer.Option(help="Write a report here at the end.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore stored changes: begin with the file.")] = False,
     record: Annotated[Path | None, typer.Option(help="Record what tracking sends into this new .mcap file.")] = None,
+    last_good: Annotated[
+        bool, typer.Option("--last-good", help="Run the configuration that ran last from this file, which is broken.")
+    ] = False,
 ) -> None:
     """Run the show: tracking in, walls out, the API and the page."""
     from controller.run import run_command
 
-    code = run_command(config, port=port, simulate=simulate, frames=frames, report=report, fresh=fresh, record=record)
+    code = run_command(
+        config, port=port, simulate=simulate, frames=frames, report=report, fresh=fresh, record=record,
+        last_good=last_good,
+    )  # fmt: skip
     raise typer.Exit(code or 0)
 
 
@@ -477,6 +483,25 @@ def library(
 
     asked = Asked(search=search, tags=tuple(tag or ()), kind=kind, broken=broken, gone=gone, label=label, as_json=json)
     typer.echo(library_command(what, entry, tuple(more or ()), asked, run=run))
+
+
+@app.command()
+def show(
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="list, export, import, backup, backups or restore.")
+    ] = "list",
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Of the export; restore: of the backup.")] = None,
+    name: Annotated[str | None, typer.Option("--show", help="Which show; default: the only one.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="import: not into a running show, but into this new configuration.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="import: only tell what would change.")] = False,
+    run: Annotated[str | None, typer.Option(help="import: into which running show; default: the only one.")] = None,
+) -> None:
+    """Whole shows as files, backups of what is stored of them, and back to one."""
+    from controller.show_command import Asked, show_command
+
+    typer.echo(show_command(what, file, Asked(show=name, config=config, dry_run=dry_run, run=run)))
 
 
 @app.command()

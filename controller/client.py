@@ -52,9 +52,11 @@ from controller.api.views import (
 from controller.api.views_captures import CaptureView
 from controller.api.views_cues import CueListView, CuePreviewView
 from controller.api.views_scenes import SceneView
+from controller.api.views_show_file import ImportView
 from controller.errors import ControllerError, UnknownAddress
 from controller.messages import PhotoKind
 from controller.rundir import RunDir, is_alive, runs
+from controller.show_file import MEDIA_TYPE
 from controller.show_lock import LockState
 from stage.errors import Problem
 
@@ -269,6 +271,21 @@ class Client:
         """Run another configuration (YAML), made from revision `rev` of the running one."""
         headers = {"content-type": "application/yaml", "if-match": f'"{rev}"'}
         answer = await self._send("PUT", "config", content=text.encode(), headers=headers)
+        return msgspec.json.decode(answer.content, type=OutcomeView)
+
+    async def export_show(self) -> bytes:
+        """The whole show as one file."""
+        return await self.file("show/export")
+
+    async def check_import(self, file: bytes) -> ImportView:
+        """What importing a show would change; nothing does."""
+        answer = await self._send("POST", "show/import/check", content=file, headers={"content-type": MEDIA_TYPE})
+        return msgspec.json.decode(answer.content, type=ImportView)
+
+    async def import_show(self, file: bytes) -> OutcomeView:
+        """Run the show of a file in place of this one."""
+        headers = {"content-type": MEDIA_TYPE, "if-match": f'"{(await self.show()).rev}"'}
+        answer = await self._send("POST", "show/import", content=file, headers=headers)
         return msgspec.json.decode(answer.content, type=OutcomeView)
 
     # --- cues -------------------------------------------------------------------------------------------------------

@@ -29,5 +29,10 @@ def writing(db: sqlite3.Connection, path: Path) -> Iterator[None]:
 
 def store_error(path: Path, detail: str) -> StoreError:
     """A file that cannot be used."""
-    mend = "free space, mend the permissions, or set XDG_STATE_HOME"
+    damaged = "malformed" in detail or "not a database" in detail
+    mend = (
+        "start the show again: the newest good backup takes its place (openvolume show backups lists them)"
+        if damaged
+        else "free space, mend the permissions, or set XDG_STATE_HOME"
+    )
     return StoreError(Problem(StoreError.code, str(path), detail, mend=mend))

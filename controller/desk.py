@@ -29,6 +29,7 @@ from controller.audit import Deed, Entry, What
 from controller.beginning import fresh_show, snapshot_of, surroundings
 from controller.commands import Command, apply
 from controller.config import LoadedConfig, load_config_text
+from controller.database import store_error
 from controller.errors import ControllerError, StoreError
 from controller.look_addresses import expanded
 from controller.messages import Message
@@ -37,7 +38,9 @@ from controller.rundir import RunDir
 from controller.scene_book import KEEP, drop_states, numbered, write_states
 from controller.scene_values import SceneValues
 from controller.show import Show, Snapshot, decode_snapshot, encode_snapshot
+from controller.show_file import ShowFile
 from controller.show_lock import LockOrder, held
+from controller.show_transfer import fitted
 from controller.store import Change, Revision, Store
 from controller.surroundings import Surroundings
 from controller.switching import Moment
@@ -103,6 +106,8 @@ class Desk:
         self._gesture: tuple[Revision, int] | None = None
         self._behind: set[asyncio.Task[None]] = set()
         self.listeners: list[Callable[[Outcome], None]] = []
+        self.not_kept: Callable[[StoreError], None] = _nothing
+        """Is told when the disk did not take something."""
         self.revs: dict[str, int] = {}
         self.ready: Callable[[Command], Awaitable[Command]] = _as_it_is
         """What a command waits for before its turn, and what it then comes to: scenes are made ready."""
@@ -170,12 +175,12 @@ class Desk:
         ------
         UnknownAddress, BadValue : nothing changed. ChangeRefused, ChangeTimedOut, ConductorAbsent, StoreError.
         """
+        command = msgspec.structs.replace(command, changes=expanded(command.changes, self.show))
         for address in (*command.changes, *command.steps):
             allowed(scope_of_address(address), address)
         held(self.show.lock, *command.changes, *command.steps)
         # Told at once, without waiting for a turn; checked again when it has it.
         apply(self.show, command, self.around_now)
-        command = msgspec.structs.replace(command, changes=expanded(command.changes, self.show))
         command = await self.ready(command)
         return await self._enqueue(Task(command.who, future(), command=command))
 
@@ -218,6 +223,19 @@ class Desk:
         # What takes long is done before its turn: others' changes go on meanwhile.
         await self.ready_config(loaded, self._whole.with_scenes_of(loaded, self.show))
         return await self._enqueue(Task(who, future(), whole=lambda: self._whole.replace(loaded, rev)))
+
+    async def take_in(self, file: ShowFile, *, who: str = "") -> Outcome:
+        """Run the show of a file, as a new revision: all of it, or nothing changes.
+
+        Raises
+        ------
+        ConfigError : with every problem, files that are not there among them; and as `submit`.
+        """
+        self._allowed("config", whole=True)
+        loaded, _, show = await asyncio.to_thread(fitted, file, self.loaded.base_dir)
+        # What takes long is done before its turn: others' changes go on meanwhile.
+        await self.ready_config(loaded, show)
+        return await self._enqueue(Task(who, future(), whole=lambda: self._whole.imported(file)))
 
     async def roll_back(self, rev: int, *, who: str = "") -> Outcome:
         """Run again, as a new revision, exactly what ran as revision `rev`.
@@ -378,7 +396,11 @@ class Desk:
             finish(task, outcome)
 
     async def _prepare(self, show: Show, loaded: LoadedConfig, stage_bytes: bytes) -> None:
-        self._run.write_snapshot(show.version, encode_snapshot(snapshot_of(show, loaded, stage_bytes)))
+        data = encode_snapshot(snapshot_of(show, loaded, stage_bytes))
+        try:
+            self._run.write_snapshot(show.version, data)
+        except OSError as error:
+            raise store_error(self._run.path, error.strerror or str(error)) from error
         try:
             await self._agreement.prepare(
                 show.version,
@@ -434,14 +456,31 @@ class Desk:
         return before if same and self._clock.now_ns() - t_ns <= GESTURE_NS else None
 
     async def on_disk(self, call: Callable[[], Result]) -> Result:
-        """Run a call of the store on its own thread: it may wait for the disk."""
-        return await asyncio.get_running_loop().run_in_executor(self._disk, call)
+        """Run a call of the store on its own thread: it may wait for the disk.
+
+        Raises
+        ------
+        StoreError : the disk is full, gone or damaged; and what the call raises.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._disk, call)
+        except StoreError as error:
+            self.not_kept(error)
+            raise
+        except OSError as error:
+            full = store_error(Path(error.filename or self.store.path), error.strerror or str(error))
+            self.not_kept(full)
+            raise full from error
 
 
 def read_current(run: RunDir) -> tuple[Snapshot, LoadedConfig]:
     """The version that holds in a run, with its configuration read. Raises FileNotFoundError, ConfigError."""
     snapshot = decode_snapshot(run.snapshot(run.current_version()).read_bytes())
     return snapshot, load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir))
+
+
+def _nothing(_: StoreError) -> None:
+    return
 
 
 async def _as_it_is(command: Command) -> Command:

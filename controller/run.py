@@ -64,14 +64,21 @@ def run_command(
     report: Path | None = None,
     fresh: bool = False,
     record: Path | None = None,
+    last_good: bool = False,
 ) -> int:
-    """Start the show; returns only by becoming the supervisor. record : file tracking is recorded into.
+    """Start the show; returns only by becoming the supervisor. record : file tracking is recorded into; last_good : not
+    the file as it is, but the configuration that ran last from it.
 
     Raises
     ------
     ConfigError, PortError, ListenError, ReportError, RecordingError, StoreError, CertificateError
     """
-    loaded = load_config(config)
+    if last_good:
+        from controller.last_good import last_good as found
+
+        loaded = found(config)
+    else:
+        loaded = load_config(config)
     return run_loaded(loaded, port=port, simulate=simulate, frames=frames, report=report, fresh=fresh, record=record)
 
 

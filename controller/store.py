@@ -23,6 +23,7 @@ from controller import audit
 from controller.audit import Deed, Entry
 from controller.database import store_error, writing
 from controller.show import Show
+from controller.store_backups import FOLDER, back_up, backed_up_rev, backups, copy_database
 
 SCHEMA: Final = 1
 KEEP_REVISIONS: Final = 2000
@@ -96,6 +97,7 @@ class Store:
     ----------
     path : the database file
     damaged : where a damaged database was moved to when this one was opened; None when it was sound
+    recovered : the backup that is used in its place; None: there was no good one
     """
 
     def __init__(self, folder: Path) -> None:
@@ -107,6 +109,7 @@ class Store:
         """
         self.path = folder / "show.db"
         self.damaged: Path | None = None
+        self.recovered: Path | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
@@ -115,7 +118,8 @@ class Store:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
                 self.damaged = self._move_aside()
-                self._db = self._open()
+                self._db = self._recovered()
+                self._remember_damage()
         except (OSError, sqlite3.Error) as error:
             raise store_error(self.path, str(error)) from error
 
@@ -125,12 +129,10 @@ class Store:
         try:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                 db.execute(f"PRAGMA {pragma}")
-            (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(verdict)
             (schema,) = db.execute("PRAGMA user_version").fetchone()
             if schema > SCHEMA:
                 raise store_error(self.path, f"was written by a newer version (schema {schema})")
+            check_sound(db)
             db.executescript(_TABLES + audit.TABLES)
             db.execute(f"PRAGMA user_version={SCHEMA}")
         except BaseException:
@@ -148,11 +150,88 @@ class Store:
                 self.path.with_name(self.path.name + suffix).rename(aside.with_name(aside.name + suffix))
         return aside
 
+    def _recovered(self) -> sqlite3.Connection:
+        """The newest backup that is sound, in place of a damaged database; without one, a new database."""
+        for backup in backups(self.path.parent):
+            try:
+                copy_database(backup, self.path, check=check_sound)
+                db = self._open()
+            except sqlite3.DatabaseError:
+                # No better than what it was to replace: an older one may be.
+                _remove(self.path)
+                continue
+            self.recovered = backup
+            return db
+        return self._open()
+
+    def _remember_damage(self) -> None:
+        """The service tells it to people, who did not see the start."""
+        told = "" if self.recovered is None else self.recovered.name
+        assert self.damaged is not None
+        self._set_meta("damaged", f"{self.damaged.name}\n{told}")
+
+    def damage(self) -> tuple[Path, Path | None] | None:
+        """Where a damaged database lies and the backup taken in its place, until the next sound beginning."""
+        told = self._meta("damaged")
+        if not told:
+            return None
+        aside, _, backup = told.partition("\n")
+        return self.path.with_name(aside), self.path.parent / FOLDER / backup if backup else None
+
+    def remember_file(self, path: Path) -> None:
+        """Which file the show was begun from: where that cannot be read one day, this is what ran of it."""
+        if self._meta("file_path") != str(path):
+            self._set_meta("file_path", str(path))
+
+    def forget_damage(self) -> None:
+        """A run begins soundly: what was, need not be told any more. Raises StoreError."""
+        if self._meta("damaged"):
+            self._set_meta("damaged", "")
+
+    def back_up(self, t_tai_ns: int) -> Path | None:
+        """Copy the database if it has changed since the last copy; None when it has not. Safe on any thread.
+
+        Raises
+        ------
+        StoreError : there is no room for it, or the database is damaged.
+        """
+        with contextlib.closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            (rev,) = db.execute("SELECT coalesce(max(rev), 0) FROM revisions").fetchone()
+        if rev == 0 or rev == backed_up_rev(self.path.parent):
+            return None
+        return back_up(self.path, rev=rev, t_tai_ns=t_tai_ns, check=check_sound)
+
+    def adopt(self, show: Show, *, text: str, base_dir: str, who: str, t_tai_ns: int) -> None:
+        """Take in what runs, where the history does not know it: the database was damaged meanwhile.
+
+        Raises
+        ------
+        StoreError : it cannot be written.
+        """
+        with writing(self._db, self.path):
+            self._db.execute(
+                "INSERT INTO configs VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET sha256 = excluded.sha256, "
+                "base_dir = excluded.base_dir, text = excluded.text",
+                (show.config_version, text_hash(text), base_dir, text),
+            )
+            self._db.execute("DELETE FROM revisions WHERE rev = ?", (show.version,))
+            changes = {"show": Change(None, show.version)}
+            self._insert(Revision(show.version, t_tai_ns, who, "file", changes, show.config_version), show)
+            if not self.file_hash:
+                self._db.execute("INSERT OR REPLACE INTO meta VALUES ('file_sha256', ?)", (text_hash(text),))
+
+    def _meta(self, key: str) -> str:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else ""
+
+    def _set_meta(self, key: str, value: str) -> None:
+        with writing(self._db, self.path):
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
     @property
     def file_hash(self) -> str:
         """Hash of the configuration file the history goes on from; empty before the first start."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = 'file_sha256'").fetchone()
-        return row[0] if row else ""
+        return self._meta("file_sha256")
 
     @property
     def last_rev(self) -> int:
@@ -308,6 +387,37 @@ class Store:
         self._db.execute(
             "DELETE FROM configs WHERE id < ? AND id NOT IN (SELECT config FROM revisions)", (oldest_config,)
         )
+
+
+def check_sound(db: sqlite3.Connection) -> None:
+    """Look a database over: SQLite's own check, and whether what a start needs of it can be read.
+
+    Raises
+    ------
+    sqlite3.DatabaseError : it is damaged.
+    """
+    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(f"malformed: {verdict}")
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not {"revisions", "configs"} <= tables:
+        return
+    try:
+        for row in db.execute("SELECT * FROM revisions ORDER BY rev"):
+            _revision(row)
+        row = db.execute("SELECT * FROM revisions ORDER BY rev DESC LIMIT 1").fetchone()
+        if row is not None:
+            msgspec.msgpack.decode(row[6], type=Show)
+            config = db.execute("SELECT sha256, text FROM configs WHERE id = ?", (row[5],)).fetchone()
+            if config is None or config[0] != text_hash(config[1]):
+                raise sqlite3.DatabaseError(f"configuration {row[5]} is not as it was written")
+    except (msgspec.MsgspecError, UnicodeError, TypeError) as error:
+        raise sqlite3.DatabaseError(f"a revision cannot be read: {error}") from error
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _revision(row: tuple[Any, ...]) -> Revision:

@@ -13,7 +13,9 @@ from controller.commands import apply, undo_of
 from controller.config import LoadedConfig, compile_loaded
 from controller.errors import ControllerError, NothingToUndo, StaleChange, UnknownAddress
 from controller.show import SceneState, Show
+from controller.show_file import ShowFile
 from controller.show_lock import LockOrder, moved, rolling_take
+from controller.show_transfer import fitted
 from controller.store import Change, Revision
 from controller.transaction import Next
 from stage.errors import Problem
@@ -40,6 +42,15 @@ class WholeChanges:
         show = await self._compiled(loaded, self.with_scenes_of(loaded, show))
         changes = {"config": Change(self._desk.show.config_version, None)}
         return Next(show, changes, "config", loaded, stage, first)
+
+    async def imported(self, file: ShowFile) -> Next:
+        """The show of a file, with its configuration; the lock and the take stay as they are."""
+        now = self._desk.show
+        loaded, stage, show = await asyncio.to_thread(fitted, file, self._desk.loaded.base_dir)
+        show = msgspec.structs.replace(show, lock=now.lock, take=now.take)
+        show = await self._compiled(loaded, show)
+        changes = {"config": Change(now.config_version, None), "show": Change(now.version, None)}
+        return Next(show, changes, "config", loaded, stage)
 
     async def lock(self, order: LockOrder, who: str) -> Next:
         """The show with the lock moved on by `who`."""

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from starlette.datastructures import Headers
 
+from controller.access.pace import Paces
 from controller.access.roles import HERE, OPEN_PATHS, Hand, Role, Scope
 from controller.access.secrets import KEY_PREFIX, new_key
 from controller.access.store import AccessStore
@@ -40,6 +41,7 @@ class Doorman:
         """The show lock as it stands."""
         self.on_refused: Callable[[Hand, str, str], None] = lambda _, __, ___: None
         """Is told of writes that are not let through: hand, path, why."""
+        self.paces = Paces()
         self._known: OrderedDict[str, tuple[int, Hand | None]] = OrderedDict()
         self._set_up = (0, False)
         self._failed: OrderedDict[str, list[int]] = OrderedDict()
@@ -54,6 +56,16 @@ class Doorman:
             known = self.store.is_set_up
             self._set_up = (self._clock.now_ns(), known)
         return known
+
+    def wait_s(self, headers: Headers, host: str) -> float:
+        """Count a request: 0, or after how many seconds its client may ask again. Whoever is known has a pace of
+        their own; all others of an address share one, so that tokens made up cost no look-ups without end."""
+        token = token_of(headers)
+        if token and compare_digest(token.encode(), self.local_key.encode()):
+            return 0.0
+        known = self._known.get(token) if token else None
+        client = token if known is not None and known[1] is not None else f"at {host}"
+        return self.paces.wait_s(client, self._clock.now_ns())
 
     def hand(self, headers: Headers, client: str, *, is_here: bool) -> Hand | None:
         """Whose hand a request is; None: it shows a token that lets nobody in."""

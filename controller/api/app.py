@@ -35,6 +35,7 @@ from controller.api.routes import (
     running,
     scenes,
     show,
+    show_files,
     sources,
     streams,
     surfaces,
@@ -44,7 +45,7 @@ from runtime.clock import SystemClock
 
 GROUPS = (
     running, frames, room, processors, streams, windows, surfaces, cameras, sources, guided, relays, recording,
-    captures, show, cards, looks, cues, scenes, library, config, live, access,
+    captures, show, cards, looks, cues, scenes, library, config, show_files, live, access,
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from controller.api.clock import ClockHand
 from controller.api.cues import CueHand
 from controller.api.events import Hub
 from controller.api.guided import GuidedHand
+from controller.api.keeping import LOOK_S, StoreKeeper
 from controller.api.library import LibraryHand
 from controller.api.pictures import Pictures
 from controller.api.problems import problem
@@ -76,6 +77,10 @@ class Control:
         self.run, self.clock = run, clock
         snapshot, loaded = read_current(run)
         self.store = store = Store(state or state_folder(loaded.name))
+        if store.damaged is not None:
+            # It was sound when the show began: what runs goes on, whatever the backup knows of it.
+            told = {"text": snapshot.config_text, "base_dir": snapshot.base_dir, "who": "recovery"}
+            store.adopt(snapshot.show, t_tai_ns=clock.tai_ns(), **told)
         self.doorman = Doorman(AccessStore(state or access_folder()), clock=clock)
         self.backend = RunBackend(run, clock=clock)
         self.desk = Desk(snapshot, loaded, run=run, store=store, links=self.backend, clock=clock, reply_to=REPLY_TO)
@@ -125,15 +130,8 @@ class Control:
         self.backend.on_message = self._message
         self.backend.on_plan = self._plan
         self.desk.listeners.append(self._changed)
-        if store.damaged is not None:
-            self.own_alarms["store"] = Alarm(
-                "store.damaged",
-                "store",
-                f"the stored show was damaged and moved to {store.damaged}; a new history was begun",
-                "warning",
-                "keep that file; an earlier export can be put in its place while the show is down",
-                self.started_ns,
-            )
+        self.keeper = StoreKeeper(store, self.own_alarms, clock=clock)
+        self.desk.not_kept = self.keeper.refused
 
     @property
     def feeds(self) -> present.Feeds:
@@ -161,6 +159,7 @@ class Control:
             asyncio.create_task(self._every(TELL_S, self._tell), name="tell"),
             asyncio.create_task(self._every(TELL_S, self.surfaces.look), name="surfaces"),
             asyncio.create_task(self._every(TELL_S, self._follow_delays), name="delays"),
+            asyncio.create_task(self._every(LOOK_S, self.keeper.look), name="keeper"),
         ]
         self._watch_scenes()
         await self.desk.start()
@@ -184,6 +183,7 @@ class Control:
             self._document[1].cancel()
         asyncio.get_running_loop().remove_reader(self.backend.fileno())
         self.backend.close()
+        await self.keeper.stop()
         self.store.close()
         if self.doorman.store is not None:
             self.doorman.store.close()
@@ -354,6 +354,7 @@ class Control:
         return bool(self.hub.clients or self._told)
 
     def _changed(self, outcome: Outcome) -> None:
+        self.keeper.accepted()
         if outcome.kind in ("config", "rollback", "undo"):
             if outcome.kind != "undo":
                 self.processor_delays.forget()
@@ -361,10 +362,10 @@ class Control:
             self.backend.expect(self.desk.stage.rate, self.desk.stage.canvases)
             self._watch_scenes()
             self._told = dict.fromkeys(self._told, b"")
+        self.surfaces.changed(outcome)
         if self._is_heard():
             self.hub.publish("change", "change", outcome.rev, outcome)
             self._tell()
-        self.surfaces.changed(outcome)
 
     def _follow_delays(self) -> None:
         self.processor_delays.follow(self.backend.processors, self.clock.now_ns())

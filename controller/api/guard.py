@@ -1,4 +1,4 @@
-"""The gate before every request: size, origin, host, who it is and whether they may. Plain ASGI: it costs microseconds.
+"""The gate before every request: size, pace, origin, host, who it is and whether they may. Plain ASGI.
 
 A page of another site in the operator's browser is somebody else, whatever cookie it sends: its Origin is refused, and
 a Host that is not this machine's (a name that was made to point here) is refused on loopback.
@@ -6,6 +6,7 @@ a Host that is not this machine's (a name that was made to point here) is refuse
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,10 +15,23 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controller.access.doorman import Doorman
+from controller.access.pace import PACE_HZ
 from controller.access.roles import HAND, READS, Hand, needed, scope_of_request
-from controller.api.problems import Forbidden, TooLarge, Unauthorized, problem, problem_response, status_of
+from controller.api.problems import (
+    Forbidden,
+    TooFast,
+    TooLarge,
+    TooMany,
+    TooManyHeaders,
+    TooSlow,
+    Unauthorized,
+    UrlTooLong,
+    problem,
+    refusal_response,
+)
 from controller.config import is_loopback
 from controller.errors import ControllerError, ShowLocked
+from controller.show_file import MOST_BYTES as SHOW_FILE_BYTES
 from controller.show_lock import request_held
 from stage.documents import MAX_BYTES
 
@@ -29,12 +43,23 @@ HEADERS: Final = (
 )
 
 
+SHOW_FILE_PATH: Final = "/api/v1/show/import"
+MOST_URL_BYTES: Final = 4096
+MOST_HEADERS: Final = 64
+MOST_AT_ONCE: Final = 256
+"""Requests that are answered at once: most wait for a frame, some for a scene."""
+BODY_S: Final = 15.0
+"""A body that stands still for so long does not come any more."""
+
+
 class Guard:
     """ASGI middleware."""
 
     def __init__(self, app: ASGIApp, *, doorman: Doorman, max_body_bytes: int = MAX_BYTES + 4096) -> None:
         self.app, self.doorman = app, doorman
         self.max_body_bytes = max_body_bytes
+        self.at_once = 0
+        """Requests that are being answered."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a good request on, answer a bad one."""
@@ -49,7 +74,8 @@ class Guard:
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
             return
-        counted = _Counted(receive, self.max_body_bytes)
+        counted = _Counted(receive, self._most_bytes(scope["path"]))
+        self.at_once += 1
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -58,13 +84,31 @@ class Guard:
 
         try:
             await self.app(scope, counted, send_with_headers)
-        except TooLarge as too_large:
-            await self._refuse(too_large, scope, receive, send)
+        except (TooLarge, TooSlow) as late:
+            await self._refuse(late, scope, receive, send)
+        finally:
+            self.at_once -= 1
+
+    def _most_bytes(self, path: str) -> int:
+        return max(self.max_body_bytes, SHOW_FILE_BYTES) if path.startswith(SHOW_FILE_PATH) else self.max_body_bytes
 
     def _refusal(self, scope: Scope, headers: Headers) -> ControllerError | None:
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self.max_body_bytes:
-            return _too_large(self.max_body_bytes)
+        client = scope.get("client")
+        if len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"") > MOST_URL_BYTES:
+            return problem(UrlTooLong, "url", f"at most {MOST_URL_BYTES} bytes are taken", mend="ask for less at once")
+        if len(scope["headers"]) > MOST_HEADERS:
+            return problem(TooManyHeaders, "headers", f"at most {MOST_HEADERS} are taken", mend="send fewer")
+        wait_s = self.doorman.wait_s(headers, "" if client is None else str(client[0]))
+        if wait_s > 0.0:
+            detail = f"more than {PACE_HZ:g} requests a second"
+            return problem(TooFast, "client", detail, value=round(wait_s, 3), mend="wait as long as Retry-After says")
+        if scope["type"] == "http" and self.at_once >= MOST_AT_ONCE:
+            return problem(
+                TooMany, "client", f"{self.at_once} requests are being answered", mend="try again in a second"
+            )
+        length, most = headers.get("content-length", "0"), self._most_bytes(scope["path"])
+        if not length.isdecimal() or int(length) > most:
+            return _too_large(most)
         host = headers.get("host", "")
         server = scope.get("server")
         if server is not None and is_loopback(str(server[0])) and not _local_name(host):
@@ -119,17 +163,24 @@ class Guard:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": error.problems[0].detail})
             return
-        await problem_response(status_of(error), error.problems)(scope, receive, send)
+        await refusal_response(error)(scope, receive, send)
 
 
 class _Counted:
-    """A body that stops at the limit, also when its length was not told before."""
+    """A body that stops at the limit, also when its length was not told before, and that must come in time."""
 
     def __init__(self, receive: Receive, limit_bytes: int) -> None:
         self._receive, self._left, self._limit = receive, limit_bytes, limit_bytes
+        self._more = True
 
     async def __call__(self) -> Message:
-        message = await self._receive()
+        if not self._more:
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), BODY_S)
+        except TimeoutError:
+            raise problem(TooSlow, "body", f"nothing came for {BODY_S:g} s", mend="send it again") from None
+        self._more = message.get("more_body", False)
         self._left -= len(message.get("body", b""))
         if self._left < 0:
             raise _too_large(self._limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http
 import logging
+import math
 from typing import Any, Final
 
 import msgspec
@@ -32,6 +33,7 @@ from controller.errors import (
     UnknownAddress,
 )
 from controller.processors.driver import BusyError, LockedError, RefusedError, StrangeAnswerError, UnreachableError
+from controller.show_file import ShowFileError
 from controller.tracking_recorder import RecordingError
 from stage.errors import OpenVolumeError, Problem
 
@@ -76,6 +78,24 @@ class TooFast(ControllerError):
     code = "controller.too_fast"
 
 
+class TooSlow(ControllerError):
+    """A body that does not come."""
+
+    code = "controller.too_slow"
+
+
+class UrlTooLong(ControllerError):
+    """An address nobody has made by hand."""
+
+    code = "controller.url_too_long"
+
+
+class TooManyHeaders(ControllerError):
+    """More headers than any client sends."""
+
+    code = "controller.head_too_large"
+
+
 class NeedsRevision(ControllerError):
     """A write that must say which revision it was made from (If-Match)."""
 
@@ -105,7 +125,10 @@ STATUS: Final[dict[type[OpenVolumeError], int]] = {
     Forbidden: 403,
     NotAllowed: 403,
     TooFast: 429,
+    TooSlow: 408,
     TooLarge: 413,
+    UrlTooLong: 414,
+    TooManyHeaders: 431,
     WrongMediaType: 415,
     LockedError: 409,
     RefusedError: 409,
@@ -117,6 +140,7 @@ STATUS: Final[dict[type[OpenVolumeError], int]] = {
     PreflightFailed: 503,
     PictureError: 503,
     ChangeTimedOut: 504,
+    ShowFileError: 422,
     StoreError: 507,
 }
 """Status by error class; subclasses go by their nearest base, everything else of ours is 422."""
@@ -180,6 +204,18 @@ def problem_response(
     return Response(body, status, media_type=MEDIA_TYPE, headers=headers)
 
 
+def refusal_response(error: OpenVolumeError) -> Response:
+    """What an error of ours is answered with."""
+    status = status_of(error)
+    headers = {}
+    if status in (429, 503):
+        wait_s = error.problems[0].value if isinstance(error, TooFast) else None
+        headers["retry-after"] = str(max(1, math.ceil(wait_s))) if isinstance(wait_s, float) else "1"
+    elif status == 401:
+        headers["www-authenticate"] = 'Bearer realm="openvolume"'
+    return problem_response(status, error.problems, headers=headers)
+
+
 def plain(value: Any) -> Any:
     """A value as JSON can carry it, shortened: it is shown, not used."""
     if value is None or isinstance(value, bool | int | float):
@@ -202,9 +238,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(OpenVolumeError)
     async def ours(_: Request, error: OpenVolumeError) -> Response:
-        status = status_of(error)
-        retry = {"Retry-After": "1"} if status in (429, 503) else None
-        return problem_response(status, error.problems, headers=retry)
+        return refusal_response(error)
 
     @app.exception_handler(RequestValidationError)
     async def parameters(_: Request, error: RequestValidationError) -> Response:

@@ -23,6 +23,7 @@ from controller.api import (
     views_processors,
     views_relays,
     views_scenes,
+    views_show_file,
     views_streams,
     views_surfaces,
     views_windows,
@@ -43,8 +44,8 @@ TAGS: Final = {
     "captures": "Canvases, inner pictures and photos written to disk",
     "show": "What is on the walls",
     "cards": "Light cards and flags on the walls, chroma keys in cameras' frusta",
-    "cues": "The cue list",
     "looks": "Grades, and looks: stored, compared, put on at once or over time",
+    "cues": "The cue list",
     "scenes": "Virtual worlds: switched, edited and changed on air",
     "library": "Assets, domes and scene files to choose from, and what they were before",
     "line-up": "Pictures to line up with",
@@ -82,7 +83,7 @@ def show_schema() -> dict[str, Any]:
     properties = {
         names.get(address.pattern, address.pattern): {**_value(address.kind, ""), "description": address.about}
         for address in ADDRESSES
-        if not address.collection and not address.pattern.startswith("cues/")
+        if not address.collection and not address.pattern.startswith(("cues/", "patterns"))
     }
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
@@ -128,14 +129,15 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         views_cues,
         views_guided,
         views_scenes,
+        views_show_file,
         views_library,
+        views_looks,
         views_processors,
         views_streams,
-        views_looks,
+        views_surfaces,
         views_windows,
         views_relays,
         views_access,
-        views_surfaces,
         event_types,
         video,
     )

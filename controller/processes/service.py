@@ -12,6 +12,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import socket
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ import uvicorn
 from controller.access.certificates import certificates, machine_names, tls_folder, utc
 from controller.api.app import create_app
 from controller.api.control import Control
+from controller.api.serving import server_config
 from controller.api.surface_inputs import surfaces_of
 from controller.nmos.config import NmosConfig
 from controller.rundir import RunDir, replace_file
@@ -34,6 +36,7 @@ log = logging.getLogger(__name__)
 
 RENEW_NS = 6 * 3600 * NS_PER_S
 """How often the certificate is looked at."""
+FILES = 8192
 SWITCH_S = 0.0005
 """Threads that encode pictures or compile a stage give the loop its turn at least this often."""
 
@@ -48,25 +51,7 @@ async def serve(
     control = Control(run, clock=clock, state=state)
     names = machine_names(*control.desk.loaded.config.control.http.names)
     tls = certificates(tls_folder(), names, now=utc(clock.tai_ns())) if secured else None
-    server = _Server(
-        uvicorn.Config(
-            create_app(control),
-            ssl_certfile=tls.leaf if tls else None,
-            ssl_keyfile=tls.key if tls else None,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            ws_max_size=1 << 16,
-            ws_max_queue=4,
-            # A client that is gone, or reads nothing, is let go within five seconds; one that was cut off comes back.
-            ws_ping_interval=2.0,
-            ws_ping_timeout=2.0,
-            limit_concurrency=512,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=2,
-        )
-    )
+    server = _Server(server_config(create_app(control), tls=tls))
 
     async def until_asked() -> None:
         frozen, renew_ns = False, clock.now_ns() + RENEW_NS
@@ -124,6 +109,14 @@ class _Server(uvicorn.Server):
         return contextlib.nullcontext()
 
 
+def _more_files() -> None:
+    """Connections are files, and so is much else: as many as the machine lets a process have, within reason."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the service until it is asked to end. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="service")
@@ -135,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = RunDir(given.run_dir)
     set_up_logging("service", run.run)
     sys.setswitchinterval(SWITCH_S)
+    _more_files()
     listener = socket.socket(fileno=given.fd)
     listener.setblocking(False)
     try:

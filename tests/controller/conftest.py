@@ -31,6 +31,7 @@ import uvicorn
 from controller.action import read_action
 from controller.api.app import create_app
 from controller.api.control import Control
+from controller.api.serving import server_config
 from controller.beginning import begin_show, write_first_snapshot
 from controller.commands import Command
 from controller.config import compile_config, load_config, load_config_text
@@ -347,9 +348,9 @@ class ServiceThread(threading.Thread):
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.control = Control(self.run_dir, clock=SystemClock(), state=self.state)
-        self.server = uvicorn.Server(
-            uvicorn.Config(create_app(self.control), log_config=None, access_log=False, timeout_graceful_shutdown=1)
-        )
+        config = server_config(create_app(self.control))
+        config.timeout_graceful_shutdown = 1
+        self.server = uvicorn.Server(config)
         serving = asyncio.create_task(self.server.serve(sockets=[self.listener]))
         while not self.server.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells it by a flag
             await asyncio.sleep(0.01)

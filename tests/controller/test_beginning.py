@@ -10,11 +10,13 @@ import pytest
 from controller.beginning import begin_show, fresh_show, load_stored, surroundings, write_first_snapshot
 from controller.commands import Command, apply
 from controller.config import LoadedConfig, compile_config, load_config, load_config_text
-from controller.errors import BadValue
+from controller.errors import BadValue, UnknownAddress
+from controller.last_good import last_good
 from controller.rundir import RunDir
 from controller.show import Show, decode_snapshot
-from controller.store import Change, Revision, Store
+from controller.store import Change, Revision, Store, state_folder
 from stage.compiled import decode_stage
+from stage.errors import ConfigError
 
 FIRST = load_config("minimal")
 
@@ -143,3 +145,51 @@ def test_every_shipped_show_begins_at_its_first_scenes_position(name: str) -> No
         assert switched == fresh_show(loaded.config, stage, scene=scene)
     with pytest.raises(BadValue):
         fresh_show(loaded.config, stage, scene="nowhere")
+
+
+def test_a_broken_file_can_be_passed_over_for_what_ran_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    file = tmp_path / "stage.yaml"
+    good = load_config("minimal").source
+    file.write_text(good)
+    with pytest.raises(UnknownAddress, match="ever begun from this file"):
+        last_good(str(file))
+    loaded = load_config(str(file))
+    with Store(state_folder(loaded.name)) as store:
+        first = begin_show(loaded, compile_config(loaded), store, t_tai_ns=1)
+        show = msgspec.structs.replace(first.snapshot.show, version=2, exposure_ev=1.5)
+        store.append(Revision(2, 2, "t", "set", {}, show.config_version), show)
+    file.write_text(good[: len(good) // 2] + "\n  : [")
+    with pytest.raises(ConfigError):
+        load_config(str(file))
+    found = last_good(str(file))
+    assert found.source == good
+    with Store(state_folder(found.name)) as store:
+        beginning = begin_show(found, compile_config(found), store, t_tai_ns=3)
+    assert beginning.resumed
+    assert beginning.snapshot.show.exposure_ev == 1.5
+    # Once it is mended, it goes on from there as if nothing had been.
+    file.write_text(good)
+    mended = load_config(str(file))
+    with Store(state_folder(mended.name)) as store:
+        assert begin_show(mended, compile_config(mended), store, t_tai_ns=4).resumed
+
+
+def test_a_damaged_history_goes_on_with_its_backup_and_says_so(tmp_path: Path) -> None:
+    loaded = load_config("minimal")
+    with Store(tmp_path) as store:
+        begin_show(loaded, compile_config(loaded), store, t_tai_ns=1)
+        backup = store.back_up(10**18)
+        store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert backup is not None
+    database = tmp_path / "show.db"
+    database.write_bytes(b"no database" + database.read_bytes()[11:])
+    with Store(tmp_path) as store:
+        beginning = begin_show(loaded, compile_config(loaded), store, t_tai_ns=2)
+        assert beginning.resumed
+        assert "show.db.damaged-1" in beginning.said
+        assert backup.name in beginning.said
+        assert store.damage() == (tmp_path / "show.db.damaged-1", backup)
+    with Store(tmp_path) as store:
+        begin_show(loaded, compile_config(loaded), store, t_tai_ns=3)
+        assert store.damage() is None

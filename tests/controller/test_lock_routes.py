@@ -10,12 +10,14 @@ from controller.show_lock import LOCK_STATES, SHUT, ShowLock
 
 ACT_IN_A_TAKE = {
     "POST /actions/{action}", "PUT /lock", "PATCH /show", "POST /config/check",
-    "POST /cues/go", "POST /cues/back", "POST /cues/chase", "POST /cues/{cue}/go",
+    "POST /show/import/check", "POST /show/backups",
+    "POST /cues/go", "POST /cues/back", "POST /cues/chase", "POST /cues/stop", "POST /cues/{cue}/go",
+    "PATCH /cards/{card}",
     "POST /captures", "POST /captures/{capture}/end", "POST /tracking/record",
     "POST /session", "DELETE /session", "POST /setup",
     "PUT /users/{name}", "DELETE /users/{name}", "PUT /keys/{name}", "DELETE /keys/{name}",
 }  # fmt: skip
-"""What the gate lets through while a take rolls; the desk then looks at the addresses that `PATCH /show` changes."""
+"""What the gate lets through while a take rolls; the desk then looks at the addresses that a PATCH changes."""
 
 
 @pytest.mark.parametrize("state", LOCK_STATES)

@@ -14,6 +14,7 @@ import pytest
 from controller.errors import StoreError
 from controller.show import CameraSettings, Show
 from controller.store import KEEP_CONFIGS, Change, Revision, Store, state_folder, text_hash
+from controller.store_backups import KEEP_DAYS, KEEP_NEWEST, backups
 
 TEXT = "openvolume: 1\nname: test\n"
 
@@ -189,6 +190,107 @@ def test_a_damaged_database_is_moved_aside_and_the_start_goes_on(tmp_path: Path,
         assert store.damaged.read_bytes() == bytes(data)
         assert store.last() is None
         assert begin(store).rev == 1
+
+
+def damage(path: Path, how: str) -> bytes:
+    """Break a database file; what it is then."""
+    data = bytearray(path.read_bytes())
+    if how == "header":
+        data[:16] = b"not a database.."
+    elif how == "page":
+        data[8192 : 8192 + 2000] = bytes(range(256)) * 7 + bytes(208)
+    elif how == "config":
+        # A letter of the configuration: SQLite itself has nothing against it.
+        at = data.index(b"openvolume: 1")
+        data[at] ^= 0x01
+    else:
+        del data[len(data) // 2 :]
+    path.write_bytes(data)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("how", ["header", "page", "config", "half"])
+def test_the_newest_good_backup_takes_a_damaged_ones_place(tmp_path: Path, how: str) -> None:
+    with Store(tmp_path) as store:
+        begin(store)
+        append(store, after=1.0)
+        assert store.back_up(10**18) is not None
+        for number in range(100):
+            append(store, path="x" * 200, after=float(number))
+        newest = store.back_up(2 * 10**18)
+        assert newest is not None
+        append(store, after=7.0)
+        rev = store.last_rev
+        store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    damaged = damage(tmp_path / "show.db", how)
+    with Store(tmp_path) as store:
+        assert store.damaged is not None
+        assert store.damaged.read_bytes() == damaged
+        assert store.recovered == newest
+        assert store.last_rev == rev - 1
+        assert store.damage() == (store.damaged, newest)
+        append(store)
+    with Store(tmp_path) as store:
+        assert store.damaged is None
+        assert store.damage() is not None, "told until a run begins soundly"
+        store.forget_damage()
+        assert store.damage() is None
+    # The newest copy is no good either: the one before it is.
+    damage(tmp_path / "show.db", "header")
+    damage(newest, "header")
+    with Store(tmp_path) as store:
+        assert store.recovered is not None
+        assert store.recovered != newest
+        assert store.last_rev == 2
+
+
+def test_backups_are_whole_few_and_only_of_what_changed(tmp_path: Path) -> None:
+    day_ns = 86400 * 10**9
+    with Store(tmp_path) as store:
+        assert store.back_up(0) is None, "there is nothing yet"
+        begin(store)
+        for number in range(40):
+            append(store, after=float(number + 1))
+            # Six a day for a week.
+            made = store.back_up(10**18 + number * day_ns // 6)
+            assert made is not None
+            assert made.stat().st_mode & 0o777 == 0o600
+            assert store.back_up(10**18 + number * day_ns // 6 + 10**9) is None, "nothing has changed"
+        found = backups(tmp_path)
+        assert found[0] == made
+        assert KEEP_NEWEST <= len(found) <= KEEP_NEWEST + KEEP_DAYS
+        assert len({path.name[5:13] for path in found}) == KEEP_DAYS
+        assert [path.name for path in (tmp_path / "backups").iterdir() if path not in found] == []
+        with sqlite3.connect(f"{found[-1].as_uri()}?mode=ro", uri=True) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        db.close()
+
+
+def test_a_damaged_database_is_not_backed_up_over_good_ones(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        begin(store)
+        for number in range(200):
+            append(store, path="x" * 200, after=float(number))
+        store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        damage(tmp_path / "show.db", "page")
+        with pytest.raises(StoreError) as error:
+            store.back_up(10**18)
+        assert "newest good backup" in error.value.problems[0].mend
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
+def test_what_runs_is_taken_in_where_the_history_does_not_know_it(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        show = Show(version=17, config_version=3, exposure_ev=2.0)
+        store.adopt(show, text=TEXT, base_dir="/x", who="recovery", t_tai_ns=5)
+        last = store.last()
+        assert last is not None
+        assert last[1] == show
+        config = store.config(3)
+        assert config is not None
+        assert config.text == TEXT
+        assert store.file_hash == text_hash(TEXT), "the next start goes on from it"
+        assert append(store).rev == 18
 
 
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from fastapi import Query, Request
 from fastapi.responses import Response
 from msgspec import Meta, Struct
 
-from controller.access.doorman import COOKIE, Doorman, token_of
+from controller.access.doorman import COOKIE, TRIES_NS, Doorman, token_of
 from controller.access.roles import HAND, ROLES, SCOPES, Hand, Role
 from controller.access.secrets import (
     LEAST_PASSWORD,
@@ -256,7 +256,7 @@ def _come_in(request: Request, control: Control, name: str) -> Response:
 def _tries(request: Request, doorman: Doorman) -> str:
     host = request.client.host if request.client else "local"
     if not doorman.may_try(host):
-        raise problem(TooFast, "session", "too many wrong tries", value=host, mend="wait a minute")
+        raise problem(TooFast, "session", "too many wrong tries", value=TRIES_NS / NS_PER_S, mend="wait a minute")
     return host
 
 

@@ -1,0 +1,99 @@
+"""What keeps the show's memory: backups by themselves, and alarms while there is still time to do something."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from typing import Final
+
+from controller.errors import StoreError
+from controller.messages import Alarm, Severity
+from controller.store import Store
+from runtime.clock import NS_PER_S, Clock
+from stage.errors import OpenVolumeError
+
+log = logging.getLogger(__name__)
+
+BACKUP_NS: Final = 3600 * NS_PER_S
+"""A copy is made so often, where anything has changed."""
+FIRST_NS: Final = 60 * NS_PER_S
+"""And for the first time so long after the start, when the show runs."""
+LOOK_S: Final = 5.0
+RESERVE_BYTES: Final = 256 << 20
+"""Less free space than this is an alarm: takes and changes need it."""
+
+
+class StoreKeeper:
+    """Looks after the database of a running show. `look` every `LOOK_S`, from the service's loop.
+
+    Attributes
+    ----------
+    alarms : where alarms are put and taken away, by name
+    """
+
+    def __init__(self, store: Store, alarms: dict[str, Alarm], *, clock: Clock) -> None:
+        self._store, self.alarms, self._clock = store, alarms, clock
+        self._due_ns = clock.now_ns() + FIRST_NS
+        self._copying: asyncio.Task[None] | None = None
+        self._tell_damage()
+
+    def look(self) -> None:
+        """Copy what is due, and see whether there is room."""
+        self._see_room()
+        if self._clock.now_ns() >= self._due_ns and (self._copying is None or self._copying.done()):
+            self._due_ns = self._clock.now_ns() + BACKUP_NS
+            self._copying = asyncio.get_running_loop().create_task(self.back_up())
+
+    async def back_up(self) -> None:
+        """Copy now; what is wrong is an alarm, and the show goes on."""
+        try:
+            made = await asyncio.to_thread(self._store.back_up, self._clock.tai_ns())
+        except (OpenVolumeError, OSError) as error:
+            log.exception("the show cannot be backed up")
+            detail = f"no backup can be made: {error}"
+            self._tell("backup", "store.backup", detail, "free space; or start the show again where it is damaged")
+            return
+        self.alarms.pop("backup", None)
+        if made is not None:
+            log.info("backed up as %s", made)
+
+    def refused(self, error: StoreError) -> None:
+        """A change could not be kept, and so was not made."""
+        problem = error.problems[0]
+        self._tell(
+            "store_refuses", StoreError.code, f"changes cannot be kept: {problem.detail}", problem.mend, "critical"
+        )
+
+    def accepted(self) -> None:
+        """A change was kept."""
+        self.alarms.pop("store_refuses", None)
+
+    async def stop(self) -> None:
+        """Finish the copy at hand."""
+        if self._copying is not None:
+            await self._copying
+
+    def _see_room(self) -> None:
+        try:
+            free = shutil.disk_usage(self._store.path.parent).free
+        except OSError as error:
+            log.warning("the state folder cannot be looked at: %s", error)
+            return
+        if free >= RESERVE_BYTES:
+            self.alarms.pop("store_room", None)
+        elif "store_room" not in self.alarms:
+            detail = f"{free >> 20} MB are free where shows are kept"
+            self._tell("store_room", "store.room", detail, "free space: a full disk refuses changes and takes")
+
+    def _tell_damage(self) -> None:
+        told = self._store.damage()
+        if told is None:
+            return
+        aside, backup = told
+        what = f"backup {backup.name} took its place" if backup is not None else "there was no good backup: begun anew"
+        detail = f"the stored show was damaged and moved to {aside}; {what}"
+        self._tell("store", "store.damaged", detail, "look whether changes are missing; keep that file until you know")
+
+    def _tell(self, name: str, code: str, detail: str, mend: str, level: Severity = "warning") -> None:
+        self.alarms[name] = Alarm(code, "store", detail, level, mend, self._clock.now_ns())
