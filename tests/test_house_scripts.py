@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class Checkout:
     def __init__(self, root: Path, folder: Path) -> None:
         self.folder = folder
         self.log = folder / "log"
+        self.said = ""
         for name in ("scripts", "requirements", ".ci"):
             shutil.copytree(root / name, folder / name)
         shutil.copy(root / "pyproject.toml", folder)
@@ -46,11 +48,13 @@ class Checkout:
     def run(self, *arguments: str, **settings: str) -> tuple[int, list[str], float]:
         """Exit status, what the fake Python was asked since the last call, and seconds taken."""
         self.log.write_text("")
+        # This suite's pytest has settings of its own.
+        own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         began = time.perf_counter()
         result = subprocess.run(
             arguments,
             cwd=self.folder.parent,
-            env={**os.environ, "LOG": str(self.log), **settings},
+            env={**own, "LOG": str(self.log), **settings},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -58,6 +62,7 @@ class Checkout:
             check=False,
         )
         took = time.perf_counter() - began
+        self.said = result.stdout
         return result.returncode, self.log.read_text().splitlines(), took
 
     def setup(self, *arguments: str, **settings: str) -> tuple[int, list[str], float]:
@@ -139,8 +144,9 @@ def test_both_passes_run_and_any_failure_counts(checkout: Checkout, first: str, 
     status, asked, _ = checkout.run("bash", str(checkout.folder / ".ci/run"), FIRST=first, SECOND=second, CI="true")
     assert status == expected
     assert len(asked) == 2
-    assert asked[0].endswith("--durations=20 -n 2 -m not timing and not slow")
-    assert asked[1].endswith("--durations=20 -m timing and not slow")
+    assert asked[0].endswith("-n 2 -m not timing and not slow")
+    assert asked[1].endswith("-m timing and not slow")
+    assert " -n " not in asked[1]
 
 
 def test_all_takes_the_slow_ones_and_other_arguments_go_to_pytest(checkout: Checkout) -> None:
@@ -150,6 +156,90 @@ def test_all_takes_the_slow_ones_and_other_arguments_go_to_pytest(checkout: Chec
     assert asked.pop(0) == "peers"
     assert asked[0].endswith("-n 2 -m not timing tests/stage -k lens")
     assert asked[1].endswith("-m timing tests/stage -k lens")
+
+
+FLAKY = """
+import pathlib
+import pytest
+
+HERE = pathlib.Path(__file__)
+
+
+def once(name):
+    seen = HERE.with_name(name)
+    try:
+        assert seen.exists(), "not yet"
+    finally:
+        seen.touch()
+
+
+def test_beside():
+    once("beside")
+
+
+@pytest.fixture
+def leaves_late():
+    yield
+    once("late")
+
+
+def test_after(leaves_late):
+    pass
+
+
+@pytest.mark.timing
+def test_in_time():
+    once("timing")
+
+
+def test_good():
+    HERE.with_name("good").open("a").write("x")
+"""
+
+
+def tiny_suite(checkout: Checkout, text: str) -> None:
+    """A suite that the checkout's own pytest runs: its Python is the real one when pytest is asked for."""
+    write_executable(
+        checkout.folder / ".venv/bin/python",
+        f'#!/usr/bin/env bash\n[[ "$*" == "-m pytest"* ]] && exec {sys.executable} "$@"\n{FAKE_PYTHON}',
+    )
+    (checkout.folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    timing\n    slow\n")
+    (checkout.folder / "test_tiny.py").write_text(text)
+
+
+def test_what_fails_beside_others_gets_a_second_chance_alone(checkout: Checkout) -> None:
+    checkout.setup("--test")
+    tiny_suite(checkout, FLAKY)
+    plain = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p xdist"}
+    test = str(checkout.folder / "scripts/test")
+    status, _, _ = checkout.run(test, **plain)
+    assert status == 0, checkout.said
+    told = checkout.said.split("failed beside others, passed alone:")[1].split()
+    assert told == ["test_tiny.py::test_after", "test_tiny.py::test_beside", "test_tiny.py::test_in_time"]
+    assert (checkout.folder / "good").read_text() == "x", "what passed is not run again"
+    # What fails alone too is broken, whatever else is forgiven.
+    (checkout.folder / "test_tiny.py").write_text(FLAKY + "\n\ndef test_broken():\n    assert False\n")
+    (checkout.folder / "beside").unlink()
+    status, _, _ = checkout.run(test, **plain)
+    assert status == 1
+    assert "passed alone" not in checkout.said
+
+
+def test_many_failures_are_a_break_at_once(checkout: Checkout) -> None:
+    checkout.setup("--test")
+    failing = "".join(f'    \\"test_x.py::test_{n}\\": true,\\n' for n in range(6))
+    write_executable(
+        checkout.folder / ".venv/bin/python",
+        FAKE_PYTHON.replace(
+            'case "$*"',
+            'cache=$(sed -n "s/.*cache_dir=\\(.*\\) -n 2 .*/\\1/p" <<<"$*")\n'
+            f'[[ -n $cache ]] && mkdir -p "$cache/v/cache" && printf "{{\\n{failing}}}" >"$cache/v/cache/lastfailed"\n'
+            'case "$*"',
+        ),
+    )
+    status, asked, _ = checkout.run(str(checkout.folder / "scripts/test"), FIRST="1")
+    assert status == 1
+    assert len(asked) == 2, "nothing is run again"
 
 
 def test_run_starts_the_demo_with_simulated_tracking(checkout: Checkout) -> None:
