@@ -54,6 +54,8 @@ class Job:
         self._ending = False
         self._stopped = ""
         self._away = found is not None and not self.ended
+        self.advice = ""
+        """What would come in time, where pictures are missing because drawing them takes too long."""
         if not self.ended:
             self.account.state = "running" if found is not None else "waiting"
             self._save()
@@ -67,6 +69,7 @@ class Job:
         if not detail and account.gaps:
             gap = account.gaps[0]
             detail = f"{account.missing} missing, the first {gap.first}: {gap.why}"
+            detail += f"; {self.advice}" if self.advice else ""
         waiting = self._writer.waiting_px if self._writer is not None else 0
         return CaptureJob(self.order, account.state, account.written, account.missing, account.newest, waiting, detail)
 
@@ -80,7 +83,11 @@ class Job:
         """What a person should know; empty while all is well."""
         if self.account.state == "failed":
             return self.account.detail
-        return self._writer.trouble if self._writer is not None and not self.ended else ""
+        if self._writer is None or self.ended:
+            return ""
+        if self.advice and not self._writer.trouble:
+            return f"{self.account.missing} frames are missing, drawing is too slow: {self.advice}"
+        return self._writer.trouble
 
     def change(self, order: CaptureOrder, shown: int) -> None:
         """Take a new last frame; 0: the newest that was shown, or this one was looked at."""

@@ -1,8 +1,8 @@
 """Inner pictures and photos of captured frames, drawn again off the air: the same plan gives the same pixels.
 
 A node shows no inner picture to anybody, and need not: the frame's plan says all of it. Photos are the twin's, of the
-very canvases that were captured. The context belongs to a thread of its own, which is behind as far as it must be;
-what does not fit its queue is a gap.
+very canvases that were captured. The context belongs to a thread of its own, which is behind as far as its queue is
+long; what does not fit, and what is not drawn when the show ends, is a gap that is told. Frame numbers stay exact.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Final
 
 import numpy as np
@@ -33,6 +34,11 @@ from stage.plan import FramePlan
 log = logging.getLogger(__name__)
 
 QUEUE_BYTES: Final = 512_000_000
+QUEUE_PICTURES: Final = 240
+"""Ten seconds at 24 frames: an inner picture's plan weighs next to nothing, and must not wait for an hour."""
+_TIMED: Final = 16
+SLOW: Final = "drawing is too slow: too many pictures waited to be drawn"
+ENDED: Final = "the show ended before it was drawn"
 FINE: Final = 2
 """Sub-pixels per side of a photo."""
 KEEP_VERSIONS: Final = 2
@@ -59,8 +65,17 @@ class Wanted:
 class OffAir:
     """The thread that draws. `give` never waits."""
 
-    def __init__(self, run: RunDir, *, queue_bytes: int = QUEUE_BYTES) -> None:
-        self._run, self._limit = run, queue_bytes
+    def __init__(
+        self,
+        run: RunDir,
+        *,
+        now_ns: Callable[[], int],
+        queue_bytes: int = QUEUE_BYTES,
+    ) -> None:
+        self._run, self._now_ns = run, now_ns
+        self._limit, self._most = queue_bytes, QUEUE_PICTURES
+        self._took_ns: deque[int] = deque(maxlen=_TIMED)
+        self._given_up = False
         self._queue: deque[Wanted] = deque()
         self._bytes = 0
         self._ended = False
@@ -74,10 +89,29 @@ class OffAir:
         """Whether pictures of a capture are still to be drawn."""
         return any(wanted.order.number == number for wanted in list(self._queue))
 
+    def waiting(self, number: int) -> int:
+        """How many pictures of a capture are still to be drawn."""
+        return sum(wanted.order.number == number for wanted in list(self._queue))
+
+    @property
+    def took_ms(self) -> float | None:
+        """What drawing a picture takes, the middle of the last ones; None before the first."""
+        took = sorted(self._took_ns)
+        return took[len(took) // 2] / 1e6 if took else None
+
+    def advice(self, rate_hz: float, every: int) -> str:
+        """What would be drawn in time."""
+        took = self.took_ms
+        if took is None:
+            return "capture fewer frames (`every`)"
+        enough = max(every + 1, ceil(took * rate_hz / 1000.0))
+        return f"one picture takes {took:.0f} ms to draw: every {enough} frames would be in time"
+
     def give(self, wanted: Wanted) -> bool:
         """Have a picture drawn; False when too many wait."""
         with self._wake:
-            if self._queue and self._bytes + wanted.nbytes > self._limit:
+            full = len(self._queue) >= self._most or self._bytes + wanted.nbytes > self._limit
+            if self._ended or (self._queue and full):
                 return False
             self._queue.append(wanted)
             self._bytes += wanted.nbytes
@@ -85,11 +119,16 @@ class OffAir:
         return True
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Draw what waits, and give the GPU back."""
+        """Draw what waits for so long, and give the GPU back; what is not drawn then is told as missing."""
         with self._wake:
             self._ended = True
             self._wake.notify()
         self._thread.join(timeout_s)
+        with self._wake:
+            self._given_up = True
+            left = list(self._queue)
+        for wanted in left:
+            wanted.fail(ENDED)
 
     def _work(self) -> None:
         hand: _Hand | None = None
@@ -107,14 +146,24 @@ class OffAir:
                 if not self._queue:
                     break
                 wanted = self._queue[0]
+            picture: LightCapture | None = None
+            why, began_ns = "", self._now_ns()
             try:
                 if hand is None:
                     hand = _Hand(self._run)
-                wanted.take(LightCapture(wanted.stamp, hand.draw(wanted)))
+                picture = LightCapture(wanted.stamp, hand.draw(wanted))
             except Exception as error:
                 log.exception("capture %d: frame %d cannot be drawn", wanted.order.number, wanted.stamp.frame)
-                wanted.fail(str(error) or type(error).__name__)
+                why = str(error) or type(error).__name__
             with self._wake:
+                if self._given_up:
+                    break  # it was told as missing
+                self._took_ns.append(self._now_ns() - began_ns)
+                # Still in the queue while it is handed on: who waits for the last one waits for this, too.
+                if picture is not None:
+                    wanted.take(picture)
+                else:
+                    wanted.fail(why)
                 self._queue.popleft()
                 self._bytes -= wanted.nbytes
         if hand is not None:

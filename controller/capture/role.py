@@ -167,7 +167,7 @@ class Capture:
                 if order.kind != "canvas" and not job.ended and self._offair is None:
                     from controller.capture.offair import OffAir
 
-                    self._offair = OffAir(self._run)
+                    self._offair = OffAir(self._run, now_ns=self._clock.now_ns)
             elif not job.ended:
                 job.change(order, self._newest_shown(order))
         self._first = False
@@ -291,7 +291,7 @@ class Capture:
         return held if held.keys() >= stage.canvases.keys() else None
 
     def _draw(self, job: Job, stamp: Stamp, plan: FramePlan, canvases: dict[str, CanvasCapture]) -> None:
-        from controller.capture.offair import Wanted
+        from controller.capture.offair import SLOW, Wanted
 
         def take(picture: LightCapture) -> None:
             job.take(picture)
@@ -301,7 +301,9 @@ class Capture:
 
         codes = {name: picture.pixels for name, picture in canvases.items()}
         if not self._offair.give(Wanted(job.order, stamp, plan, codes, take, fail)):
-            job.lose(stamp.frame, "drawing is too slow: too many pictures waited to be drawn")
+            rate = Rate(*plan.rate)
+            job.lose(stamp.frame, SLOW)
+            job.advice = self._offair.advice(rate.num / rate.den, job.order.every)
 
     def _canvas(self, name: str, slot: Slot, stamp: Stamp, plan: FramePlan) -> CanvasCapture | None:
         stage = self._stage(plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 
+from controller.capture import offair
+from controller.capture.offair import Wanted
 from controller.darkroom import StageVersion
 from controller.engines import KIND_INNER, PIXELS_HALF
 from controller.scene_book import SceneBook
@@ -148,3 +151,107 @@ def test_a_camera_that_is_not_there_is_told(wall: Any, capturekit: ModuleType, t
     told = wall.told(order)
     assert told.missing == 1
     assert "nobody" in told.gaps[0].why
+
+
+class SlowHand:
+    """Draws when it is let; then a picture that says its frame."""
+
+    def __init__(self, gate: threading.Semaphore) -> None:
+        self.gate = gate
+
+    def warm(self) -> None:
+        """Nothing to load."""
+
+    def draw(self, wanted: Wanted) -> np.ndarray:
+        self.gate.acquire()
+        return np.full((2, 3, 3), wanted.stamp.frame - FIRST_OF[0], dtype=np.float32)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+FIRST_OF = [0]
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch, capturekit: ModuleType) -> Any:
+    made = threading.Semaphore(0)
+    FIRST_OF[0] = capturekit.FIRST
+    monkeypatch.setattr(offair, "_Hand", lambda run: SlowHand(made))
+    monkeypatch.setattr(offair, "QUEUE_PICTURES", 4)
+    yield made
+    for _ in range(64):
+        made.release()
+
+
+def frames_of(folder: Path, name: str) -> dict[int, int]:
+    """By frame number of the file, what its picture says."""
+    found = {}
+    for path in folder.glob(f"{name}.*.exr"):
+        number = int(path.name.split(".")[1])
+        found[number] = int(opened(path)[0, 0, 0])
+    return found
+
+
+def test_photos_slower_than_the_show_are_told_with_their_frames(
+    wall: Any, capturekit: ModuleType, tmp_path: Path, gate: threading.Semaphore
+) -> None:
+    first = capturekit.FIRST
+    order = wall.order(tmp_path / "p", "exr", kind="photo", of="a", first_frame=first, last_frame=first + 19)
+    capture = wall.begin()
+    job = capture._jobs[order.number]
+    for n in range(20):
+        wall.show_frame(first + n)
+        wall.step()
+        if n % 5 == 4:
+            # One is drawn while five are shown.
+            before = job.account.written
+            gate.release()
+            wall.until(lambda before=before: job.account.written > before)
+    assert job.account.missing > 0
+    assert "frames are missing" in job.trouble
+    assert "would be in time" in job.job.detail or "every" in job.job.detail
+    for _ in range(20):
+        gate.release()
+    wall.settle()
+    told = wall.told(order)
+    assert told.written + told.missing == 20
+    assert told.missing >= 8
+    assert {gap.why for gap in told.gaps} == {offair.SLOW}
+    missing = {frame for gap in told.gaps for frame in range(gap.first, gap.last + 1)}
+    found = frames_of(tmp_path, "p")
+    assert found.keys() == set(range(first, first + 20)) - missing
+    assert all(said == number - first for number, said in found.items()), "each file holds its own frame"
+
+
+def test_a_reduced_rate_is_whole(wall: Any, capturekit: ModuleType, tmp_path: Path, gate: threading.Semaphore) -> None:
+    first = capturekit.FIRST
+    fields = {"kind": "photo", "of": "a", "first_frame": first, "last_frame": first + 19, "every": 5}
+    order = wall.order(tmp_path / "r", "exr", **fields)
+    wall.begin()
+    for n in range(20):
+        wall.show_frame(first + n)
+        wall.step()
+        if n % 5 == 4:
+            gate.release()
+    wall.settle()
+    told = wall.told(order)
+    assert (told.written, told.missing, told.gaps) == (4, 0, [])
+    assert frames_of(tmp_path, "r") == {first + n: n for n in (0, 5, 10, 15)}
+
+
+def test_what_is_not_drawn_when_the_show_ends_is_told(
+    wall: Any, capturekit: ModuleType, tmp_path: Path, gate: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offair.OffAir.close, "__defaults__", (0.05,))
+    first = capturekit.FIRST
+    order = wall.order(tmp_path / "e", "exr", kind="photo", of="a", first_frame=first, last_frame=None)
+    capture = wall.begin()
+    for n in range(3):
+        wall.show_frame(first + n)
+        wall.step()
+    capture.stop()
+    wall.capture = None
+    told = wall.told(order)
+    assert (told.written, told.missing) == (0, 3)
+    assert [(gap.first, gap.last, gap.why) for gap in told.gaps] == [(first, first + 2, offair.ENDED)]
