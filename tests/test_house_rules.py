@@ -238,13 +238,15 @@ def test_ruff_is_content(arguments: tuple[str, ...]) -> None:
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr
 
 
-def test_types_hold(tmp_path: Path) -> None:
+@pytest.mark.timeout(330)
+def test_types_hold() -> None:
+    # With what it found out before in this checkout, as scripts/lint: only a fresh one takes the whole half minute.
     result = subprocess.run(
-        [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path), "--no-error-summary"],
+        [sys.executable, "-m", "mypy", "--no-error-summary"],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
     errors = [line for line in result.stdout.splitlines() if ": error:" in line]

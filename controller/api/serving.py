@@ -36,6 +36,8 @@ def server_config(app: FastAPI, *, tls: Certificates | None = None) -> uvicorn.C
         ssl_certfile=tls.leaf if tls else None,
         ssl_keyfile=tls.key if tls else None,
         log_config=None,
+        # Starts, ends and every WebSocket are no news in our log.
+        log_level="warning",
         access_log=False,
         server_header=False,
         date_header=False,

@@ -378,11 +378,17 @@ def start_conductor(run: RunDir) -> subprocess.Popen[bytes]:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[RunningHouse]:
-    """A house for a whole module: tests leave it in order. The module's `MORE` is added to the configuration."""
+def more(request: pytest.FixtureRequest) -> str:
+    """What a module adds to the configuration of its house: its `MORE`, or a fixture of its own in place of this."""
+    return str(getattr(request.module, "MORE", ""))
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, more: str) -> Iterator[RunningHouse]:
+    """A house for a whole module: tests leave it in order. `more` is added to the configuration."""
     folder = tmp_path_factory.mktemp("house")
     run = RunDir.create("t", root=folder)
-    loaded = load_config_text(config_text() + getattr(request.module, "MORE", ""), base_dir=folder)
+    loaded = load_config_text(config_text() + more, base_dir=folder)
     with Store(folder / "state") as store:
         write_first_snapshot(run, begin_show(loaded, compile_config(loaded), store, t_tai_ns=1))
     node = FlatNode(run)

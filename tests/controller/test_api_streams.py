@@ -25,15 +25,29 @@ def an_ear() -> socket.socket:
     return ear
 
 
-EARS = [an_ear() for _ in range(3)]
-PORTS = [ear.getsockname()[1] for ear in EARS]
-MORE = f"""
+@pytest.fixture(scope="module")
+def ears() -> Iterator[list[socket.socket]]:
+    """Three receivers; two of them are sent to from the beginning."""
+    made = [an_ear() for _ in range(3)]
+    yield made
+    for ear in made:
+        ear.close()
+
+
+@pytest.fixture(scope="module")
+def ports(ears: list[socket.socket]) -> list[int]:
+    return [ear.getsockname()[1] for ear in ears]
+
+
+@pytest.fixture(scope="module")
+def more(ports: list[int]) -> str:
+    return f"""
 outputs:
   main:
     st2110:
       paths:
-        - {{destination: 127.0.0.1, port: {PORTS[0]}, source: lo}}
-        - {{destination: 127.0.0.1, port: {PORTS[1]}, source: 127.0.0.1}}
+        - {{destination: 127.0.0.1, port: {ports[0]}, source: lo}}
+        - {{destination: 127.0.0.1, port: {ports[1]}, source: 127.0.0.1}}
 """
 
 
@@ -48,8 +62,6 @@ def sender(house: RunningHouse) -> Iterator[subprocess.Popen[bytes]]:
     yield process
     process.terminate()
     assert process.wait(5) in (0, -9)  # the last test kills it
-    for ear in EARS:
-        ear.close()
 
 
 def emptied(ear: socket.socket) -> None:
@@ -62,7 +74,7 @@ def emptied(ear: socket.socket) -> None:
     ear.settimeout(10)
 
 
-def test_a_stream_is_told_and_described(house: RunningHouse) -> None:
+def test_a_stream_is_told_and_described(house: RunningHouse, ears: list[socket.socket], ports: list[int]) -> None:
     streams = house.get("streams")
     assert streams.keys() == {"main"}
     told = streams["main"]
@@ -70,8 +82,8 @@ def test_a_stream_is_told_and_described(house: RunningHouse) -> None:
     answer = house.client.get("/api/v1/streams/main/sdp")
     assert answer.headers["content-type"].startswith("application/sdp")
     assert answer.text.replace("\r\n", "\n") == house.run.description("main").read_text()
-    assert re.findall(r"m=video (\d+)", answer.text) == [str(port) for port in PORTS[:2]]
-    for ear in EARS[:2]:
+    assert re.findall(r"m=video (\d+)", answer.text) == [str(port) for port in ports[:2]]
+    for ear in ears[:2]:
         packet = parse(ear.recv(2048))
         assert packet is not None
     metrics = house.client.get("/metrics").text
@@ -79,25 +91,25 @@ def test_a_stream_is_told_and_described(house: RunningHouse) -> None:
     assert 'openvolume_stream_packets_total{canvas="main",path="1"}' in metrics
 
 
-def test_a_stream_goes_elsewhere_and_off(house: RunningHouse) -> None:
+def test_a_stream_goes_elsewhere_and_off(house: RunningHouse, ears: list[socket.socket], ports: list[int]) -> None:
     session = house.get("streams/main")["session"]
-    moved = house.client.patch("/api/v1/streams/main", json={"paths": [{"port": PORTS[2]}, {"enabled": False}]})
+    moved = house.client.patch("/api/v1/streams/main", json={"paths": [{"port": ports[2]}, {"enabled": False}]})
     assert moved.status_code == 200, moved.text
     told = moved.json()
-    assert [leg["port"] for leg in told["connection"]["legs"]] == [PORTS[2], PORTS[1]]
+    assert [leg["port"] for leg in told["connection"]["legs"]] == [ports[2], ports[1]]
     assert told["activated_tai_ns"] > 0
     assert told["session"] > session
-    assert parse(EARS[2].recv(2048)) is not None
-    assert str(PORTS[0]) not in house.client.get("/api/v1/streams/main/sdp").text
+    assert parse(ears[2].recv(2048)) is not None
+    assert str(ports[0]) not in house.client.get("/api/v1/streams/main/sdp").text
     assert house.client.patch("/api/v1/streams/main", json={"enabled": False}).json()["state"] == "off"
     gone = house.client.get("/api/v1/streams/main/sdp")
     assert (gone.status_code, gone.json()["path"]) == (404, "streams/main/sdp")
-    for ear in EARS:
+    for ear in ears:
         emptied(ear)
-    back = {"enabled": True, "paths": [{"port": PORTS[0]}, {"enabled": True}]}
+    back = {"enabled": True, "paths": [{"port": ports[0]}, {"enabled": True}]}
     assert house.client.patch("/api/v1/streams/main", json=back).json()["state"] == "sending"
-    assert parse(EARS[0].recv(2048)) is not None
-    assert parse(EARS[1].recv(2048)) is not None
+    assert parse(ears[0].recv(2048)) is not None
+    assert parse(ears[1].recv(2048)) is not None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What `test_flood.py` measures, in a network of its own: the real conductor, two trackers, and a flood.
 
+Called with the seconds of each window.
 Prints one JSON object: for each window the ages of both cameras' poses at the latch, frames without a plan, datagrams
 flooded, samples sent and taken.
 """
@@ -31,7 +32,6 @@ from tracking.moment import Moment
 from tracking.moves import move
 
 HZ = 240
-SECONDS = 2.5
 SETTLE_S = 0.5
 """A window begins so long after its flood does."""
 GOOD = "127.0.0.1"
@@ -118,7 +118,7 @@ class Trackers(threading.Thread):
                     time.sleep(left_ns / NS_PER_S)
 
 
-def main() -> None:
+def main(seconds: float) -> None:
     loopback_up()
     ports = free_ports(3)
     good = encoder("freed")(Moment(move("orbit").pose(0.0), 0, 0))[0]
@@ -144,7 +144,7 @@ def main() -> None:
                 if flood is not None:
                     kind, port, payload = flood
                     flooder = subprocess.Popen(
-                        [sys.executable, "-P", "-c", FLOODER, kind, str(port), str(SETTLE_S + SECONDS + 0.3),
+                        [sys.executable, "-P", "-c", FLOODER, kind, str(port), str(SETTLE_S + seconds + 0.3),
                          payload.hex()],
                         stdout=subprocess.PIPE, text=True,
                     )  # fmt: skip
@@ -154,7 +154,7 @@ def main() -> None:
                         flooder.wait()
                         continue
                 rest(SETTLE_S, child)
-                out["windows"][name] = window(plans, status, trackers, child)
+                out["windows"][name] = window(plans, status, trackers, child, seconds)
                 if flooder is not None:
                     assert flooder.stdout is not None
                     out["windows"][name]["flood_hz"] = float(flooder.stdout.readline())
@@ -174,7 +174,7 @@ def main() -> None:
     sys.stdout.write(json.dumps(out) + "\n")
 
 
-def window(plans: RingReader, status: RingReader, trackers: Trackers, child: Any) -> dict[str, Any]:
+def window(plans: RingReader, status: RingReader, trackers: Trackers, child: Any, seconds: float) -> dict[str, Any]:
     """One window: every plan in it, and what became of the samples."""
 
     def samples() -> dict[str, int]:
@@ -185,7 +185,7 @@ def window(plans: RingReader, status: RingReader, trackers: Trackers, child: Any
     skipped = lambda: decode_conductor(status.latest().data).slots_skipped  # type: ignore[union-attr]  # noqa: E731
     before, first, sent, missed = samples(), plans.latest_n, trackers.sent, skipped()
     cpu_s = cpu(child.pid)
-    rest(SECONDS, child)
+    rest(seconds, child)
     cpu_s = cpu(child.pid) - cpu_s
     after, sent, missed = samples(), trackers.sent - sent, skipped() - missed
     ages: dict[str, list[float]] = {"a": [], "b": []}
@@ -202,7 +202,7 @@ def window(plans: RingReader, status: RingReader, trackers: Trackers, child: Any
         "age_ms": {name: {"p50": rank(values, 0.5), "p99": rank(values, 0.99)} for name, values in ages.items()},
         "sent": sent,
         "taken": {name: after[name] - before[name] for name in after},
-        "cpu": cpu_s / SECONDS,
+        "cpu": cpu_s / seconds,
     }
 
 
@@ -217,4 +217,4 @@ def cpu(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    main(float(sys.argv[1]))

@@ -34,11 +34,11 @@ def own_network() -> tuple[str, ...]:
     return () if refused else OWN_NETWORK
 
 
-def measured() -> dict[str, Any]:
-    """One run of the scene."""
+def measured(seconds: float) -> dict[str, Any]:
+    """One run of the scene, with windows of so many seconds."""
     root = Path(__file__).parents[2]
     ran = subprocess.run(
-        [*own_network(), sys.executable, "-P", str(SCENE)],
+        [*own_network(), sys.executable, "-P", str(SCENE), str(seconds)],
         check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(root)},
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
@@ -67,10 +67,11 @@ def faults(told: dict[str, Any]) -> list[str]:
     return out
 
 
-def test_a_flood_costs_no_other_stream_anything(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("seconds", [1.2, pytest.param(2.5, marks=pytest.mark.slow)])
+def test_a_flood_costs_no_other_stream_anything(seconds: float, capsys: pytest.CaptureFixture[str]) -> None:
     rounds = []
     for _ in range(ROUNDS):
-        told = measured()
+        told = measured(seconds)
         rounds.append(faults(told))
         with capsys.disabled():
             sys.stdout.write(f"\n{json.dumps(told['windows'])}\n{rounds[-1]}\n")

@@ -38,15 +38,27 @@ def an_ear(group: str) -> socket.socket:
 
 
 GROUPS = ("239.77.1.1", "239.77.2.1", "239.77.1.2", "239.77.1.3")
-EARS = [an_ear(group) for group in GROUPS]
-PORTS = [ear.getsockname()[1] for ear in EARS]
-MORE = f"""
+
+
+@pytest.fixture(scope="module")
+def ears() -> Iterator[list[socket.socket]]:
+    """One for each group; two of them are sent to from the beginning."""
+    made = [an_ear(group) for group in GROUPS]
+    yield made
+    for ear in made:
+        ear.close()
+
+
+@pytest.fixture(scope="module")
+def more(ears: list[socket.socket]) -> str:
+    ports = [ear.getsockname()[1] for ear in ears]
+    return f"""
 outputs:
   main:
     st2110:
       paths:
-        - {{destination: {GROUPS[0]}, port: {PORTS[0]}, source: lo}}
-        - {{destination: {GROUPS[1]}, port: {PORTS[1]}, source: lo}}
+        - {{destination: {GROUPS[0]}, port: {ports[0]}, source: lo}}
+        - {{destination: {GROUPS[1]}, port: {ports[1]}, source: lo}}
 """
 
 
@@ -64,8 +76,10 @@ def heard(ear: socket.socket) -> list[Parsed]:
 class Show:
     """A house with its sender, a registry, and a controller's HTTP client."""
 
-    def __init__(self, house: RunningHouse, node: NmosNode, registry: Any, url: str) -> None:
+    def __init__(self, house: RunningHouse, node: NmosNode, registry: Any, url: str, ears: list[socket.socket]) -> None:
         self.house, self.node, self.registry = house, node, registry
+        self.ears = ears
+        self.ports = [ear.getsockname()[1] for ear in ears]
         self.client = httpx.Client(base_url=url, timeout=20, trust_env=False)
         (id_,) = node.senders
         self.sender = f"/x-nmos/connection/v1.1/single/senders/{id_}"
@@ -80,7 +94,7 @@ class Show:
 
 
 @pytest.fixture(scope="module")
-def show(house: RunningHouse) -> Iterator[Show]:
+def show(house: RunningHouse, ears: list[socket.socket]) -> Iterator[Show]:
     spec = importlib.util.spec_from_file_location("nmos_registry", Path(__file__).with_name("_registry.py"))
     assert spec is not None
     assert spec.loader is not None
@@ -100,15 +114,13 @@ def show(house: RunningHouse) -> Iterator[Show]:
         return node, node.shelf.all("node")[0]["href"]
 
     node, url = house.wait(begin())
-    made = Show(house, node, registry, url)
+    made = Show(house, node, registry, url, ears)
     yield made
     made.client.close()
     house.wait(stack.aclose())
     assert registry.kinds() == []
     process.terminate()
     assert process.wait(5) == 0
-    for ear in EARS:
-        ear.close()
 
 
 def test_the_registry_learns_of_every_canvas(show: Show) -> None:
@@ -132,9 +144,9 @@ def test_the_registry_learns_of_every_canvas(show: Show) -> None:
 def test_a_stream_moves_at_its_time_with_a_frame(show: Show) -> None:
     clock = SystemClock()
     at_ns = clock.tai_ns() + 600_000_000
-    params = [{"destination_ip": GROUPS[2], "destination_port": PORTS[2]}, {"rtp_enabled": False}]
+    params = [{"destination_ip": GROUPS[2], "destination_port": show.ports[2]}, {"rtp_enabled": False}]
     asked = {"mode": "activate_scheduled_absolute", "requested_time": f"{at_ns // S}:{at_ns % S}"}
-    for ear in EARS:
+    for ear in show.ears:
         heard(ear)
     answer = show.patch({"transport_params": params, "activation": asked})
     assert answer.status_code == 202, answer.text
@@ -144,8 +156,8 @@ def test_a_stream_moves_at_its_time_with_a_frame(show: Show) -> None:
         lambda: show.get(f"{show.sender}/active")["transport_params"][0]["destination_ip"] == GROUPS[2]
     )
     after: list[Parsed] = []
-    show.house.eventually(lambda: after.extend(heard(EARS[2])) or len(after) > 200)
-    before = heard(EARS[0])
+    show.house.eventually(lambda: after.extend(heard(show.ears[2])) or len(after) > 200)
+    before = heard(show.ears[0])
     last, first = before[-1], after[0]
     # One picture ended on the old group, the next began on the new one, at the asked time.
     assert last.marker
@@ -156,7 +168,7 @@ def test_a_stream_moves_at_its_time_with_a_frame(show: Show) -> None:
     assert active["activation"]["mode"] == "activate_scheduled_absolute"
     seconds, _, ns = active["activation"]["activation_time"].partition(":")
     assert 0 <= int(seconds) * S + int(ns) - at_ns <= S // 60 + 1000
-    assert heard(EARS[1])[-1].sequence == last.sequence
+    assert heard(show.ears[1])[-1].sequence == last.sequence
     assert show.get(f"{show.sender}/staged")["activation"]["mode"] is None
     assert f"c=IN IP4 {GROUPS[2]}/32" in show.client.get(f"{show.sender}/transportfile").text
     # The registry hears of it, and our own API.
@@ -174,13 +186,13 @@ def test_at_once_off_and_on_again(show: Show) -> None:
     assert show.client.get(f"{show.sender}/transportfile").status_code == 404
     sender = show.get("/x-nmos/node/v1.3/senders/")[0]
     assert sender["subscription"] == {"receiver_id": None, "active": False}
-    for ear in EARS:
+    for ear in show.ears:
         heard(ear)
-    back = [{"destination_ip": GROUPS[3], "destination_port": PORTS[3]}, {"rtp_enabled": True}]
+    back = [{"destination_ip": GROUPS[3], "destination_port": show.ports[3]}, {"rtp_enabled": True}]
     assert show.patch({"master_enable": True, "transport_params": back, **now}).status_code == 200
-    show.house.eventually(lambda: heard(EARS[3]))
-    show.house.eventually(lambda: heard(EARS[1]))
-    assert heard(EARS[2]) == []
+    show.house.eventually(lambda: heard(show.ears[3]))
+    show.house.eventually(lambda: heard(show.ears[1]))
+    assert heard(show.ears[2]) == []
 
 
 def test_after_a_while_and_not_at_all(show: Show) -> None:
@@ -188,10 +200,10 @@ def test_after_a_while_and_not_at_all(show: Show) -> None:
     assert show.patch({"transport_params": [{"destination_port": 9}, {}], "activation": asked}).status_code == 202
     assert show.patch({"activation": {"mode": None}}).status_code == 200
     asked["requested_time"] = "0:100000000"
-    params = [{"destination_ip": GROUPS[0], "destination_port": PORTS[0]}, {}]
-    heard(EARS[0])
+    params = [{"destination_ip": GROUPS[0], "destination_port": show.ports[0]}, {}]
+    heard(show.ears[0])
     assert show.patch({"transport_params": params, "activation": asked}).status_code == 202
-    show.house.eventually(lambda: heard(EARS[0]))
+    show.house.eventually(lambda: heard(show.ears[0]))
     assert show.get(f"{show.sender}/active")["activation"]["mode"] == "activate_scheduled_relative"
 
 
