@@ -9,7 +9,8 @@
     /scenes/valley/dissolve i [i]        over so many frames [from a frame on]
     /scenes/valley/wipe i [f f i]        over so many frames [angle, softness, from a frame on]
     /positions/hill/activate
-    /patterns/inner_grid i               or the names of walls and cameras
+    /patterns/inner_grid i               or the names of walls, canvases and cameras
+    /patterns/clear                      all off; 0 does nothing
     /actions/black                       hold, safe, work, none; 0 does nothing
     /cues/go                             GO; /cues/back, /cues/stop, /cues/12.5/go; 0 (a button let go) does nothing
     /cues/chase i                        whether cues go by time code
@@ -99,6 +100,8 @@ def command_of(address: str, arguments: tuple[Any, ...], who: str) -> Command | 
             raise UnknownAddress(Problem(UnknownAddress.code, path, detail, values, "send the first of them at least"))
         order = {"scene": parts[1], "kind": parts[2], **dict(zip(names, values, strict=False))}
         return Command({"scenes/active": order}, who=who)
+    if parts == ["patterns", "clear"]:
+        return None if values and values[0] in (0, False) else Command({"patterns": []}, who=who)
     if not values:
         raise UnknownAddress(Problem(UnknownAddress.code, path, "needs a value", None, "send one after the address"))
     if len(parts) == 4 and parts[0] == "sources" and parts[2] == "step":

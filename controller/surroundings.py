@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from controller.processor_values import SceneWishes
 from controller.scene_values import SceneValues
 from controller.switching import Moment
+from renderer.pattern_kinds import PatternKinds
 from stage.frames import Array
 
-PATTERNS: Final = ("inner_grid", "eye_card", "tile_outlines", "alignment_grid", "ramp")
-"""Line-up pictures of renderer.patterns that can be switched while the show runs."""
+PATTERNS: Final = PatternKinds()
+"""Line-up and test pictures that can be switched while the show runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Surroundings:
     scene_processors: SceneWishes = field(default_factory=dict)
     scene_positions: Mapping[str, str] = field(default_factory=dict)
     """The position each scene opens with; "" or absent: its origin."""
-    patterns: tuple[str, ...] = PATTERNS
+    patterns: Collection[str] = PATTERNS
     """Kinds of line-up pictures the renderer draws."""
     scene_values: Mapping[str, SceneValues] = field(default_factory=dict)
     """What may be edited live of each scene."""

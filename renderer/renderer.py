@@ -304,7 +304,7 @@ class Renderer:
                 surface = rig.surfaces[name] = Surface(self.device, mesh, colour)
                 yield
                 yield from self._wall.prepare(surface, min(len(stage.cameras), MAX_INNERS))
-                self._patterns.prepare(surface)
+                yield from self._patterns.prepare(surface)
                 self._keys.prepare(surface)
                 yield
             if actions:
@@ -505,7 +505,7 @@ class Renderer:
                 self._keys.draw(surface, keys, rig.stage.walls)
                 reached = [(picture.camera, reach) for picture, reach in pictures]
                 for pattern in patterns:
-                    self._patterns.draw(surface, pattern, plan.outer.eye_m, reached)
+                    self._patterns.draw(surface, pattern, plan, reached, rig.stage)
 
     def _rig(self, version: int) -> _Rig:
         rig = self._rigs.get(version)

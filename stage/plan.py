@@ -150,8 +150,8 @@ class PlanPlate(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PlanPattern(Struct, frozen=True, forbid_unknown_fields=True):
-    """A line-up or test picture over the walls. `kind` is one of renderer.patterns.KINDS; targets are walls or
-    cameras (empty: all)."""
+    """A line-up or test picture over the walls. `kind` is one of renderer.pattern_kinds.KINDS; targets are walls,
+    canvases or cameras (empty: all)."""
 
     kind: str
     targets: list[str] = []

@@ -42,6 +42,7 @@ from controller.ledger_words import Why
 from controller.look_addresses import look_rows
 from controller.messages import Alarm, NodeStatus, Percentiles, SourceStatus
 from controller.show import Nudge, OutputState, SourceDelays
+from renderer.pattern_kinds import pattern_about
 from runtime.clock import NS_PER_MS
 from runtime.clock_report import ClockReport
 from stage.compiled import CompiledStage
@@ -263,12 +264,17 @@ def positions(desk: Desk) -> dict[str, PositionView]:
 
 
 def patterns(desk: Desk) -> dict[str, PatternView]:
-    """Every line-up picture."""
-    shown = {pattern.kind: pattern.targets for pattern in desk.show.patterns}
-    return {
-        kind: PatternView(id=kind, rev=desk.rev_of(f"patterns/{kind}"), on=kind in shown, targets=shown.get(kind, []))
-        for kind in desk.around.patterns
-    }
+    """Every line-up and test picture."""
+    kinds = dict.fromkeys([*desk.around.patterns, *(shown.kind for shown in desk.show.patterns)])
+    return {kind: pattern(desk, kind) for kind in kinds}
+
+
+def pattern(desk: Desk, kind: str) -> PatternView:
+    """One line-up or test picture."""
+    shown = next((one for one in desk.show.patterns if one.kind == kind), None)
+    rev = max(desk.rev_of(f"patterns/{kind}"), desk.revs.get("patterns", 0))
+    targets = [] if shown is None else shown.targets
+    return PatternView(id=kind, rev=rev, on=shown is not None, targets=targets, about=pattern_about(kind))
 
 
 def show(desk: Desk, backend: Backend) -> ShowView:

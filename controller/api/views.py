@@ -289,7 +289,9 @@ class PatternView(View, frozen=True):
     rev: int
     on: bool
     targets: list[str]
-    """Walls and cameras it shows on; empty: all."""
+    """Walls, canvases and cameras it shows on; empty: all."""
+    about: str = ""
+    """What it shows, in words."""
 
 
 class ShowView(View, frozen=True):

@@ -298,7 +298,9 @@ function choices(node, items, pick) {
     element("button", { "aria-pressed": String(item.on), onclick: () => pick(item) }, item.label)));
 }
 
-const PATTERN = { inner_grid: "Inner grid", eye_card: "Eye card", tile_outlines: "Tile outlines", alignment_grid: "Alignment grid", ramp: "Ramp" };
+const PATTERN = { inner_grid: "Inner grid", eye_card: "Eye card", tile_outlines: "Tile outlines", alignment_grid: "Alignment grid", ramp: "Ramp",
+  cabinet_map: "Cabinet map", frame_count: "Frame count", moving_bars: "Moving bars", bit_depth: "Bit depth", range: "Range",
+  nit_steps: "Nit steps", checker: "Checker" };
 
 function renderShow() {
   choices($("scenes"), all("scenes").map((one) => ({ id: one.id, label: one.label || one.id, on: one.active })),

@@ -84,6 +84,8 @@ class KeyPass:
         left, right, bottom, top = key.tangents
         frame = pinhole_tangents(camera.lens)
         peak = surface.colour.encoding.peak_nits
+        ink: tuple[float, ...]
+        marker: tuple[float, ...]
         if key.codes is not None:
             bits = surface.colour.encoding.bits
             ink, marker = key.codes, key.marker_codes or key.codes

@@ -8,6 +8,7 @@ import pytest
 
 from controller.commands import Command
 from controller.errors import BadValue, UnknownAddress
+from controller.osc import command_of as osc_command
 
 if TYPE_CHECKING:
     from tests.controller.conftest import RunningHouse
@@ -110,3 +111,24 @@ def test_a_cue_moves_a_card_over_time_and_undo_ends_it(house: RunningHouse) -> N
     assert planned(house, gone["rev"]).cards == []
     for cue in ("rise", "far"):
         send(house, "DELETE", f"cues/{cue}")
+
+
+def test_test_pictures_lie_on_walls_and_canvases_and_go_in_one_call(house: RunningHouse) -> None:
+    canvas = next(iter(house.get("canvases")))
+    send(house, "PUT", "patterns/nit_steps", {"on": True, "targets": [canvas]})
+    rev = send(house, "PUT", "patterns/uniform_203", {"on": True})["rev"]
+    told = house.get("patterns")
+    assert {name for name, view in told.items() if view["on"]} == {"nit_steps", "uniform_203"}
+    assert all(view["about"] for view in told.values())
+    assert [(p.kind, p.targets) for p in planned(house, rev).patterns] == [("nit_steps", [canvas]), ("uniform_203", [])]
+    send(house, "PUT", "patterns/range", {"on": True, "targets": ["nowhere"]}, status=422)
+    send(house, "PUT", "patterns/uniform_-1", {"on": True}, status=404)
+    rev = send(house, "DELETE", "patterns")["rev"]
+    assert planned(house, rev).patterns == []
+    send(house, "POST", "undo")
+    assert house.get("patterns/uniform_203")["on"]
+    command = osc_command("/patterns/clear", (), "osc")
+    assert command is not None
+    house.submit(command)
+    assert not any(view["on"] for view in house.get("patterns").values())
+    assert osc_command("/patterns/clear", (0,), "osc") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from types import ModuleType
@@ -10,8 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from renderer.colour.transfer import pq_from_nits
 from renderer.config import RenderConfig
 from renderer.device import Device, unpack_10bit
+from renderer.glyphs import GLYPHS, HEIGHT_DOTS, WIDTH_DOTS, atlas, numbers_of
+from renderer.pattern_kinds import PatternKinds, pattern_about
+from renderer.pattern_text import data_lines, nit_steps
 from renderer.patterns import KINDS, PatternError, parse_pattern
 from renderer.renderer import Renderer
 from stage.compiled import Encoding
@@ -37,8 +42,9 @@ def codes(renderer: Renderer, plan: Any, world: Any) -> Any:
 
 def test_every_kind_is_known_and_others_are_refused() -> None:
     for kind in KINDS:
-        assert parse_pattern(kind.replace("<nits>", "203.5")).nits > 0
-    for wrong in ("uniform", "uniform_", "uniform_-3", "grid", "ramp_2"):
+        assert parse_pattern(kind.replace("<nits>", "203.5").replace("<leds>", "4")).nits > 0
+    for wrong in ("uniform", "uniform_", "uniform_-3", "grid", "ramp_2", "checker_0", "checker_", "checker_1.5"):
+        assert wrong not in PatternKinds()
         with pytest.raises(PatternError) as caught:
             parse_pattern(wrong)
         assert caught.value.problems[0].value == wrong
@@ -175,3 +181,133 @@ def test_the_alignment_grid_crosses_in_the_middle_of_the_wall(
     assert lit[0].all()
     assert lit[128, 0]
     assert not lit[120:125, 240:250].any()
+
+
+def text_seen(lit: Any, text: str, dot: int) -> list[tuple[int, int]]:
+    """Every place, row and column, where exactly this text stands in a picture of lit dots `dot` pixels large."""
+    signs = atlas() > 0
+    shape = np.zeros((HEIGHT_DOTS, 6 * len(text) - 1), dtype=bool)
+    for place, number in enumerate(numbers_of(text, len(text))):
+        shape[:, 6 * place : 6 * place + WIDTH_DOTS] = signs[:, number * WIDTH_DOTS : (number + 1) * WIDTH_DOTS]
+    wanted = np.kron(shape, np.ones((dot, dot), dtype=bool))
+    windows = np.lib.stride_tricks.sliding_window_view(lit, wanted.shape)
+    return [(int(y), int(x)) for y, x in zip(*np.nonzero((windows == wanted).all(axis=(2, 3))), strict=True)]
+
+
+def test_the_font_has_its_signs_and_no_two_alike() -> None:
+    shapes = {atlas()[:, n * WIDTH_DOTS : (n + 1) * WIDTH_DOTS].tobytes() for n in range(len(GLYPHS))}
+    assert len(shapes) == len(GLYPHS)
+    assert list(numbers_of("a?", 3)) == [GLYPHS.index("A"), GLYPHS.index("?"), 0]
+    assert numbers_of("é", 1)[0] == GLYPHS.index("?")
+    for kind in KINDS:
+        assert pattern_about(kind.replace("<nits>", "203.5").replace("<leds>", "4"))
+
+
+def drawn(
+    gl: Device, renderer: Renderer, wallkit: ModuleType, kind: str, stage: Any, *targets: str, **more: Any
+) -> Any:
+    renderer.load_stage(stage, render=RenderConfig(outer_px=16))
+    plan = wallkit.plan(patterns=[wallkit.pattern(kind, *targets)], **more)
+    return codes(renderer, plan, wallkit.even_world(gl.ctx, 0.3))
+
+
+def test_the_cabinet_map_names_every_cabinet_where_it_is_however_it_is_mounted(
+    gl: Device, renderer: Renderer, wallkit: ModuleType
+) -> None:
+    whole = ((0, 0, 96, 96), (96, 0, 96, 96))
+    cabinets = [
+        wallkit.cabinet(n, wallkit.flat_corners((-0.3 + 0.6 * n, 4, 1.5), 0.5, 0.5), rect, rect, rotate=180 * n)
+        for n, rect in enumerate(whole)
+    ]
+    stage = wallkit.stage_of(cabinets, size=(192, 96), encoding=FULL)
+    got = drawn(gl, renderer, wallkit, "cabinet_map", stage)
+    ink = np.all(got == 520, axis=-1)
+    # Two dots a LED: the longest line, "96,0" or canvas c, leaves room for them.
+    upright, turned = ink[:, :96], ink[::-1, 191:95:-1]
+    for half, number in ((upright, 0), (turned, 1)):
+        for text in (str(number + 1), f"k{number}", f"{96 * number},0"):
+            assert any(text_seen(half, text, dot) for dot in (1, 2, 3)), text
+    assert not any(text_seen(upright, "k1", dot) for dot in (1, 2, 3))
+
+
+def test_data_lines_carry_as_many_cabinets_as_they_can(wallkit: ModuleType) -> None:
+    stage = wallkit.flat_wall(4, 2, px=10)
+    assert set(data_lines(stage, "c").values()) == {0}
+    load = {"line_px": 320.0}
+    processors = {"p": dataclasses.replace(stage.processors["p"], load=load)}
+    lines = data_lines(dataclasses.replace(stage, processors=processors), "c")
+    assert list(lines.values()) == [1, 1, 1, 2, 2, 2, 3, 3]
+
+
+def test_the_frame_count_tells_the_frame_in_signs_and_in_bits(
+    gl: Device, renderer: Renderer, wallkit: ModuleType
+) -> None:
+    stage = wallkit.flat_wall(8, 4, px=32, encoding=FULL)
+    for frame in (7, 90210):
+        got = drawn(gl, renderer, wallkit, "frame_count", stage, frame=frame, drawn=1, timecode="01:00:00:07")
+        white = np.all(got == 520, axis=-1)
+        assert text_seen(white[8:112], str(frame), 3)
+        bits = [bool(white[124, round((n + 0.5) * 8)]) for n in range(32)]
+        assert sum(bit << (31 - n) for n, bit in enumerate(bits)) == frame
+        boxes = [bool(white[2, int((n + 0.5) * 256 / 24)]) for n in range(24)]
+        assert boxes.index(True) == frame % 24
+        assert sum(boxes) == 1
+
+
+def test_bars_move_evenly_and_cross_the_wall_in_two_seconds(
+    gl: Device, renderer: Renderer, wallkit: ModuleType
+) -> None:
+    stage = wallkit.flat_wall(6, 2, px=32, encoding=FULL)
+    left = []
+    for frame in range(0, 48, 6):
+        got = drawn(gl, renderer, wallkit, "moving_bars", stage, frame=frame, drawn=0)
+        white = np.all(got == 520, axis=-1).all(axis=0)
+        left.append(int(np.flatnonzero(white)[0]))
+        assert white.sum() == 8
+    assert left == [24 * n for n in range(8)]
+
+
+@pytest.mark.parametrize("encoding", [FULL, Encoding("gamma24", 500.0, 8, "rec709")], ids=["10bit", "8bit"])
+def test_bits_and_range_are_codes_as_told(
+    gl: Device, renderer: Renderer, wallkit: ModuleType, encoding: Encoding
+) -> None:
+    stage = wallkit.flat_wall(8, 4, px=32, encoding=encoding)
+    shift = 10 - encoding.bits
+    bands = drawn(gl, renderer, wallkit, "bit_depth", stage)[..., 1]
+    wanted = 200 + np.arange(64)
+    for band in range(4):
+        assert np.array_equal(bands[28 + 32 * band, 2::4], (200 + ((wanted - 200) >> band << band)) >> shift)
+    fields = drawn(gl, renderer, wallkit, "range", stage)[..., 1]
+    told = [[0, 16, 32, 48, 64, 80, 96, 128], [896, 920, 940, 960, 980, 1000, 1012, 1023]]
+    for row in range(2):
+        assert np.array_equal(fields[8 + 64 * row, 16::32], np.array(told[row]) >> shift)
+
+
+def test_nit_steps_have_the_published_codes_and_their_names(
+    gl: Device, renderer: Renderer, wallkit: ModuleType
+) -> None:
+    stage = wallkit.flat_wall(16, 8, px=32, encoding=Encoding("pq", 1500.0, 10, "rec2020"))
+    got = drawn(gl, renderer, wallkit, "nit_steps", stage)
+    steps = nit_steps(1500.0)
+    assert (steps[0], steps[-1]) == (0.0, 1500.0)
+    rows = -(-len(steps) // 8)
+    for number, nits in enumerate(steps):
+        y, x = int((number // 8 + 0.2) * 256 / rows), (number % 8) * 64 + 32
+        assert np.all(got[y, x] == np.floor(pq_from_nits(nits) * 1023 + 0.5)), nits
+    black = np.all(got == 0, axis=-1)
+    assert text_seen(black[86:172, 192:256], "100", 1)
+
+
+def test_a_checker_of_single_leds_changes_at_each(gl: Device, renderer: Renderer, wallkit: ModuleType) -> None:
+    stage = wallkit.flat_wall(4, 2, px=16, encoding=FULL)
+    lit = drawn(gl, renderer, wallkit, "checker_1", stage)[..., 0] == 520
+    y, x = np.mgrid[:32, :64]
+    assert np.array_equal(lit, (x + y) % 2 == 0)
+    lit = drawn(gl, renderer, wallkit, "checker", stage)[..., 0] == 520
+    assert np.array_equal(lit, (x // 16 + y // 16) % 2 == 0)
+
+
+def test_a_picture_aimed_at_a_canvas_lies_on_all_of_it(gl: Device, renderer: Renderer, wallkit: ModuleType) -> None:
+    stage = wallkit.flat_wall(2, 1, px=8, encoding=FULL)
+    assert np.all(drawn(gl, renderer, wallkit, "uniform_100", stage, "c") == 520)
+    assert not np.any(drawn(gl, renderer, wallkit, "uniform_100", stage, "d") == 520)

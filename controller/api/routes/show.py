@@ -50,7 +50,11 @@ _PATTERN: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
         "on": {"type": "boolean"},
-        "targets": {"type": "array", "items": {"type": "string"}, "description": "Walls and cameras; empty: all."},
+        "targets": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Walls, canvases and cameras; empty: all.",
+        },
     },
     "required": ["on"],
     "additionalProperties": False,
@@ -132,11 +136,17 @@ async def get_patterns(control: Here) -> Response:
     return send_json(present.patterns(control.desk), rev=control.desk.rev)
 
 
+@routes.delete("/patterns", responses=answers(OutcomeView), tags=["line-up"])
+async def clear_patterns(request: Request, control: Here) -> Response:
+    """Switch every line-up and test picture off."""
+    return send_outcome(await change(control, Command({"patterns": []}, who=who(request))))
+
+
 @routes.get("/patterns/{pattern}", responses=answers(PatternView), tags=["line-up"])
 async def get_pattern(control: Here, pattern: str) -> Response:
     """One line-up picture."""
     known(pattern, control.desk.around.patterns, f"patterns/{pattern}")
-    return send_json(present.patterns(control.desk)[pattern])
+    return send_json(present.pattern(control.desk, pattern))
 
 
 @routes.put("/patterns/{pattern}", responses=answers(OutcomeView), openapi_extra=takes(_PATTERN), tags=["line-up"])
