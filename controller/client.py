@@ -133,6 +133,11 @@ class Client:
     ) -> None:
         await self.close()
 
+    @property
+    def url(self) -> str:
+        """Where it speaks to."""
+        return self._url
+
     async def close(self) -> None:
         """Let go of the connection."""
         await self._http.aclose()

@@ -22,6 +22,7 @@ from controller.api.clock import ClockHand
 from controller.api.cues import CueHand
 from controller.api.events import Hub
 from controller.api.guided import GuidedHand
+from controller.api.hands import SliderHands
 from controller.api.keeping import LOOK_S, StoreKeeper
 from controller.api.library import LibraryHand
 from controller.api.pictures import Pictures
@@ -115,6 +116,7 @@ class Control:
         self.guided = GuidedHand(run, self.desk, clock=clock)
         self.hub = Hub(clock.now_ns, self._snapshot)
         self.osc = OscStatistics()
+        self.hands = SliderHands()
         self.version = importlib.metadata.version("openvolume")
         self.started_ns = clock.now_ns()
         self.own_alarms: dict[str, Alarm] = {}
@@ -274,6 +276,7 @@ class Control:
             "alarms": ("alarms", 0, {"alarms": self.alarms}),
             "action": ("action", 0, present.action(backend)),
             "health": ("health", 0, self.health()),
+            "hands": ("hand", 0, self.hands.view(self.clock.now_ns())),
             "cues": ("cue", desk.rev_of("cues"), self.cues.view()),
             "look": ("grade", desk.rev_of("look"), present_looks.now(desk)),
         }
@@ -355,6 +358,8 @@ class Control:
 
     def _changed(self, outcome: Outcome) -> None:
         self.keeper.accepted()
+        if outcome.kind == "set":
+            self.hands.moved(outcome.changes, outcome.who, self.clock.now_ns())
         if outcome.kind in ("config", "rollback", "undo"):
             if outcome.kind != "undo":
                 self.processor_delays.forget()

@@ -7,6 +7,7 @@ a Host that is not this machine's (a name that was made to point here) is refuse
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -48,6 +49,8 @@ MOST_URL_BYTES: Final = 4096
 MOST_HEADERS: Final = 64
 MOST_AT_ONCE: Final = 256
 """Requests that are answered at once: most wait for a frame, some for a scene."""
+TOLD: Final = frozenset({403, 412, 423})
+"""Refusals of the resources themselves that the audit log tells of, as of the gate's own."""
 BODY_S: Final = 15.0
 """A body that stands still for so long does not come any more."""
 
@@ -80,6 +83,10 @@ class Guard:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *HEADERS]
+                status = message["status"]
+                if status in TOLD and scope["method"] not in READS and scope["path"].startswith("/api/"):
+                    # What the path alone did not bar: an address, a stale revision.
+                    self.doorman.on_refused(HAND.get(), scope["path"], f"{status} {HTTPStatus(status).phrase}")
             await send(message)
 
         try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from controller.access.doorman import COOKIE
+from controller.access.roles import OPEN_PATHS, scope_of_request
 from controller.addresses import ADDRESSES
 from controller.api import (
     event_types,
@@ -34,6 +37,7 @@ from controller.messages import Alarm
 from controller.show import Nudge
 from controller.transaction import Outcome
 
+_PLACE: Final = re.compile(r"\{[^}]*\}")
 NUDGE_FIELDS: Final = Nudge.__struct_fields__
 _REF: Final = "#/components/schemas/{name}"
 TAGS: Final = {
@@ -170,12 +174,26 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     for gone in ("HTTPValidationError", "ValidationError"):
         schemas.pop(gone, None)
     schemas.update(sorted(components.items()))
-    for operations in document["paths"].values():
-        for operation in operations.values():
+    document["components"]["securitySchemes"] = {
+        "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "Of POST /api/v1/session"},
+        "key": {"type": "http", "scheme": "bearer", "description": "Of PUT /api/v1/keys/NAME: `ov_...`"},
+    }
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
             # Faults in parameters are answered like every other one.
             operation["responses"].pop("422", None)
+            operation["security"] = _security(method.upper(), path)
     app.openapi_schema = document
     return document
+
+
+def _security(method: str, path: str) -> list[dict[str, list[str]]]:
+    """Who may: the scope that a session's or key's role needs. Programs on the show's machine look without either."""
+    if path in OPEN_PATHS:
+        return []
+    scope = scope_of_request(method, _PLACE.sub("x", path))
+    told: list[dict[str, list[str]]] = [{"session": [scope]}, {"key": [scope]}]
+    return [*told, {}] if scope == "read" else told
 
 
 def _wrapped(name: str, schema: dict[str, Any]) -> dict[str, Any]:

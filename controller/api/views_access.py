@@ -42,6 +42,26 @@ class KeyView(View, frozen=True):
     """The key itself: told once, to whoever made it."""
 
 
+class HandView(View, frozen=True):
+    """Whose hand is on a slider."""
+
+    hand: str
+    since_ns: int
+    """When it took it, CLOCK_MONOTONIC."""
+    moved_ns: int
+    """When it moved it last."""
+    taken_from: str
+    """Whose hand was on it in that moment; empty: nobody's."""
+
+
+class HandsView(View, frozen=True):
+    """Who moves what now: continuous values are the last writer's. A hand that moves nothing for three seconds has let
+    go."""
+
+    hands: dict[str, HandView]
+    """By address."""
+
+
 class AuditView(View, frozen=True):
     """Something that was done, or refused."""
 

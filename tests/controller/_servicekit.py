@@ -35,6 +35,7 @@ class Processes:
         text = re.sub(r"listen: 127\.0\.0\.1:\d+", "listen: 127.0.0.1:0", load_config("minimal").source)
         loaded = load_config_text(f"{text}\ncontrol:\n  osc: {{port: 0}}\n{more}", base_dir=folder)
         self.run = RunDir.create("s", root=folder)
+        self.folder = folder
         self.state = folder / "state"
         self.secured = secured
         with Store(self.state) as store:
@@ -54,6 +55,15 @@ class Processes:
         tls = ["--tls"] if self.secured else []
         self.service = self._start("service", "--fd", str(self.listener.fileno()), "--state", str(self.state), *tls)
         return self.service
+
+    def began(self) -> None:
+        """Wait until both are there; two test processes and a show may share two cores."""
+
+        def there() -> bool:
+            assert self.service.poll() is None, (self.folder / "log").read_text()
+            return self.run.service_address.exists() and self.run.conductor_socket.exists()
+
+        until(there, 60.0)
 
     def patch(self, **values: Any) -> dict[str, Any]:
         answer = self.client.patch("cameras/a", json=values)

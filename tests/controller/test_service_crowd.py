@@ -46,10 +46,12 @@ def limit_ms(calm_ms: float) -> float:
 @pytest.fixture(scope="module")
 def service(servicekit: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     processes = servicekit.Processes(tmp_path_factory.mktemp("crowd"))
-    servicekit.until(lambda: processes.run.service_address.exists() and processes.run.conductor_socket.exists())
-    processes.client.get("health")
-    yield processes
-    processes.close()
+    try:
+        processes.began()
+        processes.client.get("health")
+        yield processes
+    finally:
+        processes.close()
 
 
 def best(measure: Callable[[], dict[str, Any]], faults: Callable[[dict[str, Any]], list[str]]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_https_for_whoever_checks(servicekit: ModuleType, tmp_path: Path, monkey
             assert (await show.health()).name == "minimal"
 
     try:
-        servicekit.until(lambda: processes.run.service_address.exists() and processes.run.conductor_socket.exists())
+        processes.began()
         assert json.loads(processes.run.service_address.read_bytes())["tls"] is True
         asyncio.run(work())
         # Who does not know the authority is not let in by mistake; who speaks plainly gets nothing.

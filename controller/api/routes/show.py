@@ -35,6 +35,7 @@ from controller.api.views import (
     PositionView,
     ShowView,
 )
+from controller.api.views_access import HandsView
 from controller.commands import Command, apply
 from controller.errors import BadValue
 from controller.show_lock import LOCK_STATES, MOST_MARKED, lock_order
@@ -174,6 +175,12 @@ async def order_action(control: Here, action: str) -> Response:
     name = ACTIONS[ACTIONS.index(known(action, ACTIONS, f"actions/{action}"))]
     control.order(name)
     return send_json(present.action(control.backend))
+
+
+@routes.get("/hands", responses=answers(HandsView), tags=["show"])
+async def get_hands(control: Here) -> Response:
+    """Whose hand is on which slider now, and whose was there just before."""
+    return send_json(control.hands.view(control.clock.now_ns()))
 
 
 @routes.get("/lock", responses=answers(LockView), tags=["action"])

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from controller.access.doorman import COOKIE, TRIES, TRIES_NS, Doorman
-from controller.access.roles import HAND, ROLES, Hand, Role, allowed, scope_of_address
+from controller.access.roles import HAND, ROLES, SCOPES, Hand, Role, allowed, scope_of_address
 from controller.access.secrets import new_code, new_key, new_token, password_fits, password_hash
 from controller.access.setup import set_up_words
 from controller.access.store import IDLE_NS, SESSION_NS, AccessStore, Key
@@ -23,7 +23,7 @@ from runtime.clock import NS_PER_S, VirtualClock
 
 DIRECTORS: Final = re.compile(
     r"(PATCH|POST|PUT|DELETE) /api/v1/(show|scene|scenes/\{scene\}(/activate|/preload|/transport|/edits|/reset)?"
-    r"|position|positions/\{position\}/activate|looks.*|cards.*)"
+    r"|position|positions/\{position\}/activate|looks?(/.*)?|cards.*|takes/\{take\})"
 )
 """What a director writes besides nothing at all, told again by hand."""
 MANAGED: Final = re.compile(r"/api/v1/(users|keys|audit)(/.*)?")
@@ -97,7 +97,20 @@ async def test_every_route_holds_to_the_role_table(door: Door, role: Role) -> No
             good = role != "viewer"
         else:
             good = role in ("operator", "admin")
-        assert await door.status(method, path, door.keys[role]) == (200 if good else 403), f"{role}: {method} {path}"
+        told = f"{role}: {method} {template}: tell controller/access/roles.py and DIRECTORS here whose it is"
+        assert await door.status(method, path, door.keys[role]) == (200 if good else 403), told
+
+
+async def test_the_document_tells_the_scope_that_the_gate_asks_for(door: Door) -> None:
+    paths: dict[str, dict[str, Any]] = create_app(version="0").openapi()["paths"]
+    for template, methods in paths.items():
+        for method, operation in methods.items():
+            scopes = {scope for way in operation["security"] for told in way.values() for scope in told}
+            assert len(scopes) == (template not in OPEN), f"{method} {template} tells no scope"
+            for role in ROLES:
+                path = re.sub(r"\{[^}]*\}", "x", template)
+                good = scopes <= SCOPES[role]
+                assert await door.status(method.upper(), path, door.keys[role]) == (200 if good else 403), template
 
 
 async def test_who_does_not_say_who_they_are_may_look_here_and_nothing_from_elsewhere(door: Door) -> None:
@@ -242,3 +255,23 @@ def test_tokens_are_read_from_header_and_cookie(door: Door) -> None:
     assert token_of(Headers({"authorization": "Basic abc"})) == ""
     assert token_of(Headers({"cookie": f"x=1; {COOKIE}=abc; y=2"})) == "abc"
     assert token_of(Headers({})) == ""
+
+
+async def test_who_it_is_is_looked_up_once_in_a_while_not_for_each_request(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    before = door.store.key_of
+
+    def key_of(secret: str, t_tai_ns: int) -> Key | None:
+        looked.append(secret)
+        return before(secret, t_tai_ns)
+
+    monkeypatch.setattr(door.store, "key_of", key_of)
+    for _ in range(50):
+        assert await door.status("GET", "/api/v1/show", door.keys["viewer"]) == 200
+        assert await door.status("GET", "/api/v1/show", "ov_forged") == 401
+    assert len(looked) == 2, "also who is nobody is remembered"
+    door.store.drop_key("for-viewer")
+    door.doorman.forget()
+    assert await door.status("GET", "/api/v1/show", door.keys["viewer"]) == 401, "and a change holds at once"
