@@ -31,6 +31,7 @@ from controller.messages import (
     Abort,
     Alarm,
     Commit,
+    HearOnly,
     JamTime,
     Prepare,
     RoleState,
@@ -122,6 +123,7 @@ class Conductor:
         self._reports = NodeReports(run, nodes)
         self._notes = RingQueue(run.metronome, KIND_NOTES)
         self._last: FramePlan | None = None
+        self._hears_only_until_ns = 0
         self._alarms: dict[str, Alarm] = {}
         self._garbage = SlackCollector()
         self._coalescing = Coalescing()
@@ -392,6 +394,11 @@ class Conductor:
                 self._versions.take(message)
             elif isinstance(message, JamTime):
                 self._jamming.order(message)
+            elif isinstance(message, HearOnly):
+                self._inputs.only = frozenset(message.ports) if message.for_ms else None
+                self._hears_only_until_ns = self._clock.now_ns() + message.for_ms * NS_PER_MS
+        if self._inputs.only is not None and self._clock.now_ns() > self._hears_only_until_ns:
+            self._inputs.only = None
 
     def _switched(self, before: Version, now: Version) -> None:
         if now.planner is not before.planner and self._last is not None:

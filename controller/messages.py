@@ -101,6 +101,17 @@ class Abort(Message, frozen=True):
     version: int
 
 
+class HearOnly(Message, frozen=True):
+    """Ask the conductor to hear only what senders on these ports of this machine send, for so long: a take is replayed.
+
+    Told again before the time is over; who asked and ended leaves nobody deaf.
+    """
+
+    ports: list[int]
+    for_ms: int
+    """0: everybody is heard again at once."""
+
+
 class JamTime(Message, frozen=True):
     """Ask the conductor to let time jump to its reference at `frame`, or at the first frame not latched yet."""
 
@@ -348,7 +359,7 @@ AnyMessage = (
     Prepare | Prepared | Failed | Commit | Committed | Abort | PhotoRequest | PhotoReady | PhotoFailed
     | CompileScene | SceneCompiled | RehearseEdits | LoadScene | SceneLoaded | SceneRefused
     | DrawThumbnail | ThumbnailDrawn | RestoreVersion | TagEntry | LibraryChanged | LibraryRefused
-    | JamTime | TimeJammed | TimeNotJammed | SetProcessor | RestoreProcessor | ProcessorSet | ProcessorNotSet
+    | JamTime | HearOnly | TimeJammed | TimeNotJammed | SetProcessor | RestoreProcessor | ProcessorSet | ProcessorNotSet
     | Connect | Disregard | Connected | NotConnected
 )  # fmt: skip
 

@@ -24,7 +24,7 @@ from controller.rundir import RunDir
 from controller.st2110.status import SentNote
 from controller.tracking_recorder import RecordingStatus, TrackingRecorder
 from runtime.clock import NS_PER_S, Clock
-from runtime.ring import RingWriter
+from runtime.ring import RingReader, RingWriter
 from stage.plan import FramePlan
 from stage.rate import Rate
 
@@ -36,6 +36,8 @@ LOOK_NS: Final = NS_PER_S // 2
 RETRY_NS: Final = 5 * NS_PER_S
 SETTLED_SLOTS: Final = 20
 """A slot this much older than the newest is told for good: a dead node has been given up by then."""
+SILENT_NS: Final = 5 * NS_PER_S
+"""A recorder that has told nothing for so long does not run."""
 _STATUS_CAPACITY: Final = 4032
 
 
@@ -65,6 +67,22 @@ class RecorderStatus(Struct, frozen=True):
 def decode_recorder(data: bytes | memoryview) -> RecorderStatus:
     """The recorder's status. Raises msgspec.ValidationError when the bytes are not one."""
     return msgspec.msgpack.decode(data, type=RecorderStatus)
+
+
+def recording_now(run: RunDir, now_ns: int) -> RecordingStatus | None:
+    """How the recording of a run's tracking stands; None: no recorder runs."""
+    reader = RingReader.try_open(run.recorder_status)
+    if reader is None:
+        return None
+    try:
+        slot = reader.latest()
+        if slot is None or now_ns - slot.t_ns > SILENT_NS:
+            return None
+        return decode_recorder(slot.data).tracking
+    except msgspec.MsgspecError:
+        return None
+    finally:
+        reader.close()
 
 
 class Recorder:

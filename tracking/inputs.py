@@ -97,6 +97,8 @@ class TrackingInputs:
         self._is_open = False
         self.tap: Tap | None = None
         """Told everything that is received, before it is decoded."""
+        self.only: frozenset[int] | None = None
+        """Ports of the senders that are heard while a take is replayed; None: everybody."""
         self.received = 0
         """Datagrams read from the sockets so far."""
         self._adapted = -1
@@ -215,6 +217,8 @@ class TrackingInputs:
         if link.receiver is None:
             return False
         arrivals = link.receiver.receive(most)
+        if self.only is not None:
+            arrivals = [arrival for arrival in arrivals if arrival.port in self.only]
         if not arrivals:
             return False
         self.received += len(arrivals)

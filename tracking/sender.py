@@ -70,6 +70,14 @@ class UdpWire:
             detail = f"no interface of this machine: {error.strerror}"
             raise _target_error(interface, detail, "give the address of one that carries multicast") from error
 
+    @property
+    def port(self) -> int:
+        """The port it sends from."""
+        if not self._socket.getsockname()[1]:
+            self._socket.bind(("", 0))
+        port: int = self._socket.getsockname()[1]
+        return port
+
     def send(self, data: bytes) -> None:
         """Send one datagram. A closed port at the other end is no fault of the sender."""
         try:

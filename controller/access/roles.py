@@ -42,6 +42,7 @@ _LOOKS: Final = tuple(
         r"look",
         r"looks(/.*)?",
         r"cards(/.*)?",
+        r"takes/(?!replay$)[^/]+",
     )
 )
 """Where a director writes. What of the body is the director's to change, addresses tell."""

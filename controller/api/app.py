@@ -39,13 +39,14 @@ from controller.api.routes import (
     sources,
     streams,
     surfaces,
+    takes,
     windows,
 )
 from runtime.clock import SystemClock
 
 GROUPS = (
     running, frames, room, processors, streams, windows, surfaces, cameras, sources, guided, relays, recording,
-    captures, show, cards, looks, cues, scenes, library, config, show_files, live, access,
+    captures, show, cards, looks, cues, scenes, library, config, show_files, takes, live, access,
 )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from controller.api.processor_delays import ProcessorDelays
 from controller.api.processors import ProcessorHand
 from controller.api.streams import StreamHand
 from controller.api.surfaces import Surfaces
+from controller.api.takes import TakeHand
 from controller.audit import What
 from controller.commands import Command
 from controller.config import load_config_text
@@ -113,13 +114,14 @@ class Control:
         self.cues = CueHand(self.desk)
         self.surfaces = Surfaces(self)
         self.midi: dict[str, MidiInput] = {}
+        self.own_alarms: dict[str, Alarm] = {}
+        self.takes = TakeHand(run, self.desk, self.backend, self.own_alarms, folder=store.path.parent, clock=clock)
         self.guided = GuidedHand(run, self.desk, clock=clock)
         self.hub = Hub(clock.now_ns, self._snapshot)
         self.osc = OscStatistics()
         self.hands = SliderHands()
         self.version = importlib.metadata.version("openvolume")
         self.started_ns = clock.now_ns()
-        self.own_alarms: dict[str, Alarm] = {}
         self.previews = 0
         self.videos = 0
         """Those of the previews that are coded as H.264."""
@@ -164,6 +166,7 @@ class Control:
             asyncio.create_task(self._every(LOOK_S, self.keeper.look), name="keeper"),
         ]
         self._watch_scenes()
+        self.takes.changed()
         await self.desk.start()
         await self.scenery.start()
 
@@ -175,6 +178,7 @@ class Control:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self.guided.stop()
+        await self.takes.stop()
         self.cues.stop()
         await self.processor_delays.stop()
         await self.scenery.stop()
@@ -277,6 +281,7 @@ class Control:
             "action": ("action", 0, present.action(backend)),
             "health": ("health", 0, self.health()),
             "hands": ("hand", 0, self.hands.view(self.clock.now_ns())),
+            "takes": ("take", 0, self.takes.view()),
             "cues": ("cue", desk.rev_of("cues"), self.cues.view()),
             "look": ("grade", desk.rev_of("look"), present_looks.now(desk)),
         }
@@ -368,6 +373,8 @@ class Control:
             self._watch_scenes()
             self._told = dict.fromkeys(self._told, b"")
         self.surfaces.changed(outcome)
+        if "lock" in outcome.changes:
+            self.takes.changed(outcome.frame, outcome.who)
         if self._is_heard():
             self.hub.publish("change", "change", outcome.rev, outcome)
             self._tell()

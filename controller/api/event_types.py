@@ -15,6 +15,7 @@ from controller.api import (
     views_processors,
     views_scenes,
     views_streams,
+    views_takes,
 )
 from controller.transaction import Outcome
 
@@ -62,6 +63,7 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
     "processor": EventType(views_processors.ProcessorView, "processors/*", "An LED processor"),
     "stream": EventType(views_streams.StreamView, "streams/*", "A canvas that is sent over the network"),
     "hand": EventType(views_access.HandsView, "hands", "Whose hand is on which slider"),
+    "take": EventType(views_takes.TakesView, "takes", "The newest takes, and which one plays"),
     "cue": EventType(views_cues.CueListView, "cues", "The cue list, and where it stands"),
 }
 TOPICS: Final = tuple(EVENT_TYPES)

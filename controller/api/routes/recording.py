@@ -7,7 +7,6 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import msgspec
 from fastapi import Request
 from fastapi.responses import Response
 
@@ -16,7 +15,7 @@ from controller.api.http import Here, answers, only, read_object, router, send_j
 from controller.api.problems import problem
 from controller.api.views import RecordingView
 from controller.errors import BadValue
-from controller.recorder import decode_recorder
+from controller.recorder import recording_now
 from controller.store import state_folder
 from controller.tracking_recorder import (
     SUFFIX,
@@ -27,13 +26,10 @@ from controller.tracking_recorder import (
     stop_recording,
 )
 from runtime.clock import ASSUMED_TAI_MINUS_UTC_S, NS_PER_S
-from runtime.ring import RingReader
 from stage.errors import Problem
 
 routes = router()
 FOLDER: Final = "recordings"
-SILENT_NS: Final = 5 * NS_PER_S
-"""A recorder that has told nothing for so long does not run."""
 _NAME: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
 _ORDER: Final[dict[str, Any]] = {
     "type": "object",
@@ -96,19 +92,7 @@ def _view(control: Control) -> RecordingView:
 
 
 def _status(control: Control) -> RecordingStatus | None:
-    """What the recorder says; None when none runs."""
-    reader = RingReader.try_open(control.run.recorder_status)
-    if reader is None:
-        return None
-    try:
-        slot = reader.latest()
-        if slot is None or control.clock.now_ns() - slot.t_ns > SILENT_NS:
-            return None
-        return decode_recorder(slot.data).tracking
-    except msgspec.MsgspecError:
-        return None
-    finally:
-        reader.close()
+    return recording_now(control.run, control.clock.now_ns())
 
 
 def _now(control: Control) -> str:
