@@ -61,6 +61,7 @@ class Entry(Struct, frozen=True):
     frame: int
     take: str
     hash: str
+    """Mark of this entry and all before it."""
 
 
 def add(db: sqlite3.Connection, deeds: Iterable[Deed]) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from controller.access.roles import Role
 from controller.api.views import View
-from controller.audit import What
+from controller.audit import Entry
 
 
 class SessionView(View, frozen=True):
@@ -62,23 +60,8 @@ class HandsView(View, frozen=True):
     """By address."""
 
 
-class AuditView(View, frozen=True):
+class AuditView(View, Entry, frozen=True):
     """Something that was done, or refused."""
-
-    id: int
-    t_tai_ns: int
-    who: str
-    role: str
-    what: What
-    path: str
-    before: Any
-    after: Any
-    frame: int
-    """Newest frame planned then; -1: none yet."""
-    take: str
-    """The take that rolled; empty: none."""
-    hash: str
-    """Mark of this entry and all before it."""
 
 
 class AuditCheckView(View, frozen=True):

@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.capture.backlog import Backlog
 from controller.capture.order import CaptureOrder
 from controller.capture.pictures import LightCapture, Stamp
 from controller.darkroom import StageVersion
@@ -73,25 +74,21 @@ class OffAir:
         queue_bytes: int = QUEUE_BYTES,
     ) -> None:
         self._run, self._now_ns = run, now_ns
-        self._limit, self._most = queue_bytes, QUEUE_PICTURES
         self._took_ns: deque[int] = deque(maxlen=_TIMED)
         self._given_up = False
-        self._queue: deque[Wanted] = deque()
-        self._bytes = 0
-        self._ended = False
+        self._backlog: Backlog[Wanted] = Backlog(queue_bytes, most=QUEUE_PICTURES)
         self.ready = False
         """Whether there is a context, and the version that holds now in it."""
-        self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="capture-offair", daemon=True)
         self._thread.start()
 
     def waits_for(self, number: int) -> bool:
         """Whether pictures of a capture are still to be drawn."""
-        return any(wanted.order.number == number for wanted in list(self._queue))
+        return any(wanted.order.number == number for wanted in self._backlog.items())
 
     def waiting(self, number: int) -> int:
         """How many pictures of a capture are still to be drawn."""
-        return sum(wanted.order.number == number for wanted in list(self._queue))
+        return sum(wanted.order.number == number for wanted in self._backlog.items())
 
     @property
     def took_ms(self) -> float | None:
@@ -109,24 +106,15 @@ class OffAir:
 
     def give(self, wanted: Wanted) -> bool:
         """Have a picture drawn; False when too many wait."""
-        with self._wake:
-            full = len(self._queue) >= self._most or self._bytes + wanted.nbytes > self._limit
-            if self._ended or (self._queue and full):
-                return False
-            self._queue.append(wanted)
-            self._bytes += wanted.nbytes
-            self._wake.notify()
-        return True
+        return self._backlog.offer(wanted)
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Draw what waits for so long, and give the GPU back; what is not drawn then is told as missing."""
-        with self._wake:
-            self._ended = True
-            self._wake.notify()
+        self._backlog.end()
         self._thread.join(timeout_s)
-        with self._wake:
+        with self._backlog.lock:
             self._given_up = True
-            left = list(self._queue)
+            left = self._backlog.items()
         for wanted in left:
             wanted.fail(ENDED)
 
@@ -139,13 +127,7 @@ class OffAir:
             # It is tried again, and told, with the first picture.
             log.exception("nothing can be drawn off the air yet")
         self.ready = True
-        while True:
-            with self._wake:
-                while not self._queue and not self._ended:
-                    self._wake.wait()
-                if not self._queue:
-                    break
-                wanted = self._queue[0]
+        while (wanted := self._backlog.first()) is not None:
             picture: LightCapture | None = None
             why, began_ns = "", self._now_ns()
             try:
@@ -155,7 +137,7 @@ class OffAir:
             except Exception as error:
                 log.exception("capture %d: frame %d cannot be drawn", wanted.order.number, wanted.stamp.frame)
                 why = str(error) or type(error).__name__
-            with self._wake:
+            with self._backlog.lock:
                 if self._given_up:
                     break  # it was told as missing
                 self._took_ns.append(self._now_ns() - began_ns)
@@ -164,8 +146,7 @@ class OffAir:
                     wanted.take(picture)
                 else:
                     wanted.fail(why)
-                self._queue.popleft()
-                self._bytes -= wanted.nbytes
+                self._backlog.drop()
         if hand is not None:
             hand.close()
 

@@ -10,12 +10,12 @@ import errno
 import logging
 import shutil
 import threading
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
 from controller.capture.account import Account
+from controller.capture.backlog import Backlog
 from controller.capture.order import STILLS
 from controller.capture.pictures import Captured
 
@@ -63,19 +63,15 @@ class Writer:
         self.trouble = ""
         self.ready = False
         self._make_sink, self._free_bytes = sink, free_bytes
-        self._limit, self._reserve = queue_bytes, reserve_bytes
-        self._queue: deque[Captured] = deque()
-        self._bytes = 0
-        self._pixels = 0
-        self._ended = False
-        self._wake = threading.Condition()
+        self._reserve = reserve_bytes
+        self._backlog: Backlog[Captured] = Backlog(queue_bytes)
         self._thread = threading.Thread(target=self._run, name=f"capture-{account.order.number}", daemon=True)
         self._thread.start()
 
     @property
     def waiting_px(self) -> int:
         """Pixels taken and not written."""
-        return self._pixels
+        return sum(picture.size[0] * picture.size[1] for picture in self._backlog.items())
 
     @property
     def done(self) -> bool:
@@ -84,23 +80,15 @@ class Writer:
 
     def offer(self, picture: Captured) -> None:
         """Take a picture; one for which there is no room is a gap."""
-        with self._wake:
-            full = self._queue and self._bytes + picture.nbytes > self._limit
-            if not full:
-                self._queue.append(picture)
-                self._bytes += picture.nbytes
-                self._pixels += picture.size[0] * picture.size[1]
-                self._wake.notify()
-                return
+        if self._backlog.offer(picture):
+            return
         frame = picture.stamp.frame
         self.trouble = f"{SLOW}: frames are left out"
-        self.account.lost(frame, frame, f"{SLOW}: {len(self._queue)} pictures waited")
+        self.account.lost(frame, frame, f"{SLOW}: {len(self._backlog.items())} pictures waited")
 
     def end(self) -> None:
         """No more pictures come."""
-        with self._wake:
-            self._ended = True
-            self._wake.notify()
+        self._backlog.end()
 
     def join(self, timeout_s: float) -> bool:
         """Wait until everything is on the disk; False when that takes longer."""
@@ -114,21 +102,12 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever is missing, it is told and the show goes on
             self._fail(str(error))
         self.ready = True
-        while True:
-            with self._wake:
-                while not self._queue and not self._ended:
-                    self._wake.wait()
-                if not self._queue:
-                    break
-                picture = self._queue[0]
+        while (picture := self._backlog.first()) is not None:
             if sink is not None and self.account.state != "failed":
                 self._write(sink, picture)
             else:
                 self.account.lost(picture.stamp.frame, picture.stamp.frame, self.account.detail or "it has failed")
-            with self._wake:
-                self._queue.popleft()
-                self._bytes -= picture.nbytes
-                self._pixels -= picture.size[0] * picture.size[1]
+            self._backlog.drop()
         if sink is not None:
             self._close(sink)
 
