@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
 from importlib import resources
-from typing import Final
+from typing import Final, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -26,6 +28,8 @@ TYPES: Final = {
     "svg": "image/svg+xml",
 }
 FOLDER: Final = "app"
+Result = TypeVar("Result")
+_THREAD: Final = ThreadPoolExecutor(1, thread_name_prefix="console")
 FILES: Final = {
     "index.html": "text/html; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
@@ -94,14 +98,19 @@ async def get_page_file(request: Request, name: str) -> Response:
     """What the console loads."""
     if name in FILES and name not in ("index.html", "icon.svg"):
         return Response(page_file(name), headers={"cache-control": "no-cache"}, media_type=FILES[name])
-    if name not in await asyncio.to_thread(console_names):
+    if name not in await _off_loop(console_names):
         raise problem(UnknownAddress, f"console/{name}", "no such file", mend="open /")
     return await _send(request, name)
 
 
+async def _off_loop(call: Callable[..., Result], *values: str) -> Result:
+    """What a call comes to, made on the console's own thread: what else threads are busy with never holds up a page."""
+    return await asyncio.get_running_loop().run_in_executor(_THREAD, call, *values)
+
+
 async def _send(request: Request, name: str) -> Response:
     """Names are the same in every version: browsers ask each time, and are answered in a few bytes."""
-    file = await asyncio.to_thread(console_file, name)
+    file = await _off_loop(console_file, name)
     headers = {"cache-control": "no-cache", "etag": file.etag, "vary": "accept-encoding"}
     if file.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)

@@ -29,8 +29,8 @@ class Keys {
     if (target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return;
     if (target instanceof HTMLElement && target.isContentEditable) return; // the configuration's editor
     if (target instanceof HTMLInputElement && !["range", "checkbox", "radio"].includes(target.type)) return;
-    // A button under the focus keeps its own keys.
-    if ((event.key === " " || event.key === "Enter") && target instanceof HTMLElement && target.closest("button, a, summary, [role=button]")) return;
+    // A button that was gone to by keyboard keeps its own keys; one that was only clicked does not: Space is GO.
+    if ((event.key === " " || event.key === "Enter") && target instanceof HTMLElement && target.closest("button, a, summary, [role=button]") && target.matches(":focus-visible")) return;
     if (event.key.startsWith("Arrow") && target instanceof HTMLInputElement) return;
     const plain = event.key.toLowerCase();
     const key = event.shiftKey && plain.length > 1 ? `shift+${plain}` : plain;
