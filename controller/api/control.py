@@ -77,6 +77,7 @@ class Control:
         StoreError : the database cannot be used, or does not know the running show.
         """
         self.run, self.clock = run, clock
+        self.own_alarms: dict[str, Alarm] = {}
         snapshot, loaded = read_current(run)
         self.store = store = Store(state or state_folder(loaded.name))
         if store.damaged is not None:
@@ -114,7 +115,6 @@ class Control:
         self.cues = CueHand(self.desk)
         self.surfaces = Surfaces(self)
         self.midi: dict[str, MidiInput] = {}
-        self.own_alarms: dict[str, Alarm] = {}
         self.takes = TakeHand(run, self.desk, self.backend, self.own_alarms, folder=store.path.parent, clock=clock)
         self.guided = GuidedHand(run, self.desk, clock=clock)
         self.hub = Hub(clock.now_ns, self._snapshot)
@@ -280,8 +280,8 @@ class Control:
             "alarms": ("alarms", 0, {"alarms": self.alarms}),
             "action": ("action", 0, present.action(backend)),
             "health": ("health", 0, self.health()),
-            "hands": ("hand", 0, self.hands.view(self.clock.now_ns())),
             "takes": ("take", 0, self.takes.view()),
+            "hands": ("hand", 0, self.hands.view(self.clock.now_ns())),
             "cues": ("cue", desk.rev_of("cues"), self.cues.view()),
             "look": ("grade", desk.rev_of("look"), present_looks.now(desk)),
         }

@@ -62,8 +62,8 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
     "change": EventType(Outcome, "change", "A change of the show that was accepted; never part of a snapshot"),
     "processor": EventType(views_processors.ProcessorView, "processors/*", "An LED processor"),
     "stream": EventType(views_streams.StreamView, "streams/*", "A canvas that is sent over the network"),
-    "hand": EventType(views_access.HandsView, "hands", "Whose hand is on which slider"),
     "take": EventType(views_takes.TakesView, "takes", "The newest takes, and which one plays"),
+    "hand": EventType(views_access.HandsView, "hands", "Whose hand is on which slider"),
     "cue": EventType(views_cues.CueListView, "cues", "The cue list, and where it stands"),
 }
 TOPICS: Final = tuple(EVENT_TYPES)

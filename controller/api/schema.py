@@ -23,13 +23,13 @@ from controller.api import (
     views_guided,
     views_library,
     views_looks,
-    views_takes,
     views_processors,
     views_relays,
     views_scenes,
     views_show_file,
     views_streams,
     views_surfaces,
+    views_takes,
     views_windows,
 )
 from controller.api.events import Envelope

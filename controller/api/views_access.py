@@ -40,6 +40,17 @@ class KeyView(View, frozen=True):
     """The key itself: told once, to whoever made it."""
 
 
+class AuditView(View, Entry, frozen=True):
+    """Something that was done, or refused."""
+
+
+class AuditCheckView(View, frozen=True):
+    """Whether the audit log is whole."""
+
+    whole: bool
+    faults: list[str]
+
+
 class HandView(View, frozen=True):
     """Whose hand is on a slider."""
 
@@ -58,14 +69,3 @@ class HandsView(View, frozen=True):
 
     hands: dict[str, HandView]
     """By address."""
-
-
-class AuditView(View, Entry, frozen=True):
-    """Something that was done, or refused."""
-
-
-class AuditCheckView(View, frozen=True):
-    """Whether the audit log is whole."""
-
-    whole: bool
-    faults: list[str]

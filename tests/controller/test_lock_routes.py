@@ -12,7 +12,7 @@ ACT_IN_A_TAKE = {
     "POST /actions/{action}", "PUT /lock", "PATCH /show", "POST /config/check",
     "POST /show/import/check", "POST /show/backups",
     "POST /cues/go", "POST /cues/back", "POST /cues/chase", "POST /cues/stop", "POST /cues/{cue}/go",
-    "PATCH /cards/{card}",
+    "PATCH /cards/{card}", "PATCH /takes/{take}",
     "POST /captures", "POST /captures/{capture}/end", "POST /tracking/record",
     "POST /session", "DELETE /session", "POST /setup",
     "PUT /users/{name}", "DELETE /users/{name}", "PUT /keys/{name}", "DELETE /keys/{name}",
