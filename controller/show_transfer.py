@@ -10,14 +10,16 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from controller.addresses import ADDRESSES, convert
 from controller.beginning import fresh_show, surroundings
 from controller.carrying import settle
 from controller.config import LoadedConfig, compile_loaded, load_config_text
-from controller.errors import UnknownAddress
+from controller.errors import BadValue, UnknownAddress
 from controller.library.inputs import inputs_of
 from controller.show import Show
 from controller.show_file import Reference, ShowFile, at_rest, write_show_file
 from controller.store import Revision, Store, StoredConfig, text_hash
+from controller.surroundings import Surroundings
 from stage.compiled import CompiledStage
 from stage.errors import Problem
 
@@ -95,7 +97,7 @@ def fitted(file: ShowFile, base_dir: Path) -> tuple[LoadedConfig, CompiledStage,
 
     Raises
     ------
-    ConfigError : with every problem.
+    ConfigError : with every problem. BadValue : numbers of the show that are out of range.
     """
     loaded = load_config_text(file.config, base_dir=base_dir)
     stage = compile_loaded(loaded).stage
@@ -109,7 +111,25 @@ def fitted(file: ShowFile, base_dir: Path) -> tuple[LoadedConfig, CompiledStage,
         delays={**first.delays, **show.delays},
         engines=first.engines,
     )
-    return loaded, stage, settle(show, surroundings(loaded.config, stage), wanted=show)
+    around = surroundings(loaded.config, stage)
+    show = settle(show, around, wanted=show)
+    _in_range(show, around)
+    return loaded, stage, show
+
+
+def _in_range(show: Show, around: Surroundings) -> None:
+    """Hold every number of a show to what its address takes: a file may have been written by hand."""
+    faults: list[Problem] = []
+    for address in ADDRESSES:
+        if not address.numeric or address.collection not in ("", "cameras", "sources", "canvases"):
+            continue
+        for name in sorted(getattr(around, address.collection)) if address.collection else ("",):
+            try:
+                convert(address, address.pattern.replace("{}", name), address.read(show, name))
+            except BadValue as error:
+                faults += error.problems
+    if faults:
+        raise BadValue(*faults)
 
 
 def begin_with(store: Store, file: ShowFile, config: Path, *, t_tai_ns: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from controller.errors import StoreError
@@ -76,7 +77,16 @@ def test_all_of_it_or_nothing(house: RunningHouse) -> None:
         name="x", software="1", t_tai_ns=1, config=found.config.replace("rate: 60", "rate: 61.5"), show=found.show
     )
     headers = {**ZIP, "if-match": f'"{before["rev"]}"'}
-    for data, status in ((broken, 422), (b"no archive", 422), (b"x" * (17 << 20), 413)):
+    camera = msgspec.structs.replace(found.show.cameras["a"], soft_edge_deg=1e6)
+    by_hand = write_show_file(
+        name="x", software="1", t_tai_ns=1, config=found.config,
+        show=msgspec.structs.replace(found.show, cameras={"a": camera}),
+    )  # fmt: skip
+    assert (
+        "cameras/a/soft_edge_deg"
+        in house.client.post("/api/v1/show/import", content=by_hand, headers=headers).json()["path"]
+    )
+    for data, status in ((broken, 422), (by_hand, 422), (b"no archive", 422), (b"x" * (17 << 20), 413)):
         for path in ("show/import", "show/import/check"):
             answer = house.client.post(f"/api/v1/{path}", content=data, headers=headers)
             assert answer.status_code == status, answer.text
