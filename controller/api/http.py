@@ -64,6 +64,12 @@ def takes(schema: dict[str, Any], *media_types: str, required: bool = True) -> d
     return {"requestBody": {"required": required, "content": content}}
 
 
+def closed(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    """The schema of an object that takes these properties and no others."""
+    needed = {"required": list(required)} if required else {}
+    return {"type": "object", "properties": properties, **needed, "additionalProperties": False}
+
+
 def send_json(value: Any, *, rev: int | None = None, status: int = 200) -> Response:
     """A struct (or plain data) as JSON; its ETag is the revision, the struct's own `rev` unless told."""
     if rev is None and isinstance(value, Struct):

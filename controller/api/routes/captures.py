@@ -12,7 +12,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from controller.api.control import Control
-from controller.api.http import Here, answers, known, only, read_object, router, send_json, takes
+from controller.api.http import Here, answers, closed, known, only, read_object, router, send_json, takes
 from controller.api.problems import problem
 from controller.api.views_captures import CaptureView
 from controller.capture.order import CaptureJob, CaptureOrder, begin_capture, end_capture, read_orders
@@ -44,11 +44,7 @@ _ORDER: Final[dict[str, Any]] = {
     },
     "additionalProperties": False,
 }
-_END: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {"last_frame": {**_FRAME, "description": "Left out: the newest that was shown."}},
-    "additionalProperties": False,
-}
+_END: Final[dict[str, Any]] = closed({"last_frame": {**_FRAME, "description": "Left out: the newest that was shown."}})
 _PASSED: Final = ("format", "bits", "light", "first_frame", "last_frame", "every", "width_px")
 
 

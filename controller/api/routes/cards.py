@@ -14,6 +14,7 @@ from controller.api.http import (
     answers,
     change,
     checked_rev,
+    closed,
     flat,
     known,
     needed_rev,
@@ -38,7 +39,7 @@ routes = router()
 def _schema(kind: type[Card | ChromaKey], *, whole: bool) -> dict[str, Any]:
     schema = plain_schema(kind)
     schema = schema.get("allOf", [schema])[0]
-    found: dict[str, Any] = {"type": "object", "properties": schema["properties"], "additionalProperties": False}
+    found: dict[str, Any] = closed(schema["properties"])
     return {**found, "required": schema.get("required", [])} if whole else found
 
 

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from controller.api.http import (
     Here,
     answers,
+    closed,
     needed_rev,
     only,
     read_object,
@@ -34,27 +35,15 @@ def _cue_schema(*, whole: bool) -> dict[str, Any]:
     schema = plain_schema(Cue)
     schema = schema.get("allOf", [schema])[0]
     properties = {name: value for name, value in schema["properties"].items() if name != "id"}
-    found: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    found: dict[str, Any] = closed(properties)
     return {**found, "required": ["number"]} if whole else found
 
 
-_ORDER: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {"ids": {"type": "array", "items": {"type": "string"}}},
-    "required": ["ids"],
-    "additionalProperties": False,
-}
-_CHASE: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {"on": {"type": "boolean"}},
-    "required": ["on"],
-    "additionalProperties": False,
-}
-_GO: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {"number": {"type": "string", "description": "Number or id; left out: the next one."}},
-    "additionalProperties": False,
-}
+_ORDER: Final[dict[str, Any]] = closed({"ids": {"type": "array", "items": {"type": "string"}}}, "ids")
+_CHASE: Final[dict[str, Any]] = closed({"on": {"type": "boolean"}}, "on")
+_GO: Final[dict[str, Any]] = closed(
+    {"number": {"type": "string", "description": "Number or id; left out: the next one."}}
+)
 
 
 @routes.get("/cues", responses=answers(CueListView), tags=["cues"])

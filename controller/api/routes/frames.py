@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from controller.api import present
 from controller.api.control import Control
-from controller.api.http import Here, answers, only, read_object, router, send_json, takes
+from controller.api.http import Here, answers, closed, only, read_object, router, send_json, takes
 from controller.api.problems import problem
 from controller.api.views import FramesView, JamView, RecordView, StatisticsView
 from controller.errors import BadValue, UnknownAddress
@@ -23,17 +23,15 @@ routes = router()
 Count = Annotated[int, Query(ge=1, le=1000, description="How many of the newest slots.")]
 Window = Annotated[int, Query(ge=1, le=1024, description="How many of the newest frames the percentiles are made of.")]
 Frame = Annotated[int, Path(ge=0)]
-_JAM: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
+_JAM: Final[dict[str, Any]] = closed(
+    {
         "frame": {
             "type": "integer",
             "minimum": 0,
             "description": "The first frame of the new time; left out, or already past: the next that can be.",
         }
-    },
-    "additionalProperties": False,
-}
+    }
+)
 
 
 @routes.get("/frames", responses=answers(FramesView), tags=["running"])

@@ -15,6 +15,7 @@ from controller.api.http import (
     answers,
     change,
     checked_rev,
+    closed,
     known,
     only,
     read_object,
@@ -41,15 +42,9 @@ from controller.errors import BadValue
 from controller.show_lock import LOCK_STATES, MOST_MARKED, lock_order
 
 routes = router()
-_ID: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {"id": {"type": "string", "description": "Empty: the scene's origin."}},
-    "required": ["id"],
-    "additionalProperties": False,
-}
-_PATTERN: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
+_ID: Final[dict[str, Any]] = closed({"id": {"type": "string", "description": "Empty: the scene's origin."}}, "id")
+_PATTERN: Final[dict[str, Any]] = closed(
+    {
         "on": {"type": "boolean"},
         "targets": {
             "type": "array",
@@ -57,12 +52,10 @@ _PATTERN: Final[dict[str, Any]] = {
             "description": "Walls, canvases and cameras; empty: all.",
         },
     },
-    "required": ["on"],
-    "additionalProperties": False,
-}
-_LOCK: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
+    "on",
+)
+_LOCK: Final[dict[str, Any]] = closed(
+    {
         "state": {"type": "string", "enum": list(LOCK_STATES)},
         "take": {"type": "string", "maxLength": 80},
         "reason": {"type": "string", "maxLength": 500},
@@ -73,14 +66,11 @@ _LOCK: Final[dict[str, Any]] = {
             "description": "Addresses of sliders that act in the take all the same.",
         },
     },
-    "required": ["state"],
-    "additionalProperties": False,
-}
-_UNDO: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {"prefix": {"type": "string", "description": "Only changes at or under this address."}},
-    "additionalProperties": False,
-}
+    "state",
+)
+_UNDO: Final[dict[str, Any]] = closed(
+    {"prefix": {"type": "string", "description": "Only changes at or under this address."}}
+)
 
 
 @routes.get("/show", responses=answers(ShowView), tags=["show"])

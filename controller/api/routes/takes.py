@@ -8,7 +8,7 @@ import msgspec
 from fastapi import Path, Query, Request
 from fastapi.responses import Response
 
-from controller.api.http import Here, answers, only, read_object, router, send_json, takes
+from controller.api.http import Here, answers, closed, only, read_object, router, send_json, takes
 from controller.api.problems import problem
 from controller.api.views_takes import TakesView, TakeView
 from controller.errors import BadValue
@@ -18,21 +18,15 @@ routes = router()
 Number = Annotated[int, Path(ge=1, le=2**53)]
 Before = Annotated[int | None, Query(ge=1, description="Only takes with a lower number.")]
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many.")]
-_EDIT: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
+_EDIT: Final[dict[str, Any]] = closed(
+    {
         "slate": {"type": "string", "minLength": 1, "maxLength": 60},
         "number": {"type": "integer", "minimum": 1, "maximum": 9999},
         "mark": {"type": "string", "enum": list(MARKS), "description": "circle: to be printed; ng: no good."},
         "notes": {"type": "string", "maxLength": 4000},
-    },
-    "additionalProperties": False,
-}
-_PLAY: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {"loop": {"type": "boolean", "description": "Begin again at the end."}},
-    "additionalProperties": False,
-}
+    }
+)
+_PLAY: Final[dict[str, Any]] = closed({"loop": {"type": "boolean", "description": "Begin again at the end."}})
 
 
 @routes.get("/takes", responses=answers(TakesView), tags=["takes"])
