@@ -16,7 +16,7 @@ from msgspec import Struct
 from controller.rundir import RunDir
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock, SystemClock
 from runtime.log import set_up_logging
-from runtime.role import Role, run_role, wake_fds
+from runtime.role import Role, run_role, wake_exactly, wake_fds
 
 LOOK_NS = NS_PER_S // 2
 QUIET_NS = NS_PER_MS
@@ -81,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = RunDir(given.run_dir)
     set_up_logging("sender", run.run)
     clock = SystemClock()
+    wake_exactly()
     return run_role(
         SenderWhenNeeded(run=run, clock=clock), name="sender", run_dir=run.path, clock=clock, quiet_ns=QUIET_NS
     )

@@ -18,7 +18,7 @@ from controller.ledger_record import GRACE_SHARE
 from controller.messages import Percentiles
 from controller.st2110.connection import Connection
 from controller.st2110.status import SentNote, SentReason
-from controller.st2110.stream import FrameSent, PathCount, VideoStream
+from controller.st2110.stream import END_SHARE, FrameSent, PathCount, VideoStream
 from renderer.sinks.ring import codes_of
 from runtime.clock import NS_PER_MS, NS_PER_S
 from runtime.ring import KIND_CANVAS, RingReader, RingShape
@@ -32,8 +32,6 @@ PATIENCE_NS: Final = NS_PER_MS
 LOOK_NS: Final = NS_PER_S // 2
 LATE_NS: Final = 4 * NS_PER_MS
 """A run of packets that leaves so late is told: receivers may have run dry."""
-END_SHARE: Final = 0.99
-"""Of its period: by then a picture's packets have left."""
 WINDOW: Final = 256
 STALLED_NS: Final = NS_PER_S
 

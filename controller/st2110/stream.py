@@ -1,8 +1,9 @@
 """Sends pictures as ST 2110-20: packets leave evenly over the frame, over one path or two, and never hold anybody up.
 
 Two paths carry the same packets (ST 2022-7); a path that fails is counted and the other goes on. Pacing is by the
-system's clock, in short runs, which is what `TP=2110TPW` allows; how far runs came late, and how many packets stood
-closer together than an even stream's, is measured and told. Rows are packed while earlier ones leave: the first packet
+system's clock, in short runs, and what came late is not made up for faster than a wide sender may (`bucket_limit`),
+unless the picture would not be out in its time; how far runs came late, and how many packets stood closer together than
+an even stream's, is measured and told. Rows are packed while earlier ones leave: the first packet
 need not wait for the last row.
 """
 
@@ -22,9 +23,11 @@ from controller.st2110.rfc4175 import Packing, VideoForm, packet_layout, rtp_tim
 from controller.st2110.sdp import Path
 from runtime.clock import NS_PER_MS, NS_PER_S
 
-ACTIVE_SHARE: Final = 0.95
+ACTIVE_SHARE: Final = 0.93
 """Share of the period over which a picture's packets are spread; the rest is for the host's delays. A little faster
 than an even stream, and slower than its leaky bucket drains (1.1 times)."""
+END_SHARE: Final = 0.99
+"""Of the period: by then a picture is out, at whatever pace."""
 RUN_NS: Final = NS_PER_MS // 4
 """Packets of so much time, at most, leave together."""
 DRAIN: Final = 1.1
@@ -101,7 +104,8 @@ class VideoStream:
         self._packed_rows = 0
         self._packed = form.octets
         self._next = len(self._frame.runs)
-        self._start_ns = self._spread_ns = self._last_ns = 0
+        self._start_ns = self._spread_ns = self._last_ns = self._end_ns = 0
+        self._drain_per_ns = layout.packets * DRAIN / period_ns
         self._level = 0.0
         self.sent = FrameSent()
         self.counts: list[PathCount] = []
@@ -148,6 +152,7 @@ class VideoStream:
         self._next, self._start_ns = 0, start_ns
         spread_ns = int(self.period_ns * ACTIVE_SHARE)
         self._spread_ns = min(spread_ns, max(end_ns - start_ns, spread_ns // 4)) if end_ns else spread_ns
+        self._end_ns = end_ns or start_ns + int(self.period_ns * END_SHARE)
         self.sent = FrameSent(self.packets)
 
     def step(self, now_ns: int) -> int | None:
@@ -161,12 +166,13 @@ class VideoStream:
                 self._pack()
                 now_ns = self._now_ns()
                 continue
-            if now_ns < due_ns:
+            leaves_ns = max(due_ns, now_ns + self._crowded_ns(run, now_ns))
+            if now_ns < leaves_ns:
                 if self._picture is None:
-                    return due_ns
+                    return leaves_ns
                 # Others' runs go before more rows.
                 self._pack()
-                return min(due_ns, self._now_ns())
+                return min(leaves_ns, self._now_ns())
             self._leave(run, now_ns, due_ns)
             self._next += 1
             now_ns = self._now_ns()
@@ -193,11 +199,19 @@ class VideoStream:
         if end == self.form.height_px:
             self._picture = None
 
+    def _crowded_ns(self, run: Run, now_ns: int) -> int:
+        """How long a run must wait for those before it, so that receivers' buffers hold; 0 if it may leave, or must."""
+        over = self._level - (now_ns - self._last_ns) * self._drain_per_ns + run.count - self.bucket_limit
+        if over <= 0.0:
+            return 0
+        # The rest at the fastest pace that is allowed: later than that, the picture would not be out in its time.
+        rest_ns = int((self.packets - run.first) / self._drain_per_ns)
+        return min(int(over / self._drain_per_ns) + 1, max(0, self._end_ns - rest_ns - now_ns))
+
     def _leave(self, run: Run, now_ns: int, due_ns: int) -> None:
         sent = self.sent
         sent.late_most_ns = max(sent.late_most_ns, now_ns - due_ns)
-        drained = (now_ns - self._last_ns) * self.packets * DRAIN / self.period_ns
-        self._level = max(0.0, self._level - drained) + run.count
+        self._level = max(0.0, self._level - (now_ns - self._last_ns) * self._drain_per_ns) + run.count
         self._last_ns = now_ns
         sent.bucket = max(sent.bucket, round(self._level))
         for path, counted in zip(self._sockets, self.counts, strict=True):

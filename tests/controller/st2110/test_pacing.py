@@ -1,0 +1,77 @@
+"""How close packets of a stream stand: never closer than a wide sender's may, while there is time."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import numpy as np
+import pytest
+
+from controller.st2110.rfc4175 import VideoForm
+from controller.st2110.sdp import Path
+from controller.st2110.stream import END_SHARE, VideoStream
+
+PERIOD_NS = 40_000_000
+FORM = VideoForm(960, 540, "RGB", 10)
+
+
+class LateTime:
+    """Sleeps end late by what the test says, sending takes its time."""
+
+    def __init__(self, seed: int, *, often: float, late_ns: int, costs_ns: int = 20_000) -> None:
+        self.ns, self._random = 0, np.random.default_rng(seed)
+        self._often, self._late_ns, self._costs_ns = often, late_ns, costs_ns
+
+    def now(self) -> int:
+        return self.ns
+
+    def sleep_until(self, t_ns: int) -> None:
+        late_ns = self._late_ns if self._random.random() < self._often else 5_000
+        self.ns = max(self.ns, t_ns + late_ns)
+
+    def sent(self, *_: Any) -> None:
+        self.ns += self._costs_ns
+
+
+@pytest.fixture
+def ear() -> Any:
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind(("127.0.0.1", 0))
+    yield made
+    made.close()
+
+
+def paced(ear: socket.socket, time: LateTime, monkeypatch: pytest.MonkeyPatch) -> tuple[VideoStream, list[int]]:
+    """Four pictures; the bucket of each."""
+    path = Path("127.0.0.1", ear.getsockname()[1], "127.0.0.1")
+    stream = VideoStream(FORM, [path], period_ns=PERIOD_NS, ssrc=7, now_ns=time.now)
+    monkeypatch.setattr(stream, "_run", time.sent)
+    picture = np.zeros((540, 960), np.uint32)
+    buckets, late = [], []
+    for frame in range(4):
+        time.ns = max(time.ns, frame * PERIOD_NS)
+        end_ns = frame * PERIOD_NS + int(PERIOD_NS * END_SHARE)
+        stream.begin(picture, start_ns=time.ns, tai_ns=0, sequence=frame * stream.packets, end_ns=end_ns)
+        while (due_ns := stream.step(time.now())) is not None:
+            time.sleep_until(due_ns)
+        buckets.append(stream.sent.bucket)
+        late.append(max(0, time.ns - end_ns))
+    stream.close()
+    assert max(late) <= 7_000_000, "a sleep of six and its runs"
+    return stream, buckets
+
+
+def test_late_sleeps_are_not_made_up_for_in_bunches(ear: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One sleep in fifty ends 0.4 ms late: four runs are due at once by then.
+    stream, buckets = paced(ear, LateTime(1, often=0.02, late_ns=400_000), monkeypatch)
+    assert stream.bucket_limit == 16
+    assert stream.packets > 1000
+    assert max(buckets) <= stream.bucket_limit
+
+
+def test_a_standstill_is_made_up_for_before_the_picture_is_too_late(
+    ear: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, buckets = paced(ear, LateTime(2, often=0.004, late_ns=6_000_000), monkeypatch)
+    assert max(buckets) > stream.bucket_limit, "what does not fit the time leaves faster, and is told"
