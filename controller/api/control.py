@@ -150,7 +150,9 @@ class Control:
     @property
     def alarms(self) -> list[Alarm]:
         """Every alarm, the worst first."""
-        return present.alarms(self.backend, [*self.own_alarms.values(), *self.scenery.alarms.values()])
+        return present.alarms(
+            self.backend, [*self.own_alarms.values(), *self.scenery.alarms.values(), *self.takes.alarms]
+        )
 
     async def start(self) -> None:
         """Listen to the other processes and begin to take changes."""

@@ -66,6 +66,14 @@ class TakeHand:
         """One of them. Raises UnknownAddress, StoreError."""
         return _view(await asyncio.to_thread(self._keeper.get, number))
 
+    @property
+    def alarms(self) -> list[Alarm]:
+        """Nobody may wonder why the trackers move nothing."""
+        if self.replay.take is None:
+            return []
+        detail = f"take {self.replay.take} plays on the walls: live tracking is not heard"
+        return [Alarm("controller.replaying", "takes", detail, "info", "stop it on the page Takes, or wait for its end")]
+
     async def older(self, before: int, limit: int) -> TakesView:
         """Those before a number. Raises StoreError."""
         found = await asyncio.to_thread(self._keeper.older, before, limit)
@@ -92,6 +100,8 @@ class TakeHand:
         self._keeper.close()
 
     async def _follow(self, take: str, now: Circumstances) -> None:
+        if take:
+            await self.replay.stop()  # what rolls is tracked live
         async with self._turn:
             await asyncio.to_thread(self._keeper.follow, take, now)
 

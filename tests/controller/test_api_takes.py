@@ -55,13 +55,16 @@ def test_a_take_is_played_again_and_nobody_else_is_heard(house: Any, tmp_path: P
         with_file(house.state, take, record(tmp_path / "take.mcap", listen, seconds=3.0, x_m=1.5))
         playing = house.client.post(f"/api/v1/takes/{take}/replay", json={"loop": True})
         assert playing.json()["replaying"] == take, playing.text
+        assert "not heard" in str(house.get("alarms")["alarms"])
         house.eventually(
             lambda: live.send() and abs(house.get("cameras/a")["position_m"][0] - 1.5) < 0.05, timeout_s=30
         )
-        assert house.client.delete("/api/v1/takes/replay").json()["replaying"] is None
+        assert house.client.put("/api/v1/lock", json={"state": "rolling", "take": "12B/1"}).status_code == 200
+        house.eventually(lambda: house.client.get("/api/v1/takes").json()["replaying"] is None)
         house.eventually(lambda: live.send() and abs(house.get("cameras/a")["position_m"][0]) < 0.05, timeout_s=30)
     finally:
-        house.client.delete("/api/v1/takes/replay")
+        house.client.put("/api/v1/lock", json={"state": "open"})
+        assert house.client.delete("/api/v1/takes/replay").json()["replaying"] is None
         live.close()
 
 
