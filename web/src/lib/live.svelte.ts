@@ -14,6 +14,7 @@ export interface Single {
   alarms: Schemas["AlarmsView"];
   action: Schemas["ActionView"];
   cues: Schemas["CueListView"];
+  takes: Schemas["TakesView"];
 }
 /** Objects there are several of, by id. */
 export interface Many {
@@ -137,7 +138,7 @@ class Live {
     } else if (event.type === "change") {
       this.#note(event.data);
     } else {
-      const key = event.type in PLURAL ? `${PLURAL[event.type]}/${event.data.id}` : event.type === "cue" ? "cues" : event.type;
+      const key = event.type in PLURAL ? `${PLURAL[event.type]}/${event.data.id}` : ({ cue: "cues", take: "takes" } as Record<string, string>)[event.type] ?? event.type;
       this.#waiting.set(key, event.data);
       for (const listener of this.#listeners) listener(key, event.data);
     }
