@@ -67,10 +67,13 @@ class Layer:
         def write(show: Show, name: str, value: Any, around: Surroundings) -> Show:
             return self._with(show, name, msgspec.structs.replace(self._one(show, name), **{field: value}), around)
 
-        return Address(
-            f"{self.name}/{name}/{field}", "", _plain(self.fields[field]), about_of(self.fields[field]),
-            lambda show, one: getattr(self._one(show, one), field), write,
-        )  # fmt: skip
+        def read(show: Show, name: str) -> Any:
+            # An undo may name a value of what it brings back before: then it holds nothing yet.
+            return getattr(self.held(show).get(name), field, None)
+
+        kind = _plain(self.fields[field])
+        base = 0.0 if msgspec.inspect.type_info(kind).__class__.__name__ == "FloatType" else None
+        return Address(f"{self.name}/{name}/{field}", "", kind, about_of(self.fields[field]), read, write, base)
 
     def _one(self, show: Show, name: str) -> Any:
         one = self.held(show).get(name)
@@ -153,5 +156,11 @@ def about_of(kind: Any) -> str:
 
 
 def _plain(kind: Any) -> Any:
-    """A switch as plain `bool`: OSC sends 0 and 1."""
-    return bool if get_origin(kind) is Annotated and get_args(kind)[0] is bool else kind
+    """A type with its limits, without its description: what values are converted to, and steps are added to."""
+    if get_origin(kind) is not Annotated:
+        return kind
+    plain, *notes = get_args(kind)
+    for note in notes:
+        if not note.description:
+            plain = Annotated[plain, note]
+    return plain
