@@ -65,11 +65,17 @@ def frames(first: int, last: int) -> Block:
     return Block([FrameRecord(frame, t_present_ns=frame * 40_000_000 + 1) for frame in range(first, last)])
 
 
+@pytest.fixture(scope="module")
+def ledgers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for hundreds of examples: each writes its file anew."""
+    return tmp_path_factory.mktemp("ledgers")
+
+
 @given(st.lists(blocks, max_size=5), st.data())
 def test_what_was_written_is_read_back_up_to_where_it_was_torn(
-    tmp_path_factory: pytest.TempPathFactory, written: list[Block], data: st.DataObject
+    ledgers: Path, written: list[Block], data: st.DataObject
 ) -> None:
-    path = tmp_path_factory.mktemp("l") / "a.ledger"
+    path = ledgers / "a.ledger"
     entries = [encode_entry(OPENING), *(encode_entry(block) for block in written)]
     whole = MAGIC + b"".join(entries)
     cut = data.draw(st.integers(0, len(whole)), label="cut")
@@ -93,8 +99,8 @@ def test_what_was_written_is_read_back_up_to_where_it_was_torn(
 
 
 @given(st.integers(0, 1 << 20), st.integers(1, 255))
-def test_a_damaged_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory, where: int, flip: int) -> None:
-    path = tmp_path_factory.mktemp("l") / "a.ledger"
+def test_a_damaged_byte_is_noticed(ledgers: Path, where: int, flip: int) -> None:
+    path = ledgers / "a.ledger"
     whole = bytearray(MAGIC + encode_entry(OPENING) + encode_entry(frames(0, 30)) + encode_entry(frames(30, 60)))
     at = len(MAGIC) + where % (len(whole) - len(MAGIC))
     whole[at] ^= flip
