@@ -19,7 +19,7 @@ from controller.rundir import RunDir
 from controller.store import Store
 
 
-def until(check: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+def until(check: Callable[[], Any], timeout_s: float = 60.0) -> Any:
     deadline = time.monotonic() + timeout_s
     while not (found := check()):
         assert time.monotonic() < deadline, "it did not come to pass"
