@@ -25,7 +25,7 @@ class Keys {
     if (event.repeat && !event.key.startsWith("Arrow")) return;
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (document.querySelector("dialog[open]")) return; // Escape closes it, and gives no order
-    const target = event.target;
+    const target = event.composedPath()[0]; // the editor lies in a shadow of its own
     if (target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return;
     if (target instanceof HTMLElement && target.isContentEditable) return; // the configuration's editor
     if (target instanceof HTMLInputElement && !["range", "checkbox", "radio"].includes(target.type)) return;

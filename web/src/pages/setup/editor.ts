@@ -38,8 +38,14 @@ export class ConfigEditor {
   #view: EditorView;
 
   constructor(parent: HTMLElement, label: string, text: string, changed: (text: string) => void) {
+    // In a shadow of its own the editor's styles are adopted sheets: the page's security policy refuses style tags.
+    const root = parent.shadowRoot ?? parent.attachShadow({ mode: "open" });
+    const inside = document.createElement("div");
+    inside.style.height = "100%";
+    root.replaceChildren(inside);
     this.#view = new EditorView({
-      parent,
+      parent: inside,
+      root,
       state: EditorState.create({
         doc: text,
         extensions: [
