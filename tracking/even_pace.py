@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tracking.source_clock import SourceClock
 
 LOOK_EVERY: Final = 64
-"""Arrivals are looked at so often, in slots once a second at most,"""
+"""Arrivals are looked at so often, but once a second at most where they are in slots, or need none,"""
 LOOKED_AT: Final = 64
 """and so many of them at least."""
 FEWEST_FILLED: Final = 0.6
@@ -288,6 +288,7 @@ class EvenPace:
         period_ns = float(np.partition(apart, len(apart) // 2)[len(apart) // 2])
         if period_ns <= 0.0:
             return
+        self._look_every = max(LOOK_EVERY, round(1e9 / max(period_ns, 1e6)))
         numbered = _numbered(times, period_ns)
         if numbered is None:
             return
