@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from controller.ledger_record import (
     GRACE_SHARE,
+    SCREENS,
     STEP_PROCESS,
     STEP_WORDS,
     Event,
@@ -34,7 +35,7 @@ REASON_WORDS: Final = {
     "no_plan": "no plan came",
     "switching": "switching the configuration",
     "held": "HOLD was ordered",
-    "fenced": "a node was away",
+    "fenced": "a node, or what shows it on monitors, was away",
     "late_engine": "an engine's picture was late",
     "none": "no reason told",
 }
@@ -191,7 +192,10 @@ def _cause(
         return f"the node was loading configuration {record.config_version}, which it had not been told of before"
     if record.reason == "fenced":
         ended = [e for e in events if e.what == "process_ended" and -AFTER_NS < slot_ns(record) - e.t_ns < EVENT_NS]
-        return "no node reported it" + (f": {ended[-1].name} had ended ({ended[-1].detail})" if ended else "")
+        # Nodes handed it over, and a monitor that shows it is gone, or who shows it there.
+        unseen = SCREENS in record.nodes or (ended and ended[-1].name == "windows")
+        silent = "it was handed over, and not seen on every monitor" if unseen else "no node reported it"
+        return silent + (f": {ended[-1].name} had ended ({ended[-1].detail})" if ended else "")
     if not record.planned:
         return "no plan was published for it"
     if record.reason == "late_plan":

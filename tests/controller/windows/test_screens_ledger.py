@@ -10,7 +10,8 @@ from types import ModuleType
 import pytest
 
 from controller.ledger import Ledger
-from controller.ledger_record import SCREENS, intervals_ms, presented_ns
+from controller.ledger_record import SCREENS, Event, intervals_ms, presented_ns
+from controller.ledger_words import explain
 from stage.plan import CanvasReport, FramePlan, FrameReport, Reason
 from stage.rate import Rate
 
@@ -166,3 +167,14 @@ def test_a_canvas_whose_monitor_is_lost_was_not_presented(kit: ModuleType) -> No
         ledger.add_report(FrameReport(frame, SCREENS, frame + 7, shown, 0, 0, report.t_presented_ns))
     ledger.flush()
     assert (ledger.presented, ledger.repeats) == (40, {"fenced": 10})
+
+
+def test_why_nobody_saw_it_is_told(kit: ModuleType) -> None:
+    ledger = run(kit, screens="after")
+    more(kit, ledger, 40, 80)
+    ledger.flush()
+    record = ledger.record(60)
+    assert record is not None
+    ended = Event(record.t_present_ns - MS, "process_ended", "windows", "killed by SIGKILL")
+    told = explain(record, [], events=[ended])
+    assert "not seen on every monitor: windows had ended (killed by SIGKILL)" in told.headline
