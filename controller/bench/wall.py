@@ -20,12 +20,14 @@ from renderer.canvas_mesh import canvas_meshes
 from renderer.colour.encode import canvas_colour
 from renderer.config import RenderConfig
 from renderer.device import Device
+from renderer.passes.cards import CardSheet
 from renderer.passes.inner import InnerPass, InnerPicture, inner_view
 from renderer.passes.outer import OuterPass
 from renderer.passes.wall import NOISE_UNIT, Program, Reach, Surface, WallPass, float32, reach_of
 from stage.compiled import Cabinet, Canvas, CompiledStage, Encoding, Processor, Wall
 from stage.frames import Array, pose_from_pan_tilt_roll
 from stage.plan import FramePlan, PlanCamera, PlanLens, PlanOuter, matrix16
+from stage.plan_cards import PlanCard
 from stage.rate import Rate
 
 COLUMNS, ROWS, PANEL_PX, PANEL_M, RADIUS_M = 16, 4, 128, 0.5, 4.5
@@ -34,6 +36,9 @@ FOCAL_MM = (10, 28, 50, 100)
 """From a frustum over the whole canvas to one over a small part of it."""
 HALF_MM = 28
 """The one that covers about half the canvas."""
+SMALL_MM = 100
+"""The one that leaves nearly all of the outer to cards."""
+CARDS = (1, 8)
 
 _YARDSTICK_VERTEX = """#version 450
 uniform vec2 canvas_px; uniform vec3 offset; uniform mat3 view;
@@ -109,6 +114,17 @@ def bench_camera(focal_mm: float) -> PlanCamera:
     return PlanCamera("a", 0, True, 0, True, 0, matrix16(pose), (0.0, 0.4, 1.0), lens, sides, (1280, 512), 1.0, ["arc"])
 
 
+def bench_cards(count: int) -> list[PlanCard]:
+    """Soft cards of a tenth of the canvas each, one beside the other."""
+    return [
+        PlanCard(
+            f"c{n}", "light", "rectangle", (0.0, 0.0, 1.0), 50.0 - 14.0 * n, 0.0, 5.0, 13.0, 20.0, (1.0, 1.0, 1.0),
+            feather=0.3,
+        )
+        for n in range(count)
+    ]  # fmt: skip
+
+
 class WallBench:
     """Everything on the GPU, and the two draws that are timed."""
 
@@ -130,6 +146,9 @@ class WallBench:
         self.outer = OuterPass(device, face_px=512, samples=1, near_m=0.1, far_m=100.0)
         self.outer.draw(self.plan, self.meshes, self.world, kind="f2")
         self.inner_pass = InnerPass(device, samples=1, near_m=0.1, far_m=100.0)
+        self.sheets = {count: CardSheet(device.ctx) for count in CARDS}
+        for count, sheet in self.sheets.items():
+            sheet.put(bench_cards(count), mesh.origin_m)
         self.yardstick = Program(device.ctx, _YARDSTICK_VERTEX, _YARDSTICK_FRAGMENT, mesh=False)
 
     def inner(self, focal_mm: float) -> tuple[InnerPicture, Reach]:
@@ -138,11 +157,12 @@ class WallBench:
         reach = reach_of(self.meshes, camera, inner_view(camera))
         return self.inner_pass.draw(self.plan, camera, self.world, kind="f2", texels_per_pixel=1.0), reach
 
-    def draw_wall(self, inner: tuple[InnerPicture, Reach], *, resting: bool) -> None:
-        """The wall pass; drawn whole unless the outer rests."""
+    def draw_wall(self, inner: tuple[InnerPicture, Reach], *, resting: bool, cards: int = 0) -> None:
+        """The wall pass with so many cards on the outer; drawn whole unless the outer rests."""
         if not resting:
             self.surface.rest_key = None
-        self.wall.draw(self.surface, self.outer, [inner], outer_gain=1.0, output="canvas")
+        sheet = self.sheets[cards] if cards else None
+        self.wall.draw(self.surface, self.outer, [inner], outer_gain=1.0, output="canvas", cards=sheet)
 
     def draw_yardstick(self, inner: tuple[InnerPicture, Reach]) -> None:
         """One projective sample for every pixel of the canvas."""
@@ -183,7 +203,8 @@ def run(rounds: int = 7) -> dict[str, Any]:
     dict : `ms` medians; `ratio` the median over rounds of the wall pass through the yardstick, the inner over about
         half the canvas and the outer new; `ratio_whole` the inner over all of it; `ratio_both` every pixel looking up
         both pictures, which a real frame does on the inner's rim only; `rest` per focal length: the share of the
-        canvas an inner reaches, and the ratio while the outer rests.
+        canvas an inner reaches, and the ratio while the outer rests; `cards` the ratio by how many cards, a tenth of
+        the canvas each, lie on the outer, which is drawn whole.
     """
     with Device.create() as device:
         bench = WallBench(device)
@@ -196,6 +217,13 @@ def run(rounds: int = 7) -> dict[str, Any]:
             "wall_whole": lambda: bench.draw_wall(inners[FOCAL_MM[0]], resting=False),
             "wall_both": lambda: bench.draw_wall(both, resting=False),
         }
+        cases["cards_0"] = lambda: bench.draw_wall(inners[SMALL_MM], resting=False)
+        for count in CARDS:
+
+            def with_cards(count: int = count) -> None:
+                bench.draw_wall(inners[SMALL_MM], resting=False, cards=count)
+
+            cases[f"cards_{count}"] = with_cards
         for focal in FOCAL_MM:
 
             def rest(focal: int = focal) -> None:
@@ -231,6 +259,7 @@ def run(rounds: int = 7) -> dict[str, Any]:
         "bar": 2.5,
         "ratio_whole": ratio("wall_whole"),
         "ratio_both": ratio("wall_both"),
+        "cards": {str(count): ratio(f"cards_{count}") for count in (0, *CARDS)},
         "rest": [
             {
                 "focal_mm": focal,
