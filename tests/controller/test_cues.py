@@ -122,6 +122,18 @@ def test_cues_that_cannot_be_are_refused(body: dict[str, Any], said: str) -> Non
         put_checked("new", body)
 
 
+def test_a_cue_may_change_a_card_that_an_earlier_one_makes() -> None:
+    moved = cue_of("moved", {"number": "20", "changes": {"cards/fill/pan_deg": 5.0}})
+    with pytest.raises(UnknownAddress, match="no card 'fill'"):
+        check_cue(SHOW, moved, AROUND)
+    made = Cue("made", "19", changes={"cards/fill": {"nits": 50.0}})
+    show = msgspec.structs.replace(SHOW, cues=[made])
+    check_cue(show, moved, AROUND)
+    show = gone(msgspec.structs.replace(show, cues=[made, moved]), "19", "20")
+    assert (show.cards["fill"].nits, show.cards["fill"].pan_deg) == (50.0, 5.0)
+    assert back(back(show, AROUND)[0], AROUND)[0].cards == {}
+
+
 def put_checked(name: str, body: dict[str, Any]) -> list[Cue]:
     cue = cue_of(name, body)
     check_cue(SHOW, cue, AROUND)
