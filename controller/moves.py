@@ -23,9 +23,10 @@ from controller.store import Change
 from controller.surroundings import Surroundings
 from controller.switching import Moment
 from controller.transitions import FADED, FadeCurve, Transition, Way, numbers_at, with_transitions
-from renderer.addresses import Address
+from renderer.addresses import AIR, Address
 
 _ROUND_DEG: Final = 360.0
+LONGEST_S: Final = 3600.0
 
 
 def frames_of(seconds: float, moment: Moment) -> int:
@@ -92,7 +93,8 @@ def _scene_value(path: str, around: Surroundings) -> Address | None:
         return None
     values = around.scene_values.get(parts[1])
     entry = None if values is None else values.known.get(parts[2])
-    return entry if entry is not None and entry.kind in ("number", "colour", "vector", "switch") else None
+    slow = entry is None or entry.address.rpartition("/")[2] in AIR
+    return entry if entry is not None and not slow and entry.kind in ("number", "colour", "vector", "switch") else None
 
 
 def _scene_move(

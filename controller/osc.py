@@ -11,6 +11,7 @@
     /positions/hill/activate
     /patterns/inner_grid i               or the names of walls, canvases and cameras
     /patterns/clear                      all off; 0 does nothing
+    /look/outer/exposure_ev f            grades; /looks/warm/apply puts a look on, /looks/warm/fade f over seconds
     /actions/black                       hold, safe, work, none; 0 does nothing
     /cues/go                             GO; /cues/back, /cues/stop, /cues/12.5/go; 0 (a button let go) does nothing
     /cues/chase i                        whether cues go by time code
@@ -36,6 +37,8 @@ from controller.access.roles import HAND, Hand, Role, allowed
 from controller.action import ACTIONS, ActionName
 from controller.commands import Command
 from controller.errors import UnknownAddress
+from controller.looks import ACTIVE
+from controller.moves import LONGEST_S
 from runtime.clock import NS_PER_S, Clock
 from stage.errors import OpenVolumeError, Problem
 from tracking.protocols.osc import OscPacket, parse
@@ -93,6 +96,12 @@ def command_of(address: str, arguments: tuple[Any, ...], who: str) -> Command | 
         if values and values[0] in (0, False):
             return None
         return Command({"scenes/active" if parts[0] == "scenes" else "position": parts[1]}, who=who)
+    if len(parts) == 3 and parts[0] == "looks" and parts[2] in ("apply", "fade"):
+        if parts[2] == "apply":
+            return None if values and values[0] in (0, False) else Command({ACTIVE: parts[1]}, who=who)
+        if len(values) != 1 or isinstance(values[0], bool | str) or not 0.0 <= values[0] <= LONGEST_S:
+            raise UnknownAddress(Problem(UnknownAddress.code, path, "takes seconds", values, "0 to 3600"))
+        return Command({ACTIVE: parts[1]}, who=who, seconds=float(values[0]), curve="smooth")
     if len(parts) == 3 and parts[0] == "scenes" and parts[2] in ("cut", "dissolve", "wipe"):
         names = _SWITCH[parts[2]]
         if len(values) < _SWITCH_LEAST[parts[2]] or len(values) > len(names):

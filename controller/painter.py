@@ -282,6 +282,9 @@ class GLPainter:
         plan, step = self._last, self._outer_step
         if plan is None or step == 0 or plan.outer.mode != "every" or plan.config_version not in self._versions:
             return 0
+        if any(scene.moving for scene in plan.scenes):
+            # Where its values will stand then, only that plan will tell.
+            return 0
         left = plan.outer.drawn_frame + step - plan.frame
         if not 0 < left <= step:
             return 0

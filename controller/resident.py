@@ -325,6 +325,8 @@ def practise(
     longest_ns = _FIRST_PRACTICE_NS
     try:
         yield longest_ns + (scene.triangles * _SHADOW_NS if device.capabilities.software else 0)
+        # All there is to edit is gathered here, not at the first edit.
+        scene.edited({})
         world.scene_pass.prepare(scene, stage_from_scene=place, scene_time_s=0.0)
         device.finish()
         centres = scene.placement.bounds()[0] @ place[:3, :3].T + place[:3, 3]

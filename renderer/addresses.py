@@ -47,8 +47,8 @@ FIXED: Final = frozenset(
     }
 )
 """Fields that are no live values: they say what is loaded, not how it looks."""
-_AIR: Final = frozenset({"haze", "ozone", "ground_albedo", "altitude_m"})
-"""What a sky's table is made for."""
+AIR: Final = frozenset({"haze", "ozone", "ground_albedo", "altitude_m"})
+"""What a sky's table is made for: half a second each, so that none of it moves over time."""
 MATT: Final = 0.8
 """Roughness from which a dielectric's mirror image of the dome is not told from its light."""
 _UNITS: Final = {
@@ -261,7 +261,7 @@ def takes_preparing(address: str, before: Any, after: Any) -> bool:
     if isinstance(before, bool) or isinstance(after, bool):
         # What of an object is seen, cast or moved needs nothing new.
         return not address.startswith("objects/")
-    if name in _AIR or name == "variant":
+    if name in AIR or name == "variant":
         return True
     if name == "roughness":
         return (float(before or 0.0) >= MATT) != (float(after or 0.0) >= MATT)

@@ -10,6 +10,7 @@ and the tracked subjects (`follow`). What was shown before never matters.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
-from renderer.addresses import Address, addresses, edited
+from renderer.addresses import Address, EditValueError, UnknownAddressError, addresses, edited
 from renderer.air_config import FogConfig, OcclusionConfig
 from renderer.compile import Batch, Draws, Geometry, Layout, batches_alike
 from renderer.config import DomeConfig, SceneConfig, SunConfig, asset_path, linear_from_ev
@@ -157,6 +158,8 @@ class Scene:
         self._surroundings()
         self.occlusion = None if config.occlusion is None else self._occlusion(device, config.occlusion)
         self._known: dict[str, Address] | None = None
+        self._edited, self._moving = config, dict[str, Any]()
+        """The configuration with the edits that hold, and what stands otherwise for now."""
 
     def _bindings(self, name: str) -> list[BindingConfig]:
         return [binding for binding in self.config.bindings.values() if binding.object == name]
@@ -341,7 +344,28 @@ class Scene:
         ------
         UnknownAddressError, EditValueError : nothing is changed then.
         """
-        config = self.edited(edits)
+        self._edited, self._moving = self.edited(edits), {}
+        self._show(self._edited)
+
+    def move(self, values: Mapping[str, Any]) -> None:
+        """Let live values (address within the scene -> value) stand otherwise for now than the edits have them; none
+        puts all back. Where the scene has no such address, or no room for a value, it stays as the edits say.
+
+        The same edits and values give the same picture, whatever was shown before.
+        """
+        if values == self._moving:
+            return
+        self._moving = dict(values)
+        if self._known is None:
+            self.edited({})
+        assert self._known is not None
+        config = self._edited
+        for address, value in values.items():
+            with contextlib.suppress(UnknownAddressError, EditValueError):
+                config = edited(config, {address: value}, self._known)
+        self._show(config)
+
+    def _show(self, config: SceneConfig) -> None:
         if config == self.config:
             return
         before, self.config = self.config, config

@@ -63,6 +63,7 @@ class SceneWorld:
         """
         for entry in self._on_air(plan):
             scene = self._scene(entry)
+            scene.move(entry.moving)
             scene.follow(plan.subjects, transform_of(entry.stage_from_scene))
             self.scene_pass.prepare(
                 scene,

@@ -31,6 +31,7 @@ from controller.cue_play import (
 from controller.cues import Cue, WaitingCue, cue_of, find_cue, frames_ahead, ordered, put, standby, together
 from controller.desk import Desk
 from controller.errors import UnknownAddress
+from controller.looks import ACTIVE
 from controller.show import Show
 from controller.store import Change
 from controller.surroundings import Surroundings
@@ -234,7 +235,7 @@ class CueHand:
             cue = wanted(show, name)
             if chased and cue.id in show.cues_at.chased:
                 return show, {}
-            await self._made_ready(show, around, cue)
+            await self._made_ready(show, around, cue, light=False)
             return play(show, around, cue, at_frame, chased=chased)
 
         # Scenes are made ready before its turn: others' changes go on meanwhile.
@@ -250,9 +251,12 @@ class CueHand:
             await self._made_ready(self._desk.show, self._desk.around_now, cue)
         return await self._desk.make("cues/go", change, who=WHO, at_frame=at_frame)
 
-    async def _made_ready(self, show: Show, around: Surroundings, cue: Cue) -> None:
+    async def _made_ready(self, show: Show, around: Surroundings, cue: Cue, *, light: bool = True) -> None:
+        """Wait for the scenes of a cue, and (`light`) for what its live edits need: that may take seconds, and is
+        nothing for its turn."""
         for one in together(show.cues, cue):
-            if "scenes/active" in one.changes:
+            edits = light and any(path == ACTIVE or path.startswith("scenes/") for path in one.changes)
+            if "scenes/active" in one.changes or edits:
                 await self._desk.ready(command_of(one, show, around))
 
     def _let_go(self, key: object, call: Callable[[], Any]) -> None:

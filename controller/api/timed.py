@@ -9,10 +9,10 @@ from fastapi import Request
 
 from controller.api.problems import problem
 from controller.errors import BadValue
+from controller.moves import LONGEST_S
 from controller.transitions import FadeCurve
 
 CURVES: Final[tuple[FadeCurve, ...]] = get_args(FadeCurve)
-LONGEST_S: Final = 3600.0
 
 TIMED: Final[dict[str, Any]] = {
     "parameters": [

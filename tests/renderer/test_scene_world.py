@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -149,3 +150,31 @@ def test_every_scene_runs_in_its_own_time(device: Device, world: SceneWorld) -> 
     plan = plan_of(PlanScene("red", 1, 0.5, HERE, None, 0.0, 250_000_000), PlanScene("blue", 1, 0.5, HERE))
     world.prepare(plan)
     assert (world.scenes["red"].time_s, world.scenes["blue"].time_s) == (0.25, 0.0)
+
+
+def test_values_on_their_way_are_drawn_as_edits_would_be_and_leave_nothing_behind(gl: Device) -> None:
+    scene = Scene(gl, SceneConfig(background=(0.1, 0.2, 0.3), ambient=(0.5, 0.5, 0.5)), Path())
+    world = SceneWorld(gl, {"hall": scene}, shadow_px=16)
+    view = ViewTarget(gl, 8, 8, "f4")
+
+    def shown(version: int, moving: dict[str, Any]) -> Any:
+        entry = PlanScene("hall", version, 1.0, matrix16(np.eye(4)), moving=moving)
+        plan = FramePlan(1, (24, 1), 0, [], PlanOuter("live", 1, (0.0, 0.0, 1.7)), [entry])
+        world.prepare(plan)
+        world.draw(plan, view_from_stage=np.eye(4), clip_from_view=np.eye(4), target=view.framebuffer)
+        return gl.read(view.framebuffer, dtype="f4")[..., :3].copy()
+
+    try:
+        scene.apply({"background": [0.4, 0.2, 0.1]})
+        edited = shown(1, {})
+        halfway = shown(1, {"background": [0.25, 0.2, 0.2], "gone/from_the_scene": 3.0, "ambient": "red"})
+        assert np.array_equal(shown(1, {}), edited)
+        scene.apply({"background": [0.25, 0.2, 0.2]})
+        assert np.array_equal(shown(2, {}), halfway)
+        assert not np.array_equal(halfway, edited)
+        scene.apply({})
+        assert np.array_equal(shown(3, {"background": [0.4, 0.2, 0.1]}), edited)
+    finally:
+        view.release()
+        world.release()
+        scene.release()

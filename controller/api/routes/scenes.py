@@ -28,6 +28,7 @@ from controller.api.http import (
 )
 from controller.api.problems import problem
 from controller.api.schema import plain_schema, scene_schema
+from controller.api.timed import TIMED, timed
 from controller.api.views import OutcomeView
 from controller.api.views_scenes import SceneView
 from controller.commands import Command
@@ -69,17 +70,20 @@ async def get_scene(control: Here, scene: str) -> Response:
     return send_json(present_scenes.scenes(control.desk, control.backend, control.scenery)[scene])
 
 
-@routes.patch("/scenes/{scene}", responses=answers(OutcomeView), openapi_extra=takes(scene_schema()), tags=["scenes"])
+@routes.patch(
+    "/scenes/{scene}", responses=answers(OutcomeView), openapi_extra={**takes(scene_schema()), **TIMED}, tags=["scenes"]
+)
 async def patch_scene(request: Request, control: Here, scene: str) -> Response:
     """Edit a scene live: any of its addresses, nested (`{"sun": {"elevation_deg": 12}}`); null takes an edit back.
-    Which compiled state is shown (`compiled`) is structural and needs If-Match."""
+    Which compiled state is shown (`compiled`) is structural and needs If-Match. Numbers, colours and angles may take
+    `seconds` along a `curve`."""
     return await _patch(request, control, scene, f"scenes/{scene}")
 
 
 @routes.patch(
     "/scenes/{scene}/{below:path}",
     responses=answers(OutcomeView),
-    openapi_extra=takes({"type": "object", "additionalProperties": True}),
+    openapi_extra={**takes({"type": "object", "additionalProperties": True}), **TIMED},
     tags=["scenes"],
 )
 async def patch_below(request: Request, control: Here, scene: str, below: str) -> Response:
@@ -95,7 +99,8 @@ async def _patch(request: Request, control: Control, scene: str, prefix: str) ->
         needed_rev(request, rev, f"scenes/{scene}")
     else:
         checked_rev(request, rev, f"scenes/{scene}")
-    return send_outcome(await change(control, Command(changes, who=who(request))))
+    seconds, curve = timed(request)
+    return send_outcome(await change(control, Command(changes, who=who(request), seconds=seconds, curve=curve)))
 
 
 def _flat(prefix: str, body: dict[str, Any]) -> dict[str, Any]:

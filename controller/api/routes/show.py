@@ -27,6 +27,7 @@ from controller.api.http import (
 )
 from controller.api.problems import problem
 from controller.api.schema import show_schema
+from controller.api.timed import TIMED, timed
 from controller.api.views import (
     ActionView,
     AddressView,
@@ -79,7 +80,7 @@ async def get_show(control: Here) -> Response:
     return send_json(present.show(control.desk, control.backend))
 
 
-@routes.patch("/show", responses=answers(OutcomeView), openapi_extra=takes(show_schema()), tags=["show"])
+@routes.patch("/show", responses=answers(OutcomeView), openapi_extra={**takes(show_schema()), **TIMED}, tags=["show"])
 async def patch_show(request: Request, control: Here) -> Response:
     """Change exposure, the outer picture, the scene, the position, or name the take that rolls."""
     checked_rev(request, control.desk.rev, "show")
@@ -90,7 +91,8 @@ async def patch_show(request: Request, control: Here) -> Response:
     changes = {names.get(name, name): value for name, value in body.items()}
     # A scene brings its own position: one that is named with it comes after.
     ordered = dict(sorted(changes.items(), key=lambda item: item[0] == "position"))
-    return send_outcome(await change(control, Command(ordered, who=who(request))))
+    seconds, curve = timed(request)
+    return send_outcome(await change(control, Command(ordered, who=who(request), seconds=seconds, curve=curve)))
 
 
 @routes.get("/positions", responses=answers(PositionView, many=True), tags=["show"])
