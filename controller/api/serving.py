@@ -55,22 +55,25 @@ def server_config(app: FastAPI, *, tls: Certificates | None = None) -> uvicorn.C
 class LimitedHttp(HttpToolsProtocol):
     """One connection, until it is a WebSocket's."""
 
-    _held: Counter[tuple[int, str]] = Counter()
-    """Connections by server and address."""
-
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._head_bytes = 0
         self._in_head = True
         self._timer: asyncio.TimerHandle | None = None
-        self._address: tuple[int, str] | None = None
+        self._address: str | None = None
+
+    @property
+    def held(self) -> Counter[str]:
+        """Connections of this server by address."""
+        found: Counter[str] = self.server_state.__dict__.setdefault("held_by_address", Counter())
+        return found
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, if its address has not too many."""
         super().connection_made(transport)
-        self._address = (id(self.server_state), self.client[0] if self.client else "")
-        self._held[self._address] += 1
-        if self._held[self._address] > MOST_OF_ONE_ADDRESS:
+        self._address = self.client[0] if self.client else ""
+        self.held[self._address] += 1
+        if self.held[self._address] > MOST_OF_ONE_ADDRESS:
             mend = "close some, or use them again"
             self._answer(503, "controller.too_many", f"{MOST_OF_ONE_ADDRESS} connections are open already", mend)
             return
@@ -135,9 +138,9 @@ class LimitedHttp(HttpToolsProtocol):
     def _let_go(self) -> None:
         self._stop_timer()
         if self._address is not None:
-            self._held[self._address] -= 1
-            if not self._held[self._address]:
-                del self._held[self._address]
+            self.held[self._address] -= 1
+            if not self.held[self._address]:
+                del self.held[self._address]
             self._address = None
 
     def _stop_timer(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from controller.api import keeping
 from controller.errors import StoreError
 from controller.show_file import read_show_file, write_show_file
 from controller.store import Store
@@ -163,3 +164,19 @@ def test_what_cannot_be_backed_up_is_an_alarm(house: RunningHouse, monkeypatch: 
     monkeypatch.undo()
     house.wait(house.control.keeper.back_up())
     assert not any(alarm["code"] == "store.backup" for alarm in house.get("alarms")["alarms"])
+
+
+def test_little_room_is_an_alarm_before_it_is_none(house: RunningHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    def codes() -> set[str]:
+        return {alarm["code"] for alarm in house.get("alarms")["alarms"]}
+
+    async def look() -> None:
+        house.control.keeper.look()
+
+    monkeypatch.setattr(keeping, "RESERVE_BYTES", 1 << 62)
+    house.wait(look())
+    assert "store.room" in codes()
+    monkeypatch.undo()
+    monkeypatch.setattr(keeping, "RESERVE_BYTES", 0)
+    house.wait(look())
+    assert "store.room" not in codes()
