@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-NAMES = ("scene", "wall", "predict", "overscan", "latency", "tracking", "output", "sending")
+NAMES = ("scene", "wall", "predict", "overscan", "latency", "tracking", "output", "sending", "control")
 """What can be measured; each is a module of this package."""
 
 
