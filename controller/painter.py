@@ -184,7 +184,10 @@ class GLPainter:
             drawn, stage, dict(config.scenes), folder, canvases, cache, config.render.shadow_px, {}, every
         )
         yield from self._make_resident(snapshot.show, version, others=True)
-        for _ in self._renderer.loading_stage(stage, version=number, render=config.render, canvases=canvases):
+        grades = bool(snapshot.show.grades or snapshot.show.looks)
+        for _ in self._renderer.loading_stage(
+            stage, version=number, render=config.render, canvases=canvases, grades=grades
+        ):
             yield 0
         for action, codes in self._renderer.action_pictures(number).items():
             forms = {name: form_of_bits(stage.canvases[name].encoding.bits) for name in canvases}

@@ -258,11 +258,12 @@ class Renderer:
         render: RenderConfig | None = None,
         canvases: Collection[str] | None = None,
         actions: bool = True,
+        grades: bool = False,
     ) -> Iterator[None]:
         """`load_stage` in slices, for a node on the air: each step does a little, the version is there after the last.
 
         With `actions` the pictures of BLACK, WORK LIGHT and SAFE PICTURE are made too, so that the first order costs
-        nothing. Closing the iterator before its end frees what was made.
+        nothing; with `grades` the programs of graded layers. Closing the iterator before its end frees what was made.
         """
         config = render or RenderConfig(scale=stage.scale)
         divisor = config.scale if scale is None else scale
@@ -303,7 +304,7 @@ class Renderer:
                 )
                 surface = rig.surfaces[name] = Surface(self.device, mesh, colour)
                 yield
-                yield from self._wall.prepare(surface, min(len(stage.cameras), MAX_INNERS))
+                yield from self._wall.prepare(surface, min(len(stage.cameras), MAX_INNERS), grades=grades)
                 yield from self._patterns.prepare(surface)
                 self._keys.prepare(surface)
                 yield

@@ -159,7 +159,7 @@ class Scene:
         self.occlusion = None if config.occlusion is None else self._occlusion(device, config.occlusion)
         self._known: dict[str, Address] | None = None
         self._edited, self._moving = config, dict[str, Any]()
-        """The configuration with the edits that hold, and what stands otherwise for now."""
+        """The configuration with the edits that hold, and what stands otherwise at this frame."""
 
     def _bindings(self, name: str) -> list[BindingConfig]:
         return [binding for binding in self.config.bindings.values() if binding.object == name]
@@ -348,7 +348,7 @@ class Scene:
         self._show(self._edited)
 
     def move(self, values: Mapping[str, Any]) -> None:
-        """Let live values (address within the scene -> value) stand otherwise for now than the edits have them; none
+        """Let live values (address within the scene -> value) stand otherwise than the edits have them; none
         puts all back. Where the scene has no such address, or no room for a value, it stays as the edits say.
 
         The same edits and values give the same picture, whatever was shown before.

@@ -40,7 +40,7 @@ class GradeNumbers:
     vectors: NDArray[np.float32]
 
 
-def white_matrix(temperature_k: float, tint: float) -> Array:
+def adapted_white(temperature_k: float, tint: float) -> Array:
     """[3, 3]  linear ACEScg with its white brought to another (Bradford), as bright; the identity at neutral."""
     if temperature_k == NEUTRAL_K and tint == 0.0:
         return np.eye(3)
@@ -52,7 +52,7 @@ def white_matrix(temperature_k: float, tint: float) -> Array:
     return np.asarray(np.linalg.solve(xyz, adaptation(working, target) @ xyz))
 
 
-def saturation_matrix(saturation: float, luma: Array) -> Array:
+def saturating(saturation: float, luma: Array) -> Array:
     """[3, 3]  every channel so far from the luma as `saturation` says: 0 grey, 1 as it is."""
     return np.asarray(saturation * np.eye(3) + (1.0 - saturation) * luma)
 
@@ -62,14 +62,14 @@ def graded(light: ArrayLike, grade: Grade) -> Array:
     x = np.asarray(light, dtype=np.float64)
     if grade == NEUTRAL:
         return x
-    x = x @ (2.0**grade.exposure_ev * white_matrix(grade.temperature_k, grade.tint)).T
+    x = x @ (2.0**grade.exposure_ev * adapted_white(grade.temperature_k, grade.tint)).T
     x = x * np.array(grade.cdl_slope) + np.array(grade.cdl_offset)
     x = np.where(x > 0.0, np.power(np.maximum(x, 0.0), np.array(grade.cdl_power)), x)
-    x = x @ saturation_matrix(grade.cdl_saturation, LUMA_709).T
+    x = x @ saturating(grade.cdl_saturation, LUMA_709).T
     x = MID_GREY * _odd_power(x / MID_GREY, grade.contrast)
     lift, gain = np.array(grade.lift), np.array(grade.gain)
     x = _odd_power(x * (gain - lift) + lift, 1.0 / np.array(grade.gamma))
-    return np.asarray(x @ saturation_matrix(grade.saturation, LUMA_AP1).T)
+    return np.asarray(x @ saturating(grade.saturation, LUMA_AP1).T)
 
 
 @lru_cache(maxsize=256)
@@ -78,19 +78,19 @@ def grade_numbers(grade: Grade) -> GradeNumbers:
     out = np.zeros((VECTORS, 4))
     if grade == NEUTRAL:
         return GradeNumbers(0, out.astype(np.float32))
-    first = 2.0**grade.exposure_ev * white_matrix(grade.temperature_k, grade.tint)
+    first = 2.0**grade.exposure_ev * adapted_white(grade.temperature_k, grade.tint)
     first = np.array(grade.cdl_slope)[:, None] * first
     offset = np.array(grade.cdl_offset)
     lift, gain = np.array(grade.lift), np.array(grade.gain)
-    last = saturation_matrix(grade.saturation, LUMA_AP1)
+    last = saturating(grade.saturation, LUMA_AP1)
     level = 2 if grade.cdl_power != ONES or grade.contrast != 1.0 or grade.gamma != ONES else 1
     if level == 1:
-        rest = last @ np.diag(gain - lift) @ saturation_matrix(grade.cdl_saturation, LUMA_709)
+        rest = last @ np.diag(gain - lift) @ saturating(grade.cdl_saturation, LUMA_709)
         first, offset = rest @ first, rest @ offset + last @ lift
     out[0:3, :3], out[0:3, 3] = first, offset
     out[3, :3], out[3, 3] = grade.cdl_power, grade.contrast
     # Mid grey is 1 between the two: the contrast is one exponent.
-    out[4:7, :3] = saturation_matrix(grade.cdl_saturation, LUMA_709) / MID_GREY
+    out[4:7, :3] = saturating(grade.cdl_saturation, LUMA_709) / MID_GREY
     out[4:7, 3] = lift
     out[7, :3], out[7, 3] = MID_GREY * (gain - lift), grade.saturation
     out[8, :3], out[8, 3] = 1.0 / np.array(grade.gamma), float(level)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, Final, Literal
 
 import moderngl
@@ -273,9 +274,12 @@ class WallPass:
         self._noise = device.ctx.texture((64, 64), 4, noise_bytes().tobytes())
         self._noise.filter = (moderngl.NEAREST, moderngl.NEAREST)
 
-    def prepare(self, surface: Surface, inners: int) -> Iterator[None]:
+    def prepare(self, surface: Surface, inners: int, *, grades: bool = False) -> Iterator[None]:
         """Compile what a canvas needs for up to `inners` inner pictures on one item, and use it once with pictures that
-        have smaller copies and with such that have none, a step at a time: a camera that goes nearer must not wait."""
+        have smaller copies and with such that have none, a step at a time: a camera that goes nearer must not wait.
+
+        grades : whether also what graded layers without cards need.
+        """
         kinds = [(size, mips) for size in _EXAMPLES_PX for mips in (False, True)]
         for size, mips in kinds[len(self._examples) :]:
             example = self._ctx.texture(size, 4, dtype="f2")
@@ -284,8 +288,9 @@ class WallPass:
             self._examples.append(example)
             yield
         for part in surface.parts:
-            for count, cards in ((count, cards) for cards in (False, True) for count in range(inners + 1)):
-                program = self._program(count, part.part.kind == "mesh", 0, surface.colour, cards, 0)
+            kinds_of_program = [(cards, 0) for cards in (False, True)] + [(False, level) for level in (1, 2) if grades]
+            for count, (cards, grade) in product(range(inners + 1), kinds_of_program):
+                program = self._program(count, part.part.kind == "mesh", 0, surface.colour, cards, grade)
                 yield
                 if program.practised:
                     continue

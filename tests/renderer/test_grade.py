@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renderer.colour.grade import LUMA_AP1, MID_GREY, VECTORS, grade_numbers, graded, saturation_matrix, white_matrix
+from renderer.colour.grade import LUMA_AP1, MID_GREY, VECTORS, adapted_white, grade_numbers, graded, saturating
 from renderer.working import AP1, planckian_xy, xyz_from_rgb
 from stage.frames import Array
 from stage.grade import NEUTRAL, NEUTRAL_K, Grade, blended, stacked
@@ -136,7 +136,7 @@ def test_the_cdl_is_opencolorios(seed: int) -> None:
 
 
 def test_whites() -> None:
-    assert np.array_equal(white_matrix(NEUTRAL_K, 0.0), np.eye(3))
+    assert np.array_equal(adapted_white(NEUTRAL_K, 0.0), np.eye(3))
     xyz = xyz_from_rgb(AP1)
     for kelvin in (2000.0, 3200.0, 5600.0, 6500.0, 9000.0, 20000.0):
         white = xyz @ graded(np.ones(3), Grade(temperature_k=kelvin))
@@ -184,14 +184,14 @@ def test_every_step_has_an_inverse(seed: int) -> None:
     # Powers of powers of much light leave nothing of the other two channels in 64 bits.
     grade, light = msgspec.structs.replace(grade, exposure_ev=grade.exposure_ev / 4.0), light / 15.0
     x = graded(light, grade)
-    x = x @ np.linalg.inv(saturation_matrix(grade.saturation, LUMA_AP1)).T
+    x = x @ np.linalg.inv(saturating(grade.saturation, LUMA_AP1)).T
     x = np.sign(x) * np.abs(x) ** np.array(grade.gamma)
     x = (x - np.array(grade.lift)) / (np.array(grade.gain) - np.array(grade.lift))
     x = MID_GREY * np.sign(x) * np.abs(x / MID_GREY) ** (1.0 / grade.contrast)
-    x = x @ np.linalg.inv(saturation_matrix(grade.cdl_saturation, LUMA_709)).T
+    x = x @ np.linalg.inv(saturating(grade.cdl_saturation, LUMA_709)).T
     x = np.where(x > 0.0, np.maximum(x, 0.0) ** (1.0 / np.array(grade.cdl_power)), x)
     x = (x - np.array(grade.cdl_offset)) / np.array(grade.cdl_slope)
-    x = x @ np.linalg.inv(2.0**grade.exposure_ev * white_matrix(grade.temperature_k, grade.tint)).T
+    x = x @ np.linalg.inv(2.0**grade.exposure_ev * adapted_white(grade.temperature_k, grade.tint)).T
     assert np.abs(x - light).max() <= 1e-6 * light.max()
 
 

@@ -94,13 +94,17 @@ def test_each_layers_light_is_the_references(gl: Device, renderer: Renderer, wal
 def test_neutral_is_as_none_to_the_bit(gl: Device, renderer: Renderer, wallkit: ModuleType) -> None:
     stage = stage_of_two_walls(wallkit)
     world = wallkit.ShaderWorld(gl.ctx, COLOURED)
-    renderer.load_stage(stage, render=RenderConfig(outer_px=128))
+    for _ in renderer.loading_stage(stage, render=RenderConfig(outer_px=128), actions=False, grades=True):
+        pass
     camera = wallkit.camera(walls=("left", "right"), raster=(256, 160), feather=2.0)
     plain = drawn(renderer, wallkit.plan(camera, frame=1), world, "canvas")
     neutral = looks(outer=NEUTRAL, inner=NEUTRAL, left=NEUTRAL)
     assert np.array_equal(drawn(renderer, wallkit.plan(camera, frame=2, looks=neutral), world, "canvas"), plain)
+    changed = drawn(renderer, wallkit.plan(camera, frame=3, looks=looks(outer=FULL, inner=AFFINE)), world, "canvas")
+    assert not np.array_equal(changed, plain)
+    assert np.array_equal(drawn(renderer, wallkit.plan(camera, frame=4), world, "canvas"), plain), "undone"
     nothing = [PlanLook("night", 1, 0.0, ["outer"], FULL), PlanLook("old", 1, 1.0, ["outer"])]
-    assert np.array_equal(drawn(renderer, wallkit.plan(camera, frame=3, looks=nothing), world, "canvas"), plain)
+    assert np.array_equal(drawn(renderer, wallkit.plan(camera, frame=5, looks=nothing), world, "canvas"), plain)
 
 
 def test_codes_are_those_of_the_graded_light_and_a_resting_outer_follows(
