@@ -31,7 +31,8 @@ MOST_MARKED: Final = 64
 _ACTING: Final = re.compile(
     r"POST /(setup|session|actions/[^/]+|captures|captures/[^/]+/end|tracking/record|config/check"
     r"|show/import/check|show/backups|cues/(go|back|chase|stop)|cues/[^/]+/go)"
-    r"|DELETE /(session|users/[^/]+|keys/[^/]+)|PUT /(lock|users/[^/]+|keys/[^/]+)|PATCH /(show|cards/[^/]+|takes/[^/]+)"
+    r"|DELETE /(session|users/[^/]+|keys/[^/]+)|PUT /(lock|users/[^/]+|keys/[^/]+)"
+    r"|PATCH /(show|cards/[^/]+|takes/[^/]+)"
 )
 """Requests that are let through in a take, method and path; of those that change the show, addresses tell the rest."""
 
