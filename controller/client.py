@@ -50,7 +50,9 @@ from controller.api.views import (
     SourceView,
 )
 from controller.api.views_captures import CaptureView
+from controller.api.views_cards import CardView, ChromaKeyView
 from controller.api.views_cues import CueListView, CuePreviewView
+from controller.api.views_looks import LookNowView, LooksView
 from controller.api.views_scenes import SceneView
 from controller.api.views_show_file import ImportView
 from controller.errors import ControllerError, UnknownAddress
@@ -292,6 +294,40 @@ class Client:
         headers = {"content-type": MEDIA_TYPE, "if-match": f'"{(await self.show()).rev}"'}
         answer = await self._send("POST", "show/import", content=file, headers=headers)
         return msgspec.json.decode(answer.content, type=OutcomeView)
+
+    # --- looks, cards, keys -----------------------------------------------------------------------------------------
+
+    async def look(self) -> LookNowView:
+        """How the walls are graded now."""
+        return await self._get("look", LookNowView)
+
+    async def looks(self) -> LooksView:
+        """Every stored look."""
+        return await self._get("looks", LooksView)
+
+    async def store_look(self, look: str, *, if_rev: int | None = None, **more: Any) -> OutcomeView:
+        """Store what stands now as a look; one that is there only with the revision it has."""
+        return await self._change("POST", f"looks/{look}/store", more, if_rev=if_rev)
+
+    async def apply_look(self, look: str, *, seconds: float = 0.0, curve: str = "linear") -> OutcomeView:
+        """Put a look on: at once, or over some seconds."""
+        return await self._change("POST", f"looks/{look}/apply?seconds={seconds}&curve={curve}", None)
+
+    async def cards(self) -> dict[str, CardView]:
+        """Every light card and flag by id."""
+        return await self._get("cards", dict[str, CardView])
+
+    async def put_card(self, card: str, *, if_rev: int | None = None, **values: Any) -> OutcomeView:
+        """Make a light card or a flag: `put_card("fill", pan_deg=10, nits=200)`; `set("cards/fill", ...)` after."""
+        return await self._change("PUT", f"cards/{card}", values, if_rev=if_rev)
+
+    async def chromakeys(self) -> dict[str, ChromaKeyView]:
+        """Every chroma key by id."""
+        return await self._get("chromakeys", dict[str, ChromaKeyView])
+
+    async def put_chromakey(self, key: str, *, camera: str, if_rev: int | None = None, **values: Any) -> OutcomeView:
+        """Make a chroma key over what a camera sees."""
+        return await self._change("PUT", f"chromakeys/{key}", {"camera": camera, **values}, if_rev=if_rev)
 
     # --- cues -------------------------------------------------------------------------------------------------------
 

@@ -134,6 +134,29 @@ async def test_it_looks(house: RunningHouse) -> None:
             await anext(show.previews("canvases/none"))
 
 
+async def test_it_lights_and_grades(house: RunningHouse) -> None:
+    async with Client(house.url) as show:
+        await show.put_card("fill", pan_deg=10.0, nits=200.0)
+        await show.set("cards/fill", pan_deg=12.0)
+        card = (await show.cards())["fill"]
+        assert (card.pan_deg, card.nits) == (12.0, 200.0)
+        await show.put_chromakey("green", camera="a")
+        key = (await show.chromakeys())["green"]
+        assert key.camera == "a"
+        await show.delete("chromakeys/green", if_rev=key.rev)
+        await show.delete("cards/fill", if_rev=card.rev)
+        assert (await show.cards(), await show.chromakeys()) == ({}, {})
+        await show.patch("look", outer={"exposure_ev": -1.0})
+        await show.store_look("dark", label="Dark")
+        await show.patch("look", outer={"exposure_ev": 0.0})
+        assert (await show.looks()).looks["dark"].label == "Dark"
+        await show.apply_look("dark", seconds=0.1)
+        now = await show.look()
+        assert (now.look, now.layers["outer"].exposure_ev) == ("dark", -1.0)
+        await show.patch("look", outer={"exposure_ev": 0.0})
+        await show.delete("looks/dark", if_rev=(await show.looks()).looks["dark"].rev)
+
+
 async def test_what_has_no_method_goes_by_its_path(house: RunningHouse) -> None:
     async with Client(house.url) as show:
         assert (await show.get("walls"))["main"]["id"] == "main"
