@@ -66,6 +66,7 @@ def best(measure: Callable[[], dict[str, Any]], faults: Callable[[dict[str, Any]
     raise AssertionError(f"{wrong} in {told}")
 
 
+@pytest.mark.slow
 def test_fifty_that_never_read(service: Any) -> None:
     address = service.listener.getsockname()
 
