@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import httpx
 import pytest
 
 from controller.bench.browser import PeerMissingError, chromium
+from controller.rundir import RunDir
 
 COMMAND = (sys.executable, "-P", "-c", "from controller.cli import main; main()")
 WALKS = Path(__file__).parent / "walks"
@@ -31,6 +33,8 @@ class Show:
     url: str
     code: str
     """What makes the first administrator."""
+    local_key: str
+    """Lets the commands of whoever started the show in."""
     client: httpx.Client
     walk: Callable[..., dict[str, Any]]
     """Runs a script of `walks/` in a real browser; returns what it told."""
@@ -95,10 +99,18 @@ def show(root: Path, node_modules: Path, tmp_path_factory: pytest.TempPathFactor
                 said += line
             address = re.search(r"http://\S+/", said)
             code = re.search(r"set-up code\s+([A-Z0-9-]{14})", said)
+            run = re.search(r"\(run (\S+)\)", said)
             assert address is not None, said
+            assert run is not None, said
+            key = RunDir(Path("/dev/shm") / f"openvolume-{run[1]}").local_key
+            for _ in range(900):  # until the service is there
+                with suppress(subprocess.TimeoutExpired):
+                    if key.is_file() and key.read_text().strip():
+                        break
+                    raise AssertionError(f"it ended: {process.wait(0.1)}\n{log.read_text()[-4000:]}")
             assert code is not None, said
 
-            def walk(name: str, *arguments: str, timeout_s: float = 100) -> dict[str, Any]:
+            def walk(name: str, *arguments: str, timeout_s: float = 360) -> dict[str, Any]:
                 result = subprocess.run(
                     ["node", str(WALKS / f"{name}.mjs"), address[0], *arguments],
                     env={**os.environ, "CHROMIUM": str(browser), "NODE_MODULES": str(node_modules)},
@@ -109,7 +121,7 @@ def show(root: Path, node_modules: Path, tmp_path_factory: pytest.TempPathFactor
                 return found
 
             with httpx.Client(base_url=address[0].rstrip("/"), timeout=30) as client:
-                yield Show(address[0], code[1], client, walk)
+                yield Show(address[0], code[1], key.read_text().strip(), client, walk)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)

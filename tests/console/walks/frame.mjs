@@ -3,7 +3,7 @@
 import { api, open, until, walk, wire } from "./_kit.mjs";
 
 await walk(async (page) => {
-  await open(page, "stage");
+  await open(page, "cues");
   const action = async () => (await api("action")).action;
   for (const [key, name] of [["b", "black"], ["h", "hold"], ["s", "safe"], ["w", "work"], ["Escape", "none"]]) {
     await page.keyboard.press(key);
@@ -42,7 +42,7 @@ await walk(async (page) => {
   await page.keyboard.press("Escape");
 
   const line = await wire();
-  await open(page, "stage", line.url);
+  await open(page, "cues", line.url);
   const began = Date.now();
   line.cut();
   await page.locator("#lost").waitFor();
