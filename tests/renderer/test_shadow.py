@@ -212,8 +212,7 @@ class FakeScene:
         turn = pose_from_pan_tilt_roll((0, 0, 0), pan_deg=sun.pan_deg, tilt_deg=sun.elevation_deg)[:3, :3]
         self.sun = SimpleNamespace(direction=turn @ [0.0, 1.0, 0.0], shadow=True)
         at = np.random.default_rng(0).uniform(-2000, 2000, (200, 3)) * [1, 1, 0.01]
-        self.swept = at, np.full(200, 30.0)
-        self.moving = np.zeros(200, dtype=bool)
+        self.placement = SimpleNamespace(swept=(at, np.full(200, 30.0)), moving=np.zeros(200, dtype=bool))
         self.draws = SimpleNamespace(casts=np.ones(200, dtype=bool))
         self.config = SceneConfig()
 
