@@ -378,6 +378,13 @@ def test_patterns_are_switched(house: RunningHouse) -> None:
     house.problem_of(house.client.put("/api/v1/patterns/plaid", json={"on": True}), 404)
 
 
+def test_everybody_sees_whose_hand_is_on_a_slider(house: RunningHouse) -> None:
+    before = house.get("show")["exposure_ev"]
+    assert house.client.patch("/api/v1/show", json={"exposure_ev": before + 0.25}).status_code == 200
+    assert house.get("hands")["hands"]["exposure_ev"]["hand"].startswith("http")
+    assert house.client.patch("/api/v1/show", json={"exposure_ev": before}).status_code == 200
+
+
 def test_a_nudge_is_stepped_set_and_undone(house: RunningHouse) -> None:
     for _ in range(3):
         answer = house.client.post("/api/v1/sources/tracker/nudge", json={"x_m": 0.001, "pan_deg": 0.01})

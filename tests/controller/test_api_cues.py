@@ -52,6 +52,13 @@ def test_a_list_is_made_played_and_taken_back(house: RunningHouse) -> None:
     assert waiting[0]["frame"] > went["frame"]
     for _ in range(3):
         go(house, "back")
+    # `cues/stop`: what waits goes no more.
+    put(house, "high", number="2", changes={"exposure_ev": start + 1.0}, follow="after", follow_s=600)
+    go(house, "go", {"number": "2"})
+    assert [one["cue"] for one in house.get("cues")["waiting"]] == ["home"]
+    go(house, "stop")
+    assert house.get("cues")["waiting"] == []
+    go(house, "back")
     assert (house.get("show")["exposure_ev"], house.get("cues")["current"]) == (start, "")
     answer = house.client.post("/api/v1/cues/back")
     assert (answer.status_code, answer.json()["code"]) == (409, "controller.nothing_to_go")

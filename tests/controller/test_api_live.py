@@ -59,9 +59,19 @@ def test_a_client_gets_a_snapshot_then_changes(house: RunningHouse) -> None:
         house.client.post("/api/v1/undo")
 
 
+MOVING = (
+    "overscan_now_deg",
+    "overscan_now_px",
+    "overscan_cost_percent",
+    "overscan_causes_deg",
+    "raster_px",
+    "texels_per_led",
+)
+
+
 def _moving(camera: dict[str, Any]) -> dict[str, Any]:
     """What moves from frame to frame in a camera."""
-    return {name: camera[name] for name in ("overscan_now_deg", "overscan_causes_deg", "raster_px", "texels_per_led")}
+    return {name: camera[name] for name in MOVING}
 
 
 def test_topics_choose_what_is_told(house: RunningHouse) -> None:
