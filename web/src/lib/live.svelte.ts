@@ -26,6 +26,8 @@ export interface Many {
   streams: Schemas["StreamView"];
   positions: Schemas["PositionView"];
   patterns: Schemas["PatternView"];
+  cards: Schemas["CardView"];
+  chromakeys: Schemas["ChromaKeyView"];
 }
 interface Envelope {
   seq: number;
@@ -42,7 +44,7 @@ export type Connection = "connecting" | "open" | "lost" | "shut";
 
 const PLURAL: Record<string, string> = {
   camera: "cameras", source: "sources", canvas: "canvases", scene: "scenes", position: "positions",
-  pattern: "patterns", processor: "processors", stream: "streams", look: "looks", card: "cards", flag: "flags",
+  pattern: "patterns", processor: "processors", stream: "streams", look: "looks", card: "cards", chromakey: "chromakeys",
 };
 const LOG = 200;
 const SILENT_MS = 1000;

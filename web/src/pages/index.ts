@@ -31,6 +31,7 @@ export const PAGES: PageAbout[] = [
   { id: "director", icon: "director", label: () => says.now.director, load: () => import("./director/DirectorPage.svelte"), whole: true },
   { id: "timing", icon: "timing", label: () => says.now.timing, load: () => import("./timing/TimingPage.svelte") },
   { id: "cameras", icon: "cameras", label: () => says.now.cameras, load: () => import("./cameras/CamerasPage.svelte") },
+  { id: "cards", icon: "cards", label: () => says.now.cards, load: () => import("./cards/CardsPage.svelte") },
   { id: "takes", icon: "takes", label: () => says.now.takes, load: () => import("./takes/TakesPage.svelte") },
   { id: "outputs", icon: "outputs", label: () => says.now.outputs, load: () => import("./outputs/OutputsPage.svelte") },
   { id: "setup", icon: "setup", label: () => says.now.setup, load: () => import("./setup/SetupPage.svelte") },
