@@ -26,9 +26,11 @@ await walk(async (page) => {
   await page.locator("#lock-roll").click();
   await page.locator("#lock[data-state=rolling]").waitFor();
   if ((await api("lock")).take !== "12A/3") throw new Error("the take has another name");
+  await page.locator("#lock-sheet").waitFor({ state: "hidden" }); // the answer may come behind the event
   await page.keyboard.press("l");
   await page.locator("#lock-cut").click();
   await page.locator("#lock[data-state=locked]").waitFor();
+  await page.locator("#lock-sheet").waitFor({ state: "hidden" });
   await page.keyboard.press("l");
   await page.locator("#lock-open").click();
   await page.locator("#lock[data-state=open]").waitFor();
