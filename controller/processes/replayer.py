@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OpenVolumeError, OSError) as error:
         _say(Said(problem=str(error)))
         return 2
-    _say(Said(ports=[wire.port for wire in wires], datagrams=len(capture.datagrams), seconds=capture.seconds))
+    _say(Said(ports=[wire.port for wire in wires]))
     clock = SystemClock()
     clock.sleep_until(clock.now_ns() + QUIET_NS)
     waiting = iter(wires)

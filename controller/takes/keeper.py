@@ -51,8 +51,6 @@ class TakeKeeper:
         self._armed_as: str | None = None
         """What the lock calls the one that rolls; its slate may be put right meanwhile."""
         self.newest: list[Take] = book.newest(limit=NEWEST)
-        self.changes = 0
-        """Rises with each of them."""
 
     def follow(self, take: str, now: Circumstances) -> None:
         """What the lock says: the take that rolls, or empty. Called with every change of the show, and once at first.
@@ -125,7 +123,6 @@ class TakeKeeper:
             self.newest = self._book.newest(limit=NEWEST)
         except OpenVolumeError as error:
             self._fail(error)
-        self.changes += 1
 
     def _fail(self, error: Exception) -> None:
         log.error("the take is not kept: %s", error)

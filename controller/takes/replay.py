@@ -32,8 +32,6 @@ class Said(Struct, frozen=True, omit_defaults=True):
     """The replaying process' first line."""
 
     ports: list[int] = []
-    datagrams: int = 0
-    seconds: float = 0.0
     problem: str = ""
 
 
@@ -54,7 +52,6 @@ class TakeReplay:
         self.take: int | None = None
         """Which one plays; None: none."""
         self.loop = False
-        self.seconds = 0.0
 
     async def start(self, take: int, file: Path, *, loop: bool = False) -> None:
         """Play a take; another one that plays ends. Raises ReplayError."""
@@ -74,7 +71,7 @@ class TakeReplay:
         if said.problem or not self._links.send("conductor", HearOnly(said.ports, FOR_MS)):
             await self.stop()
             raise _error(file, said.problem or "no conductor runs", "")
-        self.take, self.loop, self.seconds = take, loop, said.seconds
+        self.take, self.loop = take, loop
         self._watch = asyncio.create_task(self._follow(process, said.ports), name="take replay")
 
     async def stop(self) -> None:
