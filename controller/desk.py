@@ -184,10 +184,12 @@ class Desk:
         command = await self.ready(command)
         return await self._enqueue(Task(command.who, future(), command=command))
 
-    async def make(self, path: str, change: Changing, *, who: str = "", at_frame: int = 0) -> Outcome:
+    async def make(
+        self, path: str, change: Changing, *, who: str = "", at_frame: int | Callable[[], int] = 0
+    ) -> Outcome:
         """Change the show to what `change` makes of it when its turn has come; `path` is what it is allowed by.
 
-        at_frame : the frame it holds from; 0: the first that is not latched yet.
+        at_frame : the frame it holds from (a call is asked when the change is made); 0: the first not latched yet.
 
         Raises
         ------
@@ -196,7 +198,8 @@ class Desk:
         self._allowed(path)
 
         async def following() -> Next:
-            return Next(*await change(self.show, self.around_now), "set", at_frame=at_frame)
+            show, changes = await change(self.show, self.around_now)
+            return Next(show, changes, "set", at_frame=at_frame() if callable(at_frame) else at_frame)
 
         return await self._enqueue(Task(who, future(), whole=following))
 

@@ -13,11 +13,12 @@ from hashlib import blake2b
 import msgspec
 
 from controller.config import OpenVolumeConfig
+from controller.costs import drawn_of
 from controller.messages import Abort, Commit, Committed, Failed, Prepare, Prepared
 from controller.planner import Planner
 from controller.post import Post
 from controller.rundir import RunDir
-from controller.show import Show, decode_snapshot, scenes_at
+from controller.show import Show, decode_snapshot
 from controller.snapshots import running_config
 from controller.sources import inner_limits, mounts_of, pictures_of, steered
 from runtime.clock import NS_PER_MS, Clock
@@ -49,19 +50,7 @@ class Version:
 
     def picture_at(self, t_present_ns: int | None) -> Hashable:
         """The same at a frame: while scenes are switched it shows others than in the end (None)."""
-        show = self.show
-        scenes = tuple(sorted(scene.id for scene in show.scenes))
-        if show.switches and t_present_ns is not None:
-            scenes = tuple(sorted(entry.id for entry in scenes_at(show, t_present_ns, 0, self.stage.rate)))
-        return (
-            self.cost_class or show.config_version,
-            scenes,
-            (show.outer_mode, show.outer_every_frames),
-            tuple(sorted(name for name, camera in show.cameras.items() if camera.enabled)),
-            tuple(sorted(pattern.kind for pattern in show.patterns)),
-            any(card.visible for card in show.cards.values()),
-            any(key.visible for key in show.chromakeys.values()),
-        )
+        return self.cost_class or self.show.config_version, drawn_of(self.show, t_present_ns, self.stage.rate)
 
 
 def load_version(run: RunDir, number: int) -> Version:
@@ -173,12 +162,12 @@ class Versions:
     def apply(self, frame: int, switched: Callable[[Version, Version], None]) -> None:
         """Switch to what was committed for `frame`, in the order it was asked; `switched(before, now)` after each.
 
-        What was asked for too late to be among what was `coming`, names no frame of its own and draws another picture
-        waits for the next frame, and those asked for after it with it.
+        What was asked for too late to be among what was `coming` and draws another picture waits for the next frame.
+        None holds before one that was asked for earlier: each is the whole show.
         """
         waiting: list[Commit] = []
         for commit in self._commits:
-            if commit.frame > frame or (commit.frame == 0 and (waiting or self._unready(commit))):
+            if waiting or commit.frame > frame or self._unready(commit):
                 waiting.append(commit)
                 continue
             version = self._pending.pop(commit.version, None)

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import logging
 import math
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 from controller.access.roles import HAND, HERE
 from controller.api.views_cues import CueListView, WaitingCueView
+from controller.costs import drawn_of
 from controller.cue_play import (
     CUE_LEAD_S,
     back,
@@ -19,6 +21,7 @@ from controller.cue_play import (
     check_cue,
     command_of,
     dropped,
+    moment_of,
     play,
     play_waiting,
     preview,
@@ -48,6 +51,9 @@ WHO: Final = "cues"
 LATE_S: Final = 1.0
 """A cue whose time code was passed so lately goes all the same: the plan of its frame may have been missed."""
 
+MOST_LATE: Final = 4
+"""Frames by which a GO that dissolves is put off at most, where getting it ready has taken that long before."""
+
 Moved = tuple[Show, dict[str, Change]]
 
 
@@ -63,6 +69,8 @@ class CueHand:
         self._desk = desk
         self.problem = ""
         self._under_way: dict[object, asyncio.Task[None]] = {}
+        self._late: deque[int] = deque(maxlen=8)
+        """By how many frames such GOs came late that were to begin at the first frame that could be."""
 
     def stop(self) -> None:
         """Let nothing go by itself any more."""
@@ -229,18 +237,29 @@ class CueHand:
         return round((due_ns - moment.t_present_ns) * moment.rate.num / (moment.rate.den * NS_PER_S))
 
     async def _go(self, name: str, who: str, at_frame: int = 0, *, chased: bool = False) -> Outcome:
-        desk = self._desk
+        desk, holds_from, named = self._desk, at_frame, 0
 
         async def change(show: Show, around: Surroundings) -> Moved:
+            nonlocal holds_from, named
             cue = wanted(show, name)
             if chased and cue.id in show.cues_at.chased:
                 return show, {}
             await self._made_ready(show, around, cue, light=False)
-            return play(show, around, cue, at_frame, chased=chased)
+            now, changes = play(show, around, cue, at_frame, chased=chased)
+            if not at_frame and drawn_of(now) != drawn_of(show):
+                # The lead grows first: what moves begins where it is seen, as when time code lets it go.
+                moves = now.transitions != show.transitions or now.switches != show.switches
+                begin = moment_of(around).frame + 2 + (max(self._late, default=0) if moves else 0)
+                now, changes = play(show, around, cue, begin)
+                holds_from = named = begin if moves else 0
+            return now, changes
 
         # Scenes are made ready before its turn: others' changes go on meanwhile.
         await self._made_ready(desk.show, desk.around_now, wanted(desk.show, name))
-        return await desk.make("cues/go", change, who=who, at_frame=at_frame)
+        outcome = await desk.make("cues/go", change, who=who, at_frame=lambda: holds_from)
+        if named and outcome.frame is not None:
+            self._late.append(min(MOST_LATE, max(0, outcome.frame - named)))
+        return outcome
 
     async def _go_waiting(self, one: WaitingCue, at_frame: int) -> Outcome:
         async def change(show: Show, around: Surroundings) -> Moved:

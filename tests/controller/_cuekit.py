@@ -108,12 +108,9 @@ def forty_cues() -> list[Cue]:
     return cues
 
 
-def gives_more_to_draw(cue: Cue) -> bool:
-    """Whether it may change how long pictures take to draw: the conductor lets the lead grow first."""
-    return any(
-        path.startswith(("scenes/", "chromakeys/", "patterns/", "cards/")) or path.endswith("/enabled")
-        for path in cue.changes
-    )
+def relabelled(cues: list[Cue], begins: dict[str, int]) -> list[Cue]:
+    """The cues with the time code of the frames their GOs began at."""
+    return [msgspec.structs.replace(cue, timecode=label(begins[cue.number])) if cue.timecode else cue for cue in cues]
 
 
 def label(frame: int) -> str:
@@ -152,8 +149,9 @@ class DrawnDesk:
     async def ready(self, _: object) -> None:
         return
 
-    async def make(self, _: str, change: Callable[..., Awaitable[Any]], *, who: str = "", at_frame: int = 0) -> Any:
+    async def make(self, _: str, change: Callable[..., Awaitable[Any]], *, who: str = "", at_frame: Any = 0) -> Any:
         show, changes = await change(self.show, self.around_now)
+        at_frame = at_frame() if callable(at_frame) else at_frame
         if not changes:
             return SimpleNamespace(rev=self.show.version, frame=None, changes={})
         self.made.append(changes)
