@@ -12,7 +12,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from controller.action import ACTIONS
 from controller.api.routes.page import TYPES, console_file, console_names, routes
+from controller.surroundings import PATTERNS
+from renderer.patterns import KINDS
 
 pytestmark = pytest.mark.console
 FIRST_LOAD_BYTES = 1_500_000
@@ -34,6 +37,17 @@ def test_all_of_it_is_small_and_needs_nothing_from_elsewhere() -> None:
     assert not re.search(r"<script(?![^>]*src=)|<style|style=|\son\w+=", html), "the security policy forbids it"
     for name in console_names() - {"three.js"}:
         assert not re.search(rb"https?://(?!www\.w3\.org/|svelte\.dev/)", console_file(name).plain), name
+
+
+def test_every_order_and_test_picture_has_a_name(root: Path) -> None:
+    """In both languages: the second half of the words has the type of the first."""
+    named = (root / "web/src/pages/outputs/pattern_names.ts").read_text()
+    assert set(PATTERNS) == set(KINDS)
+    for pattern in PATTERNS:
+        assert named.count(f"{pattern}:") == 2, pattern
+    orders = (root / "web/src/shell/actions.ts").read_text()
+    for action in ACTIONS:
+        assert f'"{action}"' in orders, action
 
 
 @pytest.fixture

@@ -30,20 +30,6 @@ TYPES: Final = {
 FOLDER: Final = "app"
 Result = TypeVar("Result")
 _THREAD: Final = ThreadPoolExecutor(1, thread_name_prefix="console")
-FILES: Final = {
-    "index.html": "text/html; charset=utf-8",
-    "page.css": "text/css; charset=utf-8",
-    "page.js": "text/javascript; charset=utf-8",
-    "tools.js": "text/javascript; charset=utf-8",
-    "access.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-}
-"""The plain page at `/plain`: what the console does not do yet."""
-
-
-def page_file(name: str) -> bytes:
-    """One file of the plain page, one of `FILES`."""
-    return (resources.files("controller.console") / name).read_bytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +62,6 @@ async def get_page(request: Request) -> Response:
     return await _send(request, "index.html")
 
 
-@routes.get("/plain")
-async def get_plain_page() -> Response:
-    """The plain page."""
-    return Response(page_file("index.html"), headers={"cache-control": "no-cache"}, media_type=FILES["index.html"])
-
-
 @routes.get("/ca.pem")
 async def get_authority(control: Here) -> Response:
     """The authority behind this machine's https, for browsers that shall trust it. Compare its fingerprint with what
@@ -96,8 +76,6 @@ async def get_authority(control: Here) -> Response:
 @routes.get("/console/{name}")
 async def get_page_file(request: Request, name: str) -> Response:
     """What the console loads."""
-    if name in FILES and name not in ("index.html", "icon.svg"):
-        return Response(page_file(name), headers={"cache-control": "no-cache"}, media_type=FILES[name])
     if name not in await _off_loop(console_names):
         raise problem(UnknownAddress, f"console/{name}", "no such file", mend="open /")
     return await _send(request, name)
