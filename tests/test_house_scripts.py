@@ -144,7 +144,7 @@ def test_both_passes_run_and_any_failure_counts(checkout: Checkout, first: str, 
     status, asked, _ = checkout.run("bash", str(checkout.folder / ".ci/run"), FIRST=first, SECOND=second, CI="true")
     assert status == expected
     assert len(asked) == 2
-    assert asked[0].endswith("-n 2 -m not timing and not slow")
+    assert asked[0].endswith("-n 2 --dist worksteal -m not timing and not slow")
     assert asked[1].endswith("-m timing and not slow")
     assert " -n " not in asked[1]
 
@@ -154,7 +154,7 @@ def test_all_takes_the_slow_ones_and_other_arguments_go_to_pytest(checkout: Chec
     write_executable(checkout.folder / "scripts/peers", "#!/bin/sh\necho peers >>$LOG\n")
     _, asked, _ = checkout.run(str(checkout.folder / "scripts/test"), "tests/stage", "--all", "-k", "lens")
     assert asked.pop(0) == "peers"
-    assert asked[0].endswith("-n 2 -m not timing tests/stage -k lens")
+    assert asked[0].endswith("-n 2 --dist worksteal -m not timing tests/stage -k lens")
     assert asked[1].endswith("-m timing tests/stage -k lens")
 
 

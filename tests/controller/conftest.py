@@ -28,6 +28,7 @@ import numpy as np
 import pytest
 import uvicorn
 
+from controller import look_order
 from controller.action import read_action
 from controller.api.app import create_app
 from controller.api.control import Control
@@ -45,6 +46,7 @@ from controller.messages import (
     STATUS_CAPACITY,
     CompileScene,
     LoadScene,
+    LookStill,
     NodeStatus,
     PhotoFailed,
     PhotoReady,
@@ -66,6 +68,7 @@ from renderer.config import SceneConfig
 from runtime.clock import SystemClock
 from runtime.ring import KIND_CANVAS, KIND_PLANS, KIND_REPORTS, RingReader, RingWriter, fourcc
 from stage.errors import Problem
+from stage.grade import Grade
 from stage.plan import CanvasReport, FramePlan, FrameReport, decode_plan, encode_report
 
 MORE = """
@@ -141,6 +144,8 @@ class FlatNode(threading.Thread):
             for name, (w, h) in self.sizes.items()
         }  # fmt: skip
         self.photos: dict[tuple[str, int], RingWriter] = {}
+        self.looks: list[look_order.LookOrder] = []
+        """Stills that were asked for."""
 
     def colour(self, frame: int) -> tuple[int, int, int]:
         """Codes of a frame's canvases, 10 bit."""
@@ -201,6 +206,8 @@ class FlatNode(threading.Thread):
                     post.send(self.run_dir.path / message.reply_to, Prepared(message.version, who))
                 elif isinstance(message, PhotoRequest):
                     self.photograph(message)
+                elif isinstance(message, LookStill):
+                    self.draw_look(message)
                 elif isinstance(message, CompileScene):
                     self.compile(message)
                 elif isinstance(message, RehearseEdits):
@@ -253,6 +260,22 @@ class FlatNode(threading.Thread):
         picture[:] = (200, 100, self.drawn % 256)
         n = self.photos[key].publish(picture.tobytes(), frame=self.drawn, t_ns=time.monotonic_ns())
         self.dark_post.send(reply, PhotoReady(request.camera, request.request, n, self.drawn))
+
+    def draw_look(self, message: LookStill) -> None:
+        """Grey as bright as the outer layer's exposure would be."""
+        order = look_order.read_order(self.run_dir.look_order(message.request))
+        self.looks.append(order)
+        level = round(64 * 2.0 ** order.grades.get("outer", Grade()).exposure_ev)
+        width, height = message.width_px, message.width_px * 9 // 16
+        ring = RingWriter.create(
+            self.run_dir.look_still, kind=KIND_PHOTO, slots=4, capacity=width * height * 3, width=width, height=height,
+            row_stride=width * 3, pixel_format=PIXELS_RGB8,
+        )  # fmt: skip
+        grey = np.full((height, width, 3), level, dtype=np.uint8)
+        n = ring.publish(grey.tobytes(), frame=message.frame or self.drawn, t_ns=time.monotonic_ns())
+        ring.close()
+        ready = PhotoReady(order.of, message.request, n, message.frame or self.drawn)
+        self.dark_post.send(self.run_dir.path / message.reply_to, ready)
 
 
 @dataclass
@@ -398,7 +421,9 @@ def house(tmp_path_factory: pytest.TempPathFactory, more: str) -> Iterator[Runni
     url = f"http://127.0.0.1:{service.port}"
     client = httpx.Client(base_url=url, timeout=20)
     running = RunningHouse(run, folder / "state", node, conductor, service, client, url)
-    eventually(lambda: node.drawn > 3 and client.get("/api/v1/frames").json()["frames"] > 0, timeout_s=30)
+    seen = service.control.desk
+    eventually(lambda: node.drawn > 3 and seen.moment is not None, timeout_s=30)
+    eventually(lambda: client.get("/api/v1/frames").json()["frames"] > 0, timeout_s=30)
     yield running
     client.close()
     service.end()
