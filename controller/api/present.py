@@ -63,11 +63,19 @@ _MENDS: Final = {
     "late_draw": "drawing takes longer than a frame: a larger render.scale, a smaller scene, or a GPU",
     "late_plan": "plans come late: free the machine, and see openvolume preflight for real-time rights",
     "host_stall": "the machine stands still now and then: free it of other work",
-    "fenced": "a node is away: see the processes",
+    "fenced": "nothing: it is restarted; if it stays away, Timing names the process, and its log says why",
     "late_engine": "an engine is late: see its own log, or switch it off (engines/<id>/enabled)",
     "none": "a node says nothing of why: report it",
 }
 """Reasons that nobody asked for (HOLD and switching are meant), and what to do about each."""
+_CAUSES: Final = {
+    "late_draw": "they are drawn too late",
+    "late_plan": "they are planned too late",
+    "host_stall": "the machine stood still",
+    "fenced": "a node was away",
+    "late_engine": "an engine is late",
+    "none": "of what its node does not tell",
+}
 _SEVERITY: Final = {"critical": 0, "warning": 1, "info": 2}
 
 
@@ -482,7 +490,7 @@ def _repeats(backend: Backend) -> list[Alarm]:
         return []
     reason = reasons.most_common(1)[0][0]
     share = max(5, round(20 * repeated / len(recent)) * 5)
-    detail = f"about {share} % of the slots repeat an older picture, most of them for {reason.replace('_', ' ')}"
+    detail = f"about {share} % of the slots repeat an older picture, mostly because {_CAUSES[reason]} ({reason})"
     return [Alarm("frames.repeated", "frames", detail, "warning", _MENDS[reason])]
 
 

@@ -4,6 +4,7 @@ import type { components, paths } from "../generated/api";
 import { session } from "./session.svelte";
 import { tell } from "./tell.svelte";
 import { words } from "./lang.svelte";
+import { refusal } from "./problem_words";
 
 export const API = "/api/v1";
 export type View<N extends keyof components["schemas"]> = components["schemas"][N];
@@ -81,8 +82,7 @@ export async function ask<M extends Method, P extends PathOf<M>>(
   }
 }
 
-export const sentence = (problem: Problem): string =>
-  problem.mend ? `${problem.detail}. ${problem.mend}` : problem.detail;
+export const sentence = (problem: Problem): string => refusal(problem);
 
 /** Do something: the answer, or null after the operator was told why not (and asked who they are, if that is why). */
 export async function act<M extends Method, P extends PathOf<M>>(
