@@ -201,7 +201,7 @@ def test_many_repeats_are_an_alarm_that_goes_by_itself(house: RunningHouse) -> N
     frame = house.get("health")["frame"]
     house.node.repeat.update(range(frame + 3, frame + 15))
     alarm = house.eventually(lambda: [a for a in house.get("alarms")["alarms"] if a["code"] == "frames.repeated"])[0]
-    assert "late draw" in alarm["detail"]
+    assert "late_draw" in alarm["detail"]
     assert "render.scale" in alarm["mend"]
     assert house.get("health")["status"] == "degraded"
     house.eventually(lambda: not house.get("alarms")["alarms"])
