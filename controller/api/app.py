@@ -38,6 +38,7 @@ from controller.api.routes import (
     show_files,
     sources,
     streams,
+    subjects,
     surfaces,
     takes,
     windows,
@@ -45,8 +46,8 @@ from controller.api.routes import (
 from runtime.clock import SystemClock
 
 GROUPS = (
-    running, frames, room, processors, streams, windows, surfaces, cameras, sources, guided, relays, recording,
-    captures, show, cards, looks, cues, scenes, library, config, show_files, takes, live, access,
+    running, frames, room, processors, streams, windows, surfaces, cameras, sources, subjects, guided, relays,
+    recording, captures, show, cards, looks, cues, scenes, library, config, show_files, takes, live, access,
 )  # fmt: skip
 
 

@@ -16,7 +16,15 @@ from controller.access.doorman import Doorman
 from controller.access.roles import Hand
 from controller.access.store import AccessStore, access_folder
 from controller.action import ActionName
-from controller.api import present, present_cards, present_looks, present_processors, present_scenes, present_streams
+from controller.api import (
+    present,
+    present_cards,
+    present_looks,
+    present_processors,
+    present_scenes,
+    present_streams,
+    present_subjects,
+)
 from controller.api.backend import RunBackend
 from controller.api.clock import ClockHand
 from controller.api.cues import CueHand
@@ -300,6 +308,7 @@ class Control:
             ("scene", present_scenes.scenes(desk, backend, self.scenery)),
             ("processor", present_processors.processors(desk, backend)),
             ("stream", present_streams.streams(desk, backend)),
+            ("subject", present_subjects.subjects(desk, backend)),
             ("position", present.positions(desk)),
             ("pattern", present.patterns(desk)),
             ("card", present_cards.cards(desk)),

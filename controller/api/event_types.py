@@ -15,6 +15,7 @@ from controller.api import (
     views_processors,
     views_scenes,
     views_streams,
+    views_subjects,
     views_takes,
 )
 from controller.transaction import Outcome
@@ -47,6 +48,7 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
     "show": EventType(views.ShowView, "show", "What holds for the whole show"),
     "camera": EventType(views.CameraView, "cameras/*", "A camera"),
     "source": EventType(views.SourceView, "sources/*", "A tracking source"),
+    "subject": EventType(views_subjects.SubjectView, "subjects/*", "A prop, light or performer that is tracked"),
     "canvas": EventType(views.CanvasView, "canvases/*", "A canvas"),
     "scene": EventType(views_scenes.SceneView, "scenes/*", "A scene"),
     "position": EventType(views.PositionView, "positions/*", "A position of the stage in the virtual world"),

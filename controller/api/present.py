@@ -19,6 +19,7 @@ from controller.api.views import (
     DelaysView,
     EncodingView,
     EngineView,
+    FrameLineView,
     FramesView,
     HealthView,
     NodeState,
@@ -189,6 +190,7 @@ def camera(desk: Desk, backend: Backend, name: str) -> CameraView:
         **{field: getattr(settings, field) for field in settings.__struct_fields__},
         walls=list(told.walls),
         resolution_px=told.resolution_px,
+        frame_lines=_frame_lines(desk, name),
         shutter_deg=told.shutter_deg,
         state=status.state if status is not None else "waiting",
         source=planned.source if planned is not None else "",
@@ -210,6 +212,12 @@ def camera(desk: Desk, backend: Backend, name: str) -> CameraView:
         lowered_steps=planned.lowered_steps if planned is not None else 0,
         photo=f"/api/v1/cameras/{name}/photo.jpg",
     )
+
+
+def _frame_lines(desk: Desk, name: str) -> dict[str, FrameLineView]:
+    sensor = desk.loaded.config.cameras[name].sensor
+    lines = sensor.modes[sensor.mode].frame_lines
+    return {line: FrameLineView(told.width_px, told.height_px, told.offset_px) for line, told in lines.items()}
 
 
 def source(desk: Desk, backend: Backend, name: str) -> SourceView:

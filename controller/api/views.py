@@ -134,6 +134,15 @@ class CanvasView(View, frozen=True):
     picture: str
 
 
+class FrameLineView(View, frozen=True):
+    """A framing inside a camera's picture, in pixels of its `resolution_px`."""
+
+    width_px: int
+    height_px: int
+    offset_px: tuple[int, int]
+    """Of its middle from the picture's middle: right, down."""
+
+
 class CameraView(View, frozen=True):
     """One tracked camera: what is set, and how it stands now."""
 
@@ -157,6 +166,8 @@ class CameraView(View, frozen=True):
     """Which of its sources should move it; empty: their priorities tell. `source` is the one that does."""
     walls: list[str]
     resolution_px: tuple[int, int]
+    frame_lines: dict[str, FrameLineView]
+    """Of its sensor mode, by name."""
     shutter_deg: float
     state: SourceState
     source: str
