@@ -126,7 +126,8 @@ def request_held(lock: ShowLock, method: str, path: str) -> None:
     below = path.removeprefix("/api/v1")
     if _ACTING.fullmatch(f"{method} {below}"):
         return
-    if method == "PATCH" and below.count("/") > 1 and any(address.startswith(below[1:] + "/") for address in lock.acts):
+    own = below.count("/") > 1 or below == "/look"
+    if method == "PATCH" and own and any(address.startswith(below[1:] + "/") for address in lock.acts):
         # The marked slider's own object: the desk looks at what of it the body changes.
         return
     held(lock, below[1:])

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Literal
 
 from controller.api.backend import Backend
-from controller.api.views_scenes import CompiledView, SceneAddressView, SceneMemoryView, SceneView, SwitchView
+from controller.api.views_scenes import (
+    CompiledView,
+    SceneAddressView,
+    SceneMemoryView,
+    SceneView,
+    SunPositionView,
+    SwitchView,
+)
 from controller.desk import Desk
 from controller.library.cache import CompiledState
 from controller.messages import ResidentScene
@@ -100,3 +108,17 @@ def compiled(state: CompiledState, *, shown: bool) -> CompiledView:
         state.key, shown, state.t_tai_ns, state.size_bytes, state.gpu_bytes, state.triangles, state.draws,
         round(state.took_ms, 1), state.files, state.notes,
     )  # fmt: skip
+
+
+def sun_position(when: datetime, latitude_deg: float, longitude_deg: float, north_deg: float) -> SunPositionView:
+    """Where the sun stands, and its way through that date. `when` has an offset from UTC; `north_deg` is the pan of
+    north in the scene."""
+    from renderer.sun_position import sun_azimuth_elevation_deg
+
+    def at(moment: datetime) -> tuple[float, float, float]:
+        azimuth, elevation = sun_azimuth_elevation_deg(moment, latitude_deg, longitude_deg)
+        return azimuth, (north_deg - azimuth + 180.0) % 360.0 - 180.0, elevation
+
+    midnight = when.replace(hour=0, minute=0, second=0, microsecond=0)
+    day = [at(midnight + timedelta(minutes=30 * half))[1:] for half in range(49)]
+    return SunPositionView(*at(when), day)

@@ -76,6 +76,19 @@ class SceneAddressView(View, frozen=True):
     exposed: str
 
 
+class SunPositionView(View, frozen=True):
+    """Where the sun stands at a place and time."""
+
+    azimuth_deg: float
+    """North 0, east 90."""
+    pan_deg: float
+    """In the scene: 0 over +Y, + to the left; -180 to 180."""
+    elevation_deg: float
+    """Of its middle, as the air at sea level lifts it."""
+    day: list[tuple[float, float]]
+    """Pan and elevation every half hour of that date, from midnight to midnight by its offset from UTC."""
+
+
 class CompiledView(View, frozen=True):
     """One compiled state of a scene's files, kept in the library."""
 

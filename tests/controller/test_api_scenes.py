@@ -314,3 +314,18 @@ def test_an_edit_that_needs_other_programs_waits_for_them_and_keeps_its_order(ho
     finally:
         node.absent_minded = False
     assert house.get("scenes/grey")["edits"]["sky/haze"] == 5.0
+
+
+def test_the_sun_is_told_by_date_time_and_place(house: Any) -> None:
+    """Greenwich at noon of midsummer: as high as the tilt of the earth says, a little before it is due south."""
+    place = {"when": "2026-06-21T12:00:00Z", "latitude_deg": 51.4769, "longitude_deg": 0.0}
+    sun = house.client.get("/api/v1/sun-position", params=place).json()
+    assert sun["elevation_deg"] == pytest.approx(90.0 - 51.4769 + 23.436, abs=0.03)
+    assert sun["azimuth_deg"] == pytest.approx(179.0, abs=0.5)
+    assert sun["pan_deg"] == pytest.approx(-sun["azimuth_deg"])
+    assert len(sun["day"]) == 49
+    assert sun["day"][24] == pytest.approx([sun["pan_deg"], sun["elevation_deg"]])
+    turned = house.client.get("/api/v1/sun-position", params={**place, "north_deg": 90.0}).json()
+    assert turned["pan_deg"] == pytest.approx(sun["pan_deg"] + 90.0)
+    for wrong in ({"when": "at noon"}, {"when": "2026-06-21T12:00:00"}, {"latitude_deg": 91.0}):
+        house.problem_of(house.client.get("/api/v1/sun-position", params={**place, **wrong}), 422)

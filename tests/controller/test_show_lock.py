@@ -65,6 +65,18 @@ def test_marked_sliders_act_in_their_take_only() -> None:
         held(rolling, "exposure_ev", "cameras/a/rank")
     with pytest.raises(BadValue, match="no more is let through"):
         moved(rolling, LockOrder("locked", acts=["exposure_ev", "cameras/a/rank"]), "otto")
+    graded = moved(
+        moved(ShowLock(), LockOrder("armed", "6", acts=["look/outer/exposure_ev"]), "otto"),
+        LockOrder("rolling"),
+        "otto",
+    )
+    request_held(graded, "PATCH", "/api/v1/look")
+    held(graded, "look/outer/exposure_ev")
+    for address in ("look/inner/exposure_ev", "look/active", "look/outer/gain"):
+        with pytest.raises(ShowLocked):
+            held(graded, address)
+    with pytest.raises(ShowLocked):
+        request_held(rolling, "PATCH", "/api/v1/look")
     assert moved(rolling, LockOrder("locked", acts=["exposure_ev"]), "otto").acts == ["exposure_ev"]
     assert moved(rolling, LockOrder("open"), "otto").acts == [], "the next take begins with none"
 

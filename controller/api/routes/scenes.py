@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from datetime import datetime
+from typing import Annotated, Any, Final
 
-from fastapi import Request
+from fastapi import Query, Request
 from fastapi.responses import Response
 
 from controller.api import present_scenes
@@ -30,9 +31,9 @@ from controller.api.problems import problem
 from controller.api.schema import plain_schema, scene_schema
 from controller.api.timed import TIMED, timed
 from controller.api.views import OutcomeView
-from controller.api.views_scenes import SceneView
+from controller.api.views_scenes import SceneView, SunPositionView
 from controller.commands import Command
-from controller.errors import UnknownAddress
+from controller.errors import BadValue, UnknownAddress
 from controller.show import SceneState
 from controller.switching import SwitchOrder
 
@@ -61,6 +62,26 @@ async def get_switches(control: Here) -> Response:
 async def get_memory(control: Here) -> Response:
     """What scenes take on each node's GPU, and what they may."""
     return send_json({"memory": present_scenes.scene_memory(control.backend)})
+
+
+@routes.get("/sun-position", responses=answers(SunPositionView), tags=["scenes"])
+async def get_sun_position(
+    when: str,
+    latitude_deg: Annotated[float, Query(ge=-90.0, le=90.0)],
+    longitude_deg: Annotated[float, Query(ge=-180.0, le=180.0, description="East is positive.")],
+    north_deg: Annotated[float, Query(ge=-360.0, le=360.0, description="Pan of north in the scene.")] = 0.0,
+) -> Response:
+    """Where the sun stands by date, time and place, as a physical sky puts it: for the sun of any scene."""
+    try:
+        # A plus sign that was not escaped comes as a space.
+        moment = datetime.fromisoformat(when.replace(" ", "+"))
+        if moment.tzinfo is None:
+            raise ValueError
+        found = present_scenes.sun_position(moment, latitude_deg, longitude_deg, north_deg)
+    except (ValueError, OverflowError):
+        mend = "write it like 2026-06-21T05:10:00+02:00"
+        raise problem(BadValue, "when", "no date and time with its offset from UTC", value=when, mend=mend) from None
+    return send_json(found)
 
 
 @routes.get("/scenes/{scene}", responses=answers(SceneView), tags=["scenes"])
