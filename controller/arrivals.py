@@ -33,12 +33,16 @@ class Arrivals:
         left out: what is read in between, `practising`, counts from when its reading began; what is read at the latch
         is part of that.
         """
+        note, joined = self.history_ms.add, self._joined
+        waits = latch or practising
         for sample in samples:
-            waited = (latch or practising) and sample.t_received_ns >= deaf_from_ns
-            took_ns = joined_ns - (began_ns if waited else sample.t_received_ns)
-            self._joined[sample.source] = (sample.packet_id, 0 if waited and latch else max(0, took_ns))
-            if not waited:
-                self.history_ms.add(max(0, took_ns) / NS_PER_MS)
+            t_received_ns = sample.t_received_ns
+            if waits and t_received_ns >= deaf_from_ns:
+                joined[sample.source] = (sample.packet_id, 0 if latch else max(0, joined_ns - began_ns))
+                continue
+            took_ns = joined_ns - t_received_ns if joined_ns > t_received_ns else 0
+            joined[sample.source] = (sample.packet_id, took_ns)
+            note(took_ns / NS_PER_MS)
 
     def slowest_ns(self, plan: FramePlan) -> int:
         """How long the slowest of the samples a plan is made from took into its history."""

@@ -12,8 +12,13 @@ FEW_HZ: Final = 1000
 """Up to so many datagrams a second each is read when it comes: four trackers of 240 Hz."""
 BURST: Final = 100
 """So many more may come at once."""
-PAUSE_NS: Final = 8 * NS_PER_MS
-"""So long nobody listens after the sockets have been emptied, while there are more."""
+PAUSE_NS: Final = 18 * NS_PER_MS
+"""So long nobody listens after the sockets have been emptied, while there are more: a process that wakes finds its code
+and data gone from the caches, and the first datagrams it reads cost twice what those behind them do."""
+SHORT_PAUSE_NS: Final = 8 * NS_PER_MS
+"""The same where every sample is sent on as it comes."""
+AHEAD_NS: Final = 3 * NS_PER_MS
+"""So long before what must be in time they are emptied once more: then little is left to be read."""
 
 
 class Coalescing:
@@ -31,8 +36,18 @@ class Coalescing:
         self._many = False
         self.until_ns = 0
 
-    def heard(self, datagrams: int, now_ns: int) -> None:
-        """The sockets have been emptied of so many."""
+    @property
+    def pause_ns(self) -> int:
+        """The longest pause."""
+        return self._pause_ns
+
+    @pause_ns.setter
+    def pause_ns(self, pause_ns: int) -> None:
+        self._pause_ns = pause_ns
+        self.until_ns = 0
+
+    def heard(self, datagrams: int, now_ns: int, due_ns: int = 0) -> None:
+        """The sockets have been emptied of so many. due_ns : when what must be in time begins; 0: nothing is known."""
         grown = (now_ns - self._heard_ns) * self._few_hz / NS_PER_S
         self._heard_ns = now_ns
         self._left = max(0.0, min(BURST, self._left + grown) - datagrams)
@@ -40,5 +55,7 @@ class Coalescing:
         self._many = self._left < BURST / 2 if self._many else self._left == 0.0
         if datagrams:
             self.until_ns = now_ns + self._pause_ns if self._many else 0
+            if now_ns < due_ns - AHEAD_NS < self.until_ns:
+                self.until_ns = due_ns - AHEAD_NS
         elif now_ns >= self.until_ns:
             self.until_ns = 0

@@ -17,7 +17,7 @@ import msgspec
 from controller import ledger_keep
 from controller.action import ActionWord
 from controller.arrivals import Arrivals
-from controller.coalescing import Coalescing
+from controller.coalescing import PAUSE_NS, SHORT_PAUSE_NS, Coalescing
 from controller.conductor_status import conductor_status
 from controller.jamming import Jamming
 from controller.lead import AdaptiveLead
@@ -184,6 +184,7 @@ class Conductor:
         take(self._inputs.close)
         self._inputs.tap = self._tap
         self._inputs.prefer(preferences(first.show))
+        self._coalescing.pause_ns = _pause_ns(first)
         self._versions = Versions(first, run=self._run, post=self._post, clock=self._clock, inputs=self._inputs)
         self._listening = Listening(self._inputs)
         if self._sockets:
@@ -254,7 +255,7 @@ class Conductor:
         inputs = self._inputs
         read, began_ns = inputs.received, self._clock.now_ns()
         samples = inputs.drain()
-        self._coalescing.heard(inputs.received - read, self._clock.now_ns())
+        self._coalescing.heard(inputs.received - read, self._clock.now_ns(), self._next_ns)
         if samples:
             self._arrivals.joined(
                 samples,
@@ -265,6 +266,11 @@ class Conductor:
                 practising=practising,
             )
         return bool(samples)
+
+    def _take_in_few(self) -> None:
+        """Read what waits, unless there is so much that it is left to wait."""
+        if not self._coalescing.until_ns:
+            self._take_in()
 
     # --- the frame clock ----------------------------------------------------------------------------------------
 
@@ -395,7 +401,7 @@ class Conductor:
             elif isinstance(message, JamTime):
                 self._jamming.order(message)
             elif isinstance(message, HearOnly):
-                self._inputs.only = frozenset(message.ports) if message.for_ms else None
+                self._inputs.only = frozenset(message.senders) if message.for_ms else None
                 self._hears_only_until_ns = self._clock.now_ns() + message.for_ms * NS_PER_MS
         if self._inputs.only is not None and self._clock.now_ns() > self._hears_only_until_ns:
             self._inputs.only = None
@@ -404,6 +410,7 @@ class Conductor:
         if now.planner is not before.planner and self._last is not None:
             now.planner.remember(self._last)
         self._inputs.prefer(preferences(now.show))
+        self._coalescing.pause_ns = _pause_ns(now)
         self._keeper.rolling = bool(now.show.take)
         limits = resolution_limits(now.config.render)
         if limits != self._resolution.limits or now.stage.rate != before.stage.rate:
@@ -448,19 +455,19 @@ class Conductor:
             now = self._versions.now
             now.planner.lowered_steps = self._resolution.decide(self._frame, held=all_held(now.show))
             # What has come meanwhile need not wait for the longer pieces of work.
-            self._take_in()
+            self._take_in_few()
             self._inputs.adapt(until_ns=self._next_ns - SLACK_NS)
-            self._take_in()
+            self._take_in_few()
             self._garbage.collect(self._next_ns - self._clock.now_ns())
         # What has waited for too long is told all the same: a show of 120 frames may never have the time.
         time_enough = self._next_ns - self._clock.now_ns() >= TELLING_NS
         if (time_enough or now_ns >= self._status_due_ns + LEDGER_NS) and self._tell(now_ns):
-            self._take_in()
+            self._take_in_few()
 
     def _awaited_ns(self, now_ns: int) -> int:
         """Until when longer work is put off, because a camera's next datagram is about to come; 0: no longer. In the
-        second half of a frame nothing is put off any more."""
-        if not self._sockets or self._next_ns - now_ns < self._rate.period_ns // 2:
+        second half of a frame nothing is put off any more, nor while what comes is left to wait anyway."""
+        if not self._sockets or self._coalescing.until_ns or self._next_ns - now_ns < self._rate.period_ns // 2:
             return 0
         due_ns = self._inputs.next_datagram_ns()
         return due_ns + GAP_NS // 4 if now_ns < due_ns + GAP_NS // 4 < now_ns + GAP_NS else 0
@@ -525,3 +532,9 @@ class Conductor:
         )
         self._status.publish(encode(status), frame=status.frame, t_ns=now_ns)
         self._status.heartbeat(now_ns)
+
+
+def _pause_ns(version: Version) -> int:
+    """How long the sockets may be left alone while much comes."""
+    sends_on = any(relay.pose == "raw" for relay in version.config.tracking.relays.values())
+    return SHORT_PAUSE_NS if sends_on else PAUSE_NS

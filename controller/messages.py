@@ -102,12 +102,12 @@ class Abort(Message, frozen=True):
 
 
 class HearOnly(Message, frozen=True):
-    """Ask the conductor to hear only what senders on these ports of this machine send, for so long: a take is replayed.
+    """Ask the conductor to hear only what these senders, host and port, send, for so long: a take is replayed.
 
     Told again before the time is over; who asked and ended leaves nobody deaf.
     """
 
-    ports: list[int]
+    senders: list[tuple[str, int]]
     for_ms: int
     """0: everybody is heard again at once."""
 

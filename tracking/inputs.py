@@ -17,29 +17,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from runtime.clock import Clock
 from stage.errors import Problem
-from stage.frames import Array, inverse_pose
+from stage.frames import Array
 from stage.overscan import PoseErrors
 from stage.rate import Rate
+from tracking.at_photo import pose_at_photo
 from tracking.config import Source, TrackingConfig
 from tracking.errors import UnknownSource
 from tracking.feed import CameraFeed
 from tracking.follower import PERIOD_NS
-from tracking.health import COAST_NS, State
+from tracking.health import State
 from tracking.history import History
+from tracking.intake import take, take_all
 from tracking.lens_feed import lens_at_photo, lens_of, with_lens
 from tracking.lens_table import LensGrid
-from tracking.lens_track import lens_at
 from tracking.mapping import Mapping as SourceMapping
 from tracking.mapping import mapping_of
 from tracking.predict import PredictedPose
 from tracking.receivers import MAX_READ, Arrival, Receiver, open_receiver
 from tracking.report import SourceStatistics, alarms_of, link_alarms, statistics_of
 from tracking.sample import LensReading, Sample
-from tracking.stream import Link, SourceStream, carried_stream, fresh_stream, link_of, take
+from tracking.senders_seen import Sender
+from tracking.stream import Link, SourceStream, carried_stream, fresh_stream, link_of
 from tracking.subjects import PredictedSubject, predicted_subject, stream_name, subject_mapping, subject_source
 from tracking.tap import LinkInfo, Tap
 from tracking.timecode_match import DayAt
@@ -48,6 +48,8 @@ TURN: Final = 128
 """Datagrams read from a socket before the next one has its turn."""
 ONE_EACH: Final = 3
 """So often one is read from each first: more seldom wait."""
+CROWDED: Final = 2
+"""Where so many waited in each socket that had any, as many are expected the next time."""
 
 
 @dataclass(slots=True)
@@ -97,10 +99,11 @@ class TrackingInputs:
         self._is_open = False
         self.tap: Tap | None = None
         """Told everything that is received, before it is decoded."""
-        self.only: frozenset[int] | None = None
-        """Ports of the senders that are heard while a take is replayed; None: everybody."""
+        self.only: frozenset[Sender] | None = None
+        """Hosts and ports of the senders that are heard while a take is replayed; None: everybody."""
         self.received = 0
         """Datagrams read from the sockets so far."""
+        self._crowded = False
         self._adapted = -1
         self._links: list[Link] = []
         self._by_fd: dict[int, Link] = {}
@@ -191,42 +194,44 @@ class TrackingInputs:
         taken: list[Sample] = []
         poll = self._poll.poll
         # Asking which of them have something costs less than asking each of sixteen sockets; asking again after one
-        # datagram of each, less than finding every one of them empty.
+        # datagram of each, less than finding every one of them empty, unless several wait in each.
         ready = poll(0)
-        for _ in range(ONE_EACH):
+        before, sockets = self.received, len(ready)
+        for _ in range(0 if self._crowded else ONE_EACH):
             if not ready:
                 break
             for fd, _ in ready:
-                self._read(self._by_fd[fd], taken, 1)
+                link = self._by_fd[fd]
+                if link.receiver is not None:
+                    self._take(link, link.receiver.receive(1), taken, 1)
             ready = poll(0)
         if ready or self._unpolled:
             waiting = [self._by_fd[fd] for fd, _ in ready] + self._unpolled
             for _ in range(MAX_READ // TURN):
                 # A socket that had more than its turn comes again after all others, a flooded one with the next call
                 # only.
-                waiting = [link for link in waiting if self._read(link, taken, TURN)]
+                # Read all, then take all in: each finds its code warm.
+                read = [(link, link.receiver.receive(TURN)) for link in waiting if link.receiver is not None]
+                waiting = [link for link, arrivals in read if self._take(link, arrivals, taken, TURN)]
                 if not waiting:
                     break
+        self._crowded = self.received - before >= CROWDED * max(1, sockets)
         if now_ns is not None:
             for state in (*self._sources.values(), *self._subjects.values()):
                 state.health.step(now_ns)
         return taken
 
-    def _read(self, link: Link, taken: list[Sample], most: int) -> bool:
-        """A socket's turn, `most` datagrams; whether it should have another one."""
-        if link.receiver is None:
-            return False
-        arrivals = link.receiver.receive(most)
+    def _take(self, link: Link, arrivals: list[Arrival], taken: list[Sample], most: int) -> bool:
+        """Take in what a socket has said in its turn, `most` datagrams; whether it should have another one."""
         if self.only is not None:
-            arrivals = [arrival for arrival in arrivals if arrival.port in self.only]
+            arrivals = [arrival for arrival in arrivals if (arrival.host, arrival.port) in self.only]
         if not arrivals:
             return False
         self.received += len(arrivals)
         if self.tap is not None:
             self.tap.take(link.info or self._told(link), arrivals)
         unread = link.unread
-        for arrival in arrivals:
-            take(link, arrival, taken)
+        take_all(link, arrivals, taken)
         if arrivals[-1].t_received_ns >= link.guard.due_ns:
             link.watch(arrivals[-1].t_received_ns)
         return len(arrivals) >= most and 2 * (link.unread - unread) < len(arrivals)
@@ -294,10 +299,10 @@ class TrackingInputs:
         left = feed.left()
         if left is not None and state.source.prediction != "off":
             # Where the camera is seen now is where the other source begins.
-            held = _predicted(left, camera, t_photo_ns, now)
+            held = pose_at_photo(left, camera, t_photo_ns, now)
             if held is not None:
                 state.follower.take_over(held.stage_from_camera)
-        predicted = _predicted(state, camera, t_photo_ns, now)
+        predicted = pose_at_photo(state, camera, t_photo_ns, now)
         lenses = self._lenses.get(camera)
         return predicted if lenses is None else with_lens(predicted, lenses, t_photo_ns, now)
 
@@ -333,7 +338,7 @@ class TrackingInputs:
         UnknownSource : no such subject.
         """
         state = self._subject(subject)
-        pose = _predicted(state, subject, t_photo_ns, self._now(now_ns))
+        pose = pose_at_photo(state, subject, t_photo_ns, self._now(now_ns))
         return None if pose is None else predicted_subject(subject, state, pose)
 
     def latest_subject(self, subject: str) -> Sample | None:
@@ -543,62 +548,3 @@ class TrackingInputs:
 
     def _now(self, now_ns: int | None) -> int:
         return self._clock.now_ns() if now_ns is None else now_ns
-
-
-def _predicted(state: SourceStream, name: str, t_photo_ns: int, now_ns: int) -> PredictedPose | None:
-    """Where what a stream follows will be at the photo; None before its first sample."""
-    sample = state.history.newest
-    if sample is None:
-        return None
-    quality = state.health.step(now_ns)
-    overdue_ns = state.health.overdue_ns(now_ns)
-    raw = state.source.prediction == "off"
-    state.predictor.lens_ns = state.lags.lens_ns
-    stage_from_camera = _posed(state, t_photo_ns, overdue_ns, raw=raw)
-    if state.restarts != state.history.restarts:
-        state.restarts = state.history.restarts
-        state.follower.stay()
-    if not raw:
-        stage_from_camera = state.follower.follow(stage_from_camera, t_photo_ns, holding=overdue_ns > COAST_NS)
-    if sample.lens is not None:
-        known_ns = (sample.t_sampled_ns if raw else t_photo_ns) - state.lags.lens_ns
-        lens = lens_at(state.history.samples, known_ns, predict=not raw)
-        if lens is not sample.lens:
-            sample = msgspec.structs.replace(sample, lens=lens)
-    return PredictedPose(
-        name,
-        t_photo_ns,
-        stage_from_camera,
-        sample.pose_point,
-        sample,
-        quality.value,
-        t_photo_ns - sample.t_sampled_ns,
-        state.predictor.errors(),
-    )
-
-
-def _posed(state: SourceStream, t_photo_ns: int, overdue_ns: int, *, raw: bool) -> Array:
-    """`stage_from_camera`, [4, 4], at the photo, position and rotation each with its own delay."""
-    history, predictor, lags = state.history, state.predictor, state.lags
-    if raw:
-        pose = predictor.hold(history, t_photo_ns, overdue_ns)
-        known_ns = history.samples[-1].t_sampled_ns
-    else:
-        pose = predictor.predict(history, t_photo_ns, overdue_ns)
-        known_ns = t_photo_ns
-    younger_ns = lags.position_ns or lags.rotation_ns
-    if not younger_ns:
-        return pose
-    known_ns -= younger_ns
-    earlier = history.at(known_ns) if raw else predictor.predict(history, known_ns, overdue_ns)
-    if earlier is None:
-        return pose
-    placed, turned = (earlier, pose) if lags.position_ns else (pose, earlier)
-    out = turned.copy()
-    out[:3, 3] = placed[:3, 3]
-    mount = state.mapping.body_from_camera
-    if mount is not None:
-        # The camera sits beside the tracked point: that one's place is of one time, the arm to the camera of the other.
-        arm_m = -inverse_pose(mount)[:3, 3]
-        out[:3, 3] += (turned[:3, :3] - placed[:3, :3]) @ arm_m
-    return out

@@ -167,8 +167,8 @@ class Learner:
     def _weigh(self, by_each: Array, met: Array) -> None:
         """Give each its share for what it would have said about rows it has not learned."""
         groups = (*by_each.shape[:-1], 2, 3)
-        wrong = ((by_each - met) ** 2).reshape(groups).mean(axis=-1)
-        whole = ((self._blend(by_each) - met) ** 2).reshape(groups[1:]).mean(axis=-1)
+        wrong = _mean_square(by_each - met, groups)
+        whole = _mean_square(self._blend(by_each) - met, groups[1:])
         count = len(met)
         ago = np.arange(count - 1, -1, -1)
         trust, scale = np.exp(-self.step_s / TRUST_S), np.exp(-self.step_s / SCALE_S)
@@ -182,3 +182,10 @@ class Learner:
         counts = (self._whole + self._prior) / (self._whole_count + self._prior_count)
         likely = np.exp(-(self._wrong - self._wrong.min(axis=0)) / (2.0 * TEMPERATURE * counts))
         self.shares = likely / likely.sum(axis=0)
+
+
+def _mean_square(off: Array, groups: tuple[int, ...]) -> Array:
+    """Mean of the squares over the last of `groups`, which is three long: numpy's own takes three times as long."""
+    off *= off
+    off = off.reshape(groups)
+    return np.asarray((off[..., 0] + off[..., 1] + off[..., 2]) / 3.0)

@@ -39,8 +39,8 @@ MOST_ROWS: Final = 32
 WHOLE_NS: Final = 5_000_000_000
 FEW_WHOLE: Final = 0.1
 """Where less than this share of the movement is without gaps, it is learned from with them."""
-STANDING_BY_NS: Final = 700_000_000
-MOST_STANDING_BY: Final = 64
+STANDING_BY_NS: Final = 1_200_000_000
+MOST_STANDING_BY: Final = 112
 """So seldom a source learns that nobody asks, and from so many rows: what comes of the quickest in that time."""
 NEAREST, NEAREST_SOON = 4, 8
 """So many times around the one asked for are interpolated between; more within the next steps, where all is exact."""
@@ -256,19 +256,20 @@ class Predictor:
         first_ns = max(self._learned_ns + step_ns, max(lattice.first_ns, self._since_ns) + LAGS * step_ns)
         if until_ns - first_ns < LEARN_NS:
             return False
-        rows = (until_ns - first_ns) // step_ns + 1
-        origins = until_ns - step_ns * np.arange(min(rows, most) - 1, -1, -1)
-        offsets = step_ns * np.concatenate([-_BACK, np.array(learner.steps)])
-        times = origins[:, None] + offsets
-        whole = np.atleast_1d(~lattice.missing(times[:, : LAGS + 1], step_ns, steps=2).any(axis=1))
+        rows = min((until_ns - first_ns) // step_ns + 1, most)
+        # Rows lie a step apart and look whole steps back and ahead: they share their times, and each is asked once.
+        before = rows - 1 + LAGS
+        times = until_ns + step_ns * np.arange(-before, learner.steps[-1] + 1)
+        at = np.arange(LAGS, before + 1)[:, None] + np.concatenate([-_BACK, np.array(learner.steps)])
+        whole = np.atleast_1d(~lattice.missing(times[: before + 1], step_ns, steps=2)[at[:, : LAGS + 1]].any(axis=1))
         self._whole += (float(whole.mean()) - self._whole) * min(1.0, len(whole) * self._step_ns / WHOLE_NS)
         if self._whole > FEW_WHOLE:
             # What was guessed is no example to learn from, while there are others.
-            times = times[whole]
-        if not len(times):
+            at = at[whole]
+        if not len(at):
             self._learned_ns = until_ns
             return False
-        values = lattice.at(times)
+        values = lattice.at(times)[at]
         past, now = values[:, : LAGS + 1], values[:, :1]
         learner.learn((past[:, :-1] - past[:, 1:]).transpose(0, 2, 1), values[:, LAGS + 1 :] - now)
         self._learned_ns = until_ns

@@ -59,7 +59,7 @@ class UdpWire:
     """
 
     def __init__(self, target: str, *, interface: str = "") -> None:
-        self._target = udp_target(target)
+        self._target, self._interface = udp_target(target), interface
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
@@ -70,13 +70,19 @@ class UdpWire:
             detail = f"no interface of this machine: {error.strerror}"
             raise _target_error(interface, detail, "give the address of one that carries multicast") from error
 
-    @property
-    def port(self) -> int:
-        """The port it sends from."""
+    def sender(self) -> tuple[str, int]:
+        """Host and port that receivers will see; no host where nothing leads to the target."""
         if not self._socket.getsockname()[1]:
             self._socket.bind(("", 0))
         port: int = self._socket.getsockname()[1]
-        return port
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+            # Only a connected socket knows which of the machine's addresses leads there.
+            try:
+                way.connect(self._target)
+                host: str = way.getsockname()[0]
+            except OSError:
+                host = ""
+        return self._interface or host, port
 
     def send(self, data: bytes) -> None:
         """Send one datagram. A closed port at the other end is no fault of the sender."""

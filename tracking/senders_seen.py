@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final
 
 SILENT_NS: Final = 500_000_000
@@ -33,6 +34,21 @@ class RateCap:
         good = tokens >= 1.0
         bucket[0], bucket[1] = tokens - 1.0 if good else tokens, t_received_ns
         return good
+
+    def lets_in_all(self, who: str | Sender, t_received_ns: Sequence[int]) -> bool:
+        """Whether all of several datagrams are within its rate for certain; else nothing is counted, and they are to be
+        asked for one by one."""
+        bucket = self._buckets.get(who)
+        if bucket is None or bucket[0] < len(t_received_ns):
+            return False
+        tokens, before_ns = bucket
+        for t_ns in t_received_ns:
+            if t_ns > before_ns:
+                tokens = min(self._burst, tokens + (t_ns - before_ns) * 1e-9 * self._rate_hz)
+            tokens -= 1.0
+            before_ns = t_ns
+        bucket[0], bucket[1] = tokens, before_ns
+        return True
 
 
 class SenderLock:
@@ -71,6 +87,15 @@ class SenderLock:
         if self.rival == sender:
             self.rival = None
         return True
+
+    def heard(self, t_received_ns: int) -> None:
+        """The holder, long established, has sent again."""
+        self._heard_ns = t_received_ns
+
+    @property
+    def established(self) -> bool:
+        """Whether the holder is known by its port too."""
+        return self._established
 
     @property
     def sender(self) -> Sender | None:

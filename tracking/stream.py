@@ -122,6 +122,11 @@ class SourceStream:
         if arrival.host and not self.lock.lets_in((arrival.host, arrival.port), t_received_ns):
             self.refused["second_sender"] += 1
             return
+        self.take_in(packet, arrival, taken)
+
+    def take_in(self, packet: Packet, arrival: Arrival, taken: list[Sample]) -> None:
+        """`take` of a packet whose sender may speak."""
+        t_received_ns = arrival.t_received_ns
         self.packets += 1
         self.arrivals.append(t_received_ns)
         if type(packet) is OpenTrackIOPacket:
@@ -458,46 +463,3 @@ def link_of(
         if old.sources[0].source.decoding == source.decoding:
             link.assemblers = old.assemblers
     return link
-
-
-def take(link: Link, arrival: Arrival, taken: list[Sample]) -> None:
-    """Decode a datagram into the histories it is for; `taken` grows by the cameras' samples. Never raises."""
-    link.datagrams += 1
-    t_received_ns = arrival.t_received_ns
-    sources, subjects = link.sources, link.subjects
-    if link.has_allow_lists:
-        sources = [s for s in sources if link.lets_in(s.name, arrival.host)]
-        subjects = [s for s in subjects if link.lets_in(s.name, arrival.host)]
-        if not sources:
-            link.refused["not_allowed"] += 1
-            link.unread += 1
-            return
-    if not link.within_rate(arrival):
-        link.refused["rate"] += 1
-        link.unread += 1
-        return
-    for item in link.items(arrival):
-        if isinstance(item, Refusal):
-            if len(link.sources) == 1:
-                sources[0].refuse(item, t_received_ns)
-            else:
-                # Whose packet it would have been cannot be told: no source is called bad for it.
-                link.refused[item.reason] += 1
-            continue
-        mine = False
-        for state in sources:
-            if not state.source.camera:
-                state.hear(arrival)
-                mine = True
-            elif item.is_for(state.mapping):
-                mine = True
-                if state.lens_track is not None:
-                    state.take_lens(item, arrival)
-                else:
-                    state.take(item, arrival, taken)
-        for state in subjects:
-            if item.is_for(state.mapping):
-                mine = True
-                state.take(item, arrival, [])
-        if not mine:
-            link.refused["not_mine"] += 1

@@ -32,12 +32,13 @@ from runtime.ring import KIND_PLANS, RingReader
 from stage.rate import Rate
 from tracking.config import Source
 from tracking.encoders import encoder
+from tracking.intake import take
 from tracking.mapping import mapping_of
 from tracking.moment import Moment
 from tracking.moves import move
 from tracking.receivers import Arrival
 from tracking.sample import Refusal, Sample, Stamp
-from tracking.stream import fresh_stream, link_of, take
+from tracking.stream import fresh_stream, link_of
 
 ROUNDS: Final = 7
 SECONDS: Final = 1.0

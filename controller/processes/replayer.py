@@ -1,6 +1,7 @@
 """Sends a take's tracking to the running show again: `python -P -m controller.processes.replayer FILE [--loop]`.
 
-Says on its first line from which ports it will send; a moment later, when the conductor hears nobody else, it begins.
+Says on its first line from which hosts and ports it will send; a moment later, when the conductor hears nobody else, it
+begins.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OpenVolumeError, OSError) as error:
         _say(Said(problem=str(error)))
         return 2
-    _say(Said(ports=[wire.port for wire in wires]))
+    _say(Said(senders=[wire.sender() for wire in wires]))
     clock = SystemClock()
     clock.sleep_until(clock.now_ns() + QUIET_NS)
     waiting = iter(wires)

@@ -31,7 +31,7 @@ class ReplayError(ControllerError):
 class Said(Struct, frozen=True, omit_defaults=True):
     """The replaying process' first line."""
 
-    ports: list[int] = []
+    senders: list[tuple[str, int]] = []
     problem: str = ""
 
 
@@ -68,11 +68,11 @@ class TakeReplay:
         except (TimeoutError, msgspec.MsgspecError) as error:
             await self.stop()
             raise _error(file, "it could not be read", "openvolume replay FILE says why") from error
-        if said.problem or not self._links.send("conductor", HearOnly(said.ports, FOR_MS)):
+        if said.problem or not self._links.send("conductor", HearOnly(said.senders, FOR_MS)):
             await self.stop()
             raise _error(file, said.problem or "no conductor runs", "")
         self.take, self.loop = take, loop
-        self._watch = asyncio.create_task(self._follow(process, said.ports), name="take replay")
+        self._watch = asyncio.create_task(self._follow(process, said.senders), name="take replay")
 
     async def stop(self) -> None:
         """End it; who really tracks is heard again."""
@@ -88,12 +88,12 @@ class TakeReplay:
                 await watch
             self._links.send("conductor", HearOnly([], 0))
 
-    async def _follow(self, process: asyncio.subprocess.Process, ports: list[int]) -> None:
+    async def _follow(self, process: asyncio.subprocess.Process, senders: list[tuple[str, int]]) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), RENEW_S)
                 break
-            self._links.send("conductor", HearOnly(ports, FOR_MS))
+            self._links.send("conductor", HearOnly(senders, FOR_MS))
         self._links.send("conductor", HearOnly([], 0))
         if self._process is process:
             self._process = self.take = None

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.coalescing import BURST, FEW_HZ, PAUSE_NS, Coalescing
+from controller.coalescing import AHEAD_NS, BURST, FEW_HZ, PAUSE_NS, SHORT_PAUSE_NS, Coalescing
 from runtime.clock import NS_PER_MS, NS_PER_S
 from tracking.protocols.freed import FreeDPacket
 
@@ -70,6 +70,26 @@ def test_nothing_read_is_no_reason_to_wait() -> None:
     assert coalescing.until_ns == NS_PER_S + PAUSE_NS
     coalescing.heard(0, NS_PER_S + PAUSE_NS)
     assert coalescing.until_ns == 0
+
+
+def test_a_pause_ends_before_what_must_be_in_time() -> None:
+    coalescing = Coalescing()
+    due_ns = 2 * NS_PER_S
+    coalescing.heard(10 * BURST, due_ns - PAUSE_NS, due_ns)
+    assert coalescing.until_ns == due_ns - AHEAD_NS
+    coalescing.heard(10 * BURST, due_ns - AHEAD_NS, due_ns)
+    assert coalescing.until_ns == due_ns - AHEAD_NS + PAUSE_NS, "the latch reads what waits by itself"
+    coalescing.heard(10 * BURST, due_ns, due_ns + NS_PER_S)
+    assert coalescing.until_ns == due_ns + PAUSE_NS
+
+
+def test_a_shorter_pause_holds_at_once() -> None:
+    coalescing = Coalescing()
+    coalescing.heard(10 * BURST, NS_PER_S)
+    coalescing.pause_ns = SHORT_PAUSE_NS
+    assert coalescing.until_ns == 0
+    coalescing.heard(10 * BURST, NS_PER_S)
+    assert coalescing.until_ns == NS_PER_S + SHORT_PAUSE_NS
 
 
 def test_the_conductor_leaves_its_sockets_alone_under_load_and_loses_nothing(build: Build) -> None:

@@ -85,7 +85,7 @@ ALL = [
     LibraryChanged(5),
     LibraryRefused(4, [PROBLEM]),
     JamTime(4, "service.sock", 900),
-    HearOnly([40123, 40124], 2000),
+    HearOnly([("127.0.0.1", 40123), ("10.0.0.7", 40124)], 2000),
     TimeJammed(4, 901),
     TimeNotJammed(4, [PROBLEM]),
     SetProcessor("led1", {"brightness_nits": 800, "gamma": 2.2, "blackout": True, "input": "sdi/1"}, 7, "service.sock"),

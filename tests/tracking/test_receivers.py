@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def udp(protocol: str = "freed", **change: Any) -> dict[str, Any]:
     return {"protocol": protocol, "listen": "127.0.0.1:0", "camera": "a", **change}
 
 
-def drained(inputs: TrackingInputs, count: int, prod: Callable[[], None] | None = None) -> list[Sample]:
+def drained(inputs: TrackingInputs, count: int, prod: Callable[[], object] | None = None) -> list[Sample]:
     """Samples until there are `count`; `prod` is called until then."""
     out: list[Sample] = []
     end = time.monotonic() + WAIT_S
@@ -199,3 +200,38 @@ def test_rubbish_over_a_real_socket_is_counted() -> None:
         refused = inputs.statistics()["t"].refused
         wire.close()
     assert refused == {"short": 1, "magic": 1, "checksum": 1, "long": 2}
+
+
+def test_only_named_senders_are_heard() -> None:
+    """By host and port: what another host sends from the same port is read and let go."""
+    with (
+        opened(t=udp()) as inputs,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as named,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+    ):
+        named.bind(("127.0.0.1", 0))
+        sender = named.getsockname()
+        other.bind(("127.0.0.2", sender[1]))
+        host, _, port = inputs.addresses()["t"].rpartition(":")
+        to = (host, int(port))
+        inputs.only = frozenset({sender})
+        for _ in range(20):
+            other.sendto(PACKET, to)
+        heard = drained(inputs, 1, lambda: named.sendto(PACKET, to))
+        assert heard
+        told = inputs.statistics()["t"]
+        assert (told.datagrams, told.refused) == (len(heard), {}), "who is not named counts for nothing"
+        inputs.only = None
+        assert len(drained(inputs, len(heard) + 1, lambda: named.sendto(PACKET, to))) > len(heard)
+
+
+def test_a_sender_is_known_before_it_sends() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.bind(("0.0.0.0", 0))
+        ear.settimeout(WAIT_S)
+        with closing(UdpWire(f"127.0.0.1:{ear.getsockname()[1]}")) as wire:
+            said = wire.sender()
+            wire.send(b"x")
+            assert ear.recvfrom(10)[1] == said
+        with closing(UdpWire(f"239.255.7.7:{ear.getsockname()[1]}", interface="127.0.0.1")) as wire:
+            assert wire.sender()[0] == "127.0.0.1"
