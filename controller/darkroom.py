@@ -28,6 +28,8 @@ from controller.library.compiler import compile_scene, problems_of
 from controller.library.order import read_order
 from controller.library.portraits import Portraits
 from controller.library.rehearsals import Rehearsals
+from controller.look_order import read_order as read_look_order
+from controller.look_stills import LookStills
 from controller.messages import (
     KIND_PHOTO,
     KIND_STATUS,
@@ -37,6 +39,7 @@ from controller.messages import (
     CompileScene,
     DrawThumbnail,
     Failed,
+    LookStill,
     NodeStatus,
     PhotoFailed,
     PhotoReady,
@@ -54,7 +57,7 @@ from controller.messages import (
 from controller.post import Post
 from controller.resident import apply_known
 from controller.rundir import RunDir
-from controller.scene_book import SceneBook
+from controller.scene_book import SceneBook, States
 from controller.show import Snapshot, decode_snapshot
 from renderer.config import SceneConfig
 from renderer.device import Device, DeviceLostError
@@ -114,7 +117,7 @@ class StageVersion:
             self._camera = VirtualCamera(device, self.stage)
         return self._camera
 
-    def world(self, device: Device, plan: FramePlan, book: SceneBook) -> SceneWorld:
+    def world(self, device: Device, plan: FramePlan, book: States) -> SceneWorld:
         """The scenes of a plan, as live as it says. Raises OpenVolumeError when one cannot be read."""
         folder, config = Path(self.snapshot.base_dir), self.config
         if self._world is None:
@@ -172,6 +175,9 @@ class Darkroom:
         self._truth: Truth | None = None
         self._emulated = EmulatedProcessors(run)
         self._waiting: OrderedDict[str, PhotoRequest] = OrderedDict()
+        self._looks: deque[LookStill] = deque()
+        self._stills: LookStills | None = None
+        self._still_ring: RingWriter | None = None
         self._orders: deque[CompileScene] = deque()
         self._compiling: SceneWorld | None = None
         self._edits: deque[RehearseEdits] = deque()
@@ -217,11 +223,13 @@ class Darkroom:
         elif self._waiting:
             _, request = self._waiting.popitem(last=False)
             self._answer(request)
+        elif self._looks:
+            self._draw_look(self._looks.popleft())
         elif self._orders:
             self._compile(self._orders.popleft())
         elif self._to_draw:
             self._draw_thumbnail(self._to_draw.popleft())
-        more = self._waiting or self._orders or self._to_draw or self._edits
+        more = self._waiting or self._looks or self._orders or self._to_draw or self._edits
         return self._clock.now_ns() if more else now_ns + IDLE_NS
 
     def stop(self) -> None:
@@ -230,8 +238,10 @@ class Darkroom:
 
     def _release(self) -> None:
         self._emulated.close()
-        for ring in self._photos.values():
+        for ring in [*self._photos.values(), *([self._still_ring] if self._still_ring is not None else [])]:
             ring.close()
+        if self._stills is not None:
+            self._stills.release()
         if self._truth is not None:
             self._truth.release()
         for version in self._versions.values():
@@ -253,6 +263,8 @@ class Darkroom:
             if isinstance(message, PhotoRequest):
                 self._waiting.pop(message.camera, None)
                 self._waiting[message.camera] = message
+            elif isinstance(message, LookStill):
+                self._looks.append(message)
             elif isinstance(message, CompileScene):
                 self._orders.append(message)
             elif isinstance(message, RehearseEdits):
@@ -282,6 +294,8 @@ class Darkroom:
             version = self._versions[number] = StageVersion(snapshot)
         for old in sorted(self._versions)[:-KEEP_VERSIONS]:
             self._versions.pop(old).release()
+        if self._stills is not None:
+            self._stills.keep(set(self._versions))
         return version
 
     # --- scenes -------------------------------------------------------------------------------------------------
@@ -383,12 +397,46 @@ class Darkroom:
         self._last_frame = frame
         self._post.send(reply, PhotoReady(request.camera, request.request, n, frame, took_ms))
 
-    def _photograph(self, request: PhotoRequest) -> tuple[NDArray[np.uint8], int]:
-        plan = self._plan(request.frame)
+    def _draw_look(self, message: LookStill) -> None:
+        """Answer with the walls as they would stand with a look on."""
+        started_ns = self._clock.now_ns()
+        reply, of = self._run.path / message.reply_to, "look"
+        try:
+            order = read_look_order(self._run.look_order(message.request))
+            of = order.of
+            plan, version = self._planned(message.frame)
+            if self._stills is None:
+                self._stills = LookStills(self._device)
+            picture = self._stills.draw(version, plan, order, width_px=message.width_px)
+        except DeviceLostError:
+            raise
+        except Exception as error:  # whatever a look or a scene holds, the darkroom goes on
+            if isinstance(error, OpenVolumeError):
+                problems = list(error.problems)
+            else:
+                log.exception("no still of a look")
+                problems = [Problem(PhotoError.code, of, f"{type(error).__name__}: {error}")]
+            self._post.send(reply, PhotoFailed(of, message.request, problems))
+            return
+        height, width, _ = picture.shape
+        if self._still_ring is None or (self._still_ring.shape.width, self._still_ring.shape.height) != (width, height):
+            if self._still_ring is not None:
+                self._still_ring.close()
+            self._still_ring = _rgb_ring(self._run.look_still, width, height)
+        n = self._still_ring.publish(picture.data.cast("B"), frame=plan.frame, t_ns=started_ns)
+        took_ms = (self._clock.now_ns() - started_ns) / NS_PER_MS
+        self._post.send(reply, PhotoReady(of, message.request, n, plan.frame, took_ms))
+
+    def _planned(self, frame: int) -> tuple[FramePlan, StageVersion]:
+        plan = self._plan(frame)
         version = self._versions.get(plan.config_version)
         if version is None:
             # A version committed while this process was away.
             version = self._keep(decode_snapshot(self._run.snapshot(plan.show_version).read_bytes()))
+        return plan, version
+
+    def _photograph(self, request: PhotoRequest) -> tuple[NDArray[np.uint8], int]:
+        plan, version = self._planned(request.frame)
         chosen = next((camera for camera in plan.cameras if camera.id == request.camera), None)
         if chosen is None:
             known = ", ".join(camera.id for camera in plan.cameras)
@@ -454,16 +502,7 @@ class Darkroom:
         if ring is None or (ring.shape.width, ring.shape.height) != (width, height):
             if ring is not None:
                 ring.close()
-            ring = self._photos[camera] = RingWriter.create(
-                self._run.photo(camera),
-                kind=KIND_PHOTO,
-                slots=PHOTO_SLOTS,
-                capacity=width * height * 3,
-                width=width,
-                height=height,
-                row_stride=width * 3,
-                pixel_format=PIXELS_RGB8,
-            )
+            ring = self._photos[camera] = _rgb_ring(self._run.photo(camera), width, height)
         return ring
 
     def _publish_status(self, now_ns: int, state: RoleState) -> None:
@@ -481,6 +520,19 @@ class Darkroom:
         )
         self._status.publish(encode(status), frame=self._last_frame, t_ns=now_ns)
         self._status.heartbeat(now_ns)
+
+
+def _rgb_ring(path: Path, width: int, height: int) -> RingWriter:
+    return RingWriter.create(
+        path,
+        kind=KIND_PHOTO,
+        slots=PHOTO_SLOTS,
+        capacity=width * height * 3,
+        width=width,
+        height=height,
+        row_stride=width * 3,
+        pixel_format=PIXELS_RGB8,
+    )
 
 
 def _error(path: str, detail: str, mend: str) -> PhotoError:

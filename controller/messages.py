@@ -149,6 +149,18 @@ class PhotoRequest(Message, frozen=True):
     """Frame to photograph, from the plans ring; 0: the newest one presented."""
 
 
+class LookStill(Message, frozen=True):
+    """Ask the darkroom for a still of a look that is not on the air: `RunDir.look_order` of the request tells of what.
+    Answered as a photo, in `look-still.ring`. Each is drawn, one after the other."""
+
+    request: int
+    """Number the answer repeats."""
+    reply_to: str
+    width_px: int = 640
+    frame: int = 0
+    """Whose plan it is drawn from; 0: the newest one presented."""
+
+
 class PhotoReady(Message, frozen=True):
     """The picture is message `n` of `photo-<camera>.ring` (width and height in the ring's header)."""
 
@@ -356,7 +368,7 @@ class LibraryRefused(Message, frozen=True):
 
 
 AnyMessage = (
-    Prepare | Prepared | Failed | Commit | Committed | Abort | PhotoRequest | PhotoReady | PhotoFailed
+    Prepare | Prepared | Failed | Commit | Committed | Abort | PhotoRequest | LookStill | PhotoReady | PhotoFailed
     | CompileScene | SceneCompiled | RehearseEdits | LoadScene | SceneLoaded | SceneRefused
     | DrawThumbnail | ThumbnailDrawn | RestoreVersion | TagEntry | LibraryChanged | LibraryRefused
     | JamTime | HearOnly | TimeJammed | TimeNotJammed | SetProcessor | RestoreProcessor | ProcessorSet | ProcessorNotSet

@@ -18,6 +18,7 @@ engine-inner-<camera>.ring  an engine  inner pictures of one camera
 darkroom.sock          darkroom    messages to the darkroom
 darkroom.ring          darkroom    NodeStatus, as a node
 photo-<camera>.ring    darkroom    8-bit RGB pictures of one camera
+look-still.ring        darkroom    8-bit RGB stills of looks that are not on the air
 metronome.ring         metronome   HostNote of every slot worth one, and one a second (controller.ledger_record) (JSON)
 windows.ring           windows     WindowsStatus about ten times a second (controller.windows.status)
 blanks.ring            windows     vertical blanks of the display that paces (controller.windows.status)
@@ -42,6 +43,7 @@ service.sock           service     answers to the service
 show-<version>.msgpack service     one whole version of the show (controller.show), never changed once named
 scenes-<version>.msgpack service   what is live of each scene at a version of the show (controller.scene_book)
 scene-order-<n>.msgpack  service   a scene for the darkroom to compile (controller.library.compiler)
+look-order-<n>.msgpack  service   a look for the darkroom to draw a still of (controller.look_order)
 show.current           service     the number of the version that holds: where a restarted process begins
 action.word            anyone      BLACK, HOLD, SAFE, WORK (controller.action)
 supervisor.json        supervisor  children, pids, states, restarts (controller.messages.SupervisorStatus)
@@ -110,6 +112,10 @@ class RunDir:
 
     def photo(self, camera: str) -> Path:
         return ring_path(self.path, f"photo-{camera}")
+
+    @property
+    def look_still(self) -> Path:
+        return ring_path(self.path, "look-still")
 
     @property
     def metronome(self) -> Path:
@@ -204,6 +210,9 @@ class RunDir:
 
     def scene_order(self, request: int) -> Path:
         return self.path / f"scene-order-{request}.msgpack"
+
+    def look_order(self, request: int) -> Path:
+        return self.path / f"look-order-{request}.msgpack"
 
     @property
     def action_word(self) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections import OrderedDict
 from collections.abc import Collection
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -56,6 +56,13 @@ def numbered(show: Show, before: Show) -> Show:
         for name, state in show.scene_states.items()
     }
     return msgspec.structs.replace(show, scene_states=states) if states else show
+
+
+class States(Protocol):
+    """Whoever knows the live states of scenes."""
+
+    def state(self, scene: str, version: int, /) -> SceneState:
+        """The live state of a scene at a version."""
 
 
 class SceneBook:

@@ -22,6 +22,7 @@ from controller.capture.order import CaptureStatus, decode_capture, together
 from controller.ledger import Ledger
 from controller.ledger_feed import LedgerFeed, open_ring
 from controller.ledger_record import HostNote
+from controller.look_order import LookOrder, write_order
 from controller.messages import (
     KIND_PHOTO,
     KIND_STATUS,
@@ -110,6 +111,12 @@ class Backend(Protocol):
 
     def open_photo(self, camera: str) -> RingReader:
         """The ring of a camera's photos, opened for the caller, on any thread. Raises as `open_canvas`."""
+
+    def open_still(self) -> RingReader:
+        """The ring of looks' stills, as `open_photo`."""
+
+    def give_look(self, request: int, order: LookOrder) -> Path:
+        """Leave what a look comes to where the darkroom finds it; the caller deletes the file. Raises OSError."""
 
     def action(self) -> ActionOrder:
         """What is ordered: BLACK, HOLD, SAFE, WORK or nothing."""
@@ -276,6 +283,14 @@ class RunBackend:
 
     def open_photo(self, camera: str) -> RingReader:
         return RingReader.open(self.run.photo(camera), kind=KIND_PHOTO)
+
+    def open_still(self) -> RingReader:
+        return RingReader.open(self.run.look_still, kind=KIND_PHOTO)
+
+    def give_look(self, request: int, order: LookOrder) -> Path:
+        path = self.run.look_order(request)
+        write_order(path, order)
+        return path
 
     def action(self) -> ActionOrder:
         return self._action.read()

@@ -22,7 +22,8 @@ from PIL import Image
 
 from controller.api.backend import Backend
 from controller.errors import ControllerError
-from controller.messages import AnyMessage, PhotoFailed, PhotoKind, PhotoReady, PhotoRequest
+from controller.look_order import LookOrder
+from controller.messages import AnyMessage, LookStill, PhotoFailed, PhotoKind, PhotoReady, PhotoRequest
 from runtime.ring import RingReader, RingShape, fourcc, fourcc_text
 from stage.errors import Problem
 
@@ -36,6 +37,10 @@ RGBA12: Final = fourcc("AB4C")
 """Pixel formats of canvas rings (renderer.renderer.FOURCC, which this process must not load)."""
 JPEG_QUALITY: Final = 85
 PHOTO_TIMEOUT_S: Final = 10.0
+STILL_TIMEOUT_S: Final = 60.0
+"""The first still makes programs and loads scenes: without a GPU that takes its time."""
+MOST_STILLS: Final = 32
+"""So many wait at most."""
 _CACHED: Final = 16
 _TRIES: Final = 4
 
@@ -144,6 +149,7 @@ class Pictures:
         self._requests = 0
         self._asked: dict[int, asyncio.Future[PhotoReady]] = {}
         self._one_at_a_time: dict[str, asyncio.Lock] = {}
+        self._stills = 0
 
     async def canvas(self, name: str, form: Form, *, max_width_px: int | None = None) -> Picture:
         """The newest picture of a canvas.
@@ -186,6 +192,22 @@ class Pictures:
         key = ("photo", camera, form, width_px, kind)
         return await self._shared(key, lambda: self._photograph(camera, form, width_px, kind))
 
+    async def look(self, order: LookOrder, form: Form = "jpg", *, width_px: int = 640, frame: int = 0) -> Picture:
+        """A still of what the darkroom is ordered to draw: walls that are not on the air.
+
+        Raises
+        ------
+        DarkroomAbsent, PictureError : as `photo`; too many wait already.
+        """
+        if self._stills >= MOST_STILLS:
+            raise _error(PictureError, "looks", f"{self._stills} stills wait already", "ask for fewer at once")
+        self._stills += 1
+        try:
+            async with self._one_at_a_time.setdefault("", asyncio.Lock()):
+                return await self._draw_look(order, form, width_px, frame)
+        finally:
+            self._stills -= 1
+
     def on_message(self, message: AnyMessage) -> bool:
         """Take the darkroom's answer; False when the letter is not one."""
         match message:
@@ -213,25 +235,40 @@ class Pictures:
         # The darkroom keeps the newest request of a camera only: two at once would leave one unanswered.
         async with self._one_at_a_time.setdefault(camera, asyncio.Lock()):
             self._requests += 1
-            request = self._requests
-            ready = self._asked[request] = asyncio.get_running_loop().create_future()
-            try:
-                if not self._backend.send("darkroom", PhotoRequest(camera, request, self._reply_to, width_px, kind)):
-                    detail = "the darkroom, which makes photos, is not there"
-                    raise _error(DarkroomAbsent, f"cameras/{camera}", detail, "wait a second: it is restarted")
-                answer = await asyncio.wait_for(ready, PHOTO_TIMEOUT_S)
-            except TimeoutError:
-                detail = f"the darkroom did not answer within {PHOTO_TIMEOUT_S:g} s"
-                raise _error(DarkroomAbsent, f"cameras/{camera}", detail, "ask for a smaller picture") from None
-            finally:
-                self._asked.pop(request, None)
+            letter = PhotoRequest(camera, self._requests, self._reply_to, width_px, kind)
+            answer = await self._answer_to(letter, f"cameras/{camera}", PHOTO_TIMEOUT_S)
+            return await self._picture(lambda: self._backend.open_photo(camera), answer.n, form)
 
-            def make() -> Picture:
-                with contextlib.closing(self._backend.open_photo(camera)) as reader:
-                    rgb, frame, n = photo_rgb(reader, answer.n)
-                return Picture(encode_picture(rgb, form), frame, n, rgb.shape[1], rgb.shape[0])
+    async def _draw_look(self, order: LookOrder, form: Form, width_px: int, frame: int) -> Picture:
+        self._requests += 1
+        letter = LookStill(self._requests, self._reply_to, width_px, frame)
+        file = self._backend.give_look(letter.request, order)
+        try:
+            answer = await self._answer_to(letter, order.of, STILL_TIMEOUT_S)
+        finally:
+            file.unlink(missing_ok=True)
+        return await self._picture(self._backend.open_still, answer.n, form)
 
-            return await self._on_thread(make)
+    async def _answer_to(self, letter: PhotoRequest | LookStill, path: str, timeout_s: float) -> PhotoReady:
+        ready = self._asked[letter.request] = asyncio.get_running_loop().create_future()
+        try:
+            if not self._backend.send("darkroom", letter):
+                detail = "the darkroom, which makes photos, is not there"
+                raise _error(DarkroomAbsent, path, detail, "wait a second: it is restarted")
+            return await asyncio.wait_for(ready, timeout_s)
+        except TimeoutError:
+            detail = f"the darkroom did not answer within {timeout_s:g} s"
+            raise _error(DarkroomAbsent, path, detail, "ask for a smaller picture") from None
+        finally:
+            self._asked.pop(letter.request, None)
+
+    async def _picture(self, ring: Callable[[], RingReader], n: int, form: Form) -> Picture:
+        def make() -> Picture:
+            with contextlib.closing(ring()) as reader:
+                rgb, frame, shown = photo_rgb(reader, n)
+            return Picture(encode_picture(rgb, form), frame, shown, rgb.shape[1], rgb.shape[0])
+
+        return await self._on_thread(make)
 
     async def _shared(self, key: tuple[object, ...], make: Callable[[], Coroutine[Any, Any, Picture]]) -> Picture:
         """The picture of this key as it is being made for somebody else, or made now."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from controller.access.roles import scope_of_address, scope_of_request
 from stage.grade import Grade
@@ -134,3 +136,34 @@ def test_directors_may() -> None:
         assert scope_of_request("PATCH", f"/api/v1/{path}") == "look"
     for address in ("look/outer/exposure_ev", "look/active", "looks/warm"):
         assert scope_of_address(address) == "look"
+
+
+def test_a_look_is_looked_at_before_it_is_put_on(house: RunningHouse) -> None:
+    send(house, "PUT", "looks/night", {"grades": {"outer": {"exposure_ev": -1}}})
+    rev, on = house.get("show")["rev"], house.get("look")["look"]
+    seen = []
+    for path in (
+        "look/preview.jpg",
+        "looks/night/preview.jpg?width_px=128",
+        "looks/night/preview.png?of=canvases/main",
+    ):
+        answer = house.client.get(f"/api/v1/{path}")
+        assert answer.status_code == 200, answer.text
+        picture = Image.open(io.BytesIO(answer.content))
+        red, green, blue = picture.convert("RGB").getpixel((8, 8))  # type: ignore[misc]
+        assert max(red, green, blue) - min(red, green, blue) <= 2
+        seen.append((picture.format, picture.width, round(green / 4) * 4))
+    assert seen == [("JPEG", 640, 64), ("JPEG", 128, 32), ("PNG", 640, 32)]
+    assert [order.of for order in house.node.looks[-3:]] == ["cameras/a/photo"] * 2 + ["canvases/main"]
+    # Two that are compared are seen by one frame's cameras.
+    frame = int(answer.headers["x-frame"])
+    again = house.client.get(f"/api/v1/looks/night/preview.jpg?frame={frame}")
+    assert int(again.headers["x-frame"]) == frame
+    assert house.get("show")["rev"] == rev, "nothing changed"
+    assert house.get("look")["look"] == on
+    assert layers(house) == {}
+    assert not list(house.run.path.glob("look-order-*")), "nothing is left behind"
+    for path in ("looks/none/preview.jpg", "look/preview.jpg?of=cameras/z/photo", "look/preview.jpg?of=canvases/z"):
+        assert status(house, "GET", path) == 404, path
+    assert status(house, "GET", "look/preview.jpg?of=walls/main") == 422
+    assert status(house, "GET", "look/preview.jpg?width_px=9") == 422

@@ -14,12 +14,14 @@ import pytest
 from controller.beginning import fresh_show, snapshot_of
 from controller.config import compile_config
 from controller.darkroom import Darkroom
+from controller.look_order import LookOrder, write_order
 from controller.messages import (
     KIND_PHOTO,
     KIND_STATUS,
     PIXELS_RGB8,
     AnyMessage,
     Failed,
+    LookStill,
     PhotoFailed,
     PhotoReady,
     PhotoRequest,
@@ -34,6 +36,7 @@ from controller.show import encode_snapshot
 from runtime.clock import VirtualClock
 from runtime.ring import KIND_CANVAS, KIND_PLANS, RingReader, RingWriter, fourcc
 from stage.compiled import encode_stage
+from stage.grade import Grade
 from stage.plan import FramePlan, encode_plan, plan_hash
 
 
@@ -65,7 +68,7 @@ class Room:
         show = msgspec.structs.replace(self.show, version=number, config_version=number)
         self.run.write_snapshot(number, encode_snapshot(snapshot_of(show, self.loaded, encode_stage(self.stage))))
 
-    def publish(self, frame: int, level: int, *, number: int = 1) -> FramePlan:
+    def publish(self, frame: int, level: int, *, number: int = 1, enabled: bool = True) -> FramePlan:
         """A plan, and a canvas of one grey."""
         if self.plans is None:
             self.plans = RingWriter.create(self.run.plans, kind=KIND_PLANS, slots=64, capacity=8192)
@@ -75,6 +78,9 @@ class Room:
             )  # fmt: skip
         show = msgspec.structs.replace(self.show, version=number, config_version=number)
         plan = still_plan(self.stage, show, camera="a", frame=frame)
+        plan = msgspec.structs.replace(
+            plan, cameras=[msgspec.structs.replace(camera, enabled=enabled) for camera in plan.cameras]
+        )
         data = encode_plan(plan)
         self.plans.publish(data, frame=frame, t_ns=frame, config_version=number, plan_hash=plan_hash(data))
         assert self.canvas is not None
@@ -94,7 +100,13 @@ class Room:
         return self.desk.receive()
 
     def photo(self, camera: str = "a") -> tuple[int, np.ndarray]:
-        ring = RingReader.open(self.run.photo(camera), kind=KIND_PHOTO)
+        return self._newest(self.run.photo(camera))
+
+    def still(self) -> tuple[int, np.ndarray]:
+        return self._newest(self.run.look_still)
+
+    def _newest(self, path: Path) -> tuple[int, np.ndarray]:
+        ring = RingReader.open(path, kind=KIND_PHOTO)
         assert ring.shape.pixel_format == PIXELS_RGB8
         slot = ring.latest()
         assert slot is not None
@@ -157,6 +169,52 @@ def test_the_truth_is_the_scene_itself(room: Room) -> None:
     _, picture = room.photo()
     # An even grey of 0.18 is code 118 of sRGB, whatever the walls show.
     assert set(np.unique(picture)) <= {117, 118, 119}
+
+
+def test_a_look_is_drawn_off_the_air(room: Room) -> None:
+    """The scene is an even grey of 18 nit all round: stops are seen in the photo, whatever the walls show."""
+    found: dict[tuple[bool, str], list[int]] = {}
+    for frame, enabled in ((1, True), (2, False)):
+        room.publish(frame, 0, enabled=enabled)
+        canvas = RingReader.open(room.run.canvas("main"), kind=KIND_CANVAS)
+        # The camera's picture fills this wall; without it, the outer one does.
+        layer = "inner" if enabled else "outer"
+        for number, stops in enumerate((0.0, -1.0, 0.0), 10 * frame):
+            grades = {"outer": Grade(exposure_ev=3.0), layer: Grade(exposure_ev=stops)}
+            for of in ("cameras/a/photo", "canvases/main"):
+                write_order(room.run.look_order(number), LookOrder(of, "night", 7, grades, {}))
+                letter = LookStill(number, room.run.service_socket.name, 192)
+                assert room.desk.send(room.run.darkroom_socket, letter)
+                (answer,) = room.answers()
+                assert isinstance(answer, PhotoReady), answer
+                assert (answer.camera, answer.request, answer.frame) == (of, number, frame)
+                shown, picture = room.still()
+                assert shown == frame
+                assert picture.shape == ((108, 192, 3) if of.endswith("photo") else (110, 176, 3))
+                found.setdefault((enabled, of), []).append(int(picture[54, 96, 1]))
+        assert canvas.latest_n == frame, "nothing of it is on the air"
+        canvas.close()
+    for (_, of), (plain, darker, again) in found.items():
+        assert plain == again, "no look leaves anything of itself in the next"
+        assert darker < plain - 8
+        if of.endswith("photo"):
+            # sRGB of 0.18 and of half of it.
+            assert abs(plain - 118) <= 2
+            assert abs(darker - 85) <= 2
+
+
+def test_a_look_of_what_is_not_there_is_told(room: Room) -> None:
+    room.publish(1, 0)
+    for number, of in enumerate(("cameras/z/photo", "canvases/z"), 1):
+        write_order(room.run.look_order(number), LookOrder(of, "", 1, {}, {}))
+        assert room.desk.send(room.run.darkroom_socket, LookStill(number, room.run.service_socket.name))
+        (answer,) = room.answers()
+        assert isinstance(answer, PhotoFailed)
+        assert (answer.request, answer.problems[0].code) == (number, "controller.look_still")
+    assert room.desk.send(room.run.darkroom_socket, LookStill(9, room.run.service_socket.name))
+    (answer,) = room.answers()
+    assert isinstance(answer, PhotoFailed)
+    assert "FileNotFoundError" in answer.problems[0].detail
 
 
 def test_what_cannot_be_photographed_is_told(room: Room) -> None:

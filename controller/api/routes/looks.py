@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import Request
+from fastapi import Query, Request
 from fastapi.responses import Response
 
 from controller.api import present_looks
+from controller.api.control import Control
 from controller.api.http import (
     Here,
     answers,
     change,
     checked_rev,
+    known,
     needed_rev,
     only,
+    picture_answers,
     read_object,
     router,
     send_json,
     send_outcome,
+    send_picture,
     takes,
     who,
 )
+from controller.api.pictures import Format
 from controller.api.problems import problem
 from controller.api.schema import plain_schema
 from controller.api.timed import TIMED, timed
@@ -31,6 +36,7 @@ from controller.api.views_looks import GradeFieldsView, LookDiffView, LookNowVie
 from controller.commands import Command
 from controller.errors import BadValue
 from controller.look_addresses import look_faults
+from controller.look_order import order_of
 from controller.looks import ACTIVE, Look, find_look, look_of
 from stage.grade import FIELDS, Grade
 
@@ -67,6 +73,13 @@ _STORE: Final[dict[str, Any]] = {
         "scenes": {**_NAMES, "description": "Scenes whose light it keeps; left out: those on air."},
     },
 }
+
+
+_Of = Annotated[str, Query(description="`cameras/ID/photo` or `canvases/ID`; left out: the first camera's photo.")]
+_StillWidth = Annotated[int, Query(ge=64, le=1920, description="Of a photo.")]
+_StillFrame = Annotated[
+    int, Query(ge=0, description="Whose cameras it is seen by, for two that are compared; left out: the newest.")
+]
 
 
 @routes.get("/look", responses=answers(LookNowView), tags=["looks"])
@@ -173,6 +186,45 @@ async def apply_look(request: Request, control: Here, look: str) -> Response:
 async def get_look_diff(control: Here, look: str, other: str = "") -> Response:
     """What a look says otherwise than another, or, without `other`, than it stands now."""
     return send_json(present_looks.diff(control.desk, look, other))
+
+
+@routes.get("/look/preview.jpg", responses=picture_answers("jpg"), tags=["looks"])
+async def get_now_jpg(control: Here, of: _Of = "", width_px: _StillWidth = 640, frame: _StillFrame = 0) -> Response:
+    """A still of how it stands, drawn as `looks/<id>/preview.jpg` is: to compare that with."""
+    return await _still(control, "", of, "jpg", width_px, frame)
+
+
+@routes.get("/looks/{look}/preview.jpg", responses=picture_answers("jpg"), tags=["looks"])
+async def get_look_jpg(
+    control: Here, look: str, of: _Of = "", width_px: _StillWidth = 640, frame: _StillFrame = 0
+) -> Response:
+    """A still of the walls as they would stand with a look on; nothing on the air changes. Drawn coarser than the air,
+    by the darkroom. `X-Frame` tells whose plan it is of: give that as `frame` for another look seen from there."""
+    find_look(control.desk.show.looks, look)
+    return await _still(control, look, of, "jpg", width_px, frame)
+
+
+@routes.get("/looks/{look}/preview.png", responses=picture_answers("png"), tags=["looks"])
+async def get_look_png(
+    control: Here, look: str, of: _Of = "", width_px: _StillWidth = 640, frame: _StillFrame = 0
+) -> Response:
+    """The same without loss."""
+    find_look(control.desk.show.looks, look)
+    return await _still(control, look, of, "png", width_px, frame)
+
+
+async def _still(control: Control, look: str, of: str, form: Format, width_px: int, frame: int) -> Response:
+    desk = control.desk
+    of = of or f"cameras/{next(iter(desk.stage.cameras), '')}/photo"
+    kind, _, rest = of.partition("/")
+    if kind == "cameras" and rest.endswith("/photo"):
+        known(rest.removesuffix("/photo"), desk.stage.cameras, of)
+    elif kind == "canvases":
+        known(rest, desk.stage.canvases, of)
+    else:
+        raise problem(BadValue, "of", "needs a picture", value=of, mend="cameras/ID/photo or canvases/ID")
+    order = order_of(desk.show, look, desk.around_now, of=of)
+    return send_picture(await control.pictures.look(order, form, width_px=width_px, frame=frame), form)
 
 
 def _names(body: dict[str, Any], name: str) -> list[str] | None:
