@@ -15,11 +15,14 @@ export interface Single {
   action: Schemas["ActionView"];
   cues: Schemas["CueListView"];
   takes: Schemas["TakesView"];
+  look: Schemas["LookNowView"];
+  hands: Schemas["HandsView"];
 }
 /** Objects there are several of, by id. */
 export interface Many {
   cameras: Schemas["CameraView"];
   sources: Schemas["SourceView"];
+  subjects: Schemas["SubjectView"];
   canvases: Schemas["CanvasView"];
   scenes: Schemas["SceneView"];
   processors: Schemas["ProcessorView"];
@@ -28,6 +31,7 @@ export interface Many {
   patterns: Schemas["PatternView"];
   cards: Schemas["CardView"];
   chromakeys: Schemas["ChromaKeyView"];
+  looks: Schemas["LookView"];
 }
 interface Envelope {
   seq: number;
@@ -43,7 +47,7 @@ export interface Happening {
 export type Connection = "connecting" | "open" | "lost" | "shut";
 
 const PLURAL: Record<string, string> = {
-  camera: "cameras", source: "sources", canvas: "canvases", scene: "scenes", position: "positions",
+  camera: "cameras", source: "sources", subject: "subjects", canvas: "canvases", scene: "scenes", position: "positions",
   pattern: "patterns", processor: "processors", stream: "streams", look: "looks", card: "cards", chromakey: "chromakeys",
 };
 const LOG = 200;
@@ -140,7 +144,7 @@ class Live {
     } else if (event.type === "change") {
       this.#note(event.data);
     } else {
-      const key = event.type in PLURAL ? `${PLURAL[event.type]}/${event.data.id}` : ({ cue: "cues", take: "takes" } as Record<string, string>)[event.type] ?? event.type;
+      const key = event.type in PLURAL ? `${PLURAL[event.type]}/${event.data.id}` : ({ cue: "cues", take: "takes", grade: "look", hand: "hands" } as Record<string, string>)[event.type] ?? event.type;
       this.#waiting.set(key, event.data);
       for (const listener of this.#listeners) listener(key, event.data);
     }

@@ -15,11 +15,11 @@ export interface PageAbout {
 
 const says = words(
   {
-    stage: "Stage", scenes: "Scenes", cues: "Cues", director: "Director", timing: "Timing", cameras: "Cameras", outputs: "Outputs", cards: "Cards & keys", takes: "Takes",
+    stage: "Stage", scenes: "Scenes", looks: "Looks", cues: "Cues", director: "Director", timing: "Timing", cameras: "Cameras", outputs: "Outputs", cards: "Cards & keys", takes: "Takes",
     setup: "Setup",
   },
   {
-    stage: "舞台", scenes: "场景", cues: "提示点", director: "导演", timing: "时序", cameras: "摄影机", outputs: "输出", cards: "灯卡与抠像", takes: "条次",
+    stage: "舞台", scenes: "场景", looks: "外观", cues: "提示点", director: "导演", timing: "时序", cameras: "摄影机", outputs: "输出", cards: "灯卡与抠像", takes: "条次",
     setup: "设置",
   },
 );
@@ -27,6 +27,7 @@ const says = words(
 export const PAGES: PageAbout[] = [
   { id: "stage", icon: "stage", label: () => says.now.stage, load: () => import("./stage/StagePage.svelte") },
   { id: "scenes", icon: "scenes", label: () => says.now.scenes, load: () => import("./scenes/ScenesPage.svelte") },
+  { id: "looks", icon: "looks", label: () => says.now.looks, load: () => import("./looks/LooksPage.svelte") },
   { id: "cues", icon: "cues", label: () => says.now.cues, load: () => import("./cues/CuesPage.svelte") },
   { id: "director", icon: "director", label: () => says.now.director, load: () => import("./director/DirectorPage.svelte"), whole: true },
   { id: "timing", icon: "timing", label: () => says.now.timing, load: () => import("./timing/TimingPage.svelte") },
