@@ -68,6 +68,9 @@ export async function api(path, method = "GET", body = undefined, headers = {}) 
   return found;
 }
 
+/** One slot of the ledger. */
+export const record = (frame) => api(`frames/${frame}`);
+
 /** The service through a wire that can be cut. */
 export async function wire() {
   const to = new URL(url);
