@@ -47,11 +47,12 @@ class Show:
 
 
 def _small_demo(root: Path, folder: Path) -> Path:
-    """The demo with pictures as small as they can be, beside its assets."""
+    """The demo with pictures as small as they can be (but for documents), beside its assets."""
     text = (root / "configs/demo.yaml").read_text()
     for before, after in (("scale: 8", "scale: 16"), ("outer_px: 192", "outer_px: 64")):
         assert before in text
-        text = text.replace(before, after)
+        if not os.environ.get("OPENVOLUME_PICTURES"):
+            text = text.replace(before, after)
     for name in ("assets", "scenes"):
         shutil.copytree(root / "configs" / name, folder / name)
     config = folder / "small.yaml"

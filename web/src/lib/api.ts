@@ -1,6 +1,7 @@
 // Speaks to the service: paths, bodies and answers have the types of docs/openapi.json.
 
 import type { components, paths } from "../generated/api";
+import { live } from "./live.svelte";
 import { session } from "./session.svelte";
 import { tell } from "./tell.svelte";
 import { words } from "./lang.svelte";
@@ -90,7 +91,9 @@ export async function act<M extends Method, P extends PathOf<M>>(
 ): Promise<Answer<P, M> | null> {
   const result = await ask(method, path, order);
   if (result.ok) return result.data;
-  if (result.problem.status === 401) void session.open(says.now.who);
+  // No dialog comes up by itself while a take rolls.
+  if (result.problem.status === 401 && live.one("show")?.lock?.state !== "rolling") void session.open(says.now.who);
+  else if (result.problem.status === 401) tell(says.now.who, "bad");
   else tell(sentence(result.problem), "bad");
   return null;
 }

@@ -125,8 +125,8 @@ class Live {
   async #lost(): Promise<void> {
     if (this.connection === "open") this.connection = "lost";
     if (!(await session.mayLook())) {
-      this.connection = "shut";
-      void session.open();
+      this.connection = "shut"; // the bar says so, and asks who it is
+      if (this.one("show")?.lock?.state !== "rolling") void session.open();
       return;
     }
     this.connection = "lost";
