@@ -443,6 +443,12 @@ def housekit() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def cuekit() -> ModuleType:
+    """A virtual house that draws and plays cues (`_cuekit.py`)."""
+    return kit("cuekit")
+
+
+@pytest.fixture(scope="session")
 def clockkit() -> ModuleType:
     """A system clock that tests keep (`_clockkit.py`)."""
     return kit("clockkit")

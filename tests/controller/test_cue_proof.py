@@ -121,19 +121,3 @@ def test_the_proof_finds_a_cue_that_comes_a_frame_late(shm: Path, housekit: Modu
     bad = played(cuekit, housekit, shm / "bad", cues, late)
     assert [good["hashes"][n] == bad["hashes"][n] for n in (29, 30)] == [True, False]
     assert bad["back"] == good["back"]
-
-
-@pytest.fixture(scope="session")
-def cuekit() -> ModuleType:
-    """A virtual house that draws and plays cues (`_cuekit.py`)."""
-    import importlib.util
-    import sys
-
-    name = "controller_cuekit"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("_cuekit.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]

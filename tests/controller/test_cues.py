@@ -12,7 +12,6 @@ import msgspec
 import pytest
 
 from controller.api.cues import CueHand
-from controller.beginning import surroundings
 from controller.commands import Command, apply, undo_of
 from controller.cue_play import back, check_cue, play, preview, stopped, wanted
 from controller.cues import Cue, CuesAt, cue_of, frames_ahead, ordered, put, standby
@@ -236,41 +235,6 @@ async def test_an_undo_lets_nothing_go_again_by_time_code() -> None:
 # --- in a house ------------------------------------------------------------------------------------------------------
 
 
-class QuickDesk:
-    """A desk in virtual time: a change is prepared and committed before the next frame is latched."""
-
-    def __init__(self, virtual: Any) -> None:
-        self.virtual, self.stage = virtual, virtual.stage
-        self.show: Show = virtual.first
-        self.around = surroundings(virtual.loaded.config, virtual.stage)
-        self.moment: Moment | None = None
-        self.made: list[dict[str, Change]] = []
-
-    @property
-    def around_now(self) -> Surroundings:
-        return msgspec_replace(self.around, moment=self.moment)
-
-    def rev_of(self, _: str) -> int:
-        return self.show.version
-
-    async def make(self, _: str, change: Callable[..., Awaitable[Any]], *, who: str = "", at_frame: int = 0) -> Any:
-        show, changes = await change(self.show, self.around_now)
-        if not changes:
-            return None
-        self.made.append(changes)
-        self.show = msgspec.structs.replace(show, version=self.show.version + 1)
-        self.virtual.write(self.show)
-        self.virtual.prepare(self.show)
-        self.virtual.commit(self.show.version, at_frame)
-        return SimpleNamespace(who=who, changes=changes)
-
-
-def msgspec_replace(around: Surroundings, **changes: Any) -> Surroundings:
-    from dataclasses import replace
-
-    return replace(around, **changes)
-
-
 Build = Callable[..., Any]
 GOES = {"1": 40, "2": 60, "3": 80}
 """Frames that show the first of each GO."""
@@ -291,10 +255,10 @@ def build(shm: Path, housekit: ModuleType) -> Iterator[Build]:
         show.__exit__()
 
 
-def played(virtual: Any, go: Callable[[CueHand, str], Awaitable[Any]] | None, last: int = 150) -> QuickDesk:
+def played(kit: ModuleType, virtual: Any, go: Callable[[CueHand, str], Awaitable[Any]] | None, last: int = 150) -> Any:
     """Play the list: by `go` just before its frames, or by whatever the list does by itself."""
-    desk = QuickDesk(virtual)
-    hand = CueHand(desk)  # type: ignore[arg-type]
+    desk = kit.DrawnDesk(virtual)
+    hand = CueHand(desk)
 
     async def run() -> None:
         seen = -1
@@ -316,9 +280,10 @@ def played(virtual: Any, go: Callable[[CueHand, str], Awaitable[Any]] | None, la
     return desk
 
 
-def test_a_list_played_by_go_by_osc_and_by_time_code_gives_the_same_plans(build: Build) -> None:
+def test_a_list_played_by_go_by_osc_and_by_time_code_gives_the_same_plans(build: Build, cuekit: ModuleType) -> None:
     labelled = [
-        msgspec.structs.replace(cue, timecode=label(GOES[cue.number])) if cue.number in GOES else cue for cue in CUES
+        msgspec.structs.replace(cue, timecode=timecode_at(RATE, GOES[cue.number])) if cue.number in GOES else cue
+        for cue in CUES
     ]
     first = {"cues": labelled}
     by_go, by_osc = build(first=first), build(first=first)
@@ -331,7 +296,7 @@ def test_a_list_played_by_go_by_osc_and_by_time_code_gives_the_same_plans(build:
         await hand.osc([number, "go"], True, "osc")
         await hand.osc(["go"], False, "osc")
 
-    desks = [played(by_go, go), played(by_osc, osc), played(by_code, None)]
+    desks = [played(cuekit, by_go, go), played(cuekit, by_osc, osc), played(cuekit, by_code, None)]
     plans = by_go.plans
     for frame, (ev, version) in {39: (0.0, 1), 40: (-2.0 / 13, 2), 52: (-2.0, 2), 60: (-2.0, 3), 80: (-2.0, 4)}.items():
         assert (plans[frame].exposure_ev, plans[frame].show_version) == (pytest.approx(ev), version), frame
@@ -351,7 +316,3 @@ def test_a_list_played_by_go_by_osc_and_by_time_code_gives_the_same_plans(build:
             show = apply(show, undo_of(changes), desk.around_now)[0]
         plain = {"version": 1, "cues_at": CuesAt()}
         assert msgspec.structs.replace(show, **plain) == msgspec.structs.replace(desk.virtual.first, **plain)
-
-
-def label(frame: int) -> str:
-    return timecode_at(RATE, frame)
