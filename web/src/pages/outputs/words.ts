@@ -13,7 +13,10 @@ export const says = words(
     drift: "Not as the show wants it", wanted: "wanted", found: "found", same: "As the show wants it.", nothingWanted: "The show wants nothing of it.",
     restore: "Set it right", keep: "Keep what it has", restoreAll: "Set all right", dry: "What would change", nothing: "Nothing would change.", restored: "Set and read back.", kept: "The show wants it so from now on.",
     settings: "Settings", refused: "It did not take", state: "State", packets: "Packets", begun: "First packet", enabled: "Sends", noStreams: "No canvas is sent over a network.",
-    noWindows: "No canvas is shown in a window.", shown: "Shown", mixed: "Mixed", monitors: "Monitors", bits: "bit", fans: "Slowest fan", rate: "Rate",
+    captures: "Captures", capturesTold: "Frames as they were shown, written to the show's folder beside a list of every frame that is missing. They go on in a take.", captureOf: "Of", canvas: "Canvas", photo: "photo", inner: "inner picture", format: "Format", fileName: "Name (empty: by the clock)", count: "Frames (empty: until ended)", capture: "Capture", end: "End", noCaptures: "Nothing was captured in this run.", missing: (n: number) => `${n} missing`,
+    ffv1: "FFV1, exact", prores: "ProRes", prores_hq: "ProRes HQ", exr: "EXR, light", png: "PNG, 16 bit", capture_running: "captures", capture_waiting: "waits", capture_asked: "asked for", capture_done: "done", capture_failed: "failed",
+    touch: (canvas: string) => `${canvas}: touch a tile`, touchTold: "Touch the picture to see which tile it is.", tile: "Tile", wall: "wall", noTile: "No tile lies there.", canvasPx: "Canvas pixel", turned: "turned", mirrored: "mirrored", names: "Tiles' names on the wall", namesOff: "Take the names away",
+    dryTold: "Reads them now and sets nothing.", setting: "Setting", noWindows: "No canvas is shown in a window.", shown: "Shown", mixed: "Mixed", monitors: "Monitors", bits: "bit", fans: "Slowest fan", rate: "Rate",
   },
   {
     canvases: "画布", patterns: "测试图", processors: "处理器", streams: "网络流", windows: "窗口", sections: "输出的各部分",
@@ -27,6 +30,9 @@ export const says = words(
     drift: "与演出要求不符", wanted: "要求", found: "实际", same: "与演出要求一致。", nothingWanted: "演出对它没有要求。",
     restore: "恢复", keep: "保留现状", restoreAll: "全部恢复", dry: "将有哪些变化", nothing: "不会有变化。", restored: "已设置并读回。", kept: "演出从此以此为准。",
     settings: "设置", refused: "未接受", state: "状态", packets: "数据包", begun: "首包", enabled: "发送", noStreams: "没有画布经网络发送。",
-    noWindows: "没有画布显示在窗口中。", shown: "已显示", mixed: "混合", monitors: "显示器", bits: "位", fans: "最慢风扇", rate: "速率",
+    captures: "采集", capturesTold: "把实际显示的帧写入演出文件夹，并列出所有缺失的帧。开拍中也继续。", captureOf: "内容", canvas: "画布", photo: "照片", inner: "内画面", format: "格式", fileName: "名称（留空：按时间）", count: "帧数（留空：直到结束）", capture: "采集", end: "结束", noCaptures: "本次运行还没有采集。", missing: (n: number) => `缺 ${n} 帧`,
+    ffv1: "FFV1，无损", prores: "ProRes", prores_hq: "ProRes HQ", exr: "EXR，光值", png: "PNG，16 位", capture_running: "采集中", capture_waiting: "等待", capture_asked: "已请求", capture_done: "完成", capture_failed: "失败",
+    touch: (canvas: string) => `${canvas}：点击一个拼块`, touchTold: "点击画面查看是哪个拼块。", tile: "拼块", wall: "屏幕", noTile: "那里没有拼块。", canvasPx: "画布像素", turned: "旋转", mirrored: "镜像", names: "在屏幕上显示拼块名称", namesOff: "撤下名称",
+    dryTold: "现在读取，不做任何设置。", setting: "设置", noWindows: "没有画布显示在窗口中。", shown: "已显示", mixed: "混合", monitors: "显示器", bits: "位", fans: "最慢风扇", rate: "速率",
   },
 );

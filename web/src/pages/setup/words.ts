@@ -20,6 +20,11 @@ export const says = words(
     look: "Look at everything", looking: "Looking at machine, stage and processors …", lookTold: "What machine and stage lack before a take, each with its mend. It takes some seconds; the walls go on.",
     green: "well", amber: "works, with a loss", red: "will not work", allGood: "Nothing stands in the way.", reds: (n: number) => (n === 1 ? "One thing will not work." : `${n} things will not work.`),
     entries: "Everything that was done or refused; nothing is ever taken out of it.", check: "Check that it is whole", whole: "Whole: every entry is as it was written.", broken: "It was tampered with or damaged:",
+    showFile: "Show file", away: "The service does not answer; nothing was changed.", armedHolds: (take: string) => `Take ${take} is armed: the configuration and roll-backs wait until it is over.`,
+    exportIt: "Export the show", exportTold: "Configuration, everything live, history, and the hashes of the files it names, in one file. Users and keys are not in it.",
+    importIt: "Import a show", importTold: "The file is looked into first; nothing changes before you say so. Then every wall switches at one frame, or none does, and undo takes it back.", pickFile: "A file that an export gave", imported: "The show of the file runs.",
+    sameShow: "It is what runs now.", fileMissing: "is not on this machine", fileOther: "is another file here than where it was exported", isNow: "Now", inFile: "In the file", configDiff: (n: number) => `Configuration: ${n} lines of difference`, importSure: "Yes: run the show of this file now", keepRunning: "Keep what runs",
+    backups: "Copies of the database", backupsTold: "Made by themselves, and before every import. `openvolume show restore` puts one back.", backUp: "Copy it now", backedUp: "Copied, if anything had changed.", noBackups: "No copies yet.",
     frame: "Frame", takeName: "Take", wholeLog: "Log",
   },
   {
@@ -41,6 +46,11 @@ export const says = words(
     look: "全部检查", looking: "正在检查机器、舞台和处理器……", lookTold: "开拍前机器和舞台缺什么，以及如何解决。需要几秒钟；屏幕继续运行。",
     green: "正常", amber: "可用，但有损失", red: "无法工作", allGood: "没有障碍。", reds: (n: number) => `有 ${n} 项无法工作。`,
     entries: "所有做过或被拒绝的操作；任何条目都不会被删除。", check: "检查是否完整", whole: "完整：每一条都与写入时一致。", broken: "已被篡改或损坏：",
+    showFile: "演出文件", away: "服务没有应答；没有任何改动。", armedHolds: (take: string) => `${take} 已待命：配置和回退要等它结束。`,
+    exportIt: "导出演出", exportTold: "配置、全部实时状态、历史以及所引用文件的哈希，合成一个文件。不含用户和密钥。",
+    importIt: "导入演出", importTold: "先检查文件；您确认之前不做任何改动。之后所有屏幕在同一帧切换，否则都不切换；可以撤销。", pickFile: "导出得到的文件", imported: "文件中的演出正在运行。",
+    sameShow: "与正在运行的一致。", fileMissing: "不在本机上", fileOther: "与导出时的文件不同", isNow: "现在", inFile: "文件中", configDiff: (n: number) => `配置：${n} 行不同`, importSure: "确定：现在运行此文件的演出", keepRunning: "保持现状",
+    backups: "数据库副本", backupsTold: "自动生成，每次导入之前也会生成。用 `openvolume show restore` 恢复。", backUp: "现在复制", backedUp: "已复制（如有变化）。", noBackups: "还没有副本。",
     frame: "帧", takeName: "条次", wholeLog: "记录",
   },
 );

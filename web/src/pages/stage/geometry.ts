@@ -1,7 +1,7 @@
 // The walls as the service tells them (GET /stage), as triangles with canvas coordinates, in three layouts.
 
 export type Point = [number, number, number];
-interface Cabinet {
+export interface Cabinet {
   id: string;
   wall: string;
   canvas: string;
@@ -54,6 +54,8 @@ export interface Surface {
   pitchM: Float32Array;
   edges: { stage: Float32Array; dome: Float32Array; flat: Float32Array };
   pieces: Piece[];
+  /** A ball round each piece: x, y, z, radius squared. A ray that misses it misses all of its triangles. */
+  balls: Float32Array;
 }
 
 /** Where a picture's point lies after the flip and the clockwise turn: u to the right, v down, 0 to 1. */
@@ -158,8 +160,27 @@ export function surfaces(stage: StageDocument): Surface[] {
     canvas, stage: new Float32Array(one.stage), dome: new Float32Array(one.dome), flat: new Float32Array(one.flat),
     uv: new Float32Array(one.uv), wallPx: new Float32Array(one.wallPx), pitchM: new Float32Array(one.pitch),
     edges: { stage: new Float32Array(one.edges.stage), dome: new Float32Array(one.edges.dome), flat: new Float32Array(one.edges.flat) },
-    pieces: one.pieces,
+    pieces: one.pieces, balls: balls(one.stage, one.pieces),
   }));
+}
+
+function balls(at: number[], pieces: Piece[]): Float32Array {
+  const found = new Float32Array(pieces.length * 4);
+  pieces.forEach((piece, n) => {
+    const [from, to] = [piece.first * 9, (piece.first + piece.count) * 9];
+    const low = [Infinity, Infinity, Infinity];
+    const high = [-Infinity, -Infinity, -Infinity];
+    for (let i = from; i < to; i++) {
+      low[i % 3] = Math.min(low[i % 3]!, at[i]!);
+      high[i % 3] = Math.max(high[i % 3]!, at[i]!);
+    }
+    for (let k = 0; k < 3; k++) {
+      found[n * 4 + k] = (low[k]! + high[k]!) / 2;
+      found[n * 4 + 3]! += ((high[k]! - low[k]!) / 2) ** 2;
+    }
+    found[n * 4 + 3]! *= 1.001;
+  });
+  return found;
 }
 
 /** A camera's axes in the stage: right, forward, up. R = Rz(pan) Rx(tilt) Ry(roll). */
@@ -176,23 +197,30 @@ export function axes(panDeg: number, tiltDeg: number, rollDeg: number): { right:
 /** Where a ray first meets the walls' lit or dark side: distance, surface, and the triangle with its weights; null: nowhere. */
 export function hit(all: Surface[], from: Point, way: Point): { distance: number; surface: Surface; triangle: number; weights: Point } | null {
   let best: { distance: number; surface: Surface; triangle: number; weights: Point } | null = null;
+  const long2 = way[0] ** 2 + way[1] ** 2 + way[2] ** 2;
   for (const surface of all) {
-    const at = surface.stage;
-    for (let i = 0; i < at.length; i += 9) {
-      const [ax, ay, az] = [at[i]!, at[i + 1]!, at[i + 2]!];
-      const [e1x, e1y, e1z] = [at[i + 3]! - ax, at[i + 4]! - ay, at[i + 5]! - az];
-      const [e2x, e2y, e2z] = [at[i + 6]! - ax, at[i + 7]! - ay, at[i + 8]! - az];
-      const [px, py, pz] = [way[1] * e2z - way[2] * e2y, way[2] * e2x - way[0] * e2z, way[0] * e2y - way[1] * e2x];
-      const det = e1x * px + e1y * py + e1z * pz;
-      if (Math.abs(det) < 1e-12) continue;
-      const [tx, ty, tz] = [from[0] - ax, from[1] - ay, from[2] - az];
-      const u = (tx * px + ty * py + tz * pz) / det;
-      if (u < -1e-6 || u > 1 + 1e-6) continue;
-      const [qx, qy, qz] = [ty * e1z - tz * e1y, tz * e1x - tx * e1z, tx * e1y - ty * e1x];
-      const v = (way[0] * qx + way[1] * qy + way[2] * qz) / det;
-      if (v < -1e-6 || u + v > 1 + 1e-6) continue;
-      const distance = (e2x * qx + e2y * qy + e2z * qz) / det;
-      if (distance > 1e-6 && (!best || distance < best.distance)) best = { distance, surface, triangle: i / 9, weights: [1 - u - v, u, v] };
+    const { stage: at, balls: ball } = surface;
+    for (let n = 0; n < surface.pieces.length; n++) {
+      const [bx, by, bz] = [ball[n * 4]! - from[0], ball[n * 4 + 1]! - from[1], ball[n * 4 + 2]! - from[2]];
+      const on = bx * way[0] + by * way[1] + bz * way[2];
+      if (bx * bx + by * by + bz * bz - (on * on) / long2 > ball[n * 4 + 3]!) continue;
+      const { first, count } = surface.pieces[n]!;
+      for (let i = first * 9; i < (first + count) * 9; i += 9) {
+        const [ax, ay, az] = [at[i]!, at[i + 1]!, at[i + 2]!];
+        const [e1x, e1y, e1z] = [at[i + 3]! - ax, at[i + 4]! - ay, at[i + 5]! - az];
+        const [e2x, e2y, e2z] = [at[i + 6]! - ax, at[i + 7]! - ay, at[i + 8]! - az];
+        const [px, py, pz] = [way[1] * e2z - way[2] * e2y, way[2] * e2x - way[0] * e2z, way[0] * e2y - way[1] * e2x];
+        const det = e1x * px + e1y * py + e1z * pz;
+        if (Math.abs(det) < 1e-12) continue;
+        const [tx, ty, tz] = [from[0] - ax, from[1] - ay, from[2] - az];
+        const u = (tx * px + ty * py + tz * pz) / det;
+        if (u < -1e-6 || u > 1 + 1e-6) continue;
+        const [qx, qy, qz] = [ty * e1z - tz * e1y, tz * e1x - tx * e1z, tx * e1y - ty * e1x];
+        const v = (way[0] * qx + way[1] * qy + way[2] * qz) / det;
+        if (v < -1e-6 || u + v > 1 + 1e-6) continue;
+        const distance = (e2x * qx + e2y * qy + e2z * qz) / det;
+        if (distance > 1e-6 && (!best || distance < best.distance)) best = { distance, surface, triangle: i / 9, weights: [1 - u - v, u, v] };
+      }
     }
   }
   return best;

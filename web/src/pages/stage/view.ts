@@ -5,16 +5,21 @@ import * as THREE from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import type { Many } from "../../lib/live.svelte";
 import { preview } from "../../lib/preview";
+import { Figures } from "./figures";
 import { axes, hit, mixed, onDome, surfaces, type Piece, type Point, type StageDocument, type Surface } from "./geometry";
-import { FRAGMENT, VERTEX } from "./shaders";
+import { HEATS, at as heatAt, optics, shares, type Heat, type Optics, type Told } from "./heat";
+import { FRAGMENT, HEAT_FRAGMENT, VERTEX } from "./shaders";
 
 export type Layout = "stage" | "dome" | "flat";
-export type Preset = "operator" | "front" | "top" | "camera";
+export type Preset = "operator" | "front" | "top" | "eye" | "camera";
+export type Trouble = "" | "warn" | "bad";
 export interface Picked {
   piece: Piece;
   wallPx: [number, number];
   canvasPx: [number, number];
   point: Point;
+  normal: Point;
+  pitchM: number;
 }
 THREE.ColorManagement.enabled = false; // colours here are what the screen shows
 const TRAIL = 240;
@@ -28,7 +33,22 @@ interface Body {
   outline: THREE.LineLoop;
   trail: THREE.Line;
   told: number[];
+  last: Many["cameras"] | null;
 }
+
+/** Whether this browser draws WebGL on the processor: then smoothing of edges costs four times as much as the rest. */
+function bySoftware(): boolean {
+  const probe = document.createElement("canvas").getContext("webgl2");
+  const about = probe?.getExtension("WEBGL_debug_renderer_info");
+  const name = String(about ? probe?.getParameter(about.UNMASKED_RENDERER_WEBGL) : "");
+  probe?.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software|basic render/i.test(name);
+}
+
+/** A picture that takes longer to draw while the hand moves it is drawn with fewer pixels. */
+const SLOW_MS = 55;
+const RATIOS = [2, 1, 0.75, 0.5, 0.35] as const;
+const REST_MS = 350;
 
 export class StageView {
   layout: Layout = "stage";
@@ -51,6 +71,16 @@ export class StageView {
   #dirty = true;
   #loop = 0;
   #slowMs = 0;
+  #level = 0;
+  #restLevel = 0;
+  #moving = false;
+  #movedMs = 0;
+  #steppedMs = 0;
+  #heat: Heat = "off";
+  #optics: Optics | null = null;
+  #boxes = new Map<Layout, THREE.Box3>();
+  readonly #soft = bySoftware();
+  readonly #figures = new Figures();
   #preset: Preset = "operator";
   #chosen = "";
   #marks: THREE.Points;
@@ -58,10 +88,12 @@ export class StageView {
   #closed = false;
 
   constructor(readonly canvas: HTMLCanvasElement) {
-    this.#renderer = new THREE.WebGLRenderer({ canvas, antialias: true, powerPreference: "high-performance" });
+    this.#renderer = new THREE.WebGLRenderer({ canvas, antialias: !this.#soft, powerPreference: "high-performance" });
     this.#renderer.setClearColor(0x0b0e11);
     this.#renderer.outputColorSpace = THREE.LinearSRGBColorSpace; // the shader ends in display codes
-    this.#scene.add(this.#walls, this.#floor);
+    this.#scene.add(this.#walls, this.#floor, this.#figures.group);
+    this.#level = this.#restLevel = RATIOS.findIndex((ratio) => ratio <= Math.min(devicePixelRatio, this.#soft ? 1 : 2));
+    if (this.#level < 0) this.#level = this.#restLevel = 1;
     this.#eye.up.set(0, 0, 1);
     this.#flat.up.set(0, 0, 1);
     this.#flat.position.set(0, -50, 0);
@@ -75,7 +107,11 @@ export class StageView {
     this.#slide.mouseButtons = { LEFT: THREE.MOUSE.PAN, MIDDLE: THREE.MOUSE.DOLLY, RIGHT: THREE.MOUSE.PAN };
     this.#slide.touches = { ONE: THREE.TOUCH.PAN, TWO: THREE.TOUCH.DOLLY_PAN };
     for (const controls of [this.#orbit, this.#slide]) {
-      controls.addEventListener("change", () => this.redraw());
+      controls.addEventListener("change", () => {
+        this.#movedMs = performance.now();
+        this.#moving = true;
+        this.redraw();
+      });
     }
     const dots = new THREE.BufferGeometry();
     dots.setAttribute("position", new THREE.BufferAttribute(new Float32Array(6), 3));
@@ -90,19 +126,39 @@ export class StageView {
     this.setLayout("stage");
     const step = (): void => {
       this.#loop = requestAnimationFrame(step);
-      if (!this.#dirty) return;
+      const now = performance.now();
+      if (this.#moving && now - this.#movedMs > REST_MS) {
+        this.#moving = false;
+        this.#sharpen(this.#restLevel);
+      }
+      if (!this.#dirty) {
+        this.#steppedMs = 0;
+        return;
+      }
       this.#dirty = false;
-      const began = performance.now();
       this.#renderer.render(this.#scene, this.layout === "stage" ? this.#eye : this.#flat);
       this.frames += 1;
-      // A machine that draws slowly gets fewer pixels, never a slower hand.
-      this.#slowMs = this.#slowMs * 0.8 + (performance.now() - began) * 0.2;
-      if (this.#slowMs > 60 && this.#renderer.getPixelRatio() > 0.75) {
-        this.#renderer.setPixelRatio(0.75);
-        this.#resize();
+      // The browser comes back later the longer the last picture takes, wherever it is drawn. A machine that draws
+      // slowly gets fewer pixels while the view is turned, never a slower hand; at rest it is sharp again.
+      if (this.#steppedMs) this.#slowMs = this.#slowMs * 0.7 + Math.min(500, now - this.#steppedMs) * 0.3;
+      this.#steppedMs = now;
+      if (this.#moving && this.#slowMs > SLOW_MS && this.#level < RATIOS.length - 1) {
+        this.#slowMs *= 0.6;
+        this.#sharpen(this.#level + 1);
       }
     };
     step();
+  }
+
+  /** What a second of turning comes to: for whoever measures it. */
+  get ratio(): number {
+    return this.#renderer.getPixelRatio();
+  }
+
+  #sharpen(level: number): void {
+    if (level === this.#level) return;
+    this.#level = level;
+    this.#resize();
   }
 
   redraw(): void {
@@ -117,6 +173,7 @@ export class StageView {
     this.#floor.clear();
     this.#materials.clear();
     this.#edges.clear();
+    this.#boxes.clear();
     this.#surfaces = surfaces(stage);
     const count = this.#surfaces.length;
     for (const surface of this.#surfaces) {
@@ -131,13 +188,16 @@ export class StageView {
       geometry.setAttribute("stage", new THREE.BufferAttribute(surface.stage, 3));
       geometry.setAttribute("uv", new THREE.BufferAttribute(surface.uv, 2));
       geometry.setAttribute("pitch", new THREE.BufferAttribute(surface.pitchM, 1));
+      geometry.setAttribute("mine", new THREE.BufferAttribute(new Float32Array(surface.pitchM.length).fill(1), 1));
       const material = new THREE.ShaderMaterial({
         vertexShader: VERTEX, fragmentShader: FRAGMENT, side: THREE.DoubleSide,
         uniforms: {
-          picture: { value: texture }, lit: { value: 1 }, transfer: { value: canvas.encoding.transfer === "pq" ? 1 : 0 },
+          picture: { value: texture }, tone: { value: new THREE.Vector4() }, transfer: { value: canvas.encoding.transfer === "pq" ? 1 : 0 },
           gammaValue: { value: Number(canvas.encoding.transfer.replace("gamma", "")) / 10 || 2.4 },
           peakNits: { value: canvas.encoding.peak_nits }, narrow: { value: canvas.encoding.range === "full" ? 0 : 1 },
           whiteNits: { value: 170 }, heat: { value: 0 }, eye: { value: new THREE.Vector3() }, focalPx: { value: 1 },
+          toRight: { value: new THREE.Vector3() }, toFront: { value: new THREE.Vector3() }, toUp: { value: new THREE.Vector3() },
+          blurPx: { value: 0 }, focusM: { value: 0 }, seen: { value: new THREE.Vector4() }, held: { value: new THREE.Vector4() },
         },
       });
       this.#materials.set(surface.canvas, material);
@@ -150,8 +210,12 @@ export class StageView {
       edges.frustumCulled = false;
       this.#edges.set(surface.canvas, edges);
       this.#walls.add(mesh, edges);
-      const widthPx = Math.min(busy ? 512 : 1024, Math.max(128, canvas.width_px / Math.max(1, stage.scale)));
-      this.#stops.push(preview(`canvases/${surface.canvas}`, widthPx, count > 6 ? 5 : busy ? 12 : 24, async ({ blob }) => {
+      let drawnMs = 0;
+      const widthPx = Math.min(this.#soft && count > 6 ? 256 : busy ? 512 : 1024, Math.max(128, canvas.width_px / Math.max(1, stage.scale)));
+      this.#stops.push(preview(`canvases/${surface.canvas}`, widthPx, this.#soft && count > 6 ? 2 : count > 6 ? 5 : busy ? 12 : 24, async ({ blob }) => {
+        // While the view is turned without a GPU, the hand goes before new pictures: some every second.
+        if (this.#soft && this.#moving && performance.now() - drawnMs < 1000) return;
+        drawnMs = performance.now();
         const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
         if (this.#closed) return;
         const sameSize = (texture.image as ImageBitmap | null)?.width === bitmap.width && (texture.image as ImageBitmap).height === bitmap.height;
@@ -170,6 +234,7 @@ export class StageView {
     mark.position.set(...stage.eye_m);
     this.#floor.add(grid, axis([1, 0, 0.01], 0xb4524a), axis([0, 1, 0.01], 0x4e9d6c), mark);
     this.setLayout(this.layout);
+    this.#heatUp();
   }
 
   setLayout(layout: Layout): void {
@@ -185,7 +250,13 @@ export class StageView {
     for (const surface of this.#surfaces) {
       this.#edges.get(surface.canvas)?.geometry.setAttribute("position", new THREE.BufferAttribute(surface.edges[layout], 3));
     }
-    for (const body of this.#bodies.values()) body.group.visible = layout === "stage";
+    this.#figures.group.visible = layout === "stage";
+    for (const body of this.#bodies.values()) {
+      body.group.visible = layout === "stage";
+      const told = body.last;
+      body.last = null;
+      if (told) this.setCamera(told);
+    }
     this.clearMarks();
     this.fit();
   }
@@ -193,11 +264,7 @@ export class StageView {
   /** Looks at all of it again. */
   fit(preset: Preset = this.#preset): void {
     this.#preset = preset;
-    const box = new THREE.Box3();
-    for (const surface of this.#surfaces) {
-      const at = surface[this.layout];
-      for (let i = 0; i < at.length; i += 3) box.expandByPoint(new THREE.Vector3(at[i], at[i + 1], at[i + 2]));
-    }
+    const box = this.#box();
     if (box.isEmpty()) return;
     const middle = box.getCenter(new THREE.Vector3());
     const size = box.getSize(new THREE.Vector3());
@@ -218,10 +285,15 @@ export class StageView {
         operator: new THREE.Vector3(middle.x + reach * 0.26, box.min.y - reach * 0.7, middle.z + reach * 0.3),
         front: new THREE.Vector3(middle.x, box.max.y - reach * 1.25, Math.min(middle.z, 2.2)),
         top: new THREE.Vector3(middle.x, middle.y - 0.01, box.max.z + reach * 1.05),
+        eye: new THREE.Vector3(...(this.#stage?.eye_m ?? [0, 0, 1.6])),
         camera: null,
       }[preset];
       const body = this.#bodies.get(this.#chosen) ?? this.#bodies.values().next().value;
-      if (!from && body) {
+      if (preset === "eye" && from) {
+        this.#eye.fov = 75;
+        this.#eye.position.copy(from);
+        this.#orbit.target.set(from.x, from.y + 4, from.z);
+      } else if (!from && body) {
         const [x, y, z, fx, fy, fz, vfov] = body.told as [number, number, number, number, number, number, number];
         this.#eye.fov = Math.max(20, vfov * 1.15);
         this.#eye.position.set(x, y, z);
@@ -243,25 +315,78 @@ export class StageView {
     this.redraw();
   }
 
-  setHeat(on: boolean, camera: Many["cameras"] | undefined): void {
+  #box(): THREE.Box3 {
+    let box = this.#boxes.get(this.layout);
+    if (!box) {
+      box = new THREE.Box3();
+      for (const surface of this.#surfaces) box.union(new THREE.Box3().setFromArray(surface[this.layout]));
+      this.#boxes.set(this.layout, box);
+    }
+    return box;
+  }
+
+  setHeat(heat: Heat, camera: Many["cameras"] | undefined): void {
+    const before = this.#heat;
+    this.#heat = camera ? heat : "off";
+    this.#optics = camera ? optics(camera) : null;
+    if (this.#heat !== "off" || before !== "off") this.#heatUp();
+  }
+
+  #heatUp(): void {
+    const told = this.#optics;
+    const shader = this.#heat === "off" ? FRAGMENT : HEAT_FRAGMENT;
     for (const material of this.#materials.values()) {
-      material.uniforms.heat!.value = on && camera ? 1 : 0;
-      if (!camera) continue;
-      (material.uniforms.eye!.value as THREE.Vector3).set(...(camera.pupil_m as Point));
-      material.uniforms.focalPx!.value = (camera.resolution_px[0] as number) / (2 * Math.tan((((camera.field_of_view_deg[0] as number) / 2) * Math.PI) / 180));
+      if (material.fragmentShader !== shader) {
+        material.fragmentShader = shader;
+        material.needsUpdate = true;
+      }
+      if (!told) continue;
+      const to = material.uniforms as Record<string, THREE.IUniform>;
+      to.heat!.value = HEATS.indexOf(this.#heat);
+      for (const [name, at] of [["eye", told.pupil], ["toRight", told.right], ["toFront", told.forward], ["toUp", told.up]] as const) (to[name]!.value as THREE.Vector3).set(...at);
+      (to.seen!.value as THREE.Vector4).set(...told.seen);
+      (to.held!.value as THREE.Vector4).set(...told.held);
+      [to.focalPx!.value, to.blurPx!.value, to.focusM!.value] = [told.focalPx, told.blurPx, told.focusM];
+    }
+    if (told && this.#heat === "cover") {
+      for (const child of this.#walls.children) {
+        const surface = child.userData.surface as Surface | undefined;
+        if (!surface || child.userData.mine === told.walls.join()) continue;
+        child.userData.mine = told.walls.join();
+        const mine = (child as THREE.Mesh).geometry.getAttribute("mine") as THREE.BufferAttribute;
+        for (const piece of surface.pieces) (mine.array as Float32Array).fill(told.walls.includes(piece.wall) ? 1 : 0, piece.first * 3, (piece.first + piece.count) * 3);
+        mine.needsUpdate = true;
+      }
     }
     this.redraw();
   }
 
-  setCanvas(canvas: Many["canvases"], nodeState: string | undefined): void {
-    const material = this.#edges.get(canvas.id)?.material as THREE.LineBasicMaterial | undefined;
-    if (!material) return;
-    const gone = nodeState !== undefined && ["gone", "stale", "failed", "stopped"].includes(nodeState);
-    const late = !!canvas.reason && !["none", "switching", "held"].includes(canvas.reason);
-    const colour = gone ? COLOURS.bad : late ? COLOURS.warn : COLOURS.line;
-    if (material.color.getHex() === colour) return;
-    material.color.setHex(colour);
-    material.opacity = colour === COLOURS.line ? 0.35 : 0.9;
+  /** What the maps say of a place that was touched. */
+  told(picked: Picked): Told | null {
+    return this.#optics && this.#heat !== "off" ? heatAt(this.#optics, picked.point, picked.normal, picked.pitchM, picked.piece.wall) : null;
+  }
+
+  /** How much of what the camera may see is covered; null: nobody asks. */
+  covered(): ReturnType<typeof shares> | null {
+    return this.#optics && this.#heat === "cover" ? shares(this.#optics, this.#surfaces) : null;
+  }
+
+  /** A canvas whose node, processor or picture is in trouble says so in colour. */
+  setCanvas(id: string, trouble: Trouble): void {
+    const edges = this.#edges.get(id)?.material as THREE.LineBasicMaterial | undefined;
+    if (!edges) return;
+    const colour = trouble ? COLOURS[trouble] : COLOURS.line;
+    if (edges.color.getHex() === colour) return;
+    edges.color.setHex(colour);
+    edges.opacity = trouble ? 0.9 : 0.35;
+    const tone = new THREE.Color(colour);
+    (this.#materials.get(id)!.uniforms.tone!.value as THREE.Vector4).set(tone.r, tone.g, tone.b, trouble === "bad" ? 0.35 : trouble ? 0.16 : 0);
+    this.redraw();
+  }
+
+  setSubjects(subjects: Many["subjects"][]): void {
+    for (const subject of subjects) this.#figures.set(subject);
+    this.#figures.keep(subjects.map((one) => one.id));
     this.redraw();
   }
 
@@ -271,6 +396,8 @@ export class StageView {
       this.#bodies.set(camera.id, (body = this.#makeBody()));
       this.#tint(camera.id, body);
     }
+    if (body.last === camera) return;
+    body.last = camera;
     const at = camera.pupil_m as Point;
     const { right, forward, up } = axes(camera.pan_deg, camera.tilt_deg, camera.roll_deg);
     const [h, v] = camera.field_of_view_deg as [number, number];
@@ -357,6 +484,8 @@ export class StageView {
       wallPx: mixed(surface.wallPx, 2, found.faceIndex, w).map(Math.floor) as [number, number],
       canvasPx: [Math.floor(uv[0]! * canvas.width_px), Math.floor(uv[1]! * canvas.height_px)],
       point: mixed(surface.stage, 3, found.faceIndex, w) as Point,
+      normal: normalOf(surface.stage, found.faceIndex),
+      pitchM: surface.pitchM[found.faceIndex * 3] ?? 0.002,
     };
   }
 
@@ -407,7 +536,7 @@ export class StageView {
     group.add(lines, over, trail);
     group.visible = this.layout === "stage";
     this.#scene.add(group, outline);
-    return { group, lines, over, outline, trail, told: [0, 0, 1.6, 0, 1, 0, 40] };
+    return { group, lines, over, outline, trail, told: [0, 0, 1.6, 0, 1, 0, 40], last: null };
   }
 
   #tint(id: string, body: Body): void {
@@ -419,11 +548,18 @@ export class StageView {
   #resize(): void {
     const place = this.canvas.parentElement!;
     const [w, h] = [Math.max(1, place.clientWidth), Math.max(1, place.clientHeight)];
-    this.#renderer.setPixelRatio(Math.min(devicePixelRatio, this.#slowMs > 60 ? 0.75 : 2));
+    this.#renderer.setPixelRatio(RATIOS[this.#level]!);
     this.#renderer.setSize(w, h, false);
     this.#eye.aspect = w / h;
     this.#eye.updateProjectionMatrix();
     if (this.layout !== "stage") this.fit();
     this.redraw();
   }
+}
+
+/** Of a triangle: as it lies in the stage. */
+function normalOf(at: Float32Array, triangle: number): Point {
+  const [a, b, c] = [0, 1, 2].map((i) => new THREE.Vector3().fromArray(at, (triangle * 3 + i) * 3)) as [THREE.Vector3, THREE.Vector3, THREE.Vector3];
+  const found = b.sub(a).cross(c.sub(a)).normalize();
+  return [found.x, found.y, found.z];
 }
