@@ -30,6 +30,7 @@ from controller.messages import (
     STATUS_CAPACITY,
     Abort,
     Alarm,
+    AnyMessage,
     Commit,
     HearOnly,
     JamTime,
@@ -80,6 +81,8 @@ REHEARSAL_NS = 2 * NS_PER_MS
 """So long before the latch the plan is made once for practice, and then what comes is read until it is time. A process
 that slept for a frame finds its code and data gone from the caches, and is five times slower; at the latch that would
 be latency. Even a millisecond of sleep cools them again."""
+LETTERS_NS = NS_PER_MS // 2
+"""Until so shortly before the latch a change is taken in that the next plan can carry."""
 SLOWEST_REHEARSED_NS = 12 * NS_PER_MS
 """Periods shorter than this leave the caches warm, and no time for practice."""
 SLACK_NS = NS_PER_MS
@@ -123,6 +126,8 @@ class Conductor:
         self._reports = NodeReports(run, nodes)
         self._notes = RingQueue(run.metronome, KIND_NOTES)
         self._last: FramePlan | None = None
+        self._put_off: list[AnyMessage] = []
+        """Letters that are read once the latch has passed."""
         self._hears_only_until_ns = 0
         self._alarms: dict[str, Alarm] = {}
         self._garbage = SlackCollector()
@@ -325,6 +330,8 @@ class Conductor:
         before_ns, now_ns = 0, self._clock.now_ns()
         while before_ns < now_ns < self._latch_ns:
             before_ns = now_ns
+            if self._latch_ns - now_ns > LETTERS_NS:
+                self._letters(hurried=True)
             if self._take_in(practising=True):
                 now_ns = self._clock.now_ns()
                 left_ns = self._latch_ns - now_ns
@@ -394,8 +401,13 @@ class Conductor:
 
     # --- versions -----------------------------------------------------------------------------------------------
 
-    def _letters(self) -> None:
-        for message in self._post.receive():
+    def _letters(self, *, hurried: bool = False) -> None:
+        """Read what waits; hurried: shortly before the latch, when another configuration is left for later."""
+        waiting, self._put_off = [*self._put_off, *self._post.receive()], []
+        for message in waiting:
+            if hurried and (self._put_off or self._is_long(message)):
+                self._put_off.append(message)
+                continue
             if isinstance(message, Prepare | Commit | Abort):
                 self._versions.take(message)
             elif isinstance(message, JamTime):
@@ -405,6 +417,9 @@ class Conductor:
                 self._hears_only_until_ns = self._clock.now_ns() + message.for_ms * NS_PER_MS
         if self._inputs.only is not None and self._clock.now_ns() > self._hears_only_until_ns:
             self._inputs.only = None
+
+    def _is_long(self, message: AnyMessage) -> bool:
+        return isinstance(message, Prepare) and message.config_version != self._versions.now.show.config_version
 
     def _switched(self, before: Version, now: Version) -> None:
         if now.planner is not before.planner and self._last is not None:

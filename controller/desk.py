@@ -351,7 +351,8 @@ class Desk:
             stage_bytes = await asyncio.to_thread(encode_stage, stage)
         show = msgspec.structs.replace(following.show, version=rev, config_version=config)
         show = numbered(show, self.show)
-        await self.on_disk(lambda: write_states(self._run, show))
+        if show.scene_states != self.show.scene_states:
+            await self.on_disk(lambda: write_states(self._run, show))
         await self._prepare(show, loaded, stage_bytes)
         revision = Revision(rev, self._clock.tai_ns(), who, following.kind, following.changes, config)
         replaces = self._same_gesture(revision)

@@ -259,4 +259,6 @@ def install(app: FastAPI) -> None:
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         detail = f"{type(error).__name__} while answering; the log tells more"
-        return problem_response(500, [Problem("controller.internal", request.url.path, detail)])
+        # The server lets the connection go when it hears of the error: nobody must send his next request over it.
+        closing = {"connection": "close"}
+        return problem_response(500, [Problem("controller.internal", request.url.path, detail)], headers=closing)

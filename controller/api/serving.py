@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from controller.access.certificates import Certificates
+from controller.api.corked import Corked
 from controller.api.problems import MEDIA_TYPE, document
 from stage.errors import Problem
 
@@ -70,7 +71,7 @@ class LimitedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, if its address has not too many."""
-        super().connection_made(transport)
+        super().connection_made(Corked(transport, self.loop))
         self._address = self.client[0] if self.client else ""
         self.held[self._address] += 1
         if self.held[self._address] > MOST_OF_ONE_ADDRESS:
@@ -101,6 +102,9 @@ class LimitedHttp(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """It is a WebSocket's from now on."""
         self._let_go()
+        if isinstance(self.transport, Corked):
+            self.transport.flush()
+            self.transport = self.transport.bare
         super().handle_websocket_upgrade()
 
     def on_headers_complete(self) -> None:

@@ -29,6 +29,7 @@ from controller.nmos.config import NmosConfig
 from controller.rundir import RunDir, replace_file
 from runtime.clock import NS_PER_S, SystemClock
 from runtime.log import set_up_logging
+from runtime.rights import be_prompt
 from runtime.role import BEAT_NS, Beat, EndSignal
 from stage.errors import OpenVolumeError
 
@@ -128,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = RunDir(given.run_dir)
     set_up_logging("service", run.run)
     sys.setswitchinterval(SWITCH_S)
+    be_prompt()
     _more_files()
     listener = socket.socket(fileno=given.fd)
     listener.setblocking(False)
