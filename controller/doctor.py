@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 import msgspec
 
 from controller.errors import ControllerError
+from controller.listening_in import ShowReceiver, heard_by_shows, show_receiver
 from runtime.clock import NS_PER_S, Clock, SystemClock
 from runtime.config import udp_address
 from stage.errors import Problem
@@ -216,8 +217,12 @@ def _listen(
             # Of the usual addresses those that can be had are enough.
             with suppress(*() if listen else (ListenError,)):
                 receivers.append((address, interface, _open(address, interface, clock)))
+        if not listen:
+            known = {receiver.address for _, _, receiver in receivers}
+            shows = [address for address in heard_by_shows() if address not in known]
+            receivers += [(address, "", ear) for address in shows if (ear := show_receiver(address)) is not None]
         if write is not None:
-            names = ", ".join(receiver.address for _, _, receiver in receivers)
+            names = ", ".join(_place(receiver) for _, _, receiver in receivers)
             write(f"Listening on {names} for {seconds_s:g} s. Let the tracker run; move the camera.\n\n")
         arrivals = gather([receiver for _, _, receiver in receivers], clock, int(seconds_s * NS_PER_S))
         tai_ns = clock.tai_ns() - clock.now_ns()
@@ -233,13 +238,24 @@ def _listen(
     return [one for one in heard if one.arrivals] or [Heard("any of the usual addresses", [])]
 
 
+def _place(receiver: Receiver) -> str:
+    """Where something is heard, in words."""
+    return f"{receiver.address} (with the running show)" if isinstance(receiver, ShowReceiver) else receiver.address
+
+
 def _open(address: str, interface: str, clock: Clock) -> Receiver:
+    """A socket or line; where a running show of this machine has it, what that one hears."""
     from tracking.config import Source
+    from tracking.errors import ListenError
     from tracking.receivers import UdpReceiver, ZmqReceiver
 
     if address.startswith("serial:"):
         from tracking.serial_receiver import SerialReceiver
 
+        ear = show_receiver(address)
+        if ear is not None:
+            # Two readers of one line would take each other's bytes away.
+            return ear
         # FreeD's own rate means FreeD's parity; else a lens is asked to speak.
         protocol = "freed" if address.endswith(FREED_RATE) else "cooke"
         line = SerialReceiver(
@@ -253,7 +269,13 @@ def _open(address: str, interface: str, clock: Clock) -> Receiver:
     if "://" in address:
         source = Source.model_validate({"protocol": "zmq", "listen": address, "camera": "a"})
         return ZmqReceiver("doctor", source, clock)
-    return UdpReceiver("doctor", address, clock, interface=interface, longest=65507)
+    try:
+        return UdpReceiver("doctor", address, clock, interface=interface, longest=65507)
+    except ListenError:
+        ear = show_receiver(address)
+        if ear is None:
+            raise
+        return ear
 
 
 def gather(

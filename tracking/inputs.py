@@ -325,6 +325,11 @@ class TrackingInputs:
             if feed is not None:
                 feed.prefer(source)
 
+    def step(self, now_ns: int) -> None:
+        """Let time pass: the sources' health, and who moves each camera. Who predicts need not ask."""
+        for feed in self._feeds.values():
+            feed.step(now_ns)
+
     def moving(self, camera: str) -> str:
         """The source that moves a camera; "" when none is configured to."""
         feed = self._feeds.get(camera)

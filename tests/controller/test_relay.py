@@ -57,6 +57,7 @@ cameras:
 tracking:
   sources:
     t: {{protocol: freed, listen: "127.0.0.1:{PORT}", camera: a, stage_from_tracker: {{x_m: 0.5, pan_deg: 90.0}}}}
+    spare: {{protocol: freed, listen: "127.0.0.1:{PORT + 9}", camera: a, priority: -1}}
   relays:
     drawn: {{camera: a, protocol: opentrackio, targets: ["127.0.0.1:40072", "127.0.0.1:40073"]}}
     told: {{camera: a, protocol: freed, pose: raw, targets: ["127.0.0.1:40074"]}}
@@ -82,6 +83,8 @@ class Rig:
         self.house.add("relay", RelayRole(run=self.run, clock=self.clock, wire=self.wire))
         self.begin_ns = self.clock.now_ns()
         self.pose = move("handheld", 2).pose
+        self.silent_from = 300
+        """Sample from which on the spare tracker speaks alone; before it is silent."""
         rate = Rate(100)
         for n in range(300):
             self.clock.call_at(self.begin_ns + rate.deadline_ns(0, n), lambda n=n: self.track(n), name="tracker")
@@ -91,7 +94,8 @@ class Rig:
 
     def track(self, n: int) -> None:
         (datagram,) = encoder("freed")(Moment(self.pose(n / 100), n, n))
-        self.conductor.inputs.inject("t", datagram, sender=("127.0.0.1", 5))
+        name, port = ("t", 5) if n < self.silent_from else ("spare", 6)
+        self.conductor.inputs.inject(name, datagram, sender=("127.0.0.1", port))
 
     def wire(self, target: str, interface: str) -> Any:
         rig, kept = self, self.sent.setdefault(target, [])
@@ -164,6 +168,21 @@ def test_raw_poses_are_every_sample_of_the_tracker_in_the_stage(rig: Rig) -> Non
         late_ns = t_ns - rig.begin_ns - n * 10_000_000
         # Without sockets the conductor wakes once a frame; the first frame comes after a quarter of a second.
         assert 0 <= late_ns <= (300_000_000 if n < 30 else 50_000_000)
+
+
+def test_raw_poses_are_those_of_whoever_moves_the_camera(rig: Rig) -> None:
+    """A tracker falls silent: as soon as it is lost, what is sent on is the spare one's, aligned as that one is."""
+    rig.silent_from = 100
+    rig.house.run_until(rig.begin_ns + 3 * S)
+    sent = rig.sent["127.0.0.1:40074"]
+    before = [data for t_ns, data in sent if t_ns < rig.begin_ns + S]
+    after = [data for t_ns, data in sent if t_ns >= rig.begin_ns + 3 * S // 2]
+    assert len(before) >= 95
+    assert len(after) >= 145
+    (packet,) = freed.parse(after[-1])
+    assert isinstance(packet, freed.FreeDPacket)
+    moved = np.array([packet.x_mm, packet.y_mm, packet.z_mm]) / 1000.0
+    assert np.abs(moved - rig.pose(2.99)[:3, 3]).max() < 0.02, "the spare one stands in the stage as it is"
 
 
 def test_it_tells_what_it_did_(rig: Rig) -> None:

@@ -142,13 +142,13 @@ def sign_findings(positions_m: Array, rotations: Array, options: dict[str, tuple
     positions_m, rotations = thinned(positions_m, rotations)
     box_mm = 1000.0 * float(np.linalg.norm(np.ptp(positions_m, axis=0)))
     if not enough_turned(positions_m, rotations):
-        return _radians(positions_m, rotations, box_mm)
+        return _radians(positions_m, rotations, box_mm) or [_unjudged("the camera hardly turned about two axes")]
     fits = tripod_fits(positions_m, rotations)
     if not fits:
-        return []
+        return [_unjudged("the camera is on no tripod")]
     best_mm, now_mm = fits[0][0], as_is(fits)
     if best_mm > min(TRIPOD_MM, TRIPOD_RATIO * box_mm):
-        return _radians(positions_m, rotations, box_mm)
+        return _radians(positions_m, rotations, box_mm) or [_unjudged("the camera is on no tripod")]
     if now_mm <= WORSE * best_mm + WORSE_MM:
         return [
             Finding(
@@ -191,6 +191,15 @@ def sign_findings(positions_m: Array, rotations: Array, options: dict[str, tuple
             first.keys,
         )
     ]
+
+
+def _unjudged(why: str) -> Finding:
+    return Finding(
+        "doctor.signs_unknown",
+        "note",
+        f"signs and axes could not be judged: {why}",
+        tracker="pan and tilt a few degrees each on a tripod, or walk through --guided",
+    )
 
 
 def _radians(positions_m: Array, rotations: Array, box_mm: float) -> list[Finding]:

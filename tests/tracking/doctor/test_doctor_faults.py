@@ -163,6 +163,13 @@ def undone(spoil: Any, told: Array) -> Array:
     return np.asarray(out)
 
 
+@pytest.mark.parametrize(("name", "code"), [("tripod", "doctor.tripod"), ("handheld", "doctor.signs_unknown")])
+def test_it_says_whether_signs_were_judged(name: str, code: str) -> None:
+    findings = only_body(kit.examined("freed", name=name, seconds_s=15.0)).findings
+    assert {"doctor.tripod", "doctor.signs_unknown"} & {f.code for f in findings} == {code}
+    assert all(f.weight == "note" for f in findings)
+
+
 def test_the_real_take_with_a_sign_turned(reference: Path) -> None:
     from tracking.protocols.mosys_f4 import PAN, ROLL, TILT, F4Packet, parse
 
