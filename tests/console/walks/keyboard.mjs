@@ -25,7 +25,7 @@ await walk(async (page) => {
         window.walked ??= new WeakMap();
         if (!window.walked.has(one)) window.walked.set(one, Math.random().toString(36).slice(2));
         const style = getComputedStyle(one);
-        return { id: window.walked.get(one), ring: style.outlineStyle !== "none" || style.boxShadow !== "none" || !!one.closest(".cm-editor"), main: !!one.closest("main") };
+        return { id: window.walked.get(one), ring: style.outlineStyle !== "none" || style.boxShadow !== "none" || !!one.shadowRoot, main: !!one.closest("main") };
       });
       if (!at) break;
       if (seen.has(at.id)) break;

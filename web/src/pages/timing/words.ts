@@ -12,7 +12,7 @@ export const says = words(
     conductor: "conductor", node: (id: string) => `node ${id}`, darkroom: "darkroom", restarts: (n: number) => `restarted ${n}×`, realTime: (n: number) => `real time ${n}`, normal: "normal priority", lead: (ms: string) => `lead ${ms} ms`, photo: (ms: string) => `${ms} ms a photo`,
     jam: "Jump to the reference", jammed: "Time has jumped.", free: "free running", system: "follows the system clock", timecode: "follows time code", display: "follows the displays", off: (us: string) => `${us} µs off`, aloneFor: (s: string) => `alone for ${s} s`, reference: "Reference", state: "State", error: "Error", slew: "Slew",
     late_draw: "drawn too late", late_plan: "planned too late", no_plan: "no plan came", host_stall: "the machine stood still", held: "HOLD", switching: "configuration switched", fenced: "a node was away", late_engine: "an engine was late", none: "no reason told", not_reported: "not reported",
-    keyFrame: "Look at the newest miss",
+    keyFrame: "Look at the newest miss", keyEarlier: "Stop, and look at the frame before", keyLater: "Stop, and look at the frame after",
   },
   {
     typical: "典型的一帧：从数据包到屏幕", budget: "逐帧", misses: "重复旧画面的时隙", spread: "分布", why: "原因", house: "进程", clock: "时间", empty: "还没有帧。",
@@ -25,6 +25,6 @@ export const says = words(
     conductor: "指挥", node: (id: string) => `节点 ${id}`, darkroom: "暗房", restarts: (n: number) => `重启 ${n} 次`, realTime: (n: number) => `实时 ${n}`, normal: "普通优先级", lead: (ms: string) => `提前 ${ms} 毫秒`, photo: (ms: string) => `每张照片 ${ms} 毫秒`,
     jam: "跳到参考时间", jammed: "时间已跳转。", free: "自由运行", system: "跟随系统时钟", timecode: "跟随时间码", display: "跟随显示器", off: (us: string) => `偏差 ${us} 微秒`, aloneFor: (s: string) => `已独立运行 ${s} 秒`, reference: "参考", state: "状态", error: "误差", slew: "校正",
     late_draw: "绘制过晚", late_plan: "规划过晚", no_plan: "没有收到规划", host_stall: "机器停顿", held: "定格", switching: "正在切换配置", fenced: "节点不在", late_engine: "引擎过晚", none: "未说明原因", not_reported: "未报告",
-    keyFrame: "查看最近一次丢帧",
+    keyFrame: "查看最近一次丢帧", keyEarlier: "停住并查看前一帧", keyLater: "停住并查看后一帧",
   },
 );
