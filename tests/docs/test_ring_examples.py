@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -11,21 +12,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime.ring import KIND_CANVAS, RingShape, RingWriter, fourcc
+from runtime.ring import KIND_CANVAS, KIND_PLANS, RingReader, RingShape, RingWriter, fourcc
 
 WIDTH, HEIGHT = 64, 33
 
 
-@pytest.fixture(scope="module")
-def reader(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(root: Path, folder: Path, name: str) -> Path:
+    """A program of docs/examples/ring."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler (apt: gcc libc6-dev)")
-    out = tmp_path_factory.mktemp("ring") / "read_canvas"
-    source = root / "docs/examples/ring/read_canvas.c"
+    source = root / f"docs/examples/ring/{name}.c"
     strict = ["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run([compiler, *strict, "-o", str(out), str(source)], check=True)
-    return out
+    subprocess.run([compiler, *strict, "-o", str(folder / name), str(source)], check=True)
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def reader(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(root, tmp_path_factory.mktemp("ring"), "read_canvas")
 
 
 def writer_of(path: Path, format_name: str) -> RingWriter:
@@ -89,3 +94,49 @@ def test_what_is_no_ring_is_told(tmp_path: Path, reader: Path) -> None:
     assert b"no ring" in found.stderr
     found = subprocess.run([str(reader), str(tmp_path / "none.ring")], capture_output=True, check=False)
     assert found.returncode == 2
+
+
+@pytest.mark.parametrize("format_name", ["AB24", "AB30"])
+def test_an_engine_in_c_answers_every_plan(tmp_path: Path, root: Path, format_name: str) -> None:
+    engine = built(root, tmp_path, "write_canvas")
+    canvas = writer_of(tmp_path / "canvas-left.ring", format_name)
+    plans = RingWriter.create(tmp_path / "plans.ring", kind=KIND_PLANS, capacity=4096)
+    out = tmp_path / "engine-canvas-left.ring"
+    numbers = []
+    for frame in (100, 101, 102, 200, 201):
+        plans.publish(b"plan", frame=frame, t_ns=frame * 1000, config_version=3, plan_hash=frame + 7)
+        # One picture a start: each goes on where the one before ended.
+        subprocess.run([str(engine), str(tmp_path), "left", "1"], check=True, timeout=60)
+        ring = RingReader.open(out, kind=KIND_CANVAS)
+        slot = ring.latest()
+        assert slot is not None
+        assert ring.shape == canvas.shape
+        numbers.append((slot.n, ring.epoch))
+        told = (slot.frame, slot.t_ns, slot.config_version, slot.plan_hash)
+        assert told == (frame, frame * 1000, 3, frame + 7)
+        pixels = np.frombuffer(slot.data, "<u4", WIDTH * HEIGHT).reshape(HEIGHT, WIDTH)
+        lit = (pixels & 0x3FF) > 0
+        assert lit.sum() == 8 * HEIGHT
+        assert lit[0, frame * 8 % WIDTH]
+        ring.close()
+    assert numbers == [(n, n) for n in range(1, 6)]
+    # Plans that come while it runs: each that it saw has its picture, and the product's own writer takes the ring over.
+    running = subprocess.Popen([str(engine), str(tmp_path), "left", "4"])
+    try:
+        frame = 300
+        while running.poll() is None:
+            frame += 1
+            plans.publish(b"plan", frame=frame, t_ns=1, plan_hash=1)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(0.01)
+    finally:
+        running.kill()
+        running.wait()
+    assert running.returncode == 0
+    after = writer_of(out, format_name)
+    assert (after.n, after.epoch) == (9, 7)
+    for ring_ in (after, plans, canvas):
+        ring_.close()
+    (tmp_path / "canvas-left.ring").unlink()
+    refused = subprocess.run([str(engine), str(tmp_path), "left"], capture_output=True, check=False)
+    assert (refused.returncode, b"no such ring" in refused.stderr) == (2, True)
