@@ -76,9 +76,9 @@ def node_modules(root: Path) -> Path:
     return root / "web/node_modules"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def show(root: Path, node_modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show]:
-    """The running show."""
+    """The running show. It ends with its module: it takes most of a core, and a session goes on for minutes."""
     try:
         browser = chromium()
     except PeerMissingError as missing:
