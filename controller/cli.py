@@ -107,6 +107,7 @@ def run(
     ] = False,
 ) -> None:
     """Run the show: tracking in, walls out, the API and the page."""
+    import controller.processes  # noqa: F401  # first: what it says of garbage is for all that is read now
     from controller.run import run_command
 
     code = run_command(

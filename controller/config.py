@@ -549,4 +549,6 @@ def is_loopback(host: str) -> bool:
 
 def config_schema() -> dict[str, Any]:
     """JSON Schema of the configuration file."""
-    return OpenVolumeConfig.model_json_schema()
+    from controller.described import described
+
+    return described(OpenVolumeConfig.model_json_schema(), OpenVolumeConfig, Section)

@@ -163,6 +163,8 @@ def run_spec(
     node_nice = _node_niceness()
     # What must answer while a real-time node draws keeps off its processor.
     quick = other_cpus() if node_nice else ()
+    # Until they have read their Python, they stand back behind those that make the first picture.
+    urgent = ("--urgent",) if node_nice else ()
     # First here, so that they end last: they tell of all the others.
     roles = [_role(run, "metronome", after=walls)]
     ledger = loaded.config.control.ledger
@@ -181,8 +183,8 @@ def run_spec(
         ),
         # Where they share few cores the picture goes before requests: by its own rights, or as others stand back.
         _role(
-            run, "service", "--fd", str(fd), *(["--tls"] if secured else []),
-            pass_fds=(fd,), cpus=quick, nice=0 if node_nice else 8,
+            run, "service", "--fd", str(fd), *(["--tls"] if secured else []), *urgent,
+            pass_fds=(fd,), cpus=quick, nice=8,
         ),
         _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0),
         _role(run, "relay", cpus=quick, after=walls, hang_s=30.0),
@@ -194,7 +196,7 @@ def run_spec(
         _role(run, "sender", cpus=quick, after=walls),
     ]  # fmt: skip
     if simulate and loaded.config.tracking.sources:
-        roles.append(_role(run, "simulator", cpus=quick))
+        roles.append(_role(run, "simulator", *urgent, cpus=quick, nice=8 if node_nice else 0))
     return RunSpec(run.run, str(run.path), tuple(roles))
 
 

@@ -26,10 +26,11 @@ from controller.api.control import Control
 from controller.api.serving import server_config
 from controller.api.surface_inputs import surfaces_of
 from controller.nmos.config import NmosConfig
+from controller.processes import EVERYDAY
 from controller.rundir import RunDir, replace_file
 from runtime.clock import NS_PER_S, SystemClock
 from runtime.log import set_up_logging
-from runtime.rights import be_prompt
+from runtime.rights import be_prompt, be_urgent
 from runtime.role import BEAT_NS, Beat, EndSignal
 from stage.errors import OpenVolumeError
 
@@ -65,6 +66,7 @@ async def serve(
                 # What is there now stays: collections, which hold the loop, need not look at it again.
                 gc.collect()
                 gc.freeze()
+                gc.set_threshold(*EVERYDAY)
                 frozen = True
             await asyncio.sleep(BEAT_NS / NS_PER_S)
         server.should_exit = True
@@ -125,10 +127,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fd", type=int, required=True, help="the listening socket, inherited")
     parser.add_argument("--state", type=Path, help="folder of the show's database; default: by the show's name")
     parser.add_argument("--tls", action="store_true", help="speak https")
+    parser.add_argument("--urgent", action="store_true", help="as nice as any, once its Python is read")
     given = parser.parse_args(arguments)
     run = RunDir(given.run_dir)
     set_up_logging("service", run.run)
     sys.setswitchinterval(SWITCH_S)
+    if given.urgent:
+        be_urgent(0)
     be_prompt()
     _more_files()
     listener = socket.socket(fileno=given.fd)

@@ -20,6 +20,7 @@ from runtime.config import LtcConfig
 from runtime.log import set_up_logging
 from runtime.references.inputs import address_of
 from runtime.references.player import TimecodePlayer, sink_to
+from runtime.rights import be_urgent
 from runtime.role import run_role
 from stage.rate import Rate
 from stage.timecode import LabelParts, frame_of_parts, label_rate
@@ -123,7 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the role until it is asked to end."""
     parser = argparse.ArgumentParser(prog="simulator")
     parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--urgent", action="store_true", help="as nice as any, once its Python is read")
     given = parser.parse_args(arguments)
+    if given.urgent:
+        be_urgent(0)
     run = RunDir(given.run_dir)
     set_up_logging("simulator", run.run)
     clock = SystemClock()

@@ -36,6 +36,8 @@ def test_roles_in_starting_order_each_watched(shm: Path, housekit: ModuleType, l
     assert all(role.argv[1:3] == ("-P", "-m") for role in roles.values())
     assert roles["service"].pass_fds == (listener.fileno(),)
     assert roles["darkroom"].nice == 10
+    # It stands back while Python is read, and comes forward by itself where it may.
+    assert roles["service"].nice == 8
     assert not any(role.ends_run or role.critical for role in roles.values())
     assert all(role.restart.when == "always" for role in roles.values())
     assert RunSpec.from_json(spec.to_json()) == spec
