@@ -73,7 +73,9 @@ export class StageView {
   #slowMs = 0;
   #level = 0;
   #restLevel = 0;
+  #moveLevel = 0;
   #moving = false;
+  #gripped = false;
   #movedMs = 0;
   #steppedMs = 0;
   #heat: Heat = "off";
@@ -92,8 +94,8 @@ export class StageView {
     this.#renderer.setClearColor(0x0b0e11);
     this.#renderer.outputColorSpace = THREE.LinearSRGBColorSpace; // the shader ends in display codes
     this.#scene.add(this.#walls, this.#floor, this.#figures.group);
-    this.#level = this.#restLevel = RATIOS.findIndex((ratio) => ratio <= Math.min(devicePixelRatio, this.#soft ? 1 : 2));
-    if (this.#level < 0) this.#level = this.#restLevel = 1;
+    this.#level = this.#restLevel = this.#moveLevel = RATIOS.findIndex((ratio) => ratio <= Math.min(devicePixelRatio, this.#soft ? 1 : 2));
+    if (this.#level < 0) this.#level = this.#restLevel = this.#moveLevel = 1;
     this.#eye.up.set(0, 0, 1);
     this.#flat.up.set(0, 0, 1);
     this.#flat.position.set(0, -50, 0);
@@ -107,10 +109,15 @@ export class StageView {
     this.#slide.mouseButtons = { LEFT: THREE.MOUSE.PAN, MIDDLE: THREE.MOUSE.DOLLY, RIGHT: THREE.MOUSE.PAN };
     this.#slide.touches = { ONE: THREE.TOUCH.PAN, TWO: THREE.TOUCH.DOLLY_PAN };
     for (const controls of [this.#orbit, this.#slide]) {
+      // A hand on the view, not a view that follows a camera.
+      controls.addEventListener("start", () => { this.#gripped = true; });
+      controls.addEventListener("end", () => { this.#gripped = false; });
       controls.addEventListener("change", () => {
-        this.#movedMs = performance.now();
-        this.#moving = true;
         this.redraw();
+        if (!this.#gripped) return;
+        this.#movedMs = performance.now();
+        if (!this.#moving) this.#sharpen(this.#moveLevel);
+        this.#moving = true;
       });
     }
     const dots = new THREE.BufferGeometry();
@@ -129,6 +136,8 @@ export class StageView {
       const now = performance.now();
       if (this.#moving && now - this.#movedMs > REST_MS) {
         this.#moving = false;
+        // What was quick at the last turn may have more pixels at the next.
+        this.#moveLevel = Math.max(this.#restLevel, this.#level - (this.#slowMs < 25 ? 1 : 0));
         this.#sharpen(this.#restLevel);
       }
       if (!this.#dirty) {
@@ -158,7 +167,8 @@ export class StageView {
   #sharpen(level: number): void {
     if (level === this.#level) return;
     this.#level = level;
-    this.#resize();
+    this.#renderer.setPixelRatio(RATIOS[level]!);
+    this.redraw();
   }
 
   redraw(): void {
@@ -192,7 +202,7 @@ export class StageView {
       const material = new THREE.ShaderMaterial({
         vertexShader: VERTEX, fragmentShader: FRAGMENT, side: THREE.DoubleSide,
         uniforms: {
-          picture: { value: texture }, tone: { value: new THREE.Vector4() }, transfer: { value: canvas.encoding.transfer === "pq" ? 1 : 0 },
+          picture: { value: texture }, tone: { value: new THREE.Vector4(0, 0, 0, 0) }, transfer: { value: canvas.encoding.transfer === "pq" ? 1 : 0 },
           gammaValue: { value: Number(canvas.encoding.transfer.replace("gamma", "")) / 10 || 2.4 },
           peakNits: { value: canvas.encoding.peak_nits }, narrow: { value: canvas.encoding.range === "full" ? 0 : 1 },
           whiteNits: { value: 170 }, heat: { value: 0 }, eye: { value: new THREE.Vector3() }, focalPx: { value: 1 },

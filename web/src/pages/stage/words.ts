@@ -3,7 +3,7 @@ import { words } from "../../lib/lang.svelte";
 export const says = words(
   {
     title: "Stage", view: "View", stage: "3D", dome: "Dome", flat: "UV", from: "Look from", operator: "Operator", front: "Front", top: "Top", camera: "Camera",
-    map: "Map on the walls", off: "Picture", density: "LED density", moire: "Moiré", cover: "Cover", mapOf: (camera: string) => `As ${camera} sees it`, eye: "Eye point",
+    map: "Map on the walls", off: "Picture", density: "Density", moire: "Moiré", cover: "Cover", mapOf: (camera: string) => `As ${camera} sees it`, eye: "Eye point",
     calm: "no beat to be seen", some: "may beat when in focus", strong: "the grids beat", covered: "covered", open: "beyond the inner picture", away: "not this camera's wall", noWall: "no wall there", unseen: "not in the picture",
     touchMap: "Touch a place to read it.", noFocus: "Focus or stop is not known: reckoned as if the wall were in focus.", away_m: "From the lens", pxPerLed: "Photo px an LED", contrast: "Beat at most", blur: "Blur",
     subjects: "Subjects", prop: "prop", light: "light", performer: "performer", joints: (n: number) => `${n} joints`, unseenYet: "not seen yet",
@@ -20,7 +20,7 @@ export const says = words(
   },
   {
     title: "舞台", view: "视图", stage: "三维", dome: "穹顶", flat: "UV 展开", from: "观察位置", operator: "操作台", front: "正面", top: "俯视", camera: "摄影机",
-    map: "屏幕上的图", off: "画面", density: "LED 密度", moire: "摩尔纹", cover: "覆盖", mapOf: (camera: string) => `按 ${camera} 所见`, eye: "视点",
+    map: "屏幕上的图", off: "画面", density: "密度", moire: "摩尔纹", cover: "覆盖", mapOf: (camera: string) => `按 ${camera} 所见`, eye: "视点",
     calm: "看不到干扰纹", some: "对焦时可能有干扰纹", strong: "会产生干扰纹", covered: "已覆盖", open: "超出内画面", away: "不属于此摄影机的屏幕", noWall: "那里没有屏幕", unseen: "不在画面内",
     touchMap: "点击一处读取数值。", noFocus: "对焦或光圈未知：按屏幕在焦点上计算。", away_m: "距镜头", pxPerLed: "每颗 LED 的照片像素", contrast: "干扰最多", blur: "模糊",
     subjects: "被跟踪物", prop: "道具", light: "灯具", performer: "演员", joints: (n: number) => `${n} 个关节`, unseenYet: "尚未出现",
