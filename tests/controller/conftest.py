@@ -436,6 +436,17 @@ def house(tmp_path_factory: pytest.TempPathFactory, more: str) -> Iterator[Runni
     node.join(5)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _roles_leave_the_collector_alone() -> Iterator[None]:
+    """Setting aside all that a test process holds takes a role that starts in it most of a second, and is for real
+    processes (tests/runtime/test_rights.py)."""
+    with pytest.MonkeyPatch.context() as patch:
+        for role in ("controller.conductor", "controller.node", "controller.metronome"):
+            patch.setattr(f"{role}.freeze_garbage", lambda: 0)
+            patch.setattr(f"{role}.thaw_garbage", lambda: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def housekit() -> ModuleType:
     """A whole show under one virtual clock (`_housekit.py`)."""

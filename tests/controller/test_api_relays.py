@@ -126,8 +126,16 @@ def sensor(house: RunningHouse) -> Array:
     return transform_of(plan.cameras[0].stage_from_camera)
 
 
-@pytest.mark.parametrize("pose", ["predicted", "raw"])
-@pytest.mark.parametrize("protocol", ["freed", "opentrackio", "opentrackio_cbor", "osc", "osc_bundle"])
+@pytest.mark.parametrize(
+    ("protocol", "pose"),
+    [
+        ("freed", "predicted"),
+        ("opentrackio", "raw"),
+        ("opentrackio_cbor", "predicted"),
+        ("osc", "raw"),
+        ("osc_bundle", "predicted"),
+    ],
+)
 def test_another_program_hears_the_camera(moving: RunningHouse, protocol: str, pose: str) -> None:
     kind = {"opentrackio_cbor": "opentrackio", "osc_bundle": "osc"}.get(protocol, protocol)
     before = moving.control.desk.loaded.source
@@ -140,7 +148,7 @@ def test_another_program_hears_the_camera(moving: RunningHouse, protocol: str, p
             np.testing.assert_allclose(sample.stage_from_camera, true, atol=3e-4)
             np.testing.assert_allclose(sensor(moving), true, atol=3e-4)
             assert pan_tilt_roll_from_rotation(sample.stage_from_camera)[0] == pytest.approx(12.0, abs=1e-3)
-            if protocol == "opentrackio":
+            if kind == "opentrackio":
                 lens = moving.control.desk.stage.cameras["a"].lens
                 if pose == "predicted":
                     assert sample.lens is not None

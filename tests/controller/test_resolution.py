@@ -91,7 +91,7 @@ def test_it_rises_one_step_at_a_time_and_only_after_its_wait() -> None:
     assert np.diff(changes).min() >= RAISE_S * RATE.hz
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     full_ms=st.floats(5.0, 60.0),
     fixed_ms=st.floats(0.0, 20.0),
