@@ -106,7 +106,7 @@ def snapshot_of(show: Show, loaded: LoadedConfig, stage: bytes) -> Snapshot:
         relays=bool(loaded.config.tracking.relays),
         processors=any(processor.control for processor in loaded.config.stage.processors.values()),
         windows=_windows(loaded.config),
-        sends=any(output.st2110 or output.v4l2 for output in loaded.config.outputs.values()),
+        sends=any(output.st2110 or output.v4l2 or output.ndi for output in loaded.config.outputs.values()),
         scene_cache=str(state_folder(loaded.name) / CACHE_FOLDER),
         library=_library(loaded),
         osc_maps={name: found.model_dump_json() for name, found in osc_maps(loaded).items()},

@@ -14,12 +14,12 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import AfterValidator, Field
 
 import configs
 from controller.library.config import LibraryConfig
 from controller.midi_config import MidiConfig
+from controller.ndi.config import NdiConfig
 from controller.nmos.config import NmosConfig
 from controller.processors.wishes import problems_of as processor_problems
 from controller.st2110.config import St2110Config
@@ -44,12 +44,6 @@ from tracking.osc_config import OscMap, read_mapping_file
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-def _speaks_no_ndi(_: Any) -> Any:
-    raise ValueError(
-        "NDI is not spoken: its library's licence cannot be met here (docs/st2110.md); use st2110, v4l2 or the ring"
-    )
-
-
 class OutputConfig(Section):
     """What happens to one canvas after it is drawn."""
 
@@ -66,9 +60,8 @@ class OutputConfig(Section):
     """Sent over the network as well; left out, it is not."""
     v4l2: V4l2Config | None = None
     """Written into a video device of this machine as well; left out, it is not."""
-
-    # A field that takes nothing: a validator of the whole section would make it refuse lists for its tuples.
-    ndi: SkipJsonSchema[Annotated[Any, BeforeValidator(_speaks_no_ndi)]] = Field(default=None, exclude=True)
+    ndi: NdiConfig | None = None
+    """An NDI source as well, where NDI's library is installed; left out, it is not."""
 
 
 class EngineConfig(Section):

@@ -236,8 +236,7 @@ def _spoken_to(loaded: LoadedConfig, stage: CompiledStage) -> Iterator[Finding]:
         for trouble in kept.reading.health.troubles:
             yield Finding(part, "amber", trouble, "see to it at the processor")
         for drift in kept.drift:
-            text = f"{drift.name} is {drift.found}, the show wants {drift.wanted}"
-            yield Finding(part, "red", text, "openvolume processors CONFIG --restore")
+            yield Finding(part, "red", drift.words, "openvolume processors CONFIG --restore")
         if not kept.drift:
             yield Finding(part, "green", f"{kept.reading.identity.maker} answers, set as the show wants it")
 
@@ -278,6 +277,16 @@ def _streams(loaded: LoadedConfig) -> Iterator[Finding]:
             said = f"{output.v4l2.device} is there" if there else f"{output.v4l2.device} is not there, or not writable"
             mend = "" if there else "modprobe v4l2loopback video_nr=10; the show runs without"
             yield Finding(f"video device {name}", "green" if there else "amber", said, mend)
+        if output.ndi is not None:
+            from controller.ndi.source import NdiError, library
+
+            try:
+                library(f"outputs/{name}/ndi")
+            except NdiError as error:
+                problem = error.problems[0]
+                yield Finding(f"NDI source {name}", "amber", problem.detail, f"{problem.mend}; the show runs without")
+            else:
+                yield Finding(f"NDI source {name}", "green", "its library is here")
 
 
 def _files(loaded: LoadedConfig) -> Iterator[Finding]:

@@ -43,6 +43,7 @@ def stream(desk: Desk, backend: Backend, name: str) -> StreamView:
         took_ms=status.took_ms,
         bucket=status.bucket,
         bucket_limit=status.bucket_limit,
+        paced_by=status.paced_by,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from controller.api.views import View
 from controller.messages import Percentiles
 from controller.st2110.connection import Connection
-from controller.st2110.status import PathStatus, StreamState
+from controller.st2110.status import PacedBy, PathStatus, StreamState
 
 
 class StreamView(View, frozen=True):
@@ -49,3 +49,5 @@ class StreamView(View, frozen=True):
     """Packets in ST 2110-21's network bucket at most, of each frame."""
     bucket_limit: int
     """What a wide sender may have there."""
+    paced_by: PacedBy = "program"
+    """kernel: every interface it leaves by holds packets until their time (queueing discipline `fq`)."""

@@ -30,6 +30,7 @@ from controller.config import compile_config, load_config_text
 from controller.messages import KIND_STATUS
 from controller.rundir import RunDir
 from controller.show import encode_snapshot
+from controller.st2110.frame import chosen_packing
 from controller.st2110.pixels import octets_of
 from controller.st2110.receiver import Picture, Receiver
 from controller.st2110.rfc4175 import VideoForm, packet_layout
@@ -228,7 +229,7 @@ class _Arrived:
     def __init__(
         self, form: VideoForm, pictures: list[NDArray[np.uint32]], arrived: list[tuple[int, int, bytes]]
     ) -> None:
-        self._form, self._packets = form, packet_layout(form).packets
+        self._form, self._packets = form, packet_layout(form, packing=chosen_packing(form, "auto")).packets
         found: list[tuple[int, int, bytes]] = []
         for path, size, data in arrived:
             for at in range(0, len(data), size):

@@ -53,9 +53,8 @@ def _of_reading(path: str, kept: Kept, rate_hz: float, now_ns: int) -> Iterator[
         detail = "; ".join(reading.health.troubles)
         yield _alarm("trouble", f"{path}/health", detail, "see to it at the processor", now_ns)
     for drift in kept.drift:
-        detail = f"{drift.name} is {drift.found}, the show wants {drift.wanted}"
         mend = f"POST /api/v1/{path}/restore sets it as the show wants it"
-        yield _alarm("drift", f"{path}/settings/{drift.name}", detail, mend, now_ns)
+        yield _alarm("drift", f"{path}/settings/{drift.name}", drift.words, mend, now_ns)
 
 
 def alarms_of_mode(

@@ -53,6 +53,7 @@ _ABILITIES: Final = {
     "gamut": Ability(),
     "remapping": Ability(writable=False, why_not=_NO_REMAPPING),
     "remapping_frames": Ability(writable=False, why_not=_NO_REMAPPING),
+    "colour_correct": Ability(readable=False),
     "lut_file": Ability(readable=False),
     "lut": Ability(readable=False),
     "lut_strength_percent": Ability(0.0, 100.0, 1.0, readable=False),
@@ -130,7 +131,7 @@ class Coex:
             settings,
             _signal(sources, output),
             _health(monitor),
-            notes=("its 3D table, its test pictures and marked panels cannot be read back",),
+            notes=("its colour correction, 3D table, test pictures and marked panels cannot be read back",),
         )  # fmt: skip
 
     async def write(self, settings: Mapping[str, Value]) -> None:
@@ -166,6 +167,8 @@ class Coex:
                 return "screen/output/displaymode", {"value": _MODES[name] if value else _MODES["normal"]}
             case "gamut":
                 return "screen/output/gamut", {"name": value}
+            case "colour_correct":
+                return "screen/processing/colorcorrect/enable", {"enable": bool(value)}
             case "lut":
                 return "screen/processing/threedlut/enable", {"enable": bool(value)}
             case "lut_strength_percent":

@@ -15,9 +15,9 @@ from controller.config import compile_config, load_config
 from controller.errors import BadValue
 from controller.processors.configured import keepers_of
 from controller.processors.driver import ProcessorError
-from controller.processors.keeper import Kept, SetResult
+from controller.processors.keeper import Kept, SetResult, said
 from controller.processors.mode import capacity_of, delay_of, panels_of
-from controller.processors.model import SETTINGS, Value
+from controller.processors.model import SETTINGS
 from controller.processors.wishes import EMULATED
 from stage.compiled import CompiledStage
 from stage.config import ProcessorConfig
@@ -142,8 +142,8 @@ def restore_in_run(run: str | None, *, dry_run: bool = False, as_json: bool = Fa
         told = one["trouble"] or ("as the show wants it" if not one["results"] else "")
         sys.stdout.write(f"{name}: {one['link']} {told}".rstrip() + "\n")
         for setting, result in one["results"].items():
-            before = f" (is {_value(result['found'])})" if dry_run and result["found"] is not None else ""
-            words = f"{setting} {_value(result['wanted'])}{before}: {result['outcome']} {result['detail']}"
+            before = f" (is {said(result['found'])})" if dry_run and result["found"] is not None else ""
+            words = f"{setting} {said(result['wanted'])}{before}: {result['outcome']} {result['detail']}"
             sys.stdout.write(f"  {words.rstrip()}\n")
     sys.stdout.write("good\n" if answer["good"] else "not as the show wants them\n")
     return 0 if answer["good"] else EXIT_FAILED
@@ -181,12 +181,12 @@ def _told(name: str, kept: Kept, results: list[SetResult], failures: list[Proble
         for setting, shown in SETTINGS.items():
             if setting in reading.settings:
                 drift = next((d for d in kept.drift if d.name == setting), None)
-                mark = f"   the show wants {_value(drift.wanted)}" if drift else ""
-                lines.append(f"  {_value(reading.settings[setting]):>12} {shown.unit:7} {setting}{mark}")
+                mark = f"   the show wants {said(drift.wanted)}" if drift else ""
+                lines.append(f"  {said(reading.settings[setting]):>12} {shown.unit:7} {setting}{mark}")
         lines += [f"  note      {note}" for note in reading.notes]
     if kept.trouble is not None:
         lines.append(f"  {kept.trouble}")
-    lines += [f"  set       {r.name} {_value(r.wanted)}: {r.outcome} {r.detail}".rstrip() for r in results]
+    lines += [f"  set       {r.name} {said(r.wanted)}: {r.outcome} {r.detail}".rstrip() for r in results]
     lines += [f"  {problem}" for problem in failures]
     return "\n".join(lines) + "\n"
 
@@ -212,9 +212,3 @@ def _modes(
     lines.append(f"  capacity  {capacity.px_per_s / 1e6:,.0f}{most} million pixels a second at {capacity.rate_hz:g} Hz")
     lines += [f"  over      {words}" for words in capacity.over]
     return {**document, "capacity": msgspec.to_builtins(capacity)}, lines, not delay.differs and not capacity.over
-
-
-def _value(value: Value) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)

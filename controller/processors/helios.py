@@ -26,7 +26,9 @@ _FLOAT32 = 1e-5
 _PATHS: Final = {
     "brightness_percent": "dev/display/brightness",
     "colour_temperature_k": "dev/display/cct",
+    "tint_duv": "dev/display/cctDuv",
     "gamma": "dev/display/gamma",
+    "colour_correct": "dev/display/out/adjust/enabled",
     "blackout": "dev/display/blackout",
     "freeze": "dev/display/freeze",
     "input": "dev/ingest/input",
@@ -51,7 +53,9 @@ _NO_SHUTTER: Final = "its public API has no shutter sync"
 _ABILITIES: Final = {
     "brightness_percent": Ability(0.0, 100.0, _FLOAT32),
     "colour_temperature_k": Ability(1000.0, 25_000.0, 1.0),
+    "tint_duv": Ability(step=_FLOAT32),
     "gamma": Ability(0.1, 10.0, _FLOAT32),
+    "colour_correct": Ability(),
     "blackout": Ability(),
     "freeze": Ability(),
     "input": Ability(),

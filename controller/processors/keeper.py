@@ -67,6 +67,20 @@ class Drift:
     wanted: Value
     found: Value | None
 
+    @property
+    def words(self) -> str:
+        """For people."""
+        return f"{self.name} is {said(self.found)}, the show wants {said(self.wanted)}"
+
+
+def said(value: Value | None) -> str:
+    """A value as people say it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "not known" if value is None else str(value) or "(none)"
+
 
 @dataclass(slots=True)
 class Kept:

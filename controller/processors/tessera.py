@@ -31,6 +31,23 @@ _PATHS: Final = {
     "brightness_nits": "output/global-colour/brightness",
     "colour_temperature_k": "output/global-colour/colour-temperature",
     "gamma": "output/global-colour/gamma",
+    "gain_percent": "output/global-colour/gains/intensity",
+    "gain_red_percent": "output/global-colour/gains/red",
+    "gain_green_percent": "output/global-colour/gains/green",
+    "gain_blue_percent": "output/global-colour/gains/blue",
+    "dark_magic": "output/global-colour/dark-magic/enabled",
+    "puretone": "output/global-colour/puretone/enabled",
+    "extended_bit_depth": "output/global-colour/extended-bit-depth/enabled",
+    "overdrive": "output/global-colour/overdrive/enabled",
+    "hidden_markers": "output/network/hidden-markers/enabled",
+    "startracker": "output/network/startracker/enabled",
+    "colour_correct": "processing/colour-correct/enabled",
+    "colour_replace": "processing/colour-replace/enabled",
+    "curves": "processing/curves/enabled",
+    "scaler": "processing/scaler/enabled",
+    "seam_correction": "processing/osca/seam-correction-enabled",
+    "module_correction": "processing/osca/module-correction-enabled",
+    "project": "project/name",
     "bit_depth": "output/network/bit-depth",
     "genlock_source": "output/network/genlock/source",
     "genlock_rate_hz": "output/network/genlock/internal-rate",
@@ -57,6 +74,15 @@ _BRANCHES: Final = (
     "presets/active",
     "devices/statistics",
 )
+_SELDOM: Final = (
+    "project/name",
+    "processing/colour-correct/enabled",
+    "processing/colour-replace/enabled",
+    "processing/curves/enabled",
+    "processing/scaler/enabled",
+    "processing/osca",
+)
+"""Beside the branches above these change next to never: one a look, all of them at first and after a write."""
 _PATTERNS: Final = (
     OFF, "brompton", "red", "green", "blue", "cyan", "magenta", "yellow", "white", "black", "grid", "scrolling-grid",
     "checkerboard", "scrolling-checkerboard", "colour-bars", "scrolling-colour-bars", "gradient", "scrolling-gradient",
@@ -81,6 +107,8 @@ class Tessera:
         self._table: tuple[object, str, str] | None = None
         """The 3D table as it was read: the name the processor gives it, its digest, and what to call it else."""
         self._looks = 0
+        self._seldom: dict[str, Any] = {}
+        """What the branches of `_SELDOM` held last; empty: all are to be read."""
 
     @property
     def abilities(self) -> Mapping[str, Ability]:
@@ -94,6 +122,10 @@ class Tessera:
             found = await self._get(branch)
             if found is not None:
                 put(tree, branch, found)
+        await self._look_seldom()
+        for branch, found in self._seldom.items():
+            if found is not None:
+                put(tree, branch, found)
         reading = self._reading(tree)
         held = await self._held_table(leaf(tree, "processing/3d-lut"))
         if held is None:
@@ -103,6 +135,7 @@ class Tessera:
     async def write(self, settings: Mapping[str, Value]) -> None:
         """One leaf after the other; `remapping_frames` and `input` are several."""
         checked(self._where, settings, self._abilities)
+        self._seldom.clear()
         for name, value in settings.items():
             if name == "lut_file":
                 await self._upload(str(value))
@@ -113,6 +146,11 @@ class Tessera:
     async def close(self) -> None:
         """Let the connection go."""
         await self._link.close()
+
+    async def _look_seldom(self) -> None:
+        everything = len(self._seldom) < len(_SELDOM)
+        for branch in _SELDOM if everything else (_SELDOM[self._looks % len(_SELDOM)],):
+            self._seldom[branch] = await self._get(branch)
 
     # --- the 3D table -----------------------------------------------------------------------------------------
 
@@ -304,7 +342,8 @@ def _ability_of(name: str) -> Ability:
         "brightness_nits": (0, 10_000, 1), "colour_temperature_k": (2000, 11_000, 1), "gamma": (0.2, 4.0, 0.01),
         "bit_depth": (8, 12, 1), "genlock_rate_hz": (23.5, 251.0, 0.0001), "genlock_phase_deg": (-360, 360, 0.000001),
         "shutter_angle_deg": (1, 360, 0.001), "shutter_speed_hz": (10, 250, 0.001), "rate_multiplier": (1, 10, 1),
-        "shutter_readout_ms": (0, 42, 0.01), "lut_strength_percent": (0, 100, 0.1),
+        "shutter_readout_ms": (0, 42, 0.01), "lut_strength_percent": (0, 100, 0.1), "gain_percent": (0, 100, 0.01),
+        "gain_red_percent": (0, 100, 0.01), "gain_green_percent": (0, 100, 0.01), "gain_blue_percent": (0, 100, 0.01),
     }  # fmt: skip
     choices = {
         "hdr_mode": tuple(_HDR),
@@ -328,6 +367,7 @@ _ABILITIES: Final = {
             "test_pattern", "lut_file", "redundancy_mode",
         )
     },
+    "project": Ability(writable=False, why_not="load it on the processor: its tree only tells it"),
     "redundancy_role": Ability(writable=False, why_not="set it at the processor: its tree only tells it"),
     "redundancy_state": Ability(
         writable=False, why_not="ask for it at the processor: no document says what its request for a change-over takes"

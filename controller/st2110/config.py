@@ -46,8 +46,9 @@ class St2110Config(Section):
     """Left out, the canvas' own."""
     range: Literal["full", "narrow"] | None = None
     """Left out: RGB as the canvas has it, Y'CbCr narrow."""
-    packing: Literal["general", "block"] = "general"
-    """general: packets as full as they get; block: 1260 octets of pixels each."""
+    packing: Literal["auto", "general", "rows", "block"] = "auto"
+    """general: packets as full as they get; rows: an equal part of one row each; auto: of these two the one that is far
+    cheaper to send evenly; block: 1260 octets of pixels each."""
     payload_type: Annotated[int, Field(ge=96, le=127)] = 96
     ttl: Annotated[int, Field(ge=1, le=255)] = 32
     """How many routers multicast packets pass."""

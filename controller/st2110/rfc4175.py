@@ -16,7 +16,9 @@ from controller.errors import ControllerError
 from stage.errors import Problem
 
 Sampling = Literal["RGB", "YCbCr-4:2:2"]
-Packing = Literal["general", "block"]
+Packing = Literal["rows", "general", "block"]
+"""rows: equal parts of one row, so that nearly all packets have one length and many leave by one call; general: as much
+as fits, over line ends; block: 1260 octets of pixels. The first two are general packing (2110GPM) to a receiver."""
 
 MAX_RTP_OCTETS: Final = 1452
 """A standard UDP datagram of ST 2110-10 holds 1460 octets, its own header of 8 included."""
@@ -100,10 +102,10 @@ class PacketLayout:
 def packet_layout(
     form: VideoForm, payload_type: int = 96, packing: Packing = "general", max_octets: int = MAX_RTP_OCTETS
 ) -> PacketLayout:
-    """Cut a picture up, over line ends: each packet takes as much as fits (`general`), or 1260 octets of pixels
-    (`block`); the last one takes the rest."""
+    """Cut a picture up: an equal part of a row in each packet (`rows`), or, over line ends, as much as fits (`general`)
+    or 1260 octets of pixels (`block`); there the last packet takes the rest."""
     octets, pixels = form.group
-    most = BLOCK_OCTETS if packing == "block" else max_octets
+    most = {"rows": _row_part(form, max_octets), "general": max_octets, "block": BLOCK_OCTETS}[packing]
     headers: list[bytes] = []
     ranges: list[tuple[int, int]] = []
     row = offset_px = at = 0
@@ -121,6 +123,8 @@ def packet_layout(
             offset_px += groups * pixels
             if offset_px == form.width_px:
                 row, offset_px = row + 1, 0
+                if packing == "rows":
+                    break
         marker = 0x80 if row == form.height_px else 0
         header = _RTP.pack(0x80, marker | payload_type, 0, 0, 0) + b"\0\0"
         for index, (length, line, start_px) in enumerate(segments):
@@ -129,6 +133,15 @@ def packet_layout(
         headers.append(header)
         ranges.append((first, at))
     return PacketLayout(form, tuple(headers), tuple(ranges))
+
+
+def _row_part(form: VideoForm, max_octets: int) -> int:
+    """Octets of pixels in each packet of a row: as few packets as fit, a few more where they divide it evenly."""
+    octets, pixels = form.group
+    groups = form.width_px // pixels
+    least = -(-groups * octets // ((max_octets - _RTP.size - 2 - _SEGMENT.size) // octets * octets))
+    parts = next((n for n in range(least, least + 1 + least // 4) if groups % n == 0), least)
+    return -(-groups // parts) * octets
 
 
 def rtp_timestamp(tai_ns: int) -> int:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -35,11 +36,13 @@ from controller.show import decode_snapshot
 from controller.snapshots import running_config
 from controller.st2110.config import St2110Config, form_of
 from controller.st2110.connection import Connection, Leg
+from controller.st2110.frame import chosen_packing
 from controller.st2110.network import address_of, interface_of
 from controller.st2110.output import Output, Slot
 from controller.st2110.pixels import Coding
+from controller.st2110.qdisc import holds_packets
 from controller.st2110.sdp import Clock as MediaClock
-from controller.st2110.sdp import Colorimetry, Transfer, session
+from controller.st2110.sdp import Colorimetry, Path, Transfer, session
 from controller.st2110.status import (
     KIND_SENT,
     SENT_CAPACITY,
@@ -58,6 +61,11 @@ from runtime.pace import smpte_epoch_ns
 from runtime.ring import RingReader, RingShape, RingWriter
 from stage.compiled import CompiledStage, Encoding, decode_stage
 from stage.errors import OpenVolumeError, Problem
+from stage.rate import Rate
+
+if TYPE_CHECKING:
+    from controller.config import OutputConfig
+    from controller.ndi.source import NdiSource
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +109,8 @@ class SenderRole:
     def __init__(self, *, run: RunDir, clock: Clock) -> None:
         self._run, self._clock = run, clock
         self._sent: dict[str, _Sent] = {}
-        self._devices: dict[str, DeviceOutput] = {}
+        self._devices: dict[str, tuple[DeviceOutput, object]] = {}
+        """By their address in the configuration, and what that says."""
         self._seen = -1
         self._config_version = 0
         self._tai_offset_ns = 0
@@ -136,7 +145,7 @@ class SenderRole:
         due_ns = now_ns + LOOK_NS
         for sent in self._sent.values():
             due_ns = min(due_ns, sent.output.step(now_ns))
-        for device in self._devices.values():
+        for device, _ in self._devices.values():
             due_ns = min(due_ns, device.step(now_ns))
         if now_ns >= self._letters_due_ns:
             self._letters_due_ns = now_ns + LETTERS_NS
@@ -154,7 +163,7 @@ class SenderRole:
         """Close every socket."""
         for sent in self._sent.values():
             sent.output.close()
-        for device in self._devices.values():
+        for device, _ in self._devices.values():
             device.close()
         self._publish(self._clock.now_ns(), "stopped")
         if self._conductor is not None:
@@ -183,7 +192,7 @@ class SenderRole:
             self._domain = config.time.ptp.domain
             wanted = {name: o.st2110 for name, o in config.outputs.items() if o.st2110 is not None}
             self._configure(wanted, stage)
-            self._write_into({name: o.v4l2.device for name, o in config.outputs.items() if o.v4l2 is not None})
+            self._write_into(config.outputs, stage.rate)
         grandmaster = self._reference()
         if grandmaster != self._grandmaster:
             self._grandmaster = grandmaster
@@ -205,13 +214,36 @@ class SenderRole:
             if name not in self._sent and name in stage.canvases:
                 self._sent[name] = self._begin(name, config, stage)
 
-    def _write_into(self, wanted: dict[str, str]) -> None:
-        """Canvases that go into video devices."""
-        for name in [n for n, device in self._devices.items() if wanted.get(n) != device.device]:
-            self._devices.pop(name).close()
-        for name, path in wanted.items():
-            if name not in self._devices:
-                self._devices[name] = DeviceOutput(name, self._run.canvas(name), path)
+    def _write_into(self, outputs: Mapping[str, OutputConfig], rate: Rate) -> None:
+        """Canvases that go into video devices, and those that are NDI sources."""
+        wanted: dict[str, tuple[str, object]] = {}
+        for name, output in outputs.items():
+            if output.v4l2 is not None:
+                wanted[f"outputs/{name}/v4l2/device"] = (name, output.v4l2)
+            if output.ndi is not None:
+                wanted[f"outputs/{name}/ndi"] = (name, (output.ndi, rate))
+        for where in [w for w, (_, made) in self._devices.items() if w not in wanted or wanted[w][1] != made]:
+            self._devices.pop(where)[0].close()
+        for where, (name, config) in wanted.items():
+            if where not in self._devices:
+                self._devices[where] = self._device(name, where, outputs[name], rate), config
+
+    def _device(self, name: str, where: str, output: OutputConfig, rate: Rate) -> DeviceOutput:
+        path = self._run.canvas(name)
+        if not where.endswith("/ndi"):
+            assert output.v4l2 is not None
+            return DeviceOutput(name, path, output.v4l2.device, where=where)
+        assert output.ndi is not None
+        source, groups = output.ndi.name or f"OpenVolume {name}", output.ndi.groups
+
+        def opened(source: str, width_px: int, height_px: int, where: str) -> NdiSource:
+            from controller.ndi.source import NdiSource
+
+            made = NdiSource(source, width_px, height_px, rate=rate, where=where, groups=groups)
+            log.info("%s is the NDI source %r", name, source)
+            return made
+
+        return DeviceOutput(name, path, source, where=where, open_device=opened)
 
     def _begin(self, name: str, config: St2110Config, stage: CompiledStage) -> _Sent:
         encoding = stage.canvases[name].encoding
@@ -222,18 +254,22 @@ class SenderRole:
             connection, activated_tai_ns = saved.connection, saved.activated_tai_ns
 
         def opened(shape: RingShape, where: Connection) -> VideoStream:
+            form = form_of(config, shape.width, shape.height, encoding.bits)
+            form.check(f"outputs/{name}")
             stream = VideoStream(
-                form_of(config, shape.width, shape.height, encoding.bits),
+                form,
                 where.paths,
                 period_ns=stage.rate.period_ns,
                 ssrc=int.from_bytes(blake2b(f"{self._run.run}/{name}".encode(), digest_size=4).digest(), "big"),
                 now_ns=self._clock.now_ns,
                 payload_type=config.payload_type,
-                packing=config.packing,
+                packing=chosen_packing(form, config.packing),
                 coding=sent.coding,
                 ttl=config.ttl,
+                holds_packets=held_by_kernel,
             )
-            log.info("%s is sent to %s", name, ", ".join(f"{p.destination}:{p.port}" for p in where.paths) or "nobody")
+            places = ", ".join(f"{p.destination}:{p.port}" for p in where.paths) or "nobody"
+            log.info("%s is sent to %s, paced by %s", name, places, "the kernel" if stream.lead_ns else "this process")
             self._describe(sent, stream)
             return stream
 
@@ -273,7 +309,7 @@ class SenderRole:
             session_id=int.from_bytes(digest, "big"),
             version=sent.session,
             payload_type=sent.config.payload_type,
-            packing=sent.config.packing,
+            packing=chosen_packing(stream.form, sent.config.packing),
             colorimetry=sent.coding.colorimetry,
             transfer=sent.transfer,
             range_=sent.coding.wire,
@@ -419,6 +455,7 @@ class SenderRole:
             took_ms=took_ms,
             bucket=bucket,
             bucket_limit=stream.bucket_limit if stream is not None else 0,
+            paced_by="kernel" if stream is not None and stream.lead_ns else "program",
             detail=output.detail,
         )
 
@@ -444,13 +481,18 @@ class SenderRole:
             elif told.state == "failed":
                 mend = "give the address or name of one of this machine's interfaces as source"
                 found.append(Alarm("sender.cannot_send", path, told.detail, "critical", mend))
-        for name, device in self._devices.items():
+        for path, (device, _) in self._devices.items():
             if device.detail:
-                path = f"outputs/{name}/v4l2/device"
-                found.append(Alarm("sender.no_device", path, device.detail, "warning", device.mend))
+                found.append(Alarm(device.code, path, device.detail, "warning", device.mend))
         since = {(a.code, a.path): self._since.get((a.code, a.path), now_ns) for a in found}
         self._since = since
         return [msgspec.structs.replace(a, since_ns=since[a.code, a.path]) for a in found]
+
+
+def held_by_kernel(path: Path) -> bool:
+    """Whether packets that leave by a path are held until their time."""
+    found = interface_of(path.source)
+    return found is not None and holds_packets(socket.if_nametoindex(found.name))
 
 
 def configured_connection(config: St2110Config) -> Connection:

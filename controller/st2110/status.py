@@ -24,6 +24,10 @@ StreamState = Literal["waiting", "sending", "stalled", "off", "failed"]
 off; failed: it cannot be sent."""
 
 
+PacedBy = Literal["program", "kernel"]
+"""kernel: every interface it leaves by holds packets until their time (`fq`)."""
+
+
 class SentNote(Struct, frozen=True, omit_defaults=True):
     """Slots of one canvas that were not sent as they should have been."""
 
@@ -85,6 +89,7 @@ class StreamStatus(Struct, frozen=True):
     """Packets in ST 2110-21's network bucket at most, of each frame."""
     bucket_limit: int = 0
     """What a wide sender may have there."""
+    paced_by: PacedBy = "program"
     detail: str = ""
 
 

@@ -1,16 +1,18 @@
 """Sends pictures as ST 2110-20: packets leave evenly over the frame, over one path or two, and never hold anybody up.
 
 Two paths carry the same packets (ST 2022-7); a path that fails is counted and the other goes on. Pacing is by the
-system's clock, in short runs, and what came late is not made up for faster than a wide sender may (`bucket_limit`),
-unless the picture would not be out in its time; how far runs came late, and how many packets stood closer together than
-an even stream's, is measured and told. Rows are packed while earlier ones leave: the first packet
-need not wait for the last row.
+system's clock, in short runs, which the kernel holds until their time where an interface has a queue for that. What
+came late is not made up for faster than a wide sender may (`bucket_limit`), unless the picture would not be out in its
+time; how far runs came late, and how many packets stood closer together than an even stream's, is measured and told.
+Rows are packed while earlier ones leave: the first packet need not wait for the last row.
 """
 
 from __future__ import annotations
 
 import socket
+import struct
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -31,10 +33,18 @@ END_SHARE: Final = 0.99
 RUN_NS: Final = NS_PER_MS // 4
 """Packets of so much time, at most, leave together."""
 DRAIN: Final = 1.1
-PIECE_PX: Final = 1 << 15
+PIECE_PX: Final = 1 << 14
 """Pixels packed at a time, so that runs that are due wait for no more."""
 SEND_BUFFER: Final = 4 << 20
+LEAD_NS: Final = 4 * NS_PER_MS
+"""Where the kernel holds packets until their time, they are handed to it so long before: what keeps this process from
+its processor for less is not seen on the network."""
+HELD_RUNS: Final = 64
+"""Runs that one queue of `fq` may hold; it takes 100 and drops the rest."""
 _DSCP_EF: Final = 46 << 2
+_SO_TXTIME: Final = 61
+"""Linux: datagrams carry the time to leave at, by CLOCK_MONOTONIC."""
+_TXTIME: Final = struct.Struct("=iI").pack(time.CLOCK_MONOTONIC, 0)
 _UDP_SEGMENT: Final = 103
 """Linux: one buffer, cut into datagrams of this length by the kernel (or the card)."""
 
@@ -68,6 +78,10 @@ def bucket_limit(packets: int, period_ns: int) -> int:
     return max(16, packets * NS_PER_S // (21_600 * period_ns))
 
 
+def _never(_: Path) -> bool:
+    return False
+
+
 class VideoStream:
     """One canvas on its way out: `begin` a picture, then `step` until it gives None."""
 
@@ -83,15 +97,18 @@ class VideoStream:
         packing: Packing = "general",
         coding: Coding = FULL,
         ttl: int = 32,
+        holds_packets: Callable[[Path], bool] = _never,
     ) -> None:
         """
+        holds_packets : whether the kernel holds what leaves by a path until the time that it carries.
+
         Raises
         ------
         VideoFormatError : the raster cannot be sent. OSError : a source address is not this machine's.
         """
         form.check("outputs")
         self.form, self.period_ns, self.coding = form, period_ns, coding
-        self._ssrc, self._now_ns, self._ttl = ssrc, now_ns, ttl
+        self._ssrc, self._now_ns, self._ttl, self._holds_packets = ssrc, now_ns, ttl, holds_packets
         layout = packet_layout(form, payload_type, packing)
         self.packets = layout.packets
         self.bucket_limit = bucket_limit(layout.packets, period_ns)
@@ -107,6 +124,8 @@ class VideoStream:
         self._start_ns = self._spread_ns = self._last_ns = self._end_ns = 0
         self._drain_per_ns = layout.packets * DRAIN / period_ns
         self._level = 0.0
+        self.lead_ns = 0
+        """So long before its time a run is handed to the kernel, which holds it; 0: it leaves at once."""
         self.sent = FrameSent()
         self.counts: list[PathCount] = []
         self._sockets: list[socket.socket] = []
@@ -120,13 +139,18 @@ class VideoStream:
     def send_to(self, paths: Sequence[Path]) -> None:
         """Send over these from the next packet on. Raises OSError; then the paths stay as they were."""
         made: list[socket.socket] = []
+        held = bool(paths) and all(self._holds_packets(path) for path in paths)
         try:
             made.extend(opened(path, self._ttl) for path in paths)
+            for one in made if held else ():
+                one.setsockopt(socket.SOL_SOCKET, _SO_TXTIME, _TXTIME)
         except OSError:
             for one in made:
                 one.close()
             raise
         self.close()
+        a_run_ns = int(self.period_ns * ACTIVE_SHARE) // len(self._frame.runs)
+        self.lead_ns = min(LEAD_NS, HELD_RUNS * a_run_ns) if held else 0
         self._sockets, self.counts = made, [PathCount(one.getsockname()[1]) for one in made]
 
     def begin(
@@ -166,17 +190,18 @@ class VideoStream:
                 self._pack()
                 now_ns = self._now_ns()
                 continue
-            leaves_ns = max(due_ns, now_ns + self._crowded_ns(run, now_ns))
-            if now_ns < leaves_ns:
+            leaves_ns = max(due_ns, now_ns)
+            leaves_ns += self._crowded_ns(run, leaves_ns)
+            if now_ns < leaves_ns - self.lead_ns:
                 if self._picture is None:
-                    return leaves_ns
+                    return leaves_ns - self.lead_ns
                 # Others' runs go before more rows.
                 self._pack()
-                return min(leaves_ns, self._now_ns())
-            self._leave(run, now_ns, due_ns)
+                return min(leaves_ns - self.lead_ns, self._now_ns())
+            self._leave(run, leaves_ns, due_ns)
             self._next += 1
             now_ns = self._now_ns()
-        self.sent.took_ns = now_ns - self._start_ns
+        self.sent.took_ns = max(now_ns, self._last_ns) - self._start_ns
         return None
 
     def close(self) -> None:
@@ -208,21 +233,23 @@ class VideoStream:
         rest_ns = int((self.packets - run.first) / self._drain_per_ns)
         return min(int(over / self._drain_per_ns) + 1, max(0, self._end_ns - rest_ns - now_ns))
 
-    def _leave(self, run: Run, now_ns: int, due_ns: int) -> None:
+    def _leave(self, run: Run, leaves_ns: int, due_ns: int) -> None:
         sent = self.sent
-        sent.late_most_ns = max(sent.late_most_ns, now_ns - due_ns)
-        self._level = max(0.0, self._level - (now_ns - self._last_ns) * self._drain_per_ns) + run.count
-        self._last_ns = now_ns
+        sent.late_most_ns = max(sent.late_most_ns, leaves_ns - due_ns)
+        self._level = max(0.0, self._level - (leaves_ns - self._last_ns) * self._drain_per_ns) + run.count
+        self._last_ns = leaves_ns
         sent.bucket = max(sent.bucket, round(self._level))
         for path, counted in zip(self._sockets, self.counts, strict=True):
-            self._run(path, counted, run)
+            self._run(path, counted, run, leaves_ns)
 
-    def _run(self, path: socket.socket, counted: PathCount, run: Run) -> None:
+    def _run(self, path: socket.socket, counted: PathCount, run: Run, leaves_ns: int) -> None:
+        told: list[tuple[int, int, bytes]] = []
+        if run.count > 1:
+            told.append((socket.IPPROTO_UDP, _UDP_SEGMENT, self._cuts[run.size]))
+        if self.lead_ns:
+            told.append((socket.SOL_SOCKET, _SO_TXTIME, leaves_ns.to_bytes(8, sys.byteorder)))
         try:
-            if run.count == 1:
-                path.sendmsg(run.stretches)
-            else:
-                path.sendmsg(run.stretches, ((socket.IPPROTO_UDP, _UDP_SEGMENT, self._cuts[run.size]),))
+            path.sendmsg(run.stretches, told)
         except OSError:
             self._one_by_one(path, counted, run)
         else:
@@ -233,6 +260,8 @@ class VideoStream:
         if run.count == 1:
             counted.refused += 1
             return
+        # So many by themselves are more than a queue holds.
+        self.lead_ns = 0
         for index in range(0, len(run.stretches), 2):
             try:
                 path.sendmsg(run.stretches[index : index + 2])

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.eight_bits import eight_bits
 from controller.errors import ControllerError
 from stage.errors import Problem
 
@@ -70,15 +71,8 @@ class VideoDevice:
             raise _refused(where, detail, path, "set its format free: close the programs that read it")
 
     def write(self, picture: NDArray[Any]) -> None:
-        """Show a canvas: [h, w, 4] uint8, [h, w] uint32 (2_10_10_10) or [h, w, 4] uint16 (12 bits), row 0 on top.
-        Never raises for the device."""
-        if picture.dtype == np.uint32:
-            for channel, shift in enumerate((2, 12, 22)):
-                self._octets[..., channel] = picture >> np.uint32(shift) & np.uint32(255)
-        elif picture.dtype == np.uint16:
-            np.copyto(self._octets, picture[..., :3] >> 4, casting="unsafe")
-        else:
-            np.copyto(self._octets, picture[..., :3])
+        """Show a canvas, as `controller.eight_bits` takes it. Never raises for the device."""
+        eight_bits(picture, self._octets)
         try:
             written = os.write(self._fd, self._octets.data)
         except OSError:

@@ -1,13 +1,16 @@
-"""One canvas on its way into a video device: every new picture of its ring, once."""
+"""One canvas on its way into a video device, or another program's library: every new picture of its ring, once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
+from numpy.typing import NDArray
+
+from controller.errors import ControllerError
 from controller.ledger_feed import open_ring
-from controller.v4l2.device import DeviceError, VideoDevice
+from controller.v4l2.device import VideoDevice
 from renderer.sinks.ring import codes_of
 from runtime.clock import NS_PER_MS, NS_PER_S
 from runtime.ring import KIND_CANVAS, RingReader, RingShape
@@ -17,8 +20,26 @@ LOOK_NS: Final = 2 * NS_PER_S
 """A device that is not there is looked for so often."""
 
 
+class Device(Protocol):
+    """Takes pictures."""
+
+    def write(self, picture: NDArray[Any]) -> None:
+        """Show a canvas, as `controller.eight_bits` takes it."""
+
+    def close(self) -> None:
+        """Let it go."""
+
+
+def _video_device(path: str, width_px: int, height_px: int, where: str) -> Device:
+    return VideoDevice(path, width_px, height_px, where=where)
+
+
 class DeviceOutput:
-    """Follows a canvas' ring. detail : why nothing is written; empty: all is well."""
+    """Follows a canvas' ring. detail : why nothing is written; empty: all is well.
+
+    device : path or name of the device; where : address of the configuration, for errors; open_device : makes it, from
+    its name, width and height in px, and `where`; raises ControllerError where it is not there.
+    """
 
     def __init__(
         self,
@@ -26,17 +47,17 @@ class DeviceOutput:
         path: Path,
         device: str,
         *,
-        open_device: Callable[[str, int, int, str], VideoDevice] = lambda path, width_px, height_px, where: VideoDevice(
-            path, width_px, height_px, where=where
-        ),
+        where: str = "",
+        open_device: Callable[[str, int, int, str], Device] = _video_device,
     ) -> None:
         self.name, self.device = name, device
-        self.detail = self.mend = ""
+        self.where = where or f"outputs/{name}/v4l2/device"
+        self.detail = self.mend = self.code = ""
         self.frames = 0
         self._path, self._open_device = path, open_device
         self._reader: RingReader | None = None
         self._shape: RingShape | None = None
-        self._device: VideoDevice | None = None
+        self._device: Device | None = None
         self._n = 0
         self._look_due_ns = 0
 
@@ -74,11 +95,10 @@ class DeviceOutput:
             self._device.close()
             self._device = None
         self._shape = self._reader.shape
-        where = f"outputs/{self.name}/v4l2/device"
         try:
-            self._device = self._open_device(self.device, self._shape.width, self._shape.height, where)
-        except DeviceError as error:
+            self._device = self._open_device(self.device, self._shape.width, self._shape.height, self.where)
+        except ControllerError as error:
             problem = error.problems[0]
-            self.detail, self.mend = f"{self.device}: {problem.detail}", problem.mend
+            self.code, self.detail, self.mend = problem.code, f"{self.device}: {problem.detail}", problem.mend
         else:
-            self.detail = self.mend = ""
+            self.code = self.detail = self.mend = ""

@@ -37,6 +37,7 @@ class CoexEmulator:
         self.mode, self.depth, self.low_delay, self.added_frames = 0, 1, False, 0
         self.preset, self.lut, self.lut_strength = 1, False, 100
         self.table, self.gamut, self.hdr, self.source, self.pattern = "", "Rec.709", 255, 1, 1
+        self.corrected = False
         self.marked: list[int] = []
         """Cabinets that show which they are."""
         self.app = Starlette(
@@ -167,6 +168,8 @@ class CoexEmulator:
                 return {"mode": int(_within(float(body["value"]), 0, 2))}
             case "screen/output/bitdepth":
                 return {"depth": {0: 0, 1: 1, 2: 2, 255: 1}[int(body["bitDepth"])]}
+            case "screen/processing/colorcorrect/enable":
+                return {"corrected": bool(body["enable"])}
             case "screen/processing/threedlut/enable":
                 return {"lut": bool(body["enable"])}
             case "screen/processing/threedlut/strength":

@@ -68,6 +68,8 @@ _TAKES: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "dev.display.cct": _whole(1000, 20_000),
     "dev.display.cctDuv": _between(-0.05, 0.05),
     "dev.display.gamma": _between(0.1, 10.0),
+    "dev.display.out.adjust.enabled": _switch,
+    "dev.display.out.adjust.saturation": _between(0.0, 2.0),
     "dev.display.redundancy.mode": _one_of("none", "failover", "seamless"),
     "dev.display.redundancy.role": _one_of("main", "backup", "offline"),
     "dev.display.redundancy.state": {"main": "active", "backup": "standby"}.get,
@@ -111,6 +113,7 @@ class HeliosEmulator:
                     "tilesInfo": "24 tiles",
                     "redundancy": {"mode": "none", "role": "main", "state": "active", "info": "", "processors": {}},
                     "latencyLow": False, "gamut": {"type": "auto"},
+                    "out": {"adjust": {"enabled": False, "saturation": 1.0}},
                 },
                 "ingest": {
                     "input": "hdmi", "alerts": {}, "alertsCount": 0, "alertsSeverity": -1, "info": {},

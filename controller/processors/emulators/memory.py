@@ -11,7 +11,7 @@ _KEPT: dict[str, tuple[str, ...]] = {
     "HeliosEmulator": ("tree",),
     "CoexEmulator": (
         "brightness", "colour_temperature", "gamma", "mode", "depth", "low_delay", "added_frames", "preset", "lut",
-        "lut_strength", "table", "gamut", "hdr", "source", "pattern", "marked",
+        "lut_strength", "table", "gamut", "hdr", "source", "pattern", "marked", "corrected",
     ),
     "ColorlightEmulator": ("brightness", "black", "pattern", "preset"),
 }  # fmt: skip

@@ -339,5 +339,14 @@ def _first_values(name: str) -> dict[str, Any]:
         "processing/3d-lut/enabled": False, "processing/3d-lut/strength": 100.0, "processing/3d-lut/filename": "",
         _TABLE: "", f"{network}/shuttersync/viewer": "camera", f"{network}/shuttersync/sensor-type": "any",
         f"{network}/shuttersync/sensor-readout-time": 0.0,
+        **{f"output/global-colour/gains/{colour}": 100.0 for colour in ("red", "green", "blue")},
+        **{
+            f"processing/{part}": False
+            for part in (
+                "colour-correct/enabled", "colour-replace/enabled", "curves/enabled", "scaler/enabled",
+                "osca/seam-correction-enabled", "osca/module-correction-enabled",
+            )
+        },
+        f"{network}/hidden-markers/enabled": False, f"{network}/startracker/enabled": False,
     }  # fmt: skip
     return values

@@ -43,12 +43,16 @@ SETS: dict[str, dict[str, Value]] = {
         "shutter_viewer": "eye", "shutter_sensor": "rolling-shutter", "shutter_readout_ms": 8.25,
         "redundancy_mode": "failover",
         "remapping": True, "remapping_frames": "video 0 0, colour 0 255 0", "lut": True, "lut_strength_percent": 50.0,
+        "gain_percent": 90.25, "gain_red_percent": 80.5, "gain_green_percent": 81.5, "gain_blue_percent": 82.5,
+        "colour_correct": True, "colour_replace": True, "curves": True, "scaler": True, "dark_magic": True,
+        "puretone": True, "extended_bit_depth": True, "overdrive": True, "seam_correction": True,
+        "module_correction": True, "hidden_markers": True, "startracker": True,
         "blackout": True, "freeze": True, "test_pattern": "grid", "preset": "2",
     },
     "helios": {
         "brightness_percent": 42.5, "colour_temperature_k": 5600, "gamma": 2.2, "blackout": True, "freeze": True,
         "test_pattern": "grid", "input": "sdi1", "redundancy_mode": "failover", "redundancy_role": "backup",
-        "redundancy_state": "standby", "identify": "2",
+        "redundancy_state": "standby", "identify": "2", "tint_duv": 0.01, "colour_correct": True,
     },
     "coex": {
         "brightness_percent": 35.0, "colour_temperature_k": 5600, "gamma": 2.2, "bit_depth": 12, "freeze": True,

@@ -79,7 +79,7 @@ def sending() -> Iterator[list[Sending]]:
         one.join()
 
 
-@pytest.mark.parametrize("packing", ["general", "block"])
+@pytest.mark.parametrize("packing", ["general", "rows", "block"])
 @pytest.mark.parametrize(
     ("sampling", "bits"), [("RGB", 8), ("YCbCr-4:2:2", 8), ("YCbCr-4:2:2", 10)], ids=["rgb8", "422-8", "422-10"]
 )

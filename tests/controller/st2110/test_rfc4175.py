@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.st2110.frame import PacketFrame
+from controller.st2110.frame import PacketFrame, chosen_packing
 from controller.st2110.rfc4175 import (
     BLOCK_OCTETS,
     MAX_RTP_OCTETS,
@@ -69,7 +69,7 @@ def left(frame: PacketFrame) -> list[bytes]:
     groups=st.integers(1, 400),
     height=st.integers(1, 40),
     form=st.sampled_from(FORMS),
-    packing=st.sampled_from(["general", "block"]),
+    packing=st.sampled_from(["general", "rows", "block"]),
     first=st.integers(0, 2**32 - 1),
 )
 def test_any_raster_comes_back(groups: int, height: int, form: VideoForm, packing: Packing, first: int) -> None:
@@ -88,11 +88,25 @@ def test_any_raster_comes_back(groups: int, height: int, form: VideoForm, packin
         assert parsed.marker == (index == len(packets) - 1)
         if packing == "block" and not parsed.marker and groups * form.group[0] > 50:
             assert sum(len(data) for _, _, data in parsed.segments) == BLOCK_OCTETS
+        assert packing != "rows" or len(parsed.segments) == 1
         for row, offset_px, data in parsed.segments:
             assert len(data) % form.group[0] == 0
             at = row * form.row_octets + offset_px // form.group[1] * form.group[0]
             found[at : at + len(data)] = data
     assert bytes(found) == octets
+
+
+def test_packets_of_one_length_leave_in_few_calls() -> None:
+    """Full packets of 10 bits change their length at every line end; equal parts of rows do not."""
+    ten, eight = VideoForm(1920, 1080, "RGB", 10), VideoForm(1920, 1080, "RGB", 8)
+    assert (chosen_packing(ten, "auto"), chosen_packing(eight, "auto")) == ("rows", "general")
+    assert chosen_packing(ten, "general") == "general"
+    layout = packet_layout(ten, packing="rows")
+    assert layout.packets == 6 * 1080
+    runs = PacketFrame(layout, run_packets=12).runs
+    assert len(runs) == layout.packets // 12
+    full = packet_layout(ten)
+    assert 3 * len(runs) < len(PacketFrame(full, run_packets=12).runs)
 
 
 @given(st.binary(max_size=120))

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from controller.config import load_config_text
 from controller.v4l2.device import SET_FORMAT, DeviceError, VideoDevice
 from controller.v4l2.output import LOOK_NS, DeviceOutput
 from runtime.ring import KIND_CANVAS, RingWriter, fourcc
-from stage.errors import ConfigError
 
 
 class Kernel:
@@ -107,9 +105,3 @@ def test_a_device_is_waited_for_and_fed(tmp_path: Path) -> None:
     assert opened[-1] == (str(target), 6, 4, "outputs/main/v4l2/device")
     output.close()
     ring.close()
-
-
-def test_ndi_is_refused_in_words() -> None:
-    text = "openvolume: 1\nname: a\nrate: 24\nstage: {}\noutputs: {main: {ndi: {name: wall}}}\n"
-    with pytest.raises(ConfigError, match="NDI is not spoken"):
-        load_config_text(text)

@@ -1,0 +1,1 @@
+"""Canvases as NDI sources, where somebody has installed NDI's own library."""
