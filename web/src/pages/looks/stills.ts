@@ -31,13 +31,14 @@ async function fetched(path: string): Promise<Still | null> {
   }
 }
 
-/** The still of a look (empty: how it stands); `key` changes when it has to be drawn anew. Null: there is none now.
+/** The still of a look (empty: how it stands) of `cameras/<id>/photo` or `canvases/<id>`; `key` changes when it has to
+ * be drawn anew. Null: there is none now.
  * `frame` asks for the cameras of another still; when that is no longer to be had, the newest are taken. */
-export function still(look: string, widthPx: number, key: string, frame = 0, front = false): Promise<Still | null> {
-  const name = `${look}|${widthPx}|${frame}|${key}`;
+export function still(look: string, of: string, widthPx: number, key: string, frame = 0, front = false): Promise<Still | null> {
+  const name = `${look}|${of}|${widthPx}|${frame}|${key}`;
   const known = kept.get(name);
   if (known) return known;
-  const path = `${look ? `/api/v1/looks/${encodeURIComponent(look)}/preview.jpg` : "/api/v1/look/preview.jpg"}?width_px=${widthPx}`;
+  const path = `${look ? `/api/v1/looks/${encodeURIComponent(look)}/preview.jpg` : "/api/v1/look/preview.jpg"}?of=${encodeURIComponent(of)}&width_px=${widthPx}`;
   const asked = new Promise<Still | null>((done) => {
     waiting.push({
       front,
