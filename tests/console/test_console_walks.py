@@ -30,6 +30,7 @@ def test_orders_lock_language_and_a_lost_connection(show: Show) -> None:
     assert show.get("lock")["state"] == "open"
 
 
+@pytest.mark.slow
 def test_every_page_does_what_it_is_told(show: Show) -> None:
     assert len(show.walk("brief")["pages"]) >= 11
     assert show.get("show")["scene"] == "plaza"

@@ -68,6 +68,9 @@ export async function api(path, method = "GET", body = undefined, headers = {}) 
   return found;
 }
 
+/** Deletes an object as it stands. */
+export const forget = async (path) => api(path, "DELETE", undefined, { "if-match": `"${(await api(path)).rev}"` });
+
 /** One slot of the ledger. */
 export const record = (frame) => api(`frames/${frame}`);
 

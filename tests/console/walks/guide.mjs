@@ -2,7 +2,7 @@
 // picture of each step into FOLDER.
 
 import { mkdirSync } from "node:fs";
-import { api, open, until, values, walk } from "./_kit.mjs";
+import { api, forget, open, until, values, walk } from "./_kit.mjs";
 
 const [folder = "", language = "en"] = values;
 const zh = language === "zh";
@@ -14,7 +14,7 @@ await walk(async (page) => {
     if (!folder) return;
     await page.locator(".toast").waitFor({ state: "detached", timeout: 12_000 }).catch(() => {});
     await page.waitForTimeout(700);
-    await page.screenshot({ path: `${folder}/guide-${name}${zh ? "-zh" : ""}.png` });
+    await page.screenshot({ type: "jpeg", quality: 84, path: `${folder}/guide-${name}${zh ? "-zh" : ""}.jpg` });
   };
   /** By number, as the rail counts the pages. */
   const go = async (name) => {
@@ -27,7 +27,7 @@ await walk(async (page) => {
   // 1. The wall follows a move.
   await open(page, "stage");
   await page.locator("canvas[data-loaded=true]").waitFor();
-  const seen = async () => { const { pose } = await api("cameras/a"); return JSON.stringify(pose); };
+  const seen = async () => { const { position_m, pan_deg } = await api("cameras/a"); return JSON.stringify([position_m, pan_deg]); };
   const first = await seen();
   await until("the camera moves", async () => (await seen()) !== first);
   const drawn = await page.evaluate("window.stageView.frames");
@@ -142,7 +142,7 @@ await walk(async (page) => {
   await api("positions/plaza/activate", "POST", {});
   for (const { id } of (await api("cues")).cues) await api(`cues/${id}`, "DELETE");
   await api(`cards/${card}`, "DELETE");
-  for (const id of Object.keys((await api("looks")).looks)) await api(`looks/${id}`, "DELETE");
+  for (const id of Object.keys((await api("looks")).looks)) await forget(`looks/${id}`);
   await api("scenes/plaza", "PATCH", { sun: null });
   await api("show", "PATCH", { exposure_ev: 0 });
   return { why };

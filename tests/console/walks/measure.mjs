@@ -33,8 +33,8 @@ const presentedMs = (found) => {
 const newest = async () => (await api("health")).frame;
 
 async function slider(page) {
-  await open(page, "director");
-  const exposure = page.getByRole("slider", { name: "Exposure" }).first();
+  await open(page, "scenes");
+  const exposure = page.getByRole("slider", { name: "EV", exact: true });
   await exposure.focus();
   await page.evaluate(() => {
     window.pressed = [];

@@ -3,7 +3,7 @@
 import { mkdirSync } from "node:fs";
 import { accessibility, api, open, until, values, walk } from "./_kit.mjs";
 
-const [folder, only = ""] = values;
+const [folder, only = "", sizes = ""] = values;
 const SIZES = { desk: [1440, 900], tablet: [1024, 768], phone: [390, 844] };
 
 await walk(async (page) => {
@@ -21,6 +21,7 @@ await walk(async (page) => {
   await open(page, "cues");
   const pages = await page.locator("nav [data-page]").evaluateAll((all) => all.map((one) => one.dataset.page));
   for (const [size, [width, height]] of Object.entries(SIZES)) {
+    if (sizes && !sizes.split(",").includes(size)) continue;
     await page.setViewportSize({ width, height });
     for (const language of size === "tablet" ? ["en"] : ["en", "zh"]) {
       await page.evaluate((code) => localStorage.setItem("openvolume.language", code), language);
@@ -35,7 +36,8 @@ await walk(async (page) => {
           const drawn = await page.evaluate("window.stageView.frames");
           await until("the walls are drawn", async () => (await page.evaluate("window.stageView.frames")) > drawn + 12);
         }
-        await page.locator(".live[data-frame]:not([data-frame='']), canvas[data-frame]:not([data-frame=''])").first().waitFor({ timeout: 15_000 }).catch(() => {});
+        const pictured = page.locator("main .live, main canvas[data-frame]");
+        if (await pictured.count()) await page.locator("main .live[data-frame]:not([data-frame='']), main canvas[data-frame]:not([data-frame=''])").first().waitFor({ timeout: 15_000 }).catch(() => {});
         if (name === "timing") {
           await page.locator(".bar").nth(20).click().catch(() => {});
           await page.locator("#why li").first().waitFor().catch(() => {});
@@ -47,7 +49,7 @@ await walk(async (page) => {
           const faults = await accessibility(page);
           if (faults.length) told.faults[`${name} ${size}`] = faults;
         }
-        await page.screenshot({ path: `${folder}/${name}-${size}${language === "zh" ? "-zh" : ""}.png` });
+        await page.screenshot({ type: "jpeg", quality: 84, path: `${folder}/${name}-${size}${language === "zh" ? "-zh" : ""}.jpg` });
         told.pages.push(`${name}-${size}-${language}`);
       }
     }
