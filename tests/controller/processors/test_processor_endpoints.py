@@ -93,6 +93,21 @@ def test_no_endpoint_is_missing_and_none_is_made_up(root: Path, reference: Path,
     assert [row.endpoint for row in listed if row not in told] == []
 
 
+def test_what_is_said_to_be_emulated_is(root: Path, reference: Path) -> None:
+    """A Tessera's whole tree is looked at elsewhere (`test_tessera_has_every_endpoint`)."""
+    tree = HeliosEmulator().tree
+    for endpoint in documented(reference)["Megapixel HELIOS"]:
+        row = row_of(root, "Megapixel HELIOS", endpoint)
+        assert row is not None
+        if row.use not in ("emulated", "set") or "|" in endpoint:
+            continue
+        found: object = tree
+        for part in endpoint.replace("{n}", "1").split("."):
+            assert isinstance(found, dict), endpoint
+            assert part in found, endpoint
+            found = found[part]
+
+
 EVERYTHING: dict[str, dict[str, Value]] = {
     "Brompton Tessera": {
         "brightness_nits": 900, "colour_temperature_k": 5600, "gain_percent": 90.0, "gain_red_percent": 80.0,
