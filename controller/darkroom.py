@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -59,6 +59,7 @@ from controller.resident import apply_known
 from controller.rundir import RunDir
 from controller.scene_book import SceneBook, States
 from controller.show import Snapshot, decode_snapshot
+from controller.wall_programs import make_wall_programs
 from renderer.config import SceneConfig
 from renderer.device import Device, DeviceLostError
 from renderer.frozen import Thaw, thaw
@@ -79,6 +80,8 @@ from stage.plan import FramePlan, decode_plan, transform_of
 log = logging.getLogger(__name__)
 
 IDLE_NS = NS_PER_S // 10
+SPARE_NS = 20 * NS_PER_S
+"""So long nobody must have wanted anything before it makes what may be wanted one day."""
 PHOTO_SLOTS = 4
 KEEP_VERSIONS = 2
 _NEWEST = 1 << 62
@@ -187,6 +190,10 @@ class Darkroom:
         self._plans: RingReader | None = None
         self._canvases: dict[str, RingReader] = {}
         self._photos: dict[str, RingWriter] = {}
+        self._programs: Generator[None] | None = None
+        self._programs_of = 0
+        """The configuration whose programs are made, or were."""
+        self._busy_ns = clock.now_ns()
         self._took_ms: deque[float] = deque(maxlen=128)
         self._last_frame = 0
         self._status_due_ns = 0
@@ -229,6 +236,12 @@ class Darkroom:
             self._compile(self._orders.popleft())
         elif self._to_draw:
             self._draw_thumbnail(self._to_draw.popleft())
+        elif now_ns - self._busy_ns > SPARE_NS:
+            self._make_programs()
+            return now_ns + IDLE_NS
+        else:
+            return now_ns + IDLE_NS
+        self._busy_ns = self._clock.now_ns()
         more = self._waiting or self._looks or self._orders or self._to_draw or self._edits
         return self._clock.now_ns() if more else now_ns + IDLE_NS
 
@@ -237,6 +250,7 @@ class Darkroom:
         self._taken.close()
 
     def _release(self) -> None:
+        self._drop_programs()
         self._emulated.close()
         for ring in [*self._photos.values(), *([self._still_ring] if self._still_ring is not None else [])]:
             ring.close()
@@ -252,6 +266,28 @@ class Darkroom:
             self._rehearsals.release()
         if self._compiling is not None:
             self._compiling.release()
+
+    def _make_programs(self) -> None:
+        """A piece of the programs that the newest stage would need if it was graded."""
+        newest = max(self._versions)
+        if self._programs_of != newest:
+            self._drop_programs()
+            version = self._versions[newest]
+            self._programs = make_wall_programs(self._device, version.stage, version.config.render)
+            self._programs_of = newest
+        if self._programs is not None:
+            try:
+                next(self._programs)
+            except StopIteration:
+                self._programs = None
+            except OpenVolumeError:
+                log.exception("programs of graded walls could not be made")
+                self._programs = None
+
+    def _drop_programs(self) -> None:
+        if self._programs is not None:
+            self._programs.close()
+            self._programs = None
 
     def _say_stopped(self) -> None:
         self._publish_status(self._clock.now_ns(), "stopped")

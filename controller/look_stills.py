@@ -103,8 +103,7 @@ class LookStills:
     def _loaded(self, version: StageVersion, number: int) -> int:
         if number not in self._coarser:
             render = version.config.render
-            wanted = coarser_by(version.stage, render.scale)
-            for times in (*(times for times in _COARSER if times <= wanted), 1):
+            for times in coarser_choices(version.stage, render.scale):
                 try:
                     self._renderer.load_stage(version.stage, version=number, render=coarse(render, times))
                 except ScaleError:
@@ -118,6 +117,12 @@ def coarser_by(stage: CompiledStage, scale: int) -> int:
     """By how much a still is coarser than the air, so that it costs no more than `MOST_PX` LEDs."""
     drawn_px = sum(canvas.width_px * canvas.height_px for canvas in stage.canvases.values()) / scale**2
     return max(1, int(np.ceil(np.sqrt(drawn_px / MOST_PX))))
+
+
+def coarser_choices(stage: CompiledStage, scale: int) -> tuple[int, ...]:
+    """What to try, the coarsest first: tiles may not divide so far (ScaleError)."""
+    wanted = coarser_by(stage, scale)
+    return (*(times for times in _COARSER if times <= wanted), 1)
 
 
 def coarse(render: RenderConfig, times: int) -> RenderConfig:

@@ -180,14 +180,6 @@ class Video:
         return await asyncio.get_running_loop().run_in_executor(self._threads, make)
 
 
-def need_video() -> None:
-    """Say in words when H.264 cannot be made at all. Raises NoVideo."""
-    av = _need_av()
-    if not any(name in av.codecs_available for name in ENCODERS):
-        detail = f"this PyAV has none of {', '.join(ENCODERS)}"
-        raise NoVideo(Problem(NoVideo.code, "previews", detail, mend="take codec=jpeg"))
-
-
 def _need_av() -> Any:
     try:
         import av

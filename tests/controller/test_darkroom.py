@@ -33,7 +33,8 @@ from controller.planner import still_plan
 from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import encode_snapshot
-from runtime.clock import VirtualClock
+from renderer.passes.wall import WallPass
+from runtime.clock import NS_PER_S, VirtualClock
 from runtime.ring import KIND_CANVAS, KIND_PLANS, RingReader, RingWriter, fourcc
 from stage.compiled import encode_stage
 from stage.grade import Grade
@@ -263,3 +264,26 @@ def test_versions_are_prepared_or_fetched(room: Room) -> None:
     assert slot is not None
     status = decode_node(slot.data)
     assert (status.node, status.state) == ("darkroom", "running")
+
+
+def test_programs_of_grades_are_made_when_nobody_wants_anything(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    real = WallPass.prepare
+
+    def prepare(self: WallPass, surface: Any, inners: int, *, grades: bool = False) -> Iterator[None]:
+        made.append(f"{grades}")
+        yield from real(self, surface, inners, grades=grades)
+
+    monkeypatch.setattr(WallPass, "prepare", prepare)
+
+    def idle(seconds: float) -> None:
+        for _ in range(round(seconds * 10)):
+            room.darkroom.step(room.clock.now_ns())
+            room.clock.sleep_until(room.clock.now_ns() + NS_PER_S // 10)
+
+    idle(19.0)
+    room.darkroom._looks.append(LookStill(1, room.run.service_socket.name))
+    idle(19.0)
+    assert made == []
+    idle(20.0)
+    assert made == ["True"], "once for a configuration"
