@@ -15,7 +15,9 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-What = Literal["change", "undo", "rollback", "config", "lock", "action", "refused", "session", "user", "key", "device"]
+What = Literal[
+    "change", "undo", "redo", "rollback", "config", "lock", "action", "refused", "session", "user", "key", "device"
+]
 
 TABLES: Final = """
 CREATE TABLE IF NOT EXISTS audit (

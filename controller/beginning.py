@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from controller.carrying import settle
+from controller.carrying import carry_over, made_by_hand, settle, with_states_of
 from controller.commands import Command, apply
 from controller.config import (
     LoadedConfig,
@@ -131,6 +132,9 @@ def begin_show(
 ) -> Beginning:
     """Choose between the store's last revision and the file; after this the store's last revision is what runs.
 
+    A file that was edited is taken as one that is put into a running show is (`carry_over`): what was made by hand
+    stays where it still fits, and of values that both have changed the file's hold.
+
     Raises
     ------
     StoreError : the database cannot be written.
@@ -147,7 +151,7 @@ def begin_show(
     if last is not None and fresh:
         why = f"the stored changes up to revision {last[0].rev} are left aside (--fresh)"
     elif last is not None and store.file_hash != loaded.sha256:
-        why = f"the file has changed since revision {last[0].rev}, so the file wins"
+        why = f"the file has changed since revision {last[0].rev}, so the file wins where it differs"
     elif last is not None:
         try:
             beginning = _resume(loaded, stage, store, *last)
@@ -155,17 +159,17 @@ def begin_show(
         except OpenVolumeError as error:
             why = f"revision {last[0].rev} cannot be used any more ({error.problems[0]})"
     why = "; ".join(part for part in (mishap, why) if part) or "its changes are stored from now on"
-    # Cues are made by hand, in no file: another one does not take them away.
-    kept = last[1].cues if last is not None and not fresh else []
+    first = fresh_show(loaded.config, stage)
+    begun, kept = (first, "") if last is None or fresh else _carried(loaded, stage, store, first, *last)
     revision, show = store.begin(
         file_text=loaded.source,
         base_dir=str(loaded.base_dir),
         file_hash=loaded.sha256,
-        show=msgspec.structs.replace(fresh_show(loaded.config, stage), cues=kept),
+        show=begun,
         who="start",
         t_tai_ns=t_tai_ns,
     )
-    said = f"{loaded.name}: begun from the file as revision {revision.rev}: {why}"
+    said = f"{loaded.name}: begun from the file as revision {revision.rev}: {why}{kept}"
     return Beginning(snapshot_of(show, loaded, encode_stage(stage)), loaded, stage, resumed=False, said=said)
 
 
@@ -183,14 +187,37 @@ def load_stored(config: StoredConfig) -> tuple[LoadedConfig, CompiledStage]:
     return loaded, compile_loaded(loaded).stage
 
 
+def _carried(
+    loaded: LoadedConfig, stage: CompiledStage, store: Store, first: Show, revision: Revision, last: Show
+) -> tuple[Show, str]:
+    """What the file begins with, and what of the last revision still fits it; and words about that."""
+    before: LoadedConfig | None = None
+    config = store.config(revision.config)
+    with contextlib.suppress(OpenVolumeError):
+        before, old_stage = load_stored(config) if config is not None else (None, stage)
+    # Where the old configuration cannot be read, nobody knows what was moved by hand of what it had: the file holds.
+    old_first = fresh_show(before.config, old_stage) if before is not None else last
+    show = settle(carry_over(old_first, last, first), surroundings(loaded.config, stage), wanted=last)
+    show = _at_rest(with_states_of(show, before, loaded))
+    kept, told = made_by_hand(show), made_by_hand(last)
+    words = [f"{len(names)} {what}{'s' if len(names) > 1 else ''}" for what, names in kept.items() if names]
+    gone = [f"{what} {name}" for what, names in told.items() for name in names if name not in kept[what]]
+    said = f"; kept: {', '.join(words)}" if words else ""
+    return show, said + (f"; not kept, for it has no place any more: {', '.join(gone)}" if gone else "")
+
+
+def _at_rest(show: Show) -> Show:
+    """Instants of another run mean nothing to this one: whatever was under way is done."""
+    show = msgspec.structs.replace(show, action=None, take="", switches=[], transitions=[])
+    return msgspec.structs.replace(show, cues_at=msgspec.structs.replace(show.cues_at, waiting=[]))
+
+
 def _resume(loaded: LoadedConfig, stage: CompiledStage, store: Store, revision: Revision, show: Show) -> Beginning:
     config = store.config(revision.config)
     if config is not None and config.text != loaded.source:
         loaded, stage = load_stored(config)
     show = settle(show, surroundings(loaded.config, stage), wanted=show)
     delays = {**configured_delays(loaded.config.tracking), **show.delays}
-    # Instants of another run mean nothing to this one: whatever was under way is done.
-    show = msgspec.structs.replace(show, action=None, take="", delays=delays, switches=[], transitions=[])
-    show = msgspec.structs.replace(show, cues_at=msgspec.structs.replace(show.cues_at, waiting=[]))
+    show = _at_rest(msgspec.structs.replace(show, delays=delays))
     said = f"{loaded.name}: goes on with revision {revision.rev}"
     return Beginning(snapshot_of(show, loaded, encode_stage(stage)), loaded, stage, resumed=True, said=said)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from controller.layer_addresses import settled_layers
 from controller.looks import layers_of
 from controller.scene_addresses import write_position
-from controller.show import CameraSettings, Show
+from controller.show import CameraSettings, Nudge, Show
 from controller.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from controller.config import LoadedConfig
 
 
 def carry_over(old_first: Show, old: Show, new_first: Show) -> Show:
@@ -78,6 +81,31 @@ def carry_over(old_first: Show, old: Show, new_first: Show) -> Show:
         eye_m=kept("eye_m"),
         seed=old.seed,
     )
+
+
+def with_states_of(show: Show, before: LoadedConfig | None, now: LoadedConfig) -> Show:
+    """The show without the compiled states of scenes that another configuration has otherwise: edits stay.
+
+    before : the configuration the show ran with; None: nobody knows it.
+    """
+    same = set[str]()
+    if before is not None and before.base_dir == now.base_dir:
+        same = {name for name, scene in now.config.scenes.items() if before.config.scenes.get(name) == scene}
+    states = {n: s if n in same else msgspec.structs.replace(s, key="") for n, s in show.scene_states.items()}
+    return msgspec.structs.replace(show, scene_states=states)
+
+
+def made_by_hand(show: Show) -> dict[str, list[str]]:
+    """What of a show is in no configuration, by name: for words about what is kept and what is not."""
+    return {
+        "cue": [cue.number for cue in show.cues],
+        "look": sorted(show.looks),
+        "card": sorted(show.cards),
+        "key": sorted(show.chromakeys),
+        "grade": sorted(show.grades),
+        "edited scene": sorted(name for name, state in show.scene_states.items() if state.edits),
+        "line-up": sorted(name for name, nudge in show.nudges.items() if nudge != Nudge()),
+    }
 
 
 def settle(show: Show, around: Surroundings, *, wanted: Show) -> Show:

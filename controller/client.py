@@ -263,6 +263,15 @@ class Client:
         """Take back the newest change, anywhere or under an address."""
         return await self._change("POST", "undo", {"prefix": prefix})
 
+    async def redo(self, prefix: str = "") -> OutcomeView:
+        """Bring back what the newest undo took back, anywhere or under an address."""
+        return await self._change("POST", "redo", {"prefix": prefix})
+
+    async def look_preview(self, look: str = "", *, of: str = "", width_px: int = 640) -> bytes:
+        """A JPEG of the walls as they would stand with a look on, off the air; without one, as they stand."""
+        path = f"looks/{look}" if look else "look"
+        return await self.file(f"{path}/preview.jpg?of={of}&width_px={width_px}")
+
     async def jam(self, frame: int = 0) -> int:
         """Let time jump to its reference at a frame, or at the next that can be; the first frame of the new time."""
         content = json.dumps({"frame": frame}).encode()

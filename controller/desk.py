@@ -31,6 +31,7 @@ from controller.commands import Command, apply
 from controller.config import LoadedConfig, load_config_text
 from controller.database import store_error
 from controller.errors import ControllerError, StoreError
+from controller.layer_addresses import is_whole
 from controller.look_addresses import expanded
 from controller.messages import Message
 from controller.moves import applied
@@ -210,8 +211,22 @@ class Desk:
         ------
         NothingToUndo, and as `submit`.
         """
-        self._allowed("undo")
-        return await self._enqueue(Task(who, future(), whole=lambda: self._whole.undo(prefix)))
+        allowed("look", "undo")
+        held(self.show.lock, "undo")
+        hand = HAND.get()
+        return await self._enqueue(Task(who, future(), whole=lambda: self._whole.undo(prefix, hand)))
+
+    async def redo(self, prefix: str = "", *, who: str = "") -> Outcome:
+        """Bring back what the newest undo at or under `prefix` took back, if nothing was changed there since.
+
+        Raises
+        ------
+        NothingToUndo, and as `submit`.
+        """
+        allowed("look", "redo")
+        held(self.show.lock, "redo")
+        hand = HAND.get()
+        return await self._enqueue(Task(who, future(), whole=lambda: self._whole.redo(prefix, hand)))
 
     async def replace_config(self, loaded: LoadedConfig, *, who: str = "", rev: int | None = None) -> Outcome:
         """Run another configuration; live changes are kept where the new one leaves them room.
@@ -450,10 +465,11 @@ class Desk:
             return None
         before, t_ns = self._gesture
         if any(
-            path.endswith("/compiled") or path.startswith(("cues/", "looks/", "look/active"))
+            path.endswith("/compiled") or path.startswith(("cues/", "looks/", "look/active")) or is_whole(path)
             for path in revision.changes
         ):
-            # Every state of a scene's files, every GO and every look is one to go back to.
+            # Every state of a scene's files, every GO, every look, and each card that is made or deleted is one to go
+            # back to.
             return None
         same = before.rev == self.show.version and before.who == revision.who
         same = same and before.changes.keys() == revision.changes.keys()

@@ -15,7 +15,7 @@
     /actions/black                       hold, safe, work, none; 0 does nothing
     /cues/go                             GO; /cues/back, /cues/stop, /cues/12.5/go; 0 (a button let go) does nothing
     /cues/chase i                        whether cues go by time code
-    /undo [prefix]
+    /undo [prefix]                       /redo [prefix]
     /frames/jam                          time jumps to its reference; 0 does nothing
     /feedback i [prefix ...]             tell my port what changes, for a minute; 0 ends it
     /exposure_ev f  /outer/mode s  ...   whatever GET /api/v1/addresses lists
@@ -74,12 +74,14 @@ class Hands:
         *,
         submit: Callable[[Command], Awaitable[object]],
         undo: Callable[[str, str], Awaitable[object]],
+        redo: Callable[[str, str], Awaitable[object]],
         zero: Callable[[str, str], Awaitable[object]],
         order: Callable[[ActionName], object],
         jam: Callable[[], Awaitable[object]],
         cue: Callable[[list[str], bool, str], Awaitable[object]],
     ) -> None:
-        self.submit, self.undo, self.zero, self.order, self.jam, self.cue = submit, undo, zero, order, jam, cue
+        self.submit, self.undo, self.redo, self.zero = submit, undo, redo, zero
+        self.order, self.jam, self.cue = order, jam, cue
 
 
 def command_of(address: str, arguments: tuple[Any, ...], who: str) -> Command | None:
@@ -136,10 +138,10 @@ async def act(hands: Hands, address: str, arguments: tuple[Any, ...], who: str) 
         allowed("run", address)
         if pressed:
             hands.order(name)
-    elif parts == ["undo"]:
+    elif parts in (["undo"], ["redo"]):
         prefix = arguments[0] if arguments and isinstance(arguments[0], str) else ""
         if pressed:
-            await hands.undo(prefix, who)
+            await (hands.undo if parts == ["undo"] else hands.redo)(prefix, who)
     elif parts[0] == "cues":
         await hands.cue(parts[1:], pressed, who)
     elif parts == ["frames", "jam"]:

@@ -32,7 +32,7 @@ KEEP_CONFIGS: Final = 50
 NEVER_UNDONE: Final = frozenset({"lock"})
 """Whoever takes back what was changed before a take does not mean the take's lock."""
 
-Kind = Literal["file", "set", "config", "undo", "rollback"]
+Kind = Literal["file", "set", "config", "undo", "redo", "rollback"]
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -64,6 +64,10 @@ class Revision(Struct, frozen=True):
     config: int
     """Number of the configuration it ran with (`Store.config`)."""
     undone_by: int | None = None
+
+    def touches(self, prefix: str) -> bool:
+        """Whether it changed anything at or under an address; any, if it is empty."""
+        return not prefix or any(path == prefix or path.startswith(prefix + "/") for path in self.changes)
 
 
 class StoredConfig(Struct, frozen=True):
@@ -287,6 +291,9 @@ class Store:
                 self._db.execute("DELETE FROM revisions WHERE rev = ?", (replaces,))
             self._insert(revision, show)
             if undoes is not None:
+                if revision.kind == "redo":
+                    # What that undo had taken back holds again, and may be taken back again.
+                    self._db.execute("UPDATE revisions SET undone_by = NULL WHERE undone_by = ?", (undoes,))
                 self._db.execute("UPDATE revisions SET undone_by = ? WHERE rev = ?", (revision.rev, undoes))
             audit.add(self._db, deeds)
 
@@ -333,12 +340,25 @@ class Store:
             revision = _revision(row)
             if revision.kind == "file":
                 return None
-            if revision.kind == "undo" or revision.undone_by is not None:
+            if revision.kind in ("undo", "redo") or revision.undone_by is not None:
                 continue
             if revision.changes.keys() <= NEVER_UNDONE:
                 continue
-            if any(not prefix or a == prefix or a.startswith(prefix + "/") for a in revision.changes):
+            if revision.touches(prefix):
                 return revision
+        return None
+
+    def last_redoable(self, prefix: str = "") -> Revision | None:
+        """The newest undo at or under `prefix` that was not taken back itself; None where something else was changed
+        there since, or nothing was undone."""
+        for row in self._db.execute("SELECT * FROM revisions ORDER BY rev DESC"):
+            revision = _revision(row)
+            if revision.kind == "redo" or (revision.kind == "undo" and revision.undone_by is not None):
+                continue
+            if revision.changes.keys() <= NEVER_UNDONE and revision.kind != "file":
+                continue
+            if revision.kind == "file" or revision.touches(prefix):
+                return revision if revision.kind == "undo" else None
         return None
 
     def close(self) -> None:

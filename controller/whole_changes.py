@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from controller.access.roles import Hand, allowed, scope_of_address
 from controller.beginning import fresh_show, load_stored, surroundings
-from controller.carrying import carry_over, settle
+from controller.carrying import carry_over, settle, with_states_of
 from controller.commands import apply, undo_of
 from controller.config import LoadedConfig, compile_loaded
 from controller.errors import ControllerError, NothingToUndo, StaleChange, UnknownAddress
@@ -16,7 +17,7 @@ from controller.show import SceneState, Show
 from controller.show_file import ShowFile
 from controller.show_lock import LockOrder, moved, rolling_take
 from controller.show_transfer import fitted
-from controller.store import Change, Revision
+from controller.store import Change, Kind, Revision
 from controller.transaction import Next
 from stage.errors import Problem
 
@@ -59,12 +60,28 @@ class WholeChanges:
         show = msgspec.structs.replace(self._desk.show, lock=after, take=rolling_take(after))
         return Next(show, {"lock": Change(msgspec.to_builtins(before), msgspec.to_builtins(after))}, "set")
 
-    async def undo(self, prefix: str) -> Next:
-        """The show without the newest change at or under `prefix`."""
+    async def undo(self, prefix: str, hand: Hand) -> Next:
+        """The show without the newest change at or under `prefix`. Raises NotAllowed"""
         revision = await self._desk.on_disk(lambda: self._desk.store.last_undoable(prefix))
         if revision is None:
             where = f" at {prefix}" if prefix else ""
             raise _error(NothingToUndo, prefix, f"no change{where} is left to take back", "")
+        return await self._taken_back(revision, prefix, "undo", hand)
+
+    async def redo(self, prefix: str, hand: Hand) -> Next:
+        """The show with what the newest undo at or under `prefix` took back. Raises NotAllowed"""
+        revision = await self._desk.on_disk(lambda: self._desk.store.last_redoable(prefix))
+        if revision is None:
+            where = f" at {prefix}" if prefix else ""
+            mend = "only what was undone last is brought back, and nothing may have been changed since"
+            raise _error(NothingToUndo, prefix, f"nothing{where} is undone that could be brought back", mend)
+        return await self._taken_back(revision, prefix, "redo", hand)
+
+    async def _taken_back(self, revision: Revision, prefix: str, kind: Kind, hand: Hand) -> Next:
+        for path in revision.changes:
+            # Whoever may make a change may take it back.
+            if not prefix or _under(path, prefix):
+                allowed(scope_of_address(path), path, hand)
         if "show" in revision.changes:
             rev = revision.changes["show"].before
             found = await self._desk.on_disk(lambda: self._desk.store.get(rev))
@@ -82,8 +99,8 @@ class WholeChanges:
             command = undo_of({p: c for p, c in revision.changes.items() if not prefix or _under(p, prefix)})
             command = await self._desk.ready(command)
             show, changes = apply(self._desk.show, command, self._desk.around_now)
-            following = Next(show, changes, "undo")
-        following.kind, following.undoes = "undo", revision.rev
+            following = Next(show, changes, kind)
+        following.kind, following.undoes = kind, revision.rev
         return following
 
     async def roll_back(self, rev: int) -> Next:
@@ -112,12 +129,7 @@ class WholeChanges:
 
     def with_scenes_of(self, loaded: LoadedConfig, show: Show) -> Show:
         """The show without the compiled states of scenes that another configuration has otherwise: edits stay."""
-        before, now = self._desk.loaded, loaded.config.scenes
-        same = {n for n, scene in now.items() if before.config.scenes.get(n) == scene} if (
-            before.base_dir == loaded.base_dir
-        ) else set[str]()  # fmt: skip
-        states = {n: s if n in same else msgspec.structs.replace(s, key="") for n, s in show.scene_states.items()}
-        return msgspec.structs.replace(show, scene_states=states)
+        return with_states_of(show, self._desk.loaded, loaded)
 
     async def _compiled(self, loaded: LoadedConfig, show: Show) -> Show:
         """The show with the compiled states of the scenes that it needs at once, which every node holds now."""

@@ -35,14 +35,14 @@ _LOOKS: Final = tuple(
     re.compile("/api/v1/" + pattern)
     for pattern in (
         r"show",
-        r"scenes/[^/]+(/(activate|preload|transport|edits|reset))?",
-        r"scene",
+        r"scenes/[^/]+(/(?!compile$).+)?",
         r"positions/[^/]+/activate",
         r"position",
         r"look",
         r"looks(/.*)?",
         r"cards(/.*)?",
         r"takes/(?!replay$)[^/]+",
+        r"(undo|redo)",
     )
 )
 """Where a director writes. What of the body is the director's to change, addresses tell."""
@@ -83,14 +83,15 @@ def scope_of_address(address: str) -> Scope:
     return "look" if _LOOK_ADDRESSES.fullmatch(address) else "run"
 
 
-def allowed(scope: Scope, path: str) -> None:
-    """Hold the running task's hand to its role, whichever way it came: a request's gate has looked at the path only.
+def allowed(scope: Scope, path: str, hand: Hand | None = None) -> None:
+    """Hold a hand (None: the running task's) to its role, whichever way it came: a request's gate has looked at the
+    path only.
 
     Raises
     ------
     NotAllowed : its role lacks the scope.
     """
-    hand = HAND.get()
+    hand = hand or HAND.get()
     if not hand.may(scope):
         detail = f"{hand.name} is {hand.role}, and may not change this"
         raise NotAllowed(Problem(NotAllowed.code, path, detail, hand.role, f"ask {needed(scope)}"))

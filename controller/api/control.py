@@ -376,8 +376,8 @@ class Control:
         self.keeper.accepted()
         if outcome.kind == "set":
             self.hands.moved(outcome.changes, outcome.who, self.clock.now_ns())
-        if outcome.kind in ("config", "rollback", "undo"):
-            if outcome.kind != "undo":
+        if outcome.kind in ("config", "rollback", "undo", "redo"):
+            if outcome.kind not in ("undo", "redo"):
                 self.processor_delays.forget()
             self._feeds = present.feeds_of(self.desk.stage)
             self.backend.expect(self.desk.stage.rate, self.desk.stage.canvases)

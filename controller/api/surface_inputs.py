@@ -34,6 +34,7 @@ async def surfaces_of(control: Control, config: ControlConfig) -> AsyncIterator[
     hands = Hands(
         submit=control.desk.submit,
         undo=lambda prefix, who: control.desk.undo(prefix, who=who),
+        redo=lambda prefix, who: control.desk.redo(prefix, who=who),
         zero=lambda source, who: control.zero(source, {}, who=who),
         order=control.order,
         jam=jam,

@@ -289,7 +289,8 @@ def by_osc(player: Player) -> Callable[[str], Awaitable[object]]:
         raise AssertionError("only cues were sent")
 
     hands = Hands(
-        submit=nothing, undo=nothing, zero=nothing, order=lambda _: None, jam=nothing, cue=player.hand.osc
+        submit=nothing, undo=nothing, redo=nothing, zero=nothing, order=lambda _: None, jam=nothing,
+        cue=player.hand.osc,
     )  # fmt: skip
     statistics = OscStatistics()
     control = OscControl(hands, statistics, clock=player.virtual.clock)

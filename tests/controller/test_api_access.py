@@ -77,7 +77,14 @@ def test_a_director_changes_the_picture_and_nothing_else(house: RunningHouse, bo
         assert answer.status_code == 403, "the path is hers, the address is not"
         assert answer.json()["code"] == "controller.not_allowed"
         assert dora.patch("/api/v1/cameras/a", json={"rank": 2}).status_code == 403
-        assert dora.post("/api/v1/undo").status_code == 403
+        below = dora.patch("/api/v1/scenes/grey/background", json={"red": 1})
+        assert below.status_code in (404, 422), "a scene's values are hers by their own path, too"
+        assert dora.post("/api/v1/scenes/grey/compile").status_code == 403
+        boss.patch("/api/v1/cameras/a", json={"soft_edge_deg": 2.0})
+        assert dora.post("/api/v1/undo").status_code == 403, "the newest change is none that she may make"
+        assert dora.post("/api/v1/undo", json={"prefix": "exposure_ev"}).status_code == 200
+        assert dora.post("/api/v1/redo", json={"prefix": "exposure_ev"}).status_code == 200
+        assert boss.post("/api/v1/undo", json={"prefix": "cameras/a"}).status_code == 200
         assert dora.get("/api/v1/users").status_code == 403
         assert dora.delete("/api/v1/session").status_code == 200
         assert dora.patch("/api/v1/show", json={"exposure_ev": 0.1}).status_code == 401

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from controller.beginning import begin_show, fresh_show, load_stored, surroundings, write_first_snapshot
+from controller.cards import Card
+from controller.chromakeys import ChromaKey
 from controller.commands import Command, apply
 from controller.config import LoadedConfig, compile_config, load_config, load_config_text
+from controller.cues import Cue
 from controller.errors import BadValue, UnknownAddress
 from controller.last_good import last_good
+from controller.looks import Look
 from controller.rundir import RunDir
-from controller.show import Show, decode_snapshot
+from controller.show import Nudge, SceneState, Show, decode_snapshot
+from controller.show_lock import ShowLock
 from controller.store import Change, Revision, Store, state_folder
 from stage.compiled import decode_stage
 from stage.errors import ConfigError
+from stage.grade import Grade
 
 FIRST = load_config("minimal")
 
@@ -67,13 +74,86 @@ def test_an_edited_file_wins_and_says_so(tmp_path: Path) -> None:
         loaded = edited()
         beginning = begin_show(loaded, compile_config(loaded), store, t_tai_ns=2)
         assert not beginning.resumed
-        assert "changed since revision 2, so the file wins" in beginning.said
-        assert beginning.snapshot.show.cameras["a"].rank == 0
+        assert "changed since revision 2, so the file wins where it differs" in beginning.said
+        assert beginning.stage.cameras["a"].lens.focal_length_mm == 50.0
+        assert beginning.snapshot.show.cameras["a"].rank == 9, "moved by hand, and not by the file"
         assert (beginning.snapshot.show.version, beginning.snapshot.show.config_version) == (3, 2)
         # And from then on that file is what a start goes on from.
         change(store, rank=4)
         again = begin_show(loaded, compile_config(loaded), store, t_tai_ns=3)
         assert (again.resumed, again.snapshot.show.cameras["a"].rank) == (True, 4)
+
+
+def by_hand(show: Show) -> Show:
+    """All that an operator makes and no file says."""
+    return msgspec.structs.replace(
+        show,
+        version=2,
+        exposure_ev=-0.5,
+        cues=[Cue("one", "1", changes={"exposure_ev": 1.0})],
+        looks={"night": Look(grades={"outer": Grade(exposure_ev=-2.0)})},
+        look="night",
+        grades={"outer": Grade(exposure_ev=-2.0), "walls/main": Grade(contrast=1.2)},
+        cards={"fill": Card(pan_deg=5.0), "left": Card(walls=["main"])},
+        chromakeys={"green": ChromaKey(camera="a")},
+        scene_states={"grey": SceneState(edits={"background": [0.1, 0.2, 0.3]}, key="compiled")},
+        nudges={"tracker": Nudge(x_m=0.1)},
+        lock=ShowLock("armed", "otto", "3/1"),
+        take="3/1",
+        action="black",
+    )
+
+
+def test_what_was_made_by_hand_outlives_an_edited_file(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        first = begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=1).snapshot.show
+        made = by_hand(first)
+        store.append(Revision(2, 2, "t", "set", {}, made.config_version), made)
+        loaded = edited()
+        beginning = begin_show(loaded, compile_config(loaded), store, t_tai_ns=2)
+        show = beginning.snapshot.show
+        for name in ("cues", "looks", "look", "grades", "cards", "chromakeys", "nudges", "lock", "exposure_ev"):
+            assert getattr(show, name) == getattr(made, name), name
+        assert show.scene_states == made.scene_states, "the scene is the same: so is its compiled state"
+        assert (show.take, show.action) == ("", None), "what was under way is not"
+        kept = "1 cue, 1 look, 2 cards, 1 key, 2 grades, 1 edited scene, 1 line-up"
+        assert beginning.said.endswith(f"kept: {kept}")
+        # What both have changed is as the file says, and a scene that is another is compiled anew.
+        loaded = edited("background: [0.18, 0.18, 0.18]", "background: [0.3, 0.3, 0.3]")
+        show = begin_show(loaded, compile_config(loaded), store, t_tai_ns=3).snapshot.show
+        assert show.scene_states["grey"] == msgspec.structs.replace(made.scene_states["grey"], key="")
+
+
+def test_what_finds_no_place_in_an_edited_file_is_said(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        first = begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=1).snapshot.show
+        made = by_hand(first)
+        store.append(Revision(2, 2, "t", "set", {}, made.config_version), made)
+        text = re.sub(r"\bmain\b", "other", FIRST.source)
+        text = text.replace("  grey:\n", "  stone:\n")
+        loaded = load_config_text(text, base_dir=FIRST.base_dir)
+        beginning = begin_show(loaded, compile_config(loaded), store, t_tai_ns=2)
+        show = beginning.snapshot.show
+        assert (show.cards.keys(), show.grades.keys()) == ({"fill"}, {"outer"})
+        assert show.cues == made.cues
+        assert show.looks == made.looks
+        gone = "card left, grade walls/main, edited scene grey"
+        assert beginning.said.endswith(f"; not kept, for it has no place any more: {gone}")
+        assert [scene.id for scene in show.scenes] == ["stone"]
+
+
+def test_by_hand_stays_also_where_the_old_file_cannot_be_read(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        first = begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=1).snapshot.show
+        config = store.add_config("openvolume: 1\nname: gone\n", "/nowhere")
+        made = msgspec.structs.replace(by_hand(first), config_version=config)
+        store.append(Revision(2, 2, "t", "config", {}, config), made)
+        beginning = begin_show(FIRST, compile_config(FIRST), store, t_tai_ns=2)
+        show = beginning.snapshot.show
+        assert not beginning.resumed
+        assert (show.cues, show.looks, show.cards) == (made.cues, made.looks, made.cards)
+        assert show.exposure_ev == 0.0, "nobody knows what was moved by hand: the file holds"
+        assert show.scene_states["grey"].key == ""
 
 
 def test_fresh_begins_with_the_file(tmp_path: Path) -> None:

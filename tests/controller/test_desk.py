@@ -12,6 +12,7 @@ import pytest
 
 from controller import agreement
 from controller import desk as desk_module
+from controller.access.roles import HAND, Hand
 from controller.beginning import begin_show, write_first_snapshot
 from controller.commands import Command
 from controller.config import LoadedConfig, compile_config, load_config, load_config_text
@@ -21,6 +22,7 @@ from controller.errors import (
     ChangeRefused,
     ChangeTimedOut,
     ConductorAbsent,
+    NotAllowed,
     NothingToUndo,
     StaleChange,
     StoreError,
@@ -277,6 +279,72 @@ async def test_undo_by_prefix_and_back_to_the_start(house: House) -> None:
         await house.desk.undo()
     assert house.desk.show.cameras == first.cameras
     assert house.desk.rev == 5
+
+
+async def test_what_was_undone_is_brought_back_until_something_else_is_changed(house: House) -> None:
+    desk = house.desk
+    for value in (1.0, 2.0):
+        await desk.submit(Command({"exposure_ev": value}, who=f"w{value:g}"))
+    await desk.submit(Command({"cameras/a/rank": 3}, who="t"))
+    for _ in range(3):
+        await desk.undo()
+    assert (desk.show.exposure_ev, desk.show.cameras["a"].rank) == (0.0, 0)
+    outcome = await desk.redo(who="again")
+    assert (outcome.kind, outcome.who, outcome.changes["exposure_ev"].after) == ("redo", "again", 1.0)
+    await desk.redo()
+    assert (desk.show.exposure_ev, desk.show.cameras["a"].rank) == (2.0, 0)
+    # What was brought back may be taken back again, and brought back again.
+    await desk.undo()
+    assert desk.show.exposure_ev == 1.0
+    await desk.redo()
+    await desk.redo("cameras/a")
+    assert (desk.show.exposure_ev, desk.show.cameras["a"].rank) == (2.0, 3)
+    with pytest.raises(NothingToUndo, match="nothing is undone"):
+        await desk.redo()
+    await desk.undo("exposure_ev")
+    await desk.submit(Command({"cameras/a/rank": 4}))
+    with pytest.raises(NothingToUndo):
+        await desk.redo()
+    await desk.redo("exposure_ev")
+    assert desk.show.exposure_ev == 2.0, "nothing was changed there since"
+    kinds = [revision.kind for revision in await desk.revisions(limit=3)]
+    assert kinds == ["redo", "set", "undo"]
+    told = [(entry.what, entry.path, entry.before, entry.after) for entry in await desk.audit(limit=1)]
+    assert told == [("redo", "exposure_ev", 1.0, 2.0)]
+
+
+async def test_a_configuration_that_was_undone_is_brought_back(house: House) -> None:
+    house.nodes = {"n0": Peer(house.run, "n0")}
+    await house.desk.replace_config(edited("focal_length_mm: 35.0", "focal_length_mm: 50.0"), who="t")
+    await house.desk.undo()
+    assert house.desk.stage.cameras["a"].lens.focal_length_mm == 35.0
+    await house.desk.redo()
+    assert house.desk.stage.cameras["a"].lens.focal_length_mm == 50.0
+    with pytest.raises(NothingToUndo):
+        await house.desk.redo()
+
+
+async def test_who_may_change_something_may_take_it_back(house: House) -> None:
+    await house.desk.submit(Command({"exposure_ev": 1.0}))
+    await house.desk.submit(Command({"cameras/a/rank": 2}))
+    token = HAND.set(Hand("dora", "director", "dora"))
+    try:
+        with pytest.raises(NotAllowed):
+            await house.desk.undo()
+        await house.desk.undo("exposure_ev")
+        await house.desk.redo("exposure_ev")
+        with pytest.raises(NotAllowed):
+            await house.desk.undo("cameras/a")
+    finally:
+        HAND.reset(token)
+    await house.desk.undo()
+    assert (house.desk.show.exposure_ev, house.desk.show.cameras["a"].rank) == (1.0, 0)
+    token = HAND.set(Hand("dora", "director", "dora"))
+    try:
+        with pytest.raises(NotAllowed):
+            await house.desk.redo()
+    finally:
+        HAND.reset(token)
 
 
 def edited(old: str, new: str) -> LoadedConfig:

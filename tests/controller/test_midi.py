@@ -137,7 +137,7 @@ class Bench:
         self.terminal, self.slave = -1, -1
         self.plug()
         hands = Hands(
-            submit=self.submit, undo=self.noted("undo"), zero=self.noted("zero"),
+            submit=self.submit, undo=self.noted("undo"), redo=self.noted("redo"), zero=self.noted("zero"),
             order=lambda action: self.did.append(("order", action)), jam=self.noted("jam"), cue=self.cue,
         )  # fmt: skip
         self.input = MidiInput(

@@ -55,6 +55,9 @@ class Heard:
     async def undo(self, prefix: str, _: str) -> None:
         self.undone.append(prefix)
 
+    async def redo(self, prefix: str, _: str) -> None:
+        self.undone.append(f"not {prefix}")
+
     async def zero(self, source: str, _: str) -> None:
         self.zeroed.append(source)
 
@@ -78,8 +81,9 @@ class Heard:
 async def heard() -> AsyncIterator[Heard]:
     heard = Heard()
     hands = Hands(
-        submit=heard.submit, undo=heard.undo, zero=heard.zero, order=heard.ordered.append, jam=heard.jam, cue=heard.cue
-    )
+        submit=heard.submit, undo=heard.undo, redo=heard.redo, zero=heard.zero, order=heard.ordered.append,
+        jam=heard.jam, cue=heard.cue,
+    )  # fmt: skip
     control = OscControl(hands, heard.statistics, clock=SystemClock())
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: control, ("127.0.0.1", 0))
     heard.address = transport.get_extra_info("sockname")

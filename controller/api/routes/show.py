@@ -200,13 +200,24 @@ def _lock_view(control: Control) -> LockView:
 
 @routes.post("/undo", responses=answers(OutcomeView), openapi_extra=takes(_UNDO, required=False), tags=["show"])
 async def undo(request: Request, control: Here) -> Response:
-    """Take back the newest change that was not taken back yet, anywhere or under an address."""
+    """Take back the newest change that was not taken back yet, anywhere or under an address. Who may make a change may
+    take it back."""
+    return send_outcome(await control.desk.undo(await _prefix(request), who=who(request)))
+
+
+@routes.post("/redo", responses=answers(OutcomeView), openapi_extra=takes(_UNDO, required=False), tags=["show"])
+async def redo(request: Request, control: Here) -> Response:
+    """Bring back what the newest undo took back, anywhere or under an address, if nothing was changed there since."""
+    return send_outcome(await control.desk.redo(await _prefix(request), who=who(request)))
+
+
+async def _prefix(request: Request) -> str:
     body = await read_object(request, optional=True)
     only(body, "prefix")
     prefix = body.get("prefix", "")
     if not isinstance(prefix, str):
         raise problem(BadValue, "prefix", "an address", value=prefix, mend='for example "cameras/a"')
-    return send_outcome(await control.desk.undo(prefix.strip("/"), who=who(request)))
+    return prefix.strip("/")
 
 
 @routes.get("/addresses", tags=["show"], responses=answers("Addresses"))
