@@ -215,7 +215,9 @@ def test_what_fails_beside_others_gets_a_second_chance_alone(checkout: Checkout)
     status, _, _ = checkout.run(test, **plain)
     assert status == 0, checkout.said
     told = checkout.said.split("failed beside others, passed alone:")[1].split()
-    assert told == ["test_tiny.py::test_after", "test_tiny.py::test_beside", "test_tiny.py::test_in_time"]
+    # The first two in whichever order they failed beside each other.
+    assert sorted(told[:2]) == ["test_tiny.py::test_after", "test_tiny.py::test_beside"]
+    assert told[2:] == ["test_tiny.py::test_in_time"]
     assert (checkout.folder / "good").read_text() == "x", "what passed is not run again"
     # What fails alone too is broken, whatever else is forgiven.
     (checkout.folder / "test_tiny.py").write_text(FLAKY + "\n\ndef test_broken():\n    assert False\n")

@@ -42,10 +42,53 @@ def codes(slot: Slot) -> np.ndarray:
     return np.frombuffer(slot.data, dtype=np.uint8).reshape(-1, 4)[:, :3]
 
 
-def test_kill_9_of_each_process_in_turn(
+def nonsense(seed: int) -> bytes:
+    """Datagrams that are almost right, and ones that are not at all."""
+    chance = random.Random(seed)
+    kind = chance.randrange(4)
+    if kind == 0:
+        return chance.randbytes(chance.randrange(0, 200))
+    if kind == 1:
+        return b"OTrk" + chance.randbytes(12 + chance.randrange(0, 100))
+    if kind == 2:
+        return b"\xd1" + chance.randbytes(28)
+    return b"/camera/a/pose\0\0,ffffff\0" + chance.randbytes(24)
+
+
+def flood(run: Any, port: int) -> None:
+    """A flood of nonsense is counted and moves nothing."""
+    run.until(lambda: run.conductor().sources["tracker"].state == "ok", "tracking")
+    first = len(run.plans())
+    sent = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(20):
+            for _ in range(100):
+                sender.sendto(nonsense(sent), ("127.0.0.1", port))
+                sent += 1
+            run.until(lambda: True, "reading")
+            time.sleep(0.02)
+    run.until(lambda: sum(run.conductor().sources["tracker"].refused.values()) > 0, "it is counted")
+    status = run.conductor()
+    source = status.sources["tracker"]
+    assert source.datagrams > source.samples
+    assert set(source.refused) & {"magic", "short", "syntax", "checksum", "rate", "type", "schema", "encoding"}
+    assert [run.child(name)["restarts"] for name in ("conductor", "node-main")] == [0, 0]
+    run.until(lambda: run.conductor().sources["tracker"].state == "ok", "tracking is well again")
+    samples = source.samples
+    run.until(lambda: run.conductor().sources["tracker"].samples > samples + 20, "the tracker is heard")
+    plans = run.plans()[first:]
+    assert all(b.frame == a.frame + 1 for a, b in pairwise(plans)), "a plan for every frame, flood or not"
+    moved = np.array([plan.cameras[0].stage_from_camera for plan in plans]).reshape(-1, 4, 4)[:, :3, 3]
+    assert np.linalg.norm(np.diff(moved, axis=0), axis=1).max() < 0.1, "no nonsense became a pose"
+
+
+def test_a_flood_of_nonsense_and_kill_9_of_each_process_in_turn(
     start: Callable[..., Any], config: Callable[..., Path], environment: dict[str, str]
 ) -> None:
-    run = start(str(config()), "--simulate", "--port", "0")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    run = start(str(config(port=port)), "--simulate", "--port", "0")
     names = ("conductor", "node-main", "service", "darkroom", "simulator", "metronome", "recorder")
     run.running(*names)
     plans = run.follow(run.dir.plans, 0x4E414C50)
@@ -53,6 +96,7 @@ def test_kill_9_of_each_process_in_turn(
     run.reports()
     page = f"{run.url}api/v1/health"
     run.until(lambda: answers(page), "the API answers")
+    flood(run, port)
     for name in ("node-main", "service", "conductor", "darkroom", "metronome", "recorder"):
         before = {other: run.child(other)["pid"] for other in names}
         run.until(lambda: canvas.poll(), "a picture")
@@ -146,52 +190,3 @@ def test_black_with_service_and_conductor_dead(
         run.until(lambda: codes(canvas.slots[-1]).max() > 50, "the walls are given back")
     finally:
         os.kill(run.process.pid, signal.SIGCONT)
-
-
-def nonsense(seed: int) -> bytes:
-    """Datagrams that are almost right, and ones that are not at all."""
-    chance = random.Random(seed)
-    kind = chance.randrange(4)
-    if kind == 0:
-        return chance.randbytes(chance.randrange(0, 200))
-    if kind == 1:
-        return b"OTrk" + chance.randbytes(12 + chance.randrange(0, 100))
-    if kind == 2:
-        return b"\xd1" + chance.randbytes(28)
-    return b"/camera/a/pose\0\0,ffffff\0" + chance.randbytes(24)
-
-
-def test_a_flood_of_nonsense_is_counted_and_moves_nothing(
-    start: Callable[..., Any], config: Callable[..., Path]
-) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    run = start(str(config(port=port)), "--simulate", "--port", "0")
-    run.running("conductor", "node-main", "simulator")
-    run.until(lambda: run.conductor().sources["tracker"].state == "ok", "tracking")
-    first = len(run.plans())
-    sent = 0
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for _ in range(20):
-            for _ in range(100):
-                sender.sendto(nonsense(sent), ("127.0.0.1", port))
-                sent += 1
-            run.until(lambda: True, "reading")
-            time.sleep(0.02)
-    run.until(lambda: sum(run.conductor().sources["tracker"].refused.values()) > 0, "it is counted")
-    status = run.conductor()
-    source = status.sources["tracker"]
-    assert source.datagrams > source.samples
-    assert set(source.refused) & {"magic", "short", "syntax", "checksum", "rate", "type", "schema", "encoding"}
-    assert {name: run.child(name)["restarts"] for name in ("conductor", "node-main")} == {
-        "conductor": 0,
-        "node-main": 0,
-    }
-    run.until(lambda: run.conductor().sources["tracker"].state == "ok", "tracking is well again")
-    samples = source.samples
-    run.until(lambda: run.conductor().sources["tracker"].samples > samples + 20, "the tracker is heard")
-    plans = run.plans()[first:]
-    assert all(b.frame == a.frame + 1 for a, b in pairwise(plans)), "a plan for every frame, flood or not"
-    moved = np.array([plan.cameras[0].stage_from_camera for plan in plans]).reshape(-1, 4, 4)[:, :3, 3]
-    assert np.linalg.norm(np.diff(moved, axis=0), axis=1).max() < 0.1, "no nonsense became a pose"

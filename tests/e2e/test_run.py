@@ -17,40 +17,53 @@ from runtime.ring import KIND_CANVAS, RingReader
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_a_counted_run_ends_with_0_and_its_report(
+def test_runs_count_tell_go_on_where_the_last_ended_and_end_as_they_are_told(
     start: Callable[..., Any], config: Callable[..., Path], tmp_path: Path
 ) -> None:
-    path = tmp_path / "report of today"
-    run = start(str(config()), "--simulate", "--frames", "48", "--port", "0", "--report", str(path))
-    assert run.url.startswith("http://127.0.0.1:")
-    assert run.end() == 0
-    report = json.loads(path.read_text())
-    assert report["frames"] == report["presented"] + report["repeated"] == 48
-    assert report["repeated"] == sum(report["repeats"].values())
+    path = str(config())
+    counted = start(
+        path, "--simulate", "--frames", "48", "--port", "0", "--report", str(tmp_path / "report of today")
+    )  # fmt: skip
+    assert counted.url.startswith("http://127.0.0.1:")
+    assert counted.end() == 0
+    report = report_of(tmp_path / "report of today")
+    assert report["frames"] == 48
     assert set(report["repeats"]) <= {"late_plan", "late_draw", "host_stall"}
-    assert report["age_ms"]["a"]["p50"] > 0
-    assert report["latency_ms"]["receive_to_present"]["p50"] > 0
-    assert not run.dir.path.exists()
+    assert not counted.dir.path.exists()
 
+    # Where the last one ended; SIGTERM ends it well.
+    again = start(path, "--port", "0")
+    again.running("conductor", "node-main")
+    version = again.dir.current_version()
+    assert again.end(signal.SIGTERM) == 0
+    assert not again.dir.path.exists()
 
-def test_ctrl_c_ends_it_with_130_and_leaves_nothing(start: Callable[..., Any], config: Callable[..., Path]) -> None:
-    run = start(str(config()), "--simulate", "--port", "0")
-    run.running("conductor", "node-main", "service", "darkroom", "simulator")
-    ring = RingReader.open(run.dir.canvas("main"), kind=KIND_CANVAS)
+    # From the beginning; Ctrl-C ends it with 130 and leaves nothing.
+    fresh = start(path, "--simulate", "--port", "0", "--fresh", "--report", str(tmp_path / "tracked"))
+    fresh.running("conductor", "node-main", "service", "darkroom", "simulator")
+    assert fresh.dir.current_version() > version
+    ring = RingReader.open(fresh.dir.canvas("main"), kind=KIND_CANVAS)
     assert (ring.shape.width, ring.shape.height) == (176, 110)
     ring.close()
-    pids = [child["pid"] for child in run.state()["children"].values()]
-    assert run.end(signal.SIGINT) == 130
-    assert not run.dir.path.exists()
+    fresh.until(lambda: fresh.conductor().sources["tracker"].state == "ok", "tracking")
+    frame = fresh.node().frame
+    fresh.until(lambda: fresh.node().frame > frame + 4, "tracked frames")
+    pids = [child["pid"] for child in fresh.state()["children"].values()]
+    assert fresh.end(signal.SIGINT) == 130
+    assert not fresh.dir.path.exists()
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
-    assert "leaked" not in run.log.read_text()
+    assert "leaked" not in fresh.log.read_text()
+    report = report_of(tmp_path / "tracked")
+    assert report["age_ms"]["a"]["p50"] > 0
+    assert report["latency_ms"]["receive_to_present"]["p50"] > 0
 
 
-def test_sigterm_ends_it_well(start: Callable[..., Any], config: Callable[..., Path]) -> None:
-    run = start(str(config()), "--port", "0")
-    run.running("conductor", "node-main")
-    assert run.end(signal.SIGTERM) == 0
-    assert not run.dir.path.exists()
+def report_of(path: Path) -> dict[str, Any]:
+    """A run's report: what holds of each."""
+    report: dict[str, Any] = json.loads(path.read_text())
+    assert report["frames"] == report["presented"] + report["repeated"]
+    assert report["repeated"] == sum(report["repeats"].values())
+    return report
 
 
 def one_line(done: subprocess.CompletedProcess[str], code: str) -> str:
@@ -98,17 +111,3 @@ def test_a_taken_port_is_refused_before_anything_starts(
 def test_a_report_that_cannot_be_written_is_refused(openvolume: Command, config: Callable[..., Path]) -> None:
     done = openvolume("run", str(config()), "--port", "0", "--report", "/nowhere/report.json")
     one_line(done, "controller.report --report")
-
-
-def test_a_run_goes_on_where_the_last_one_ended_unless_it_is_told_not_to(
-    start: Callable[..., Any], config: Callable[..., Path]
-) -> None:
-    path = str(config())
-    first = start(path, "--port", "0", "--frames", "2")
-    assert first.end() == 0
-    again = start(path, "--port", "0", "--frames", "2")
-    version = again.dir.current_version()
-    assert again.end() == 0
-    fresh = start(path, "--port", "0", "--frames", "2", "--fresh")
-    assert fresh.dir.current_version() > version
-    assert fresh.end() == 0

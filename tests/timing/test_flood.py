@@ -73,7 +73,7 @@ def faults(told: dict[str, Any]) -> list[str]:
     return out
 
 
-@pytest.mark.parametrize("seconds", [1.75, pytest.param(2.5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [1.25, pytest.param(2.5, marks=pytest.mark.slow)])
 def test_a_flood_costs_no_other_stream_anything(seconds: float, capsys: pytest.CaptureFixture[str]) -> None:
     rounds = []
     for _ in range(ROUNDS):

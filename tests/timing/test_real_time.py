@@ -25,7 +25,7 @@ from stage.rate import parse_rate
 pytestmark = [pytest.mark.timing, pytest.mark.timeout(240)]
 
 WINDOW = 200
-WINDOWS = [2, pytest.param(3, marks=pytest.mark.slow)]
+WINDOWS = [1, pytest.param(3, marks=pytest.mark.slow)]
 MOST_WINDOWS = 6
 """Where none was good, the machine gets more: other programs share it."""
 SPARE = 2
@@ -149,7 +149,7 @@ def test_the_demo_alone_and_while_the_api_is_flooded(
 
 
 @pytest.mark.parametrize("least", WINDOWS)
-@pytest.mark.parametrize("rate", ["60", "120"])
+@pytest.mark.parametrize("rate", [pytest.param("60", marks=pytest.mark.slow), "120"])
 def test_a_small_stage_at_high_rates(
     start: Callable[..., Any], runkit: ModuleType, tmp_path: Path, watch: Any, rate: str, least: int,
     capsys: pytest.CaptureFixture[str],

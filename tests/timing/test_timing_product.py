@@ -17,8 +17,6 @@ import pytest
 from controller.config import load_config
 from runtime.metronome import stolen_ns
 
-pytestmark = [pytest.mark.timing]
-
 COMMAND = (sys.executable, "-P", "-c", "from controller.cli import main; main()")
 LONGEST_S = 40.0
 """A bare call on two cores."""
@@ -56,6 +54,7 @@ def broken(document: dict[str, Any]) -> list[str]:
     return [f"{c['where']} {c['name']} {c['measured']}" for c in document["limits"] if c["good"] is False]
 
 
+@pytest.mark.timing
 @pytest.mark.timeout(120)
 def test_the_demo_passes_its_default_limits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stolen = stolen_ns()
@@ -75,6 +74,7 @@ def test_the_demo_passes_its_default_limits(tmp_path: Path, capsys: pytest.Captu
     assert took_s <= LONGEST_S
 
 
+@pytest.mark.timing
 @pytest.mark.timeout(60)
 def test_a_bare_virtual_call_is_quick(tmp_path: Path) -> None:
     code, said, took_s = timing("demo", "--virtual", "--report", str(tmp_path))
@@ -112,6 +112,7 @@ def small(tmp_path: Path, rate: str) -> Path:
     return path
 
 
+@pytest.mark.timing
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("rate", ["24", "60", "120"])
@@ -129,6 +130,7 @@ def test_two_minutes_at(rate: str, tmp_path: Path, capsys: pytest.CaptureFixture
     assert {"own_share_p50_ms", "own_share_p99_ms"} <= {check["name"] for check in document["limits"]}
 
 
+@pytest.mark.timing
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_every_row_in_real_time(tmp_path: Path) -> None:
@@ -144,6 +146,7 @@ def test_every_row_in_real_time(tmp_path: Path) -> None:
     assert not faults, broken(document)
 
 
+@pytest.mark.timing
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_every_load_beside_the_demo(tmp_path: Path) -> None:
