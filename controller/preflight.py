@@ -258,7 +258,8 @@ def _streams(loaded: LoadedConfig) -> Iterator[Finding]:
     """Whether canvases that are sent can leave: by interfaces that are here, to where a route leads."""
     for name, output in loaded.config.outputs.items():
         if output.st2110 is not None:
-            from controller.st2110.network import address_of
+            from controller.st2110.network import address_of, interface_of
+            from controller.st2110.qdisc import held_by_kernel
             from controller.st2110.sdp import Path as Way
             from controller.st2110.stream import opened
 
@@ -271,7 +272,13 @@ def _streams(loaded: LoadedConfig) -> Iterator[Finding]:
                     mend = "name an interface of this machine that has an IPv4 address and a route there"
                     yield Finding(f"stream {name}", "red", f"{said}: {error.strerror or error}", mend)
                 else:
-                    yield Finding(f"stream {name}", "green", said)
+                    here = interface_of(way.source)
+                    if held_by_kernel(way):
+                        yield Finding(f"stream {name}", "green", f"{said}, held by the kernel until its time (fq)")
+                    else:
+                        named = here.name if here is not None and here.name != "lo" else ""
+                        mend = f"`tc qdisc replace dev {named} root fq` has the kernel pace it" if named else ""
+                        yield Finding(f"stream {name}", "green", said, mend)
         if output.v4l2 is not None:
             there = os.access(output.v4l2.device, os.W_OK)
             said = f"{output.v4l2.device} is there" if there else f"{output.v4l2.device} is not there, or not writable"

@@ -12,6 +12,9 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from controller.st2110.network import interface_of
+from controller.st2110.sdp import Path
+
 HOLDS: Final = "fq"
 _GET, _NEW, _ERROR, _DONE = 38, 36, 2, 3
 _REQUEST_DUMP: Final = 0x301
@@ -76,6 +79,12 @@ def holds_packets(interface: int, known: list[Discipline] | None = None) -> bool
     if roots == {_BY_QUEUES}:
         return {one.kind for one in here if not one.root} == {HOLDS}
     return roots == {HOLDS}
+
+
+def held_by_kernel(path: Path) -> bool:
+    """Whether packets that leave by a path are held until their time."""
+    found = interface_of(path.source)
+    return found is not None and holds_packets(socket.if_nametoindex(found.name))
 
 
 def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:

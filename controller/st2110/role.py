@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -40,9 +39,9 @@ from controller.st2110.frame import chosen_packing
 from controller.st2110.network import address_of, interface_of
 from controller.st2110.output import Output, Slot
 from controller.st2110.pixels import Coding
-from controller.st2110.qdisc import holds_packets
+from controller.st2110.qdisc import held_by_kernel
 from controller.st2110.sdp import Clock as MediaClock
-from controller.st2110.sdp import Colorimetry, Path, Transfer, session
+from controller.st2110.sdp import Colorimetry, Transfer, session
 from controller.st2110.status import (
     KIND_SENT,
     SENT_CAPACITY,
@@ -487,12 +486,6 @@ class SenderRole:
         since = {(a.code, a.path): self._since.get((a.code, a.path), now_ns) for a in found}
         self._since = since
         return [msgspec.structs.replace(a, since_ns=since[a.code, a.path]) for a in found]
-
-
-def held_by_kernel(path: Path) -> bool:
-    """Whether packets that leave by a path are held until their time."""
-    found = interface_of(path.source)
-    return found is not None and holds_packets(socket.if_nametoindex(found.name))
 
 
 def configured_connection(config: St2110Config) -> Connection:

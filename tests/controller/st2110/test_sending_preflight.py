@@ -5,8 +5,11 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import pytest
+
 from controller.config import load_config_text
 from controller.preflight import _ports, _streams
+from controller.st2110 import network, qdisc
 
 CONFIG = """
 openvolume: 1
@@ -40,6 +43,17 @@ def test_what_cannot_leave_is_red_with_its_mend(tmp_path: Path) -> None:
     assert bad.mend
     assert "modprobe" in device.mend
     assert list(_streams(load_config_text(CONFIG.partition("outputs:")[0], base_dir=tmp_path))) == []
+
+
+def test_who_paces_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lo = socket.if_nametoindex("lo")
+    monkeypatch.setattr(qdisc, "disciplines", lambda: [qdisc.Discipline(lo, True, "fq")])
+    good, *_ = _streams(load_config_text(CONFIG, base_dir=tmp_path))
+    assert good.detail == "lo to 239.1.1.1:5004, held by the kernel until its time (fq)"
+    monkeypatch.setattr(qdisc, "disciplines", list)
+    monkeypatch.setattr(network, "interface_of", lambda _: network.Interface("eth1", "127.0.0.1", ""))
+    good, *_ = _streams(load_config_text(CONFIG, base_dir=tmp_path))
+    assert (good.colour, good.mend) == ("green", "`tc qdisc replace dev eth1 root fq` has the kernel pace it")
 
 
 def test_the_port_of_nmos_is_looked_at(tmp_path: Path) -> None:
