@@ -249,9 +249,9 @@ def stage_from_gl(stage_from_camera: ArrayLike) -> Array:
 
 def pose_from_freed(pan_deg: float, tilt_deg: float, roll_deg: float, x_mm: float, y_mm: float, z_mm: float) -> Array:
     """Pose of a FreeD D1 message: Z up, Y forward, millimetres, pan + = right (the stage's pan + = left)."""
-    return pose_from_pan_tilt_roll(
-        (x_mm / 1000.0, y_mm / 1000.0, z_mm / 1000.0), pan_deg=-pan_deg, tilt_deg=tilt_deg, roll_deg=roll_deg
-    )
+    x, y, z = x_mm / 1000.0, y_mm / 1000.0, z_mm / 1000.0
+    a, b, c, d, e, f, g, h, i = _pan_tilt_roll(-pan_deg, tilt_deg, roll_deg)
+    return np.array((a, b, c, x, d, e, f, y, g, h, i, z, 0.0, 0.0, 0.0, 1.0), dtype=np.float64).reshape(4, 4)
 
 
 def pose_from_unity(position_m: ArrayLike, quaternion_xyzw: ArrayLike) -> Array:

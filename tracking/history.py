@@ -17,6 +17,9 @@ from tracking.mapping import Mapping as SourceMapping
 from tracking.sample import Reason, Sample
 
 KEEP_NS: Final = 2_000_000_000
+AT_ONCE_NS: Final = 100_000_000
+"""So much of it is forgotten at once: taking the first of hundreds out for every one that comes costs more than a tenth
+of what taking it in does."""
 MAX_SAMPLES: Final = 2048
 FORGET_NS: Final = 500_000_000
 """After so long without a sample the camera may be anywhere: the speed gates ask nothing."""
@@ -133,7 +136,7 @@ class History:
 
     def _trim(self) -> None:
         times = self._times
-        cut = max(bisect_left(times, times[-1] - KEEP_NS), len(times) - MAX_SAMPLES)
+        cut = max(bisect_left(times, times[-1] - KEEP_NS + AT_ONCE_NS), len(times) - MAX_SAMPLES)
         del times[:cut], self._samples[:cut]
 
     def at(self, t_ns: int) -> Array | None:

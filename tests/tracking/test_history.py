@@ -97,7 +97,7 @@ def test_a_jump_is_believed_once_it_has_settled() -> None:
 def test_the_history_is_bounded() -> None:
     history = filled(*(sample(10 * i) for i in range(1000)))
     assert history.samples[0].t_sampled_ns >= history.samples[-1].t_sampled_ns - KEEP_NS
-    assert len(history) == 201
+    assert 190 <= len(history) <= 201, "a tenth of a second is forgotten at once"
     quick = filled(*(sample(0.1 * i) for i in range(5000)))
     assert len(quick) == MAX_SAMPLES
 

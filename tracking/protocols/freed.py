@@ -154,7 +154,8 @@ class FreeDPacket(Struct, frozen=True, gc=False):
         if maker.spare == "quality":
             code = self.spare & 0xFF
             quality = QUALITIES[code] if code < len(QUALITIES) else f"quality {code}"
-        return [mapping.sample(tracker_from_body, self.lens(maker), stamp, sequence=self.frame(maker), quality=quality)]
+        lens = _lens(maker.is_metric, maker.spare, self.zoom, self.focus, self.spare)
+        return [mapping.sample(tracker_from_body, lens, stamp, sequence=self.frame(maker), quality=quality)]
 
     def lens(self, maker: MakerPreset) -> LensReading:
         """The encoders as sent, and what they mean where the maker says so."""
