@@ -28,7 +28,7 @@ class Keys {
     const target = event.composedPath()[0]; // the editor lies in a shadow of its own
     if (target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return;
     if (target instanceof HTMLElement && target.isContentEditable) return; // the configuration's editor
-    if (target instanceof HTMLInputElement && !["range", "checkbox", "radio"].includes(target.type)) return;
+    if (target instanceof HTMLInputElement && !["range", "checkbox", "radio", "color"].includes(target.type)) return;
     // A button that was gone to by keyboard keeps its own keys; one that was only clicked does not: Space is GO.
     if ((event.key === " " || event.key === "Enter") && target instanceof HTMLElement && target.closest("button, a, summary, [role=button]") && target.matches(":focus-visible")) return;
     if (event.key.startsWith("Arrow") && target instanceof HTMLInputElement) return;
