@@ -30,7 +30,7 @@ class Keys {
     if (target instanceof HTMLElement && target.isContentEditable) return; // the configuration's editor
     if (target instanceof HTMLInputElement && !["range", "checkbox", "radio", "color"].includes(target.type)) return;
     // A button that was gone to by keyboard keeps its own keys; one that was only clicked does not: Space is GO.
-    if ((event.key === " " || event.key === "Enter") && target instanceof HTMLElement && target.closest("button, a, summary, [role=button]") && target.matches(":focus-visible")) return;
+    if ((event.key === " " || event.key === "Enter") && target instanceof HTMLElement && target.closest("button, a, summary, [role=button], input:not([type=range])") && target.matches(":focus-visible")) return;
     if (event.key.startsWith("Arrow") && target instanceof HTMLInputElement) return;
     const plain = event.key.toLowerCase();
     const key = event.shiftKey && plain.length > 1 ? `shift+${plain}` : plain;
