@@ -7,6 +7,7 @@ import { axes, type Point } from "./geometry";
 const TRAIL = 120;
 const BONES = 128;
 const SIZE_M = 0.18;
+const JUMP_M = 1;
 const COLOURS = { prop: 0xe5a75a, light: 0xf7e08a, performer: 0xc58be0, lost: 0xff7d6e };
 const CORNERS: Point[] = [-1, 1].flatMap((x) => [-1, 1].flatMap((y) => [-1, 1].map((z): Point => [x, y, z])));
 const RIM = CORNERS.flatMap((a, i) => CORNERS.slice(i + 1).filter((b) => a.filter((v, k) => v !== b[k]).length === 1).map((b) => [a, b] as const));
@@ -49,6 +50,8 @@ export class Figures {
     positions.needsUpdate = true;
     lines.geometry.setDrawRange(0, drawn);
     const path = trail.geometry.getAttribute("position") as THREE.BufferAttribute;
+    const gone = Math.hypot(path.getX(0) - at[0], path.getY(0) - at[1], path.getZ(0) - at[2]);
+    if (gone > JUMP_M) figure.count = 0; // it was carried, or its tracker began anew: no way led there
     (path.array as Float32Array).copyWithin(3, 0, (TRAIL - 1) * 3);
     path.setXYZ(0, ...at);
     path.needsUpdate = true;

@@ -96,7 +96,7 @@ export function at(camera: Optics, point: Point, normal: Point, pitchM: number, 
 
 /** Shares of all that a camera may see by the photo: covered, beyond its inner picture, on walls that are not its, and where there is no wall. */
 export function shares(camera: Optics, surfaces: Surface[]): Record<"covered" | "open" | "away" | "none", number> {
-  const [across, down] = [24, 14];
+  const [across, down] = [48, 28];
   const found = { covered: 0, open: 0, away: 0, none: 0 };
   const [l, r, t, b] = camera.seen;
   let whole = 0;

@@ -25,6 +25,11 @@ uniform float peakNits;
 uniform int narrow;
 uniform float whiteNits;
 varying vec2 vUv;
+#ifdef READY               // the picture was made ready for this screen before it came here
+vec3 screen() {
+  return mix(texture2D(picture, vUv).rgb, tone.rgb, tone.a);
+}
+#else
 vec3 pq(vec3 e) {
   vec3 p = pow(max(e, 0.0), vec3(1.0 / 78.84375));
   return 10000.0 * pow(max(p - 0.8359375, 0.0) / (18.8515625 - 18.6875 * p), vec3(1.0 / 0.1593017578125));
@@ -39,7 +44,8 @@ vec3 screen() {
   vec3 light = min(nits, peakNits) / whiteNits;
   light = light / (1.0 + 0.35 * light);
   return mix(srgb(light * 1.2), tone.rgb, tone.a);
-}`;
+}
+#endif`;
 
 export const FRAGMENT = `${LIGHT}
 void main() { gl_FragColor = vec4(screen(), 1.0); }`;

@@ -8,6 +8,7 @@ import { preview } from "../../lib/preview";
 import { Figures } from "./figures";
 import { axes, hit, mixed, onDome, surfaces, type Piece, type Point, type StageDocument, type Surface } from "./geometry";
 import { HEATS, at as heatAt, optics, shares, type Heat, type Optics, type Told } from "./heat";
+import { ready, table, WHITE_NITS } from "./ready";
 import { FRAGMENT, HEAT_FRAGMENT, VERTEX } from "./shaders";
 
 export type Layout = "stage" | "dome" | "flat";
@@ -144,9 +145,7 @@ export class StageView {
         this.#steppedMs = 0;
         return;
       }
-      this.#dirty = false;
-      this.#renderer.render(this.#scene, this.layout === "stage" ? this.#eye : this.#flat);
-      this.frames += 1;
+      this.#draw();
       // The browser comes back later the longer the last picture takes, wherever it is drawn. A machine that draws
       // slowly gets fewer pixels while the view is turned, never a slower hand; at rest it is sharp again.
       if (this.#steppedMs) this.#slowMs = this.#slowMs * 0.7 + Math.min(500, now - this.#steppedMs) * 0.3;
@@ -167,8 +166,17 @@ export class StageView {
   #sharpen(level: number): void {
     if (level === this.#level) return;
     this.#level = level;
+    // Seams of cabinets are many lines; a view that is turned slowly shows them again when it stands.
+    for (const edges of this.#edges.values()) edges.visible = level <= this.#restLevel;
     this.#renderer.setPixelRatio(RATIOS[level]!);
-    this.redraw();
+    this.#draw();
+  }
+
+  /** At once: a canvas whose size is set is empty until it is drawn on. */
+  #draw(): void {
+    this.#dirty = false;
+    this.#renderer.render(this.#scene, this.layout === "stage" ? this.#eye : this.#flat);
+    this.frames += 1;
   }
 
   redraw(): void {
@@ -188,11 +196,12 @@ export class StageView {
     const count = this.#surfaces.length;
     for (const surface of this.#surfaces) {
       const canvas = stage.canvases[surface.canvas]!;
-      const texture = new THREE.Texture();
+      const texture: THREE.Texture = this.#soft ? new THREE.DataTexture(new Uint8Array([0, 0, 0, 255]), 1, 1) : new THREE.Texture();
+      const through = table(canvas.encoding);
       texture.flipY = false;
       texture.colorSpace = THREE.NoColorSpace;
       texture.generateMipmaps = false;
-      texture.minFilter = THREE.LinearFilter;
+      texture.minFilter = texture.magFilter = THREE.LinearFilter;
       const geometry = new THREE.BufferGeometry();
       geometry.setAttribute("position", new THREE.BufferAttribute(surface.stage, 3));
       geometry.setAttribute("stage", new THREE.BufferAttribute(surface.stage, 3));
@@ -200,12 +209,12 @@ export class StageView {
       geometry.setAttribute("pitch", new THREE.BufferAttribute(surface.pitchM, 1));
       geometry.setAttribute("mine", new THREE.BufferAttribute(new Float32Array(surface.pitchM.length).fill(1), 1));
       const material = new THREE.ShaderMaterial({
-        vertexShader: VERTEX, fragmentShader: FRAGMENT, side: THREE.DoubleSide,
+        vertexShader: VERTEX, fragmentShader: FRAGMENT, defines: this.#soft ? { READY: 1 } : {}, side: THREE.DoubleSide,
         uniforms: {
           picture: { value: texture }, tone: { value: new THREE.Vector4(0, 0, 0, 0) }, transfer: { value: canvas.encoding.transfer === "pq" ? 1 : 0 },
           gammaValue: { value: Number(canvas.encoding.transfer.replace("gamma", "")) / 10 || 2.4 },
           peakNits: { value: canvas.encoding.peak_nits }, narrow: { value: canvas.encoding.range === "full" ? 0 : 1 },
-          whiteNits: { value: 170 }, heat: { value: 0 }, eye: { value: new THREE.Vector3() }, focalPx: { value: 1 },
+          whiteNits: { value: WHITE_NITS }, heat: { value: 0 }, eye: { value: new THREE.Vector3() }, focalPx: { value: 1 },
           toRight: { value: new THREE.Vector3() }, toFront: { value: new THREE.Vector3() }, toUp: { value: new THREE.Vector3() },
           blurPx: { value: 0 }, focusM: { value: 0 }, seen: { value: new THREE.Vector4() }, held: { value: new THREE.Vector4() },
         },
@@ -228,10 +237,16 @@ export class StageView {
         drawnMs = performance.now();
         const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
         if (this.#closed) return;
-        const sameSize = (texture.image as ImageBitmap | null)?.width === bitmap.width && (texture.image as ImageBitmap).height === bitmap.height;
-        if (!sameSize) texture.dispose();
-        (texture.image as ImageBitmap | null)?.close();
-        texture.image = bitmap;
+        const before = texture.image as Partial<ImageBitmap> | null;
+        if (before?.width !== bitmap.width || before?.height !== bitmap.height) texture.dispose();
+        if (this.#soft) {
+          const { data, width, height } = ready(bitmap, through);
+          bitmap.close();
+          texture.image = { data, width, height };
+        } else {
+          before?.close?.();
+          texture.image = bitmap;
+        }
         texture.needsUpdate = true;
         this.redraw();
       }));
@@ -563,7 +578,7 @@ export class StageView {
     this.#eye.aspect = w / h;
     this.#eye.updateProjectionMatrix();
     if (this.layout !== "stage") this.fit();
-    this.redraw();
+    this.#draw();
   }
 }
 
