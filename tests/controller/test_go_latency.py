@@ -46,6 +46,21 @@ def test_a_change_holds_from_the_next_latch_on_whenever_it_comes(show: Any) -> N
         assert first.t_present_ns - t_ns <= lead_ns + period_ns + NS_PER_MS
 
 
+def test_no_change_overtakes_one_that_was_asked_for_earlier(show: Any) -> None:
+    """Each version is the whole show: one that held before the one it was made of would take that back."""
+    show.run_to(60)
+    frame = max(show.plans) + 8
+    for version, ev, at_frame in ((2, 1.0, frame), (3, 2.0, frame - 3), (4, 3.0, 0)):
+        held = msgspec.structs.replace(show.first, version=show.first.version + version, exposure_ev=ev)
+        show.write(held)
+        show.prepare(held)
+        show.commit(held.version, at_frame)
+    show.run_for(0.6)
+    assert [show.plans[n].exposure_ev for n in (frame - 2, frame - 1, frame)] == [show.first.exposure_ev] * 2 + [3.0]
+    versions = [show.plans[n].show_version for n in sorted(show.plans)]
+    assert versions == sorted(versions)
+
+
 @pytest.mark.slow
 @pytest.mark.timing
 def test_go_and_sliders_are_on_the_walls_in_time() -> None:
