@@ -1,4 +1,4 @@
-"""The service as a process: an inherited socket, OSC, SIGTERM, and kill -9 in the middle of writes."""
+"""The service as a process: an inherited socket, OSC, SIGTERM, and kill -9."""
 
 from __future__ import annotations
 
@@ -43,21 +43,19 @@ def test_it_serves_takes_osc_survives_kill_9_and_ends(servicekit: ModuleType, pr
     before = read_beat_ns(processes.run.path / "service.beat")
     until(lambda: read_beat_ns(processes.run.path / "service.beat") > before)
 
-    # kill -9 in the middle of changes: whatever was acknowledged is there, on the same port, and nothing is half.
-    acknowledged = 0
-    for round_ in range(3):
-        for rank in range(1, 20):
-            acknowledged = processes.patch(rank=rank + 20 * round_ % 60)["rev"]
-        processes.service.kill()
-        processes.service.wait(10)
-        processes.start_service()
-        show = until(lambda: processes.client.get("show").is_success and processes.client.get("show").json())
-        assert show["rev"] >= acknowledged
-        assert processes.client.get("cameras/a").json()["rank"] == 19 + 20 * round_ % 60
-        assert processes.client.get("cameras/a").json()["soft_edge_deg"] == 1.75
+    # kill -9: whatever was acknowledged is there, on the same port (in mid write: test_service_faults.py).
+    for rank in range(1, 20):
+        acknowledged = processes.patch(rank=rank)["rev"]
+    processes.service.kill()
+    processes.service.wait(10)
+    processes.start_service()
+    show = until(lambda: processes.client.get("show").is_success and processes.client.get("show").json())
+    assert show["rev"] >= acknowledged
+    assert processes.client.get("cameras/a").json()["rank"] == 19
+    assert processes.client.get("cameras/a").json()["soft_edge_deg"] == 1.75
 
     processes.service.send_signal(signal.SIGINT)
     time.sleep(0.2)
     assert processes.service.poll() is None, "Ctrl-C is the supervisor's business"
     processes.service.send_signal(signal.SIGTERM)
-    assert processes.service.wait(10) == 0
+    assert processes.service.wait(30) == 0
