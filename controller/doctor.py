@@ -225,6 +225,8 @@ def _listen(
             names = ", ".join(_place(receiver) for _, _, receiver in receivers)
             write(f"Listening on {names} for {seconds_s:g} s. Let the tracker run; move the camera.\n\n")
         arrivals = gather([receiver for _, _, receiver in receivers], clock, int(seconds_s * NS_PER_S))
+        if write is not None and any(isinstance(r, ShowReceiver) and r.missed for _, _, r in receivers):
+            write("This machine is busy: not all of what the show received could be read. Loss is told too high.\n\n")
         tai_ns = clock.tai_ns() - clock.now_ns()
         heard = [
             Heard(receiver.address, came, interface, tai_ns)

@@ -41,6 +41,11 @@ class ShowReceiver:
         self._never = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     @property
+    def missed(self) -> int:
+        """Batches of the show's that were overwritten before they were read here: not lost on the way."""
+        return self._queue.missed
+
+    @property
     def address(self) -> str:
         """Where the show listens."""
         return self._address
