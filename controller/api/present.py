@@ -64,7 +64,7 @@ _MENDS: Final = {
     "late_draw": "drawing takes longer than a frame: a larger render.scale, a smaller scene, or a GPU",
     "late_plan": "plans come late: free the machine, and see openvolume preflight for real-time rights",
     "host_stall": "the machine stands still now and then: free it of other work",
-    "fenced": "nothing: it is restarted; if it stays away, Timing names the process, and its log says why",
+    "fenced": "it is restarted by itself; if it stays away, Timing names the process, and its log says why",
     "late_engine": "an engine is late: see its own log, or switch it off (engines/<id>/enabled)",
     "none": "a node says nothing of why: report it",
 }
