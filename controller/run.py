@@ -39,6 +39,8 @@ from tracking.inputs import TrackingInputs
 
 SOFTWARE_GL = {"LP_NUM_THREADS": "0"}
 """llvmpipe draws on the calling thread: its raster threads touch fences that are freed (docs/decisions/009)."""
+STANDING_BACK = 3
+"""Niceness of those that read their Python beside the first picture: behind it, and not last on a busy machine."""
 HANG_S = 2.0
 START_S = 60.0
 
@@ -184,7 +186,7 @@ def run_spec(
         # Where they share few cores the picture goes before requests: by its own rights, or as others stand back.
         _role(
             run, "service", "--fd", str(fd), *(["--tls"] if secured else []), *urgent,
-            pass_fds=(fd,), cpus=quick, nice=8,
+            pass_fds=(fd,), cpus=quick, nice=STANDING_BACK if node_nice else 8,
         ),
         _role(run, "darkroom", env=SOFTWARE_GL, nice=10, hang_s=30.0),
         _role(run, "relay", cpus=quick, after=walls, hang_s=30.0),
@@ -196,7 +198,7 @@ def run_spec(
         _role(run, "sender", cpus=quick, after=walls),
     ]  # fmt: skip
     if simulate and loaded.config.tracking.sources:
-        roles.append(_role(run, "simulator", *urgent, cpus=quick, nice=8 if node_nice else 0))
+        roles.append(_role(run, "simulator", *urgent, cpus=quick, nice=STANDING_BACK if node_nice else 0))
     return RunSpec(run.run, str(run.path), tuple(roles))
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from controller.processes.run_spec import RunSpec
-from controller.run import PortError, check_inputs, listen, port_owner, run_spec
+from controller.run import STANDING_BACK, PortError, check_inputs, listen, port_owner, run_spec
 from controller.rundir import RunDir
 from tracking.errors import ListenError
 
@@ -37,7 +37,7 @@ def test_roles_in_starting_order_each_watched(shm: Path, housekit: ModuleType, l
     assert roles["service"].pass_fds == (listener.fileno(),)
     assert roles["darkroom"].nice == 10
     # It stands back while Python is read, and comes forward by itself where it may.
-    assert roles["service"].nice == 8
+    assert roles["service"].nice == (STANDING_BACK if "--urgent" in roles["service"].argv else 8)
     assert not any(role.ends_run or role.critical for role in roles.values())
     assert all(role.restart.when == "always" for role in roles.values())
     assert RunSpec.from_json(spec.to_json()) == spec
