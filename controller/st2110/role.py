@@ -466,7 +466,7 @@ class SenderRole:
             if refused > sent.refused:
                 bad = [f"{way.destination}:{way.port}" for way in told.paths if way.refused]
                 detail = f"packets to {' and '.join(bad)} are refused by this machine's network"
-                mend = "check the interface, its cable and the route; two paths let one fail"
+                mend = "check interface, cable and route, and that a single receiver listens; two paths let one fail"
                 found.append(Alarm("sender.refused", f"{path}/paths", detail, "warning", mend))
             sent.refused = refused
             late = told.reasons.get("late", 0)

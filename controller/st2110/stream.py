@@ -248,12 +248,18 @@ class VideoStream:
             told.append((socket.IPPROTO_UDP, _UDP_SEGMENT, self._cuts[run.size]))
         if self.lead_ns:
             told.append((socket.SOL_SOCKET, _SO_TXTIME, leaves_ns.to_bytes(8, sys.byteorder)))
-        try:
-            path.sendmsg(run.stretches, told)
-        except OSError:
-            self._one_by_one(path, counted, run)
-        else:
-            counted.packets += run.count
+        for _ in range(2):
+            try:
+                path.sendmsg(run.stretches, told)
+            except ConnectionRefusedError:
+                # It is told of packets before, for which nobody listened there; these have not left yet.
+                counted.refused += 1
+            except OSError:
+                self._one_by_one(path, counted, run)
+                return
+            else:
+                counted.packets += run.count
+                return
 
     def _one_by_one(self, path: socket.socket, counted: PathCount, run: Run) -> None:
         """Where the kernel does not cut, or refuses: what can be sent is sent, what cannot is counted."""

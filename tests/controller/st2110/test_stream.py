@@ -146,3 +146,23 @@ def test_a_source_that_is_not_this_machine_is_refused() -> None:
     time = Time()
     with pytest.raises(OSError, match="assign"):
         VideoStream(FORM, [Path("127.0.0.1", 5004, "192.0.2.1")], period_ns=PERIOD_NS, ssrc=1, now_ns=time.now)
+
+
+def test_a_receiver_that_does_not_listen_yet_costs_no_packet(ears: list[socket.socket]) -> None:
+    """Its machine says so of what came before; what leaves next is not lost for it."""
+    time = Time()
+    stream = stream_to(ears, time)
+    port = ears[1].getsockname()[1]
+    ears[1].close()
+    send(stream, time, canvas(0), frame=0)
+    assert stream.counts[1].refused > 0
+    again = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    again.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+    again.bind(("127.0.0.1", port))
+    again.setblocking(False)
+    ears[1] = again
+    send(stream, time, canvas(1), frame=1)
+    receiver = Receiver(FORM, stream.packets)
+    assert [picture.timestamp for picture in receiver.take(heard(again))] == [3600]
+    assert stream.counts[1].packets == 2 * stream.packets
+    stream.close()
