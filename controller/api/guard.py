@@ -124,7 +124,8 @@ class Guard:
         origin = headers.get("origin")
         writes = scope["type"] == "websocket" or scope["method"] not in READS
         if origin is not None and writes and urlsplit(origin).netloc != host:
-            return problem(Forbidden, "origin", "a page of another site may not do this", value=origin)
+            mend = "open the console at the show's own address; programs send no Origin"
+            return problem(Forbidden, "origin", "a page of another site may not do this", value=origin, mend=mend)
         return self._unwelcome(scope, headers)
 
     def _unwelcome(self, scope: Scope, headers: Headers) -> ControllerError | None:

@@ -251,8 +251,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def framework(request: Request, error: HTTPException) -> Response:
         code = {404: "controller.unknown_path", 405: "controller.method"}.get(error.status_code, "controller.http")
-        mend = "/api/v1/openapi.json lists every resource" if error.status_code == 404 else ""
-        problems = [Problem(code, request.url.path, str(error.detail), None, mend)]
+        detail = {404: "there is nothing here", 405: f"it takes no {request.method}"}.get(error.status_code)
+        mend = "/api/v1/openapi.json lists every resource and what it takes" if detail else ""
+        problems = [Problem(code, request.url.path, detail or str(error.detail), None, mend)]
         return problem_response(error.status_code, problems, headers=dict(error.headers or {}))
 
     @app.exception_handler(Exception)

@@ -32,7 +32,11 @@ def boss(house: RunningHouse) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=house.url, timeout=20) as client:
         body = {"code": new_code(), "name": "boss", "password": PASSWORD}
         assert client.post("/api/v1/setup", json=body).status_code == 403
-        assert client.post("/api/v1/setup", json={**body, "code": code, "password": "short"}).status_code == 422
+        short = client.post("/api/v1/setup", json={**body, "code": code, "password": "short"})
+        assert short.status_code == 422
+        assert (short.json()["path"], short.json()["mend"]) == ("password", "a password has 10 to 256 characters")
+        missing = client.post("/api/v1/setup", json={"code": code, "name": "boss"})
+        assert (missing.json()["path"], missing.status_code) == ("password", 422)
         answer = client.post("/api/v1/setup", json={**body, "code": code.lower()})
         assert answer.status_code == 200, answer.text
         cookie = answer.headers["set-cookie"].lower()

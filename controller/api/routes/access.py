@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -31,7 +32,7 @@ from runtime.clock import NS_PER_S
 routes = router()
 _Password = Annotated[str, Meta(min_length=LEAST_PASSWORD, max_length=MOST_PASSWORD)]
 _Word = Annotated[str, Meta(max_length=MOST_PASSWORD)]
-_Body = TypeVar("_Body")
+_Body = TypeVar("_Body", bound=Struct)
 _Days = Annotated[float, Meta(gt=0.0, le=3650.0)]
 
 
@@ -56,6 +57,14 @@ class _Key(Struct, forbid_unknown_fields=True):
     days: _Days | None = None
 
 
+_MENDS: Final = {
+    "code": "send the set-up code, as the start of `openvolume run` printed it",
+    "name": "send a name: 1 to 40 of a-z 0-9 _ . -",
+    "password": f"a password has {LEAST_PASSWORD} to {MOST_PASSWORD} characters",
+    "role": f"send one of {', '.join(ROLES)}",
+    "days": "so many days it holds: more than 0, 3650 at most; left out: for ever",
+}
+"""What is wanted of each field, for people."""
 _ROLE: Final[dict[str, Any]] = {"type": "string", "enum": list(ROLES)}
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
 _NEW: Final[dict[str, Any]] = {"type": "string", "minLength": LEAST_PASSWORD, "maxLength": MOST_PASSWORD}
@@ -275,4 +284,8 @@ async def _read(request: Request, kind: type[_Body]) -> _Body:
     try:
         return msgspec.convert(body, kind)
     except msgspec.ValidationError as error:
-        raise problem(BadValue, "body", str(error), mend="see /api/v1/openapi.json") from None
+        # The last name it quotes is the field: "... - at `$.password`", "... required field `role`".
+        named = re.findall(r"`[$.]*(\w+)`", str(error))
+        field = named[-1] if named else ""
+        mend = _MENDS.get(field, f"send {', '.join(one.name for one in msgspec.structs.fields(kind))}")
+        raise problem(BadValue, field if field in _MENDS else "body", str(error), mend=mend) from None
