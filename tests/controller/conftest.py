@@ -95,7 +95,7 @@ def config_text() -> str:
     return text.replace("\nrender:\n", MORE + "render:\n") + "\ncontrol:\n  osc: {port: 0}\n"
 
 
-def eventually(check: Callable[[], Any], *, timeout_s: float = 10.0) -> Any:
+def eventually(check: Callable[[], Any], *, timeout_s: float = 40.0) -> Any:
     """What `check` gives once it gives something true; waits for the other processes."""
     deadline = time.monotonic() + timeout_s
     while not (found := check()):
@@ -299,7 +299,7 @@ class RunningHouse:
         """The configuration it began with."""
         return config_text()
 
-    def eventually(self, check: Callable[[], Any], *, timeout_s: float = 10.0) -> Any:
+    def eventually(self, check: Callable[[], Any], *, timeout_s: float = 40.0) -> Any:
         """What `check` gives once it gives something true."""
         return eventually(check, timeout_s=timeout_s)
 
@@ -309,7 +309,7 @@ class RunningHouse:
 
     def wait(self, done: Coroutine[Any, Any, Any]) -> Any:
         """What a coroutine on the service's loop comes to."""
-        return asyncio.run_coroutine_threadsafe(done, self.service.loop).result(20)
+        return asyncio.run_coroutine_threadsafe(done, self.service.loop).result(40)
 
     def kill_conductor(self) -> None:
         self.conductor.kill()
@@ -419,7 +419,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, more: str) -> Iterator[Runni
     conductor = start_conductor(run)
     service = ServiceThread(run, folder / "state").begin()
     url = f"http://127.0.0.1:{service.port}"
-    client = httpx.Client(base_url=url, timeout=20)
+    client = httpx.Client(base_url=url, timeout=40)
     running = RunningHouse(run, folder / "state", node, conductor, service, client, url)
     seen = service.control.desk
     eventually(lambda: node.drawn > 3 and seen.moment is not None, timeout_s=30)

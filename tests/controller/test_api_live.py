@@ -31,7 +31,7 @@ def url(house: RunningHouse, path: str) -> str:
 
 
 def receive(client: ClientConnection) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(client.recv(timeout=10))
+    message: dict[str, Any] = json.loads(client.recv(timeout=40))
     assert message["v"] == 1
     return message
 
@@ -161,7 +161,7 @@ def test_previews_are_pulled_one_by_one(house: RunningHouse) -> None:
         frames = []
         for _ in range(5):
             client.send("next")
-            data = client.recv(timeout=10)
+            data = client.recv(timeout=40)
             assert isinstance(data, bytes)
             frames.append(int.from_bytes(data[:8], "little"))
             assert Image.open(io.BytesIO(data[8:])).width <= 64
@@ -172,7 +172,7 @@ def test_previews_are_pulled_one_by_one(house: RunningHouse) -> None:
 def test_previews_of_a_camera_are_photos(house: RunningHouse) -> None:
     with connect(url(house, "previews?of=cameras/a/photo&width_px=320")) as client:
         client.send("next")
-        data = client.recv(timeout=10)
+        data = client.recv(timeout=40)
         assert Image.open(io.BytesIO(data[8:])).size == (320, 180)  # type: ignore[arg-type]
 
 

@@ -49,7 +49,7 @@ def url(house: RunningHouse, path: str) -> str:
 
 
 def receive(client: ClientConnection) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(client.recv(timeout=10))
+    message: dict[str, Any] = json.loads(client.recv(timeout=40))
     return message
 
 
@@ -219,7 +219,7 @@ def test_previews_as_h264_are_pulled(house: RunningHouse) -> None:
 def test_jpeg_previews_may_tell_time_code(house: RunningHouse) -> None:
     with connect(url(house, "previews?of=canvases/main&width_px=64&header=timecode")) as client:
         client.send("next")
-        data = client.recv(timeout=10)
+        data = client.recv(timeout=40)
         assert isinstance(data, bytes)
         assert Image.open(io.BytesIO(data[HEADER_BYTES:])).width <= 64
         plan = house.control.backend.plan
@@ -233,7 +233,7 @@ def test_a_listener_hears_why_there_is_no_h264(house: RunningHouse, monkeypatch:
     with connect(url(house, "previews?of=canvases/main&codec=h264&width_px=66")) as client:
         client.send("next")
         with pytest.raises(ConnectionClosed) as error:
-            client.recv(timeout=10)
+            client.recv(timeout=40)
         assert error.value.rcvd is not None
         assert "codec=jpeg" in error.value.rcvd.reason
     house.eventually(lambda: (house.control.previews, house.control.videos) == (0, 0))

@@ -30,7 +30,7 @@ class Desk:
         self.house = house
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(10)
+        self.socket.settimeout(40)
         self.own_port = self.socket.getsockname()[1]
         self.terminal, self.slave = os.openpty()
         tty.setraw(self.slave)

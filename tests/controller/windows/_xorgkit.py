@@ -181,7 +181,7 @@ def need_xorg() -> None:
         pytest.skip(f"no Xorg with the dummy driver here: apt-get install {PACKAGES}")
 
 
-def wait_for(condition: Any, *, seconds: float = 15.0, what: str = "") -> None:
+def wait_for(condition: Any, *, seconds: float = 40.0, what: str = "") -> None:
     """Wait until another process has done something."""
     end = time.monotonic() + seconds
     while not condition():
