@@ -16,7 +16,9 @@ PAUSE_NS: Final = 18 * NS_PER_MS
 """So long nobody listens after the sockets have been emptied, while there are more: a process that wakes finds its code
 and data gone from the caches, and the first datagrams it reads cost twice what those behind them do."""
 SHORT_PAUSE_NS: Final = 8 * NS_PER_MS
-"""The same where every sample is sent on as it comes."""
+"""The same where every sample is sent on as it comes, and after so much at once that a socket may run over."""
+A_LOT: Final = 5 * BURST
+"""So much at once: four times what sixteen trackers of 240 Hz send in a pause, or a flood that is not noticed yet."""
 AHEAD_NS: Final = 3 * NS_PER_MS
 """So long before what must be in time they are emptied once more: then little is left to be read."""
 
@@ -54,7 +56,8 @@ class Coalescing:
         # Left again only when it has been few for a while: no flapping.
         self._many = self._left < BURST / 2 if self._many else self._left == 0.0
         if datagrams:
-            self.until_ns = now_ns + self._pause_ns if self._many else 0
+            pause_ns = self._pause_ns if datagrams < A_LOT else min(SHORT_PAUSE_NS, self._pause_ns)
+            self.until_ns = now_ns + pause_ns if self._many else 0
             if now_ns < due_ns - AHEAD_NS < self.until_ns:
                 self.until_ns = due_ns - AHEAD_NS
         elif now_ns >= self.until_ns:

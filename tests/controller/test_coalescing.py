@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.coalescing import AHEAD_NS, BURST, FEW_HZ, PAUSE_NS, SHORT_PAUSE_NS, Coalescing
+from controller.coalescing import A_LOT, AHEAD_NS, BURST, FEW_HZ, PAUSE_NS, SHORT_PAUSE_NS, Coalescing
 from runtime.clock import NS_PER_MS, NS_PER_S
 from tracking.protocols.freed import FreeDPacket
 
@@ -66,7 +66,7 @@ def test_many_are_read_together_and_few_at_once_again() -> None:
 
 def test_nothing_read_is_no_reason_to_wait() -> None:
     coalescing = Coalescing()
-    coalescing.heard(10 * BURST, NS_PER_S)
+    coalescing.heard(3 * BURST, NS_PER_S)
     assert coalescing.until_ns == NS_PER_S + PAUSE_NS
     coalescing.heard(0, NS_PER_S + PAUSE_NS)
     assert coalescing.until_ns == 0
@@ -75,20 +75,26 @@ def test_nothing_read_is_no_reason_to_wait() -> None:
 def test_a_pause_ends_before_what_must_be_in_time() -> None:
     coalescing = Coalescing()
     due_ns = 2 * NS_PER_S
-    coalescing.heard(10 * BURST, due_ns - PAUSE_NS, due_ns)
+    coalescing.heard(3 * BURST, due_ns - PAUSE_NS, due_ns)
     assert coalescing.until_ns == due_ns - AHEAD_NS
-    coalescing.heard(10 * BURST, due_ns - AHEAD_NS, due_ns)
+    coalescing.heard(3 * BURST, due_ns - AHEAD_NS, due_ns)
     assert coalescing.until_ns == due_ns - AHEAD_NS + PAUSE_NS, "the latch reads what waits by itself"
-    coalescing.heard(10 * BURST, due_ns, due_ns + NS_PER_S)
+    coalescing.heard(3 * BURST, due_ns, due_ns + NS_PER_S)
     assert coalescing.until_ns == due_ns + PAUSE_NS
 
 
 def test_a_shorter_pause_holds_at_once() -> None:
     coalescing = Coalescing()
-    coalescing.heard(10 * BURST, NS_PER_S)
+    coalescing.heard(3 * BURST, NS_PER_S)
     coalescing.pause_ns = SHORT_PAUSE_NS
     assert coalescing.until_ns == 0
-    coalescing.heard(10 * BURST, NS_PER_S)
+    coalescing.heard(3 * BURST, NS_PER_S)
+    assert coalescing.until_ns == NS_PER_S + SHORT_PAUSE_NS
+
+
+def test_after_very_much_the_pause_is_short() -> None:
+    coalescing = Coalescing()
+    coalescing.heard(A_LOT, NS_PER_S)
     assert coalescing.until_ns == NS_PER_S + SHORT_PAUSE_NS
 
 
@@ -119,7 +125,7 @@ def test_the_latch_reads_what_waits_however_busy_it_was(build: Build) -> None:
     show, address = build()
     show.run_to(30)
     conductor = show.conductor
-    conductor._coalescing.heard(10 * BURST, conductor._latch_ns - NS_PER_MS)
+    conductor._coalescing.heard(3 * BURST, conductor._latch_ns - NS_PER_MS)
     frame = conductor._frame
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.sendto(POSES[5], address)
