@@ -32,6 +32,8 @@ END_SHARE: Final = 0.99
 """Of the period: by then a picture is out, at whatever pace."""
 RUN_NS: Final = NS_PER_MS // 4
 """Packets of so much time, at most, leave together."""
+RUN_SHARE: Final = 3 / 8
+"""Of the bucket that a run may fill: a sleep that ends some 60 us late is made up for by two runs at once."""
 DRAIN: Final = 1.1
 PIECE_PX: Final = 1 << 14
 """Pixels packed at a time, so that runs that are due wait for no more."""
@@ -113,7 +115,7 @@ class VideoStream:
         self.packets = layout.packets
         self.bucket_limit = bucket_limit(layout.packets, period_ns)
         even = round(layout.packets * RUN_NS / (period_ns * ACTIVE_SHARE))
-        self._frame = PacketFrame(layout, run_packets=max(1, min(even, self.bucket_limit * 3 // 4)))
+        self._frame = PacketFrame(layout, run_packets=max(1, min(even, int(self.bucket_limit * RUN_SHARE))))
         self._cuts = {run.size: run.size.to_bytes(2, sys.byteorder) for run in self._frame.runs}
         self._rows = max(1, PIECE_PX // form.width_px)
         self._picture: NDArray[Any] | None = None
