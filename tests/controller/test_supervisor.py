@@ -147,6 +147,7 @@ def test_roles_end_last_started_first(house: House) -> None:
     assert (house.run_dir.parent / "order").read_text().split() == ["service", "node_0", "conductor"]
 
 
+@pytest.mark.timing
 def test_a_killed_role_runs_again_within_a_second_and_the_others_go_on(house: House) -> None:
     house.start(house.role("conductor"), house.role("node_0"))
     house.running("conductor", "node_0")

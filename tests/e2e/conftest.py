@@ -23,7 +23,7 @@ from controller.rundir import RunDir
 from runtime.ring import KIND_CANVAS, KIND_PLANS, KIND_REPORTS, RingReader, Slot
 from stage.plan import FramePlan, FrameReport, decode_plan, decode_report
 
-PATIENCE_S = 40.0
+PATIENCE_S = 90.0
 """Two test processes and a show share two cores: only hanging for ever is a failure here."""
 COMMAND = (sys.executable, "-P", "-c", "from controller.cli import main; main()")
 
