@@ -177,7 +177,8 @@ def run_spec(
         after = () if record else walls
         roles.append(_role(run, "recorder", *told, cpus=quick, nice=8, after=after, hang_s=30.0))
     roles += [
-        _role(run, "conductor", *conductor, ends_run=frames is not None),
+        # Its plans are as much on the way to the walls as the node's pictures, from its first import on.
+        _role(run, "conductor", *conductor, nice=node_nice, ends_run=frames is not None),
         # A counted run that cannot draw would never end: then the node's failure is the run's.
         *(
             _role(run, "node", node, beat=f"node-{node}", env=SOFTWARE_GL, nice=node_nice, critical=frames is not None)

@@ -36,6 +36,7 @@ def test_roles_in_starting_order_each_watched(shm: Path, housekit: ModuleType, l
     assert all(role.argv[1:3] == ("-P", "-m") for role in roles.values())
     assert roles["service"].pass_fds == (listener.fileno(),)
     assert roles["darkroom"].nice == 10
+    assert roles["conductor"].nice == roles["node-main"].nice
     # It stands back while Python is read, and comes forward by itself where it may.
     assert roles["service"].nice == (STANDING_BACK if "--urgent" in roles["service"].argv else 8)
     assert not any(role.ends_run or role.critical for role in roles.values())
