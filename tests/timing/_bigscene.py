@@ -16,7 +16,7 @@ PICTURES = 4
 """22 MB each with smaller copies."""
 
 
-def big_glb(shade: float, *, broken: bool = False) -> bytes:
+def big_glb(shade: float) -> bytes:
     """The asset. `shade` (0..1) is how light it is: two versions can be told apart on the wall."""
     rng = np.random.default_rng(7)
     glb = Glb()
@@ -33,8 +33,7 @@ def big_glb(shade: float, *, broken: bool = False) -> bytes:
         glb.node(
             f"hill {n}", glb.mesh(f"hill {n}", hill(rng), stone), (60.0 * (n % 4) - 90.0, -80.0 - 60.0 * (n // 4), -4.0)
         )
-    data = glb.to_bytes()
-    return data[: len(data) // 2] if broken else data
+    return glb.to_bytes()
 
 
 def hill(rng: np.random.Generator, side: int = 160) -> Shape:

@@ -125,7 +125,7 @@ def weights(run: Any) -> dict[int, dict[str, float]]:
     return {plan.frame: {entry.id: entry.weight for entry in plan.scenes} for plan in run.plans()}
 
 
-def test_a_heavy_scene_comes_and_changes_without_a_lost_slot(
+def test_a_heavy_scene_comes_changes_and_breaks_without_a_lost_slot(
     start: Callable[..., Any],
     tmp_path: Path,
     bigscene: ModuleType,
@@ -153,6 +153,7 @@ def one_run(
     """Everything that can happen to a heavy scene, in a run of its own: repeats beyond the machine's, why they do not
     count, and what was seen. What must hold on any machine is asserted."""
     bigscene.put(tmp_path / "big.glb", bigscene.big_glb(0.9))
+    darker = bigscene.big_glb(0.2)
     config = show_of(tmp_path)
     # The run before has left its state behind: a second one begins where the first began.
     run = start(str(config), "--fresh")
@@ -179,14 +180,22 @@ def one_run(
     run.until(lambda: now() > wipe + 24, "the wipe")
     edit = api.done("PATCH", "scenes/big", {"exposure_ev": -2.0})["frame"]
     run.until(lambda: now() > edit + 12, "the edit")
-    bigscene.put(tmp_path / "big.glb", bigscene.big_glb(0.2))
+    bigscene.put(tmp_path / "big.glb", darker)
     key = api.done("GET", "scenes/big")["compiled"]
     run.until(lambda: api.done("GET", "scenes/big")["compiled"] != key, "the reload")
+
+    def reloaded() -> list[int]:
+        return [plan.frame for before, plan in pairwise(run.plans())
+                if plan.scenes[0].version != before.scenes[0].version and plan.frame > edit + 1]  # fmt: skip
+
+    run.until(lambda: reloaded() and now() > reloaded()[-1] + 12, "the reload on the walls")
     run.until(lambda: len(run.reports()) > 400, "enough")
     window = beside.close()
+    reloads = reloaded()
+    before = api.done("GET", "scenes/big")
+    bigscene.put(tmp_path / "big.glb", darker[: len(darker) // 2])
+    broken_file(run, api, before)
 
-    reloads = [plan.frame for before, plan in pairwise(run.plans())
-               if plan.scenes[0].version != before.scenes[0].version and plan.frame > edit + 1]  # fmt: skip
     held = next(scene for scene in memory["scenes"] if scene["scene"] == "big")
     reports = run.reports()
     assert all(b.frame == a.frame + 1 for a, b in pairwise(reports))
@@ -239,14 +248,8 @@ def one_run(
     return window.extra, window.void, said
 
 
-def test_a_broken_file_changes_nothing(start: Callable[..., Any], tmp_path: Path, bigscene: ModuleType) -> None:
-    bigscene.put(tmp_path / "big.glb", bigscene.big_glb(0.9))
-    run = start(str(show_of(tmp_path)))
-    run.running("node-main", "service", "darkroom", "conductor")
-    api = Api(run.url)
-    api.done("POST", "scenes/big/activate")
-    before = api.done("GET", "scenes/big")
-    bigscene.put(tmp_path / "big.glb", bigscene.big_glb(0.2, broken=True))
+def broken_file(run: Any, api: Api, before: Any) -> None:
+    """A file that broke changes nothing, and is told. `before`: the scene when it was whole."""
     run.until(lambda: api.done("GET", "scenes/big")["problem"], "the alarm")
     after = api.done("GET", "scenes/big")
     assert (after["compiled"], after["version"]) == (before["compiled"], before["version"])
