@@ -24,6 +24,7 @@ HANDED = {
     "controller/node_telling.py": ("controller/node.py", r'_failed\(\s*"(node\.\w+)"'),
     "controller/api/keeping.py": ("controller/api/keeping.py", r'"(store\.\w+)"'),
     "controller/engines.py": ("controller/engines.py", r'"(node\.engine_late)"'),
+    "controller/st2110/role.py": ("controller", r'"(sender\.no_\w+)"'),
     "controller/listening.py": ("", ""),  # ListenError's and the like, below
     "controller/windows/presenter.py": ("", ""),  # the same alarm again, with since when
 }

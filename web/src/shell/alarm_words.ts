@@ -94,6 +94,7 @@ const CHINESE: Record<string, [what: Text, mend: Text]> = {
   "sender.late": [(told) => `最近有 ${part(told.detail, /^(\d+)/, "?")} 帧发送迟到`, "减轻机器负载，或减少发送的像素"],
   "sender.stalled": ["没有新画面；反复发送最后一帧", "查看绘制它的节点"],
   "sender.cannot_send": ["无法发送", "把源地址设为本机某个网络接口的地址或名称"],
+  "sender.no_ndi": ["NDI 不可用：这个输出不发送", (told) => told.mend ?? ""],
   "sender.no_device": ["视频设备不可用", "插好设备，或改正 outputs 中的设备路径"],
   "processor.away": ["处理器没有应答", "检查它的电源、线缆和地址"],
   "processor.locked": ["处理器被另一台主机占用", "在那台主机上释放它"],
