@@ -65,7 +65,7 @@ def bench_command(
 def _lines(figures: dict[str, Any], indent: str = "") -> list[str]:
     """Figures as indented lines for people."""
     out = []
-    width = max(len(key) for key in figures)
+    width = max((len(key) for key in figures), default=0)
     for key, value in figures.items():
         if isinstance(value, dict):
             out += [f"{indent}{key}", *_lines(value, indent + "  ")]

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from controller.bench import _lines
 from controller.bench import NAMES, output
 
 
@@ -23,3 +24,7 @@ def test_it_runs_and_tells_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
         assert told["torn"] == 0
         assert 0 < told["delay_p50_ms"] <= told["delay_p99_ms"]
     assert figures["missing"].keys() == {"c_reader"} - readers
+
+
+def test_figures_of_which_nothing_is_missing_are_printed() -> None:
+    assert _lines({"copy": {"ms": 1.5}, "missing": {}}) == ["copy", "  ms  1.5", "missing"]
