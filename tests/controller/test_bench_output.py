@@ -6,8 +6,7 @@ import shutil
 
 import pytest
 
-from controller.bench import _lines
-from controller.bench import NAMES, output
+from controller.bench import NAMES, _lines, output
 
 
 def test_it_runs_and_tells_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
