@@ -542,6 +542,6 @@ def is_loopback(host: str) -> bool:
 
 def config_schema() -> dict[str, Any]:
     """JSON Schema of the configuration file."""
-    from controller.described import described
+    from stage.described import described
 
     return described(OpenVolumeConfig.model_json_schema(), OpenVolumeConfig, Section)

@@ -16,7 +16,7 @@ from stage.rate import RATES, Rate, parse_rate
 class Section(BaseModel):
     """Base of every configuration section, in all packages: frozen, strict, finite, no unknown keys.
 
-    A string under a field becomes its description in the JSON Schema (`controller.described`).
+    A string under a field becomes its description in the JSON Schema and in error messages (`stage.described`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

@@ -203,7 +203,11 @@ def validate(model: type[Model], document: Document) -> tuple[Model | None, tupl
         # JSON mode: strict about scalars while lists may become tuples, for files and HTTP bodies alike.
         result = model.model_validate_json(json.dumps(document.data))
     except ValidationError as error:
-        schema = model.model_json_schema()
+        # Only a refusal needs the words of the fields.
+        from stage.config import Section
+        from stage.described import described
+
+        schema = described(model.model_json_schema(), model, Section)
         for fault in error.errors(include_url=False):
             problem = _problem(fault, document.data, schema)
             if problem.path not in told:

@@ -1,8 +1,8 @@
 """The console in a real browser against a real show: every flow an operator takes, and no serious fault for anybody
 who reads it with a screen reader or works it by keyboard alone.
 
-By default every page is opened once and does one act; whole flows, the guide, measurements, pictures and pulled
-processes are long, and run with `scripts/test --all`."""
+By default the frame round the pages and users; whole flows, the guide, measurements, pictures and pulled processes are
+long, and run with `scripts/test --all`."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ def test_the_lock_makes_takes_and_people_mark_them(house: Any) -> None:
     assert marked.status_code == 200, "also while it rolls"
     assert client.post(f"/api/v1/takes/{take['id']}/replay", json={}).status_code == 423
     assert client.put("/api/v1/lock", json={"state": "open"}).status_code == 200
+    house.eventually(lambda: not house.get(f"takes/{take['id']}")["rolls"])
     ended = client.get(f"/api/v1/takes/{take['id']}").json()
     assert (ended["mark"], ended["notes"], ended["rolls"]) == ("circle", "the good one", False)
     assert ended["last_frame"] >= ended["first_frame"]

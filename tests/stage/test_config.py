@@ -22,6 +22,7 @@ from stage.config import (
     Section,
     StageConfig,
 )
+from stage.described import described
 from stage.documents import MAX_BYTES, line_of, read_yaml, validate
 from stage.rate import Rate
 
@@ -230,7 +231,7 @@ def test_ids_are_checked_as_keys() -> None:
 
 @pytest.mark.parametrize("model", [StageConfig, CameraConfig, CanvasConfig])
 def test_schemas_are_valid_and_told(model: type[Section]) -> None:
-    schema = model.model_json_schema()
+    schema = described(model.model_json_schema(), model, Section)
     jsonschema.Draft202012Validator.check_schema(schema)
     text = json.dumps(schema)
     assert "stage metres" in text or model is not StageConfig
