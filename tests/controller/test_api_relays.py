@@ -134,6 +134,16 @@ def sensor(house: RunningHouse) -> Array:
         ("opentrackio_cbor", "predicted"),
         ("osc", "raw"),
         ("osc_bundle", "predicted"),
+        *(
+            pytest.param(protocol, pose, marks=pytest.mark.slow)
+            for protocol, pose in [
+                ("freed", "raw"),
+                ("opentrackio", "predicted"),
+                ("opentrackio_cbor", "raw"),
+                ("osc", "predicted"),
+                ("osc_bundle", "raw"),
+            ]
+        ),
     ],
 )
 def test_another_program_hears_the_camera(moving: RunningHouse, protocol: str, pose: str) -> None:
