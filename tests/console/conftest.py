@@ -33,11 +33,15 @@ class Show:
     url: str
     code: str
     """What makes the first administrator."""
-    local_key: str
-    """Lets the commands of whoever started the show in."""
+    key_file: Path
     client: httpx.Client
     walk: Callable[..., dict[str, Any]]
     """Runs a script of `walks/` in a real browser; returns what it told."""
+
+    @property
+    def local_key(self) -> str:
+        """Lets the commands of whoever started the show in; a service that starts again makes another."""
+        return self.key_file.read_text().strip()
 
     def get(self, path: str) -> Any:
         """What the API answers."""
@@ -122,7 +126,7 @@ def show(root: Path, node_modules: Path, tmp_path_factory: pytest.TempPathFactor
                 return found
 
             with httpx.Client(base_url=address[0].rstrip("/"), timeout=30) as client:
-                yield Show(address[0], code[1], key.read_text().strip(), client, walk)
+                yield Show(address[0], code[1], key, client, walk)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)

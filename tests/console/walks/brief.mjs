@@ -64,7 +64,7 @@ await walk(async (page) => {
       await page.locator("#new-light").click();
       const card = await until("the card is there", async () => Object.keys(await api("cards"))[0]);
       await page.locator(`[data-card=${card}]`).waitFor();
-      await api(`cards/${card}`, "DELETE");
+      await forget(`cards/${card}`);
     },
     takes: async () => {
       await page.locator("#take-arm").click();

@@ -141,7 +141,7 @@ await walk(async (page) => {
   // Everything as it was.
   await api("positions/plaza/activate", "POST", {});
   for (const { id } of (await api("cues")).cues) await api(`cues/${id}`, "DELETE");
-  await api(`cards/${card}`, "DELETE");
+  await forget(`cards/${card}`);
   for (const id of Object.keys((await api("looks")).looks)) await forget(`looks/${id}`);
   await api("scenes/plaza", "PATCH", { sun: null });
   await api("show", "PATCH", { exposure_ev: 0 });
