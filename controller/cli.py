@@ -31,6 +31,11 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file, or demo, yongchuan or minimal.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Show = Annotated[
+    str | None,
+    typer.Option("--run", help="Which running show: its run's name, or its URL (the key: OPENVOLUME_KEY)."),
+]
+Run = Annotated[str | None, typer.Option("--run", help="Which running show; default: the only one.")]
 
 
 class Kind(StrEnum):
@@ -144,7 +149,7 @@ def processors(
     restore: Annotated[bool, typer.Option("--restore", help="Set what drifted, and check.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what --restore would set.")] = False,
     scene: Annotated[str | None, typer.Option(help="As this scene wants them; the first one if left out.")] = None,
-    run: Annotated[str | None, typer.Option(help="Which running show; default: the only one.")] = None,
+    run: Show = None,
     json: Json = False,
 ) -> None:
     """Tell how a stage's LED processors are and what drifted from the show's wishes; --restore puts it right."""
@@ -410,7 +415,7 @@ def ledger(
 @app.command()
 def action(
     what: Annotated[Action, typer.Argument(help="none gives the walls back to the show.")],
-    run: Annotated[str | None, typer.Option(help="Which running show; default: the only one.")] = None,
+    run: Run = None,
 ) -> None:
     """BLACK, HOLD, SAFE PICTURE or WORK LIGHT on every wall, even when the service is dead."""
     from controller.action import action_command
@@ -432,7 +437,7 @@ def capture(
     frames: Annotated[int | None, typer.Option(min=1, help="How many frames from the first on.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Each k-th frame only.")] = 1,
     width: Annotated[int, typer.Option(min=16, max=8192, help="Of a photo, pixels.")] = 1920,
-    run: Annotated[str | None, typer.Option(help="Which running show; default: the only one.")] = None,
+    run: Run = None,
 ) -> None:
     """Write frames of a running show to disk: canvases, inner pictures, photos. What is missing is listed beside."""
     from controller.capture.command import Asked, capture_command
@@ -451,7 +456,7 @@ def scene(
     wipe: Annotated[int | None, typer.Option(metavar="FRAMES", help="Wipe to it over so many frames.")] = None,
     angle: Annotated[float | None, typer.Option(help="Of a wipe: 0 from left to right, 90 from the floor up.")] = None,
     at: Annotated[int | None, typer.Option(metavar="FRAME", help="The first frame that shows it.")] = None,
-    run: Annotated[str | None, typer.Option(help="Which running show; default: the only one.")] = None,
+    run: Show = None,
 ) -> None:
     """Put a scene on the walls of a running show: at once, or by dissolve or wipe, from a frame on."""
     from controller.scene_command import scene_command
@@ -477,7 +482,7 @@ def library(
     gone: Annotated[bool, typer.Option("--gone", help="list: only what is not there any more.")] = False,
     label: Annotated[str | None, typer.Option(help="tag: what it is called.")] = None,
     json: Json = False,
-    run: Annotated[str | None, typer.Option(help="Which running show; default: the only one.")] = None,
+    run: Show = None,
 ) -> None:
     """The library of a running show: what is in it, what it was before, and back to that."""
     from controller.library.command import Asked, library_command
@@ -497,7 +502,7 @@ def show(
         Path | None, typer.Option(help="import: not into a running show, but into this new configuration.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="import: only tell what would change.")] = False,
-    run: Annotated[str | None, typer.Option(help="import: into which running show; default: the only one.")] = None,
+    run: Show = None,
 ) -> None:
     """Whole shows as files, backups of what is stored of them, and back to one."""
     from controller.show_command import Asked, show_command

@@ -52,9 +52,11 @@ from controller.api.views import (
 from controller.api.views_captures import CaptureView
 from controller.api.views_cards import CardView, ChromaKeyView
 from controller.api.views_cues import CueListView, CuePreviewView
+from controller.api.views_library import LibraryEntryView, LibraryVersionView, LibraryView
 from controller.api.views_looks import LookNowView, LooksView
+from controller.api.views_processors import ProcessorsRestoredView, ProcessorView
 from controller.api.views_scenes import SceneView
-from controller.api.views_show_file import ImportView
+from controller.api.views_show_file import BackupsView, ImportView
 from controller.errors import ControllerError, UnknownAddress
 from controller.messages import PhotoKind
 from controller.rundir import RunDir, is_alive, runs
@@ -304,6 +306,58 @@ class Client:
         answer = await self._send("POST", "show/import", content=file, headers=headers)
         return msgspec.json.decode(answer.content, type=OutcomeView)
 
+    async def backups(self) -> BackupsView:
+        """The copies of the show's database, newest first."""
+        return await self._get("show/backups", BackupsView)
+
+    async def back_up(self) -> BackupsView:
+        """Copy the database now, if it has changed since the last copy; all copies."""
+        return msgspec.json.decode((await self._send("POST", "show/backups")).content, type=BackupsView)
+
+    # --- the library, LED processors --------------------------------------------------------------------------------
+
+    async def library(
+        self, *, search: str = "", tags: Sequence[str] = (), kind: str = "", broken: bool | None = None,
+        gone: bool = False, limit: int = 200, offset: int = 0,
+    ) -> LibraryView:  # fmt: skip
+        """What is in the library, by path: what has all the words and tags."""
+        asked: dict[str, Any] = {"search": search, "kind": kind, "tag": list(tags), "limit": limit, "offset": offset}
+        asked |= {"gone": gone} if broken is None else {"gone": gone, "broken": broken}
+        content = (await self._send("GET", "library", params=asked)).content
+        return msgspec.json.decode(content, type=LibraryView)
+
+    async def library_entry(self, entry: str) -> LibraryEntryView:
+        """One thing of the library, by id."""
+        return await self._get(f"library/{entry}", LibraryEntryView)
+
+    async def library_versions(self, entry: str) -> list[LibraryVersionView]:
+        """What it holds and held before, newest first."""
+        return (await self._get(f"library/{entry}/versions", dict[str, list[LibraryVersionView]]))["versions"]
+
+    async def restore_version(self, entry: str, content: str) -> LibraryEntryView:
+        """Put an earlier content back; scenes that read it are loaded anew."""
+        answer = await self._request("POST", f"library/{entry}/restore", {"content": content})
+        return msgspec.json.decode(answer.content, type=LibraryEntryView)
+
+    async def tag(self, entry: str, *, label: str | None = None, tags: Sequence[str] | None = None) -> LibraryEntryView:
+        """Say what it is called and found by; what is not told stays."""
+        body = {"label": label, "tags": None if tags is None else list(tags)}
+        answer = await self._request("PATCH", f"library/{entry}", {k: v for k, v in body.items() if v is not None})
+        return msgspec.json.decode(answer.content, type=LibraryEntryView)
+
+    async def thumbnail(self, entry: str) -> bytes:
+        """What it looks like, as JPEG."""
+        return await self.file(f"library/{entry}/thumbnail.jpg")
+
+    async def processors(self) -> dict[str, ProcessorView]:
+        """Every LED processor by id."""
+        return await self._get("processors", dict[str, ProcessorView])
+
+    async def restore_processors(self, *, dry_run: bool = False) -> ProcessorsRestoredView:
+        """Set every processor as the show wants it and read it back, or say what that would be."""
+        answer = await self._send("POST", "processors/restore", params={"dry_run": dry_run})
+        return msgspec.json.decode(answer.content, type=ProcessorsRestoredView)
+
     # --- looks, cards, keys -----------------------------------------------------------------------------------------
 
     async def look(self) -> LookNowView:
@@ -522,6 +576,7 @@ def run_here(run: str | None = None) -> RunDir:
     named = [found for found in living if run is None or found.run == run]
     if len(named) == 1:
         return named[0]
-    known = ", ".join(found.run for found in living) or "(none)"
-    detail = "no show of this name runs" if run else ("several shows run" if named else "no show runs")
-    raise UnknownAddress(Problem(UnknownAddress.code, "--run", detail, run, f"name one of {known}"))
+    known = ", ".join(found.run for found in living)
+    detail = "no show of this name runs here" if run else ("several shows run here" if named else "no show runs here")
+    mend = f"name one of {known}" if known else "start one: openvolume run CONFIG"
+    raise UnknownAddress(Problem(UnknownAddress.code, "--run", detail, run, mend))

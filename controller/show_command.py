@@ -1,10 +1,14 @@
-"""`openvolume show`: whole shows in and out as files, copies of the database, and back to one."""
+"""`openvolume show`: whole shows in and out as files, copies of the database, and back to one.
+
+A show that runs is asked: its database is the service's alone. One at rest is read here.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,6 +22,9 @@ from controller.store import Store, check_sound, state_folder
 from controller.store_backups import backups, copy_database
 from runtime.clock import SystemClock
 from stage.errors import Problem
+
+if TYPE_CHECKING:
+    from controller.client import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ def show_command(what: str, file: Path | None, asked: Asked) -> str:
 
     Raises
     ------
-    BadValue, UnknownAddress, ShowFileError, StoreError, ConfigError, ApiError
+    BadValue, UnknownAddress, ShowFileError, StoreError, ConfigError; and as `controller.asking.ask`.
     """
     match what:
         case "list":
@@ -56,19 +63,35 @@ def show_command(what: str, file: Path | None, asked: Asked) -> str:
 
 
 def _export(file: Path, asked: Asked) -> str:
-    name = _name(asked)
-    with Store(state_folder(name)) as store:
-        data = packed(stored_show(store), t_tai_ns=SystemClock().tai_ns())
-        rev = store.last_rev
+    run, name = _whom(asked)
+    damage: tuple[Path, Path | None] | None = None
+    if run is not None:
+        from controller.asking import ask
+
+        async def taken(client: Client) -> tuple[str, int, bytes]:
+            health = await client.health()
+            return health.name, health.rev, await client.export_show()
+
+        name, rev, data = ask(taken, run=run)
+    else:
+        with Store(state_folder(name)) as store:
+            data = packed(stored_show(store), t_tai_ns=SystemClock().tai_ns())
+            rev = store.last_rev
+            damage = store.damage()
     _write(file, data)
-    return f"{name}, revision {rev}: {file}, {len(data)} bytes; users and keys are not in it"
+    told = f"{name}, revision {rev}: {file}, {len(data)} bytes; users and keys are not in it"
+    if damage is not None:
+        aside, backup = damage
+        instead = f"this is of backup {backup.name}" if backup is not None else "no backup was sound: this is empty"
+        told += f"\nits database was damaged and lies in {aside.name}; {instead}"
+    return told
 
 
 def _import(file: Path, asked: Asked) -> str:
     show = read_show_file(_read(file))
     if asked.config is not None:
         return _begin(show, asked.config)
-    from controller.scene_command import ask
+    from controller.asking import ask
 
     if asked.dry_run:
         found = ask(lambda client: client.check_import(file.read_bytes()), run=asked.run)
@@ -100,10 +123,20 @@ def _begin(show: ShowFile, config: Path) -> str:
 
 
 def _back_up(asked: Asked) -> str:
-    name = _name(asked)
+    run, name = _whom(asked)
+    unchanged = "has not changed since the newest backup"
+    if run is not None:
+        from controller.asking import ask
+
+        async def made_there(client: Client) -> tuple[str, list[str], list[str]]:
+            before = [one.name for one in (await client.backups()).backups]
+            return (await client.health()).name, before, [one.name for one in (await client.back_up()).backups]
+
+        name, before, after = ask(made_there, run=run)
+        return next((one for one in after if one not in before), f"{name} {unchanged}")
     with Store(state_folder(name)) as store:
         made = store.back_up(SystemClock().tai_ns())
-    return str(made) if made is not None else f"{name} has not changed since the newest backup"
+    return str(made) if made is not None else f"{name} {unchanged}"
 
 
 def _listed(asked: Asked) -> str:
@@ -162,9 +195,21 @@ def _name(asked: Asked) -> str:
     return names[0]
 
 
+def _whom(asked: Asked) -> tuple[str | None, str]:
+    """The run to ask (its name or URL), or None and the name of a show at rest."""
+    if asked.run is not None:
+        return asked.run, ""
+    name = _name(asked)
+    return next(iter(_living(name)), None), name
+
+
+def _living(name: str) -> list[str]:
+    return [run.run for run in runs() if is_alive(run) and _name_of(run) == name]
+
+
 def _at_rest(name: str) -> None:
     """Nobody may write a store that a running show writes."""
-    living = [run.run for run in runs() if is_alive(run) and _name_of(run) == name]
+    living = _living(name)
     if living:
         mend = "end it first; `openvolume show import FILE` takes a file into a running show"
         raise _bad("--show", f"it runs (run {living[0]})", name, mend)

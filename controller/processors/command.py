@@ -129,24 +129,23 @@ def restore_in_run(run: str | None, *, dry_run: bool = False, as_json: bool = Fa
 
     Raises
     ------
-    UnknownAddress, SceneCommandError : no show runs, or it refused.
+    As `controller.asking.ask`.
     """
-    from controller.scene_command import ask
+    from controller.asking import ask
 
-    path = "processors/restore" + ("?dry_run=true" if dry_run else "")
-    answer = ask(lambda show: show.post(path), run=run)
+    answer = ask(lambda show: show.restore_processors(dry_run=dry_run), run=run)
     if as_json:
-        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
-        return 0 if answer["good"] else EXIT_FAILED
-    for name, one in answer["processors"].items():
-        told = one["trouble"] or ("as the show wants it" if not one["results"] else "")
-        sys.stdout.write(f"{name}: {one['link']} {told}".rstrip() + "\n")
-        for setting, result in one["results"].items():
-            before = f" (is {said(result['found'])})" if dry_run and result["found"] is not None else ""
-            words = f"{setting} {said(result['wanted'])}{before}: {result['outcome']} {result['detail']}"
+        sys.stdout.write(json.dumps(msgspec.to_builtins(answer), indent=2) + "\n")
+        return 0 if answer.good else EXIT_FAILED
+    for name, one in answer.processors.items():
+        told = one.trouble or ("as the show wants it" if not one.results else "")
+        sys.stdout.write(f"{name}: {one.link or 'not looked at yet'} {told}".rstrip() + "\n")
+        for setting, result in one.results.items():
+            before = f" (is {said(result.found)})" if dry_run and result.found is not None else ""
+            words = f"{setting} {said(result.wanted)}{before}: {result.outcome} {result.detail}"
             sys.stdout.write(f"  {words.rstrip()}\n")
-    sys.stdout.write("good\n" if answer["good"] else "not as the show wants them\n")
-    return 0 if answer["good"] else EXIT_FAILED
+    sys.stdout.write("good\n" if answer.good else "not as the show wants them\n")
+    return 0 if answer.good else EXIT_FAILED
 
 
 def _document(kept: Kept, results: list[SetResult]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from controller import cli
 from controller.access.secrets import new_code
 from controller.client import ApiError, Client
 
@@ -215,3 +216,28 @@ def test_the_audit_log_tells_who_did_what(house: RunningHouse, boss: httpx.Clien
     assert check == {"whole": True, "faults": []}
     everything = boss.get("/api/v1/audit?limit=1000").text
     assert PASSWORD not in everything
+
+
+def test_commands_ask_a_show_elsewhere_with_a_key(
+    house: RunningHouse, boss: httpx.Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def shell() -> tuple[int, str]:
+        with pytest.raises(SystemExit) as left:
+            cli.main(["scene", "hall", "--run", house.url])
+        out, err = capsys.readouterr()
+        return int(left.value.code or 0), out + err
+
+    for wrong in ("", "ov_nobody"):
+        monkeypatch.setenv("OPENVOLUME_KEY", wrong)
+        code, said = shell()
+        assert code == 2
+        assert said.startswith("controller.unauthorized OPENVOLUME_KEY: ")
+        assert "openvolume access key NAME" in said
+    monkeypatch.setenv("OPENVOLUME_KEY", boss.put("/api/v1/keys/look", json={"role": "viewer"}).json()["key"])
+    code, said = shell()
+    assert (code, "key look is viewer; this needs a director" in said) == (2, True)
+    monkeypatch.setenv("OPENVOLUME_KEY", boss.put("/api/v1/keys/steer", json={"role": "director"}).json()["key"])
+    code, said = shell()
+    assert (code, said.startswith("hall: revision")) == (0, True)
+    for name in ("look", "steer"):
+        boss.delete(f"/api/v1/keys/{name}")

@@ -18,6 +18,7 @@ import pytest
 from configs.assets.glb import Glb
 from configs.assets.shapes import box
 from controller import client, scene_command
+from controller.asking import AskedInVainError
 from controller.commands import Command
 from controller.config import load_config_text
 from controller.errors import ChangeRefused, UnknownAddress
@@ -235,7 +236,7 @@ def test_a_shell_switches_scenes(house: Any, monkeypatch: pytest.MonkeyPatch) ->
     said = scene_command.scene_command("hall", {"kind": "dissolve", "frames": 4})
     assert said.startswith("hall: revision")
     assert house.get("scenes/hall")["active"]
-    with pytest.raises(scene_command.SceneCommandError, match="none of this name"):
+    with pytest.raises(AskedInVainError, match="none of this name"):
         scene_command.scene_command("nowhere", {})
     with pytest.raises(UnknownAddress, match="no show of this name"):
         scene_command.scene_command("hall", {}, run="other")

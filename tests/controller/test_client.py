@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from controller import cli, client, show_command
 from controller.client import ApiError, Client
+from controller.show_file import read_show_file
 
 if TYPE_CHECKING:
     from tests.controller.conftest import RunningHouse
@@ -179,3 +184,70 @@ async def test_it_watches_and_orders(house: RunningHouse) -> None:
         assert (await show.canvases())["main"].encoding.bits == 8
         assert (await show.order("hold")).action == "hold"
         assert (await show.order("none")).action == "none"
+
+
+def shell(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """What `openvolume` ends with and says."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(list(arguments))
+    out, err = capsys.readouterr()
+    return int(left.value.code or 0), out, err
+
+
+def test_commands_say_what_keeps_them_from_a_show(
+    house: RunningHouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No show, no answer, no show at that address, and a locked one: code, place, value, what to do; 1 where it may
+    do later, 2 where it was asked wrongly."""
+    monkeypatch.setattr(client, "runs", list)
+    for command in (("scene", "hall"), ("library",), ("processors",), ("show", "import", __file__)):
+        code, _, err = shell(capsys, *command)
+        assert code == 2
+        if command[0] != "show":
+            assert err == "controller.unknown_address --run: no show runs here -> start one: openvolume run CONFIG\n"
+    monkeypatch.setattr(client, "runs", lambda: [house.run])
+    monkeypatch.setattr(client, "is_alive", lambda _: True)
+    house.run.local_key.write_text(house.control.doorman.local_key)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        house.run.service_address.write_text(json.dumps({"host": "127.0.0.1", "port": port}))
+        for run in ("t", f"http://127.0.0.1:{port}"):
+            code, _, err = shell(capsys, "scene", "hall", "--run", run)
+            assert (code, err.split(":")[0]) == (1, "controller.no_answer --run")
+            assert f"({run!r})" in err
+            assert ("try again" if run == "t" else "address and port") in err
+    house.run.service_address.write_text(json.dumps({"host": "127.0.0.1", "port": house.service.port}))
+    assert shell(capsys, "scene", "hall", "--run", house.url + "/elsewhere")[0] == 2
+    assert house.client.put("/api/v1/lock", json={"state": "rolling", "take": "12A/3"}).status_code == 200
+    try:
+        code, _, err = shell(capsys, "scene", "hall")
+    finally:
+        assert house.client.put("/api/v1/lock", json={"state": "open", "reason": "test"}).status_code == 200
+    assert code == 1
+    assert err.startswith("controller.show_locked scenes/hall/activate: the show is rolling: ")
+    assert "holds it for take 12A/3" in err
+    assert "('12A/3') -> " in err
+
+
+def test_a_running_show_is_exported_and_backed_up_by_itself(
+    house: RunningHouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Nobody else opens its database: whoever found it damaged would take it from under the service."""
+    monkeypatch.setattr(show_command, "runs", lambda: [house.run])
+    monkeypatch.setattr(show_command, "is_alive", lambda _: True)
+    monkeypatch.setattr(show_command, "Store", None)
+    monkeypatch.setattr(show_command, "_names", lambda: [house.control.desk.loaded.name])
+    monkeypatch.setattr(client, "runs", lambda: [house.run])
+    monkeypatch.setattr(client, "is_alive", lambda _: True)
+    house.run.local_key.write_text(house.control.doorman.local_key)
+    house.run.service_address.write_text(json.dumps({"host": "127.0.0.1", "port": house.service.port}))
+    file = tmp_path / "a.ovshow"
+    code, out, err = shell(capsys, "show", "export", str(file))
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{house.control.desk.loaded.name}, revision {house.control.desk.rev}: ")
+    assert read_show_file(file.read_bytes()).show.exposure_ev == house.control.desk.show.exposure_ev
+    assert house.client.patch("/api/v1/show", json={"exposure_ev": 0.25}).status_code == 200
+    assert house.client.patch("/api/v1/show", json={"exposure_ev": 0.0}).status_code == 200
+    assert shell(capsys, "show", "backup")[1].startswith("show-")
+    assert "has not changed" in shell(capsys, "show", "backup", "--run", house.url)[1]
