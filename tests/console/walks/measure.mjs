@@ -4,6 +4,8 @@
 import { api, open, record, until, values, walk } from "./_kit.mjs";
 
 const wanted = (values[0] ?? "slider,wall,load,memory").split(",");
+/** Hours of events a page is told: the one that draws most is told a whole one. */
+const HOURS = { stage: 1, timing: 1 / 6, cues: 1 / 6 };
 const EVENTS_AN_HOUR = Number(values[1] ?? 0); // 0: as many as the show tells in an hour
 const TRIALS = Number(values[2] ?? 30);
 const told = {};
@@ -148,7 +150,7 @@ async function memory(page, context) {
     };
   });
   told.memory = {};
-  for (const name of ["stage", "timing", "cues"]) {
+  for (const [name, hours] of Object.entries(HOURS)) {
     await page.goto("about:blank");
     await open(page, name);
     const wire = await context.newCDPSession(page);
@@ -163,7 +165,7 @@ async function memory(page, context) {
     await page.evaluate("window.hearing = true; 0");
     await page.waitForTimeout(heardS * 1000);
     const count = await page.evaluate("window.hearing = false, window.heard.length");
-    const most = EVENTS_AN_HOUR || Math.round((count / heardS) * 3600);
+    const most = Math.round(hours * (EVENTS_AN_HOUR || (count / heardS) * 3600));
     const steps = [];
     for (let part = 0; part < 6; part += 1) {
       const n = Math.round(most / 6);
@@ -182,7 +184,7 @@ async function memory(page, context) {
     }
     // The first sixth warms caches and compiled code.
     const grown = steps.at(-1).mb / steps[0].mb - 1;
-    told.memory[name] = { events: most, mb: steps.map((one) => one.mb), nodes: [steps[0].nodes, steps.at(-1).nodes], grown: Math.round(grown * 1000) / 1000 };
+    told.memory[name] = { hours: Math.round(hours * 100) / 100, events: most, mb: steps.map((one) => one.mb), nodes: [steps[0].nodes, steps.at(-1).nodes], grown: Math.round(grown * 1000) / 1000 };
     await wire.detach();
   }
 }
