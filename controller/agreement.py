@@ -37,25 +37,34 @@ class Agreement:
         self._links, self._reply_to = links, reply_to
         self._waiting: dict[tuple[str, int], Waiting] = {}
 
-    async def prepare(self, version: int, config_version: int, *, whole: bool, scenes_changed: bool) -> None:
-        """Have every process that must know a version prepare it: its snapshot is written.
+    def ask(self, version: int, config_version: int, *, whole: bool, scenes_changed: bool) -> None:
+        """Have every process that must know a version prepare it: its snapshot is written. `agreed` waits for them.
 
-        whole : it has another configuration. Raises ConductorAbsent, ChangeTimedOut, ChangeRefused: then all forget it.
+        whole : it has another configuration. Raises ConductorAbsent: then all forget it.
         """
         message = Prepare(version, config_version, self._reply_to, scenes_changed)
         needed = ["conductor", *(self._links.living() if whole or scenes_changed else [])]
         waiting = self._waiting[("prepare", version)] = Waiting(set(needed))
+        for who in needed:
+            if self._links.send(who, message):
+                continue
+            if who == "conductor":
+                del self._waiting[("prepare", version)]
+                self.forget(version)
+                detail = "the conductor is not there, so the show cannot change"
+                mend = "wait a second: the supervisor restarts it"
+                raise ConductorAbsent(Problem(ConductorAbsent.code, "conductor", detail, mend=mend))
+            # Dead in this moment: it begins with the version that holds when it is back.
+            waiting.missing.discard(who)
+
+    async def agreed(self, version: int, *, long: bool) -> None:
+        """Until all that were asked have prepared a version; long : they load scenes or compile shaders for it.
+
+        Raises ChangeTimedOut, ChangeRefused: then all forget it.
+        """
+        waiting = self._waiting[("prepare", version)]
+        timeout_s = WHOLE_TIMEOUT_S if long else LIVE_TIMEOUT_S
         try:
-            for who in needed:
-                if self._links.send(who, message):
-                    continue
-                if who == "conductor":
-                    detail = "the conductor is not there, so the show cannot change"
-                    mend = "wait a second: the supervisor restarts it"
-                    raise ConductorAbsent(Problem(ConductorAbsent.code, "conductor", detail, mend=mend))
-                # Dead in this moment: it begins with the version that holds when it is back.
-                waiting.missing.discard(who)
-            timeout_s = WHOLE_TIMEOUT_S if whole or scenes_changed else LIVE_TIMEOUT_S
             try:
                 await asyncio.wait_for(waiting.done.wait(), timeout_s)
             except TimeoutError:
@@ -64,7 +73,7 @@ class Agreement:
                 raise ChangeTimedOut(Problem(ChangeTimedOut.code, "show", detail, mend=mend)) from None
             if waiting.problems:
                 raise ChangeRefused(*waiting.problems)
-        except (ConductorAbsent, ChangeTimedOut, ChangeRefused):
+        except (ChangeTimedOut, ChangeRefused):
             self.forget(version)
             raise
         finally:

@@ -6,6 +6,9 @@ prepare it, keeps it in the store, and commits it at the first frame not latched
 running version stays, and so does the store. What was acknowledged survives every crash: a desk that starts behind
 its store publishes the store's last revision first.
 
+GO and sliders need nobody but the conductor, which can hardly refuse them: the disk takes those in while the conductor
+gets ready, and gives them back should it refuse after all. Nothing is committed before it is kept.
+
 Commands of one hand that wait while another transaction runs are taken together: a slider never builds a queue.
 """
 
@@ -368,7 +371,7 @@ class Desk:
         show = numbered(show, self.show)
         if show.scene_states != self.show.scene_states:
             await self.on_disk(lambda: write_states(self._run, show))
-        await self._prepare(show, loaded, stage_bytes)
+        self._write_snapshot(show, loaded, stage_bytes)
         revision = Revision(rev, self._clock.tai_ns(), who, following.kind, following.changes, config)
         replaces = self._same_gesture(revision)
         if replaces is not None:
@@ -376,22 +379,26 @@ class Desk:
                 path: Change(replaces.changes[path].before, change.after) for path, change in revision.changes.items()
             }
             revision = msgspec.structs.replace(revision, changes=changes)
-        try:
-            await self.on_disk(
-                lambda: self.store.append(
-                    revision,
-                    show,
-                    undoes=following.undoes,
-                    replaces=replaces.rev if replaces else None,
-                    deeds=self._deeds(revision, following),
-                )
+        deeds = self._deeds(revision, following)
+
+        def keep() -> None:
+            self.store.append(
+                revision, show, undoes=following.undoes, replaces=replaces.rev if replaces else None, deeds=deeds
             )
-        except StoreError:
-            self._agreement.forget(rev)
-            raise
-        # From here on the change holds: whoever restarts begins with it.
-        self._run.set_current_version(rev)
+
+        if _is_light(following, show, self.show):
+            await self._agree_and_keep(show, keep, replaces)
+        else:
+            await self._prepare(show)
+            try:
+                await self.on_disk(keep)
+            except StoreError:
+                self._agreement.forget(rev)
+                raise
+        # It is kept: whoever restarts begins with it. A service that dies between these two lines finds it in the store
+        # and commits it again.
         self._agreement.commit(rev, following.at_frame)
+        self._run.set_current_version(rev)
         self._gesture = (revision, self._clock.now_ns()) if following.kind == "set" else None
         self.show = show
         if following.loaded is not None:
@@ -414,23 +421,48 @@ class Desk:
         for task in tasks:
             finish(task, outcome)
 
-    async def _prepare(self, show: Show, loaded: LoadedConfig, stage_bytes: bytes) -> None:
+    def _write_snapshot(self, show: Show, loaded: LoadedConfig, stage_bytes: bytes) -> None:
         data = encode_snapshot(snapshot_of(show, loaded, stage_bytes))
         try:
             self._run.write_snapshot(show.version, data)
         except OSError as error:
             raise store_error(self._run.path, error.strerror or str(error)) from error
+
+    async def _prepare(self, show: Show) -> None:
+        whole = show.config_version != self.show.config_version
+        scenes_changed = _scenes(show) != _scenes(self.show)
         try:
-            await self._agreement.prepare(
-                show.version,
-                show.config_version,
-                whole=show.config_version != self.show.config_version,
-                scenes_changed={scene.id for scene in show.scenes} != {scene.id for scene in self.show.scenes},
-            )
+            self._agreement.ask(show.version, show.config_version, whole=whole, scenes_changed=scenes_changed)
+            await self._agreement.agreed(show.version, long=whole or scenes_changed)
         except OpenVolumeError:
-            with contextlib.suppress(FileNotFoundError):
-                self._run.snapshot(show.version).unlink()
+            self._drop_snapshot(show.version)
             raise
+
+    async def _agree_and_keep(self, show: Show, keep: Callable[[], None], replaces: Revision | None) -> None:
+        """Have the disk take a version in beside the conductor that prepares it: both, or neither in the end."""
+        try:
+            self._agreement.ask(show.version, show.config_version, whole=False, scenes_changed=False)
+        except OpenVolumeError:
+            self._drop_snapshot(show.version)
+            raise
+        before = (replaces, self.show) if replaces is not None else None
+        agreed, kept = await asyncio.gather(
+            self._agreement.agreed(show.version, long=False), self.on_disk(keep), return_exceptions=True
+        )
+        if kept is not None:
+            self._agreement.forget(show.version)
+        elif agreed is not None:
+            deed = self.deed("refused", "show", None, str(agreed))
+            await self.on_disk(lambda: self.store.withdraw(show.version, before=before, deeds=[deed]))
+        # Why the conductor would not comes first: a disk that is full as well is told by its alarm.
+        for error in (agreed, kept):
+            if error is not None:
+                self._drop_snapshot(show.version)
+                raise error
+
+    def _drop_snapshot(self, version: int) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._run.snapshot(version).unlink()
 
     def _deeds(self, revision: Revision, following: Next) -> list[Deed]:
         """What the audit log tells of a revision: each address by itself."""
@@ -497,6 +529,21 @@ def read_current(run: RunDir) -> tuple[Snapshot, LoadedConfig]:
     """The version that holds in a run, with its configuration read. Raises FileNotFoundError, ConfigError."""
     snapshot = decode_snapshot(run.snapshot(run.current_version()).read_bytes())
     return snapshot, load_config_text(snapshot.config_text, base_dir=Path(snapshot.base_dir))
+
+
+def _is_light(following: Next, show: Show, before: Show) -> bool:
+    """Whether nobody but the conductor need prepare a change, and that without new sockets: it is as good as agreed."""
+    return (
+        following.kind == "set"
+        and following.loaded is None
+        and following.undoes is None
+        and _scenes(show) == _scenes(before)
+        and not any(path.startswith("sources/") for path in following.changes)
+    )
+
+
+def _scenes(show: Show) -> set[str]:
+    return {scene.id for scene in show.scenes}
 
 
 def _nothing(_: StoreError) -> None:

@@ -11,10 +11,10 @@ A change (DESIGN section 11)
    and to the darkroom.
 2. Each answers `Prepared` or `Failed` to `reply_to`, off the frame path. Preparing the same version again answers
    the same.
-3. All prepared: the service writes `show.current` and sends `Commit` to the conductor alone, which answers
-   `Committed` with the frame it chose (the first not yet latched, or `frame` if later). That plan is the first that
-   carries the version, and every node and the darkroom switches when it meets it. Any `Failed`, or the deadline:
-   `Abort` to all, the running version stays.
+3. All prepared, and kept on the disk: the service sends `Commit` to the conductor alone and writes `show.current`.
+   The conductor answers `Committed` with the frame it chose (the first not yet latched, or `frame` if later). That
+   plan is the first that carries the version, and every node and the darkroom switches when it meets it. Any `Failed`,
+   or the deadline: `Abort` to all, the running version stays.
 4. A process that starts (again) begins with `show.current` and follows the plans' versions from there.
 """
 

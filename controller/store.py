@@ -297,6 +297,21 @@ class Store:
                 self._db.execute("UPDATE revisions SET undone_by = ? WHERE rev = ?", (revision.rev, undoes))
             audit.add(self._db, deeds)
 
+    def withdraw(self, rev: int, *, before: tuple[Revision, Show] | None = None, deeds: Sequence[Deed] = ()) -> None:
+        """Take out a change that was kept while it was still asked for, and refused: it never held.
+
+        before : the revision of the same gesture that it stood for; deeds : what the audit log tells of it.
+
+        Raises
+        ------
+        StoreError : it stays, until the next change that is kept.
+        """
+        with writing(self._db, self.path):
+            self._db.execute("DELETE FROM revisions WHERE rev = ?", (rev,))
+            if before is not None:
+                self._insert(*before)
+            audit.add(self._db, deeds)
+
     def note(self, deeds: Sequence[Deed]) -> None:
         """Write down what was done that is no change of the show, or was refused. Raises StoreError."""
         with writing(self._db, self.path):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -191,6 +193,66 @@ async def test_a_refused_change_leaves_everything_as_it_was(house: House) -> Non
     # The number of the refused version is never used again.
     house.conductor.refuse = None
     assert (await house.desk.submit(Command({"cameras/a/rank": 4}))).rev == 3
+
+
+async def test_the_disk_takes_a_change_in_while_the_conductor_gets_ready(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither waits for the other, and nothing is committed before both are done."""
+    append, kept, slow = house.store.append, asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def keep(*told: Any, **named: Any) -> None:
+        append(*told, **named)
+        loop.call_soon_threadsafe(kept.set)
+        slow.wait(20.0)
+
+    monkeypatch.setattr(house.store, "append", keep)
+    house.conductor.silent = True
+    change = asyncio.create_task(house.desk.submit(Command({"cameras/a/rank": 3})))
+    # It is on the disk although the conductor has said nothing yet.
+    await asyncio.wait_for(kept.wait(), 20.0)
+    house.conductor.silent = False
+    house.desk.on_message(Prepared(2, "conductor"))
+    house.conductor.prepared[2] = decode_snapshot(house.run.snapshot(2).read_bytes()).show
+    await asyncio.sleep(0.05)
+    assert house.conductor.kinds() == ["Prepare"]
+    assert house.run.current_version() == house.desk.rev == 1
+    slow.set()
+    assert (await change).rev == house.run.current_version() == 2
+    assert house.conductor.kinds() == ["Prepare", "Commit"]
+
+
+async def test_what_is_kept_and_refused_is_given_back_and_told(house: House) -> None:
+    """A slider's step stands for the one before it: that one comes back when the step is refused."""
+    await house.desk.submit(Command({"cameras/a/soft_edge_deg": 1.0}, who="slider"))
+    before = house.store.last()
+    house.conductor.refuse = Problem("conductor.no", "cameras/a", "will not")
+    with pytest.raises(ChangeRefused):
+        await house.desk.submit(Command({"cameras/a/soft_edge_deg": 2.0}, who="slider"))
+    assert house.store.last() == before
+    assert house.desk.show.cameras["a"].soft_edge_deg == 1.0
+    assert house.store.audit(limit=1)[0].what == "refused"
+    assert house.store.audit_faults() == []
+    house.conductor.refuse = None
+    assert (await house.desk.submit(Command({"cameras/a/soft_edge_deg": 3.0}, who="slider"))).rev == 4
+    await house.desk.undo(who="slider")
+    assert house.desk.show.cameras["a"].soft_edge_deg == 0.5
+
+
+async def test_a_service_that_dies_before_it_names_the_version_commits_it_again(run: RunDir, tmp_path: Path) -> None:
+    """Kept, committed, and killed before `show.current` was written: the next one begins behind its store."""
+    house = House(run, tmp_path / "state")
+    await house.desk.start()
+    current = run.current_version()
+    await house.desk.submit(Command({"cameras/a/rank": 3}))
+    await house.close()
+    run.set_current_version(current)
+    again = House(run, tmp_path / "state")
+    await again.desk.start()
+    assert again.desk.show.cameras["a"].rank == 3
+    assert run.current_version() == again.desk.rev == 3
+    await again.close()
 
 
 async def test_a_silent_conductor_times_the_change_out(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
