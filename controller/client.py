@@ -29,6 +29,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from controller.action import ActionName
+from controller.alarm_codes import AlarmCode
 from controller.api.event_types import EVENT_TYPES, GONE, SNAPSHOT
 from controller.api.events import Envelope
 from controller.api.problems import ProblemDetail, ProblemDocument
@@ -208,6 +209,10 @@ class Client:
     async def alarms(self) -> AlarmsView:
         """Everything a person should know now."""
         return await self._get("alarms", AlarmsView)
+
+    async def alarm_codes(self) -> dict[str, AlarmCode]:
+        """Every alarm there can be, by code, with the values it carries."""
+        return await self._get("alarms/codes", dict[str, AlarmCode])
 
     async def config(self) -> ConfigView:
         """The running configuration."""

@@ -373,7 +373,10 @@ class Conductor:
             if "plans" not in self._alarms:
                 log.exception("no plan can be made: the one before is repeated")
             detail = f"{type(error).__name__}: {error}"
-            self._alarms["plans"] = Alarm("conductor.plan_failed", "plans", detail, "critical", since_ns=latched_ns)
+            self._alarms["plans"] = Alarm(
+                "conductor.plan_failed", "plans", detail, "critical", "take back the newest change; its log says more",
+                latched_ns, {"error": detail},
+            )  # fmt: skip
             plan = self._maker.repeated(self._last, frame, latched_ns)
         else:
             self._alarms.pop("plans", None)

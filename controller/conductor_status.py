@@ -52,9 +52,12 @@ def conductor_status(
     own_share_ms, receive_to_history_ms = own_ms.percentiles(WINDOW), history_ms.percentiles(WINDOW)
     between()
     told = [*alarms, *source_alarms(inputs, now_ns)]
-    told += [Alarm(p.code, p.path, p.detail, weight, p.mend, since) for weight, p, since in keeper.alarms(now_ns)]
+    told += [
+        Alarm(p.code, p.path, p.detail, weight, p.mend, since, p.values) for weight, p, since in keeper.alarms(now_ns)
+    ]
     if rights.mend:
-        told.append(Alarm("conductor.no_realtime", "conductor", rights.why, "info", rights.mend))
+        why = {"reason": rights.why}
+        told.append(Alarm("conductor.no_realtime", "conductor", rights.why, "info", rights.mend, values=why))
     rate, held = version.stage.rate, all_held(version.show)
     return ConductorStatus(
         t_ns=now_ns,

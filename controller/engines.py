@@ -128,6 +128,7 @@ class Feed:
             severity,  # type: ignore[arg-type]
             "start the engine again, or switch it off: engines/" + self.engine.id + "/enabled",
             self._since_ns,
+            {"reason": self._why(), "missed_frames": self.missed, "held": self.good_frame >= 0 and not self.lost},
         )
 
     def close(self) -> None:

@@ -40,7 +40,9 @@ class Listening:
             path = problem.path.removeprefix("tracking/")
             if path not in self.alarms:
                 log.error("%s", problem)
-            self.alarms[path] = Alarm(problem.code, path, problem.detail, "critical", problem.mend, now_ns)
+            self.alarms[path] = Alarm(
+                problem.code, path, problem.detail, "critical", problem.mend, now_ns, problem.values
+            )
             return
         self._open = True
         self.alarms.clear()

@@ -20,6 +20,7 @@ A change (DESIGN section 11)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -388,8 +389,12 @@ class Percentiles(Struct, frozen=True):
     max: float = 0.0
 
 
+AlarmValue = str | int | float | bool | list[str]
+
+
 class Alarm(Struct, frozen=True):
-    """Something a person should know: what is wrong, and what to do. One per `code` and `path` at a time."""
+    """Something a person should know: what is wrong, and what to do. One per `code` and `path` at a time. Every code
+    with its values, in `controller.alarm_codes`."""
 
     code: str
     path: str
@@ -397,6 +402,8 @@ class Alarm(Struct, frozen=True):
     severity: Severity = "warning"
     mend: str = ""
     since_ns: int = 0
+    values: Mapping[str, AlarmValue] = {}
+    """What `detail` speaks of, each by itself, the unit in its name."""
 
 
 class SourceStatus(Struct, frozen=True):

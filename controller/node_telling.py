@@ -78,7 +78,8 @@ class NodeTelling:
             log.error("%s: the last picture stays", code, exc_info=error)
         since_ns = self._alarms[code].since_ns if code in self._alarms else now_ns
         mend = "see the node's log; a change back mends it"
-        self._alarms[code] = Alarm(code, f"nodes/{self._name}", detail, "critical", mend, since_ns)
+        path, values = f"nodes/{self._name}", {"error": detail}
+        self._alarms[code] = Alarm(code, path, detail, "critical", mend, since_ns, values)
 
     def works(self, code: str) -> None:
         """What had failed works again."""
@@ -99,7 +100,8 @@ class NodeTelling:
         """How the node is. plan : the newest it knows; draw_ns : what its last drawings took; held : the action."""
         alarms = [*self._alarms.values(), *painter.alarms]
         if rights.mend:
-            alarms.append(Alarm("node.no_realtime", f"nodes/{self._name}", rights.why, "info", rights.mend))
+            path, why = f"nodes/{self._name}", {"reason": rights.why}
+            alarms.append(Alarm("node.no_realtime", path, rights.why, "info", rights.mend, values=why))
         status = NodeStatus(
             t_ns=now_ns,
             pid=self._status.writer_pid,

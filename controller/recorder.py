@@ -224,7 +224,8 @@ class Recorder:
             log.error("%s; the show goes on", detail)
         since_ns = self._alarm.since_ns if self._alarm is not None else now_ns
         mend = "free space on that disk, or lower control.ledger.keep_mb; it is tried again every few seconds"
-        self._alarm = Alarm("recorder.not_written", "recorder", detail, "warning", mend, since_ns)
+        values = {"error": error.strerror or str(error), "folder": str(self._folder)}
+        self._alarm = Alarm("recorder.not_written", "recorder", detail, "warning", mend, since_ns, values)
 
     def _opening(self, now_ns: int) -> Opening:
         rate = self._ledger.rate

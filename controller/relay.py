@@ -222,13 +222,14 @@ class RelayRole:
             path, lost = f"relays/{sender.name}", counts.unsendable - unsendable
             if fault:
                 mend = "give targets and an interface of this machine's networks"
-                alarms.append(Alarm("relay.not_open", path, fault, "warning", mend))
+                alarms.append(Alarm("relay.not_open", path, fault, "warning", mend, values={"error": fault}))
             elif lost:
                 detail = f"{lost} of its poses or datagrams could not be sent in the last second"
                 mend = "look at the network to its targets, and whether its protocol can say such places"
-                alarms.append(Alarm("relay.unsendable", path, detail, "warning", mend))
+                alarms.append(Alarm("relay.unsendable", path, detail, "warning", mend, values={"lost": lost}))
         if self._unreadable:
-            alarms.append(Alarm("relay.version", "relays", self._unreadable[:500], "warning", "restart the show"))
+            why = self._unreadable[:500]
+            alarms.append(Alarm("relay.version", "relays", why, "warning", "restart the show", values={"error": why}))
         status = RelayStatus(now_ns, os.getpid(), state, told, alarms)
         self._status.publish(msgspec.msgpack.encode(status), frame=0, t_ns=now_ns)
         self._status.heartbeat(now_ns)

@@ -502,7 +502,8 @@ class Scenery:
             log.error("scenes stay as they were: %s", problem)
             detail = f"a changed scene file is not shown: {problem.detail} ({problem.path})"
             mend = problem.mend or "mend the file: it is tried again when it changes"
-            self.alarms[FILES] = Alarm("scenes.broken", "scenes", detail, "warning", mend, self._clock.now_ns())
+            now_ns, values = self._clock.now_ns(), {"error": problem.detail, "place": problem.path}
+            self.alarms[FILES] = Alarm("scenes.broken", "scenes", detail, "warning", mend, now_ns, values)
 
     async def _reload(self, name: str, watch: SceneWatch) -> None:
         """Make a changed scene the one that is shown; or tell why not, and leave the old one."""
@@ -527,6 +528,7 @@ class Scenery:
                 "warning",
                 problem.mend or "mend the file: it is tried again when it changes",
                 self._clock.now_ns(),
+                {"error": problem.detail, "place": problem.path},
             )
         finally:
             watch.compiling = False

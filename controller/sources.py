@@ -222,7 +222,7 @@ def source_alarms(inputs: TrackingInputs, now_ns: int) -> list[Alarm]:
         # A prop that is out of sight leaves the walls right.
         is_critical = problem.code in _CRITICAL and not path.startswith("subjects/")
         severity: Severity = "critical" if is_critical else "warning"
-        alarms.append(Alarm(problem.code, path, problem.detail, severity, problem.mend, now_ns))
+        alarms.append(Alarm(problem.code, path, problem.detail, severity, problem.mend, now_ns, problem.values))
     return alarms
 
 

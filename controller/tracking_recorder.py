@@ -290,7 +290,9 @@ class TrackingRecorder:
         log.error("%s; the show goes on", detail)
         self.status = msgspec.structs.replace(self.status, state="failed", detail=detail)
         mend = "free space on that disk, and begin a new recording"
-        self.alarm = Alarm("recorder.recording_ended", "recorder/tracking", detail, "warning", mend, now_ns)
+        values = {"error": error.strerror or str(error), "file": self.status.path}
+        path = "recorder/tracking"
+        self.alarm = Alarm("recorder.recording_ended", path, detail, "warning", mend, now_ns, values)
 
     def _room(self, path: Path) -> None:
         """Raises OSError: not enough is free."""

@@ -479,7 +479,8 @@ class Timekeeper:
         elif frames.state is ClockState.HOLDOVER:
             detail = f"the {self._what} is gone: frames go on at the last known speed"
             mend = "bring it back; frames return to it by 50 ppm, without a jump"
-            found.append(("warning", Problem("clock.holdover", "clock", detail, mend=mend)))
+            values = {"reference": self._what}
+            found.append(("warning", Problem("clock.holdover", "clock", detail, mend=mend, values=values)))
         if self._display is not None and not self._display.heard:
             detail = "no vertical blank was heard of: frames count by this machine's clock"
             mend = "see to `windows` and their monitors; a driver without vertical sync has none"
@@ -497,6 +498,7 @@ class Timekeeper:
                         f"{detail}: other hosts count differently",
                         frames.frame_lead,
                         mend,
+                        values={"off_frames": abs(frames.frame_lead)},
                     ),
                 )
             )
@@ -518,9 +520,11 @@ class Timekeeper:
         mend = f"after the take: {JAM_MEND}" if self.rolling else JAM_MEND
         if SLIP_NS[0] <= abs(step_ns) <= SLIP_NS[1]:
             detail = f"the system clock jumped by {-step_ns / NS_PER_S:+.3f} s: TAI was taken for UTC. Frames go on"
-            return "critical", Problem("clock.tai_slip", "clock", detail, round(-step_ns / NS_PER_S), SLIP_MEND)
+            slip_s = round(-step_ns / NS_PER_S)
+            return "critical", Problem("clock.tai_slip", "clock", detail, slip_s, SLIP_MEND, values={"slip_s": slip_s})
         detail = f"the reference is {step_ns / NS_PER_MS:+.3f} ms away, too far to slew: frames go on as before"
-        return "critical", Problem("clock.step_refused", "clock", detail, round(step_ns / NS_PER_MS, 3), mend)
+        values = {"off_ms": round(step_ns / NS_PER_MS, 3), "rolling": self.rolling}
+        return "critical", Problem("clock.step_refused", "clock", detail, values["off_ms"], mend, values=values)
 
     def _fault(self, jam: Jam) -> str:
         if jam.fault or jam.state is JamState.JAMMED:
@@ -543,4 +547,5 @@ class Timekeeper:
         if fault not in told:
             return []
         why, mend = told[fault]
-        return [("warning", Problem(f"clock.timecode_{fault}", "clock/timecode", f"{self._what}: {why}", mend=mend))]
+        code, values = f"clock.timecode_{fault}", {"source": self._what}
+        return [("warning", Problem(code, "clock/timecode", f"{self._what}: {why}", mend=mend, values=values))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -11,7 +11,8 @@ class Problem:
     """One thing that is wrong, told so that a person can mend it.
 
     code: stable, `<package>.<situation>`; path: address of the value (`stage/walls/main/columns`), with
-    `line` when it came from a file; value: what stood there; detail: why it is wrong; mend: what to do.
+    `line` when it came from a file; value: what stood there; detail: why it is wrong; mend: what to do; values: what
+    `detail` speaks of, each by itself (of what becomes an alarm: `controller.alarm_codes` says which there are).
     """
 
     code: str
@@ -20,6 +21,7 @@ class Problem:
     value: Any = None
     mend: str = ""
     line: int | None = None
+    values: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}" if self.line is not None else self.path

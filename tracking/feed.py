@@ -96,13 +96,15 @@ class CameraFeed:
             if lost.source.reclaim_s is not None:
                 mend = f"wait {lost.source.reclaim_s:g} s after it is back, or {mend}"
             detail = f"{lost.name} was lost and {said}; {active.name} moves the camera"
-            return [Problem("tracking.failed_over", path, detail, mend=mend)]
+            told = {"lost": lost.name, "state": state.value, "moves": active.name}
+            return [Problem("tracking.failed_over", path, detail, mend=mend, values=told)]
         speaking = [s for s in self.sources if s.health.state in (State.OK, State.COASTING)]
         equals = [s.name for s in speaking if s.source.priority == active.source.priority]
         if len(equals) > 1 and not self.preferred:
             detail = f"sources {', '.join(equals)} all move it; {active.name} counts"
             mend = "remove a source, give it another camera, or tell them apart by priority"
-            return [Problem("tracking.second_source", path, detail, mend=mend)]
+            values = {"sources": equals, "moves": active.name}
+            return [Problem("tracking.second_source", path, detail, mend=mend, values=values)]
         return []
 
     def _ranked(self, *, settling: bool) -> list[SourceStream]:

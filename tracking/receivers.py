@@ -254,6 +254,5 @@ def _listen_error(name: str, listen: str, error: OSError | zmq.ZMQError) -> List
         errno.ENODEV: "no interface carries multicast: set `interface` to the address of one that does",
     }
     mend = mends.get(error.errno or 0, "check the address")
-    return ListenError(
-        Problem(ListenError.code, f"tracking/sources/{name}/listen", f"cannot listen: {error.strerror}", listen, mend)
-    )
+    path, values = f"tracking/sources/{name}/listen", {"address": listen, "error": error.strerror or str(error)}
+    return ListenError(Problem(ListenError.code, path, f"cannot listen: {error.strerror}", listen, mend, values=values))

@@ -109,7 +109,9 @@ def alarms_of(state: SourceStream, path: str, now_ns: int) -> list[Problem]:
             State.BAD: "check the protocol, the unit and the gates of this source",
         }
         name = state.health.state.value
-        out.append(Problem(f"tracking.source_{name}", path, state.health.reason, mend=mends[state.health.state]))
+        values = {"reason": state.health.reason}
+        mend = mends[state.health.state]
+        out.append(Problem(f"tracking.source_{name}", path, state.health.reason, mend=mend, values=values))
     if state.lock.contested(now_ns) and state.lock.rival is not None and state.lock.holder is not None:
         rival, holder = (f"{host}:{port}" for host, port in (state.lock.rival, state.lock.holder))
         out.append(
@@ -118,6 +120,7 @@ def alarms_of(state: SourceStream, path: str, now_ns: int) -> list[Problem]:
                 path,
                 f"{rival} sends too; {holder} came first and counts",
                 mend="stop one of them",
+                values={"rival": rival, "holder": holder},
             )
         )
     jumped_ns = state.clock.jumped_ns
@@ -128,6 +131,7 @@ def alarms_of(state: SourceStream, path: str, now_ns: int) -> list[Problem]:
                 path,
                 f"the sender's clock was set (for the {state.clock.jumps}. time); its poses were matched anew",
                 mend="nothing, unless it goes on: then lock the sender's clock (PTP, NTP), or set `match: arrival`",
+                values={"times": state.clock.jumps},
             )
         )
     apart_ns = state.timecode.apart_ns
@@ -138,6 +142,7 @@ def alarms_of(state: SourceStream, path: str, now_ns: int) -> list[Problem]:
                 path,
                 f"its time code is {apart_ns / 1e9:.3f} s behind the show's; it is matched as a clock of its own",
                 mend="jam both from one source, or set `match: sample_time` or `match: arrival`",
+                values={"behind_ms": round(apart_ns / 1e6)},
             )
         )
     if state.clock.stalled:
@@ -156,6 +161,7 @@ def alarms_of(state: SourceStream, path: str, now_ns: int) -> list[Problem]:
                 path,
                 f"{state.lens.fault}; the last values that can be hold",
                 mend="home the encoders, or correct the lens table or what the tracker sends",
+                values={"fault": state.lens.fault},
             )
         )
     return out
@@ -167,7 +173,9 @@ def link_alarms(link: Link, now_ns: int) -> list[Problem]:
     if trouble:
         first = link.sources[0]
         mend = "plug it in, correct `listen`, or let the show's user read it (the group dialout)"
-        return [Problem("tracking.device", f"tracking/sources/{first.name}", trouble, first.source.listen, mend)]
+        values = {"device": first.source.listen, "error": trouble}
+        path = f"tracking/sources/{first.name}"
+        return [Problem("tracking.device", path, trouble, first.source.listen, mend, values=values)]
     return _flood_alarms(link, now_ns)
 
 
@@ -185,5 +193,6 @@ def _flood_alarms(link: Link, now_ns: int) -> list[Problem]:
             f"tracking/sources/{first.name}",
             f"{first.source.listen} is flooded; only who moves something already is heard, and one in {one_in} others",
             mend="stop what sends there, or name the tracker's address in `allow`",
+            values={"address": first.source.listen, "heard_one_in": one_in},
         )
     ]

@@ -52,7 +52,8 @@ class StoreKeeper:
         except (OpenVolumeError, OSError) as error:
             log.exception("the show cannot be backed up")
             detail = f"no backup can be made: {error}"
-            self._tell("backup", "store.backup", detail, "free space; or start the show again where it is damaged")
+            mend = "free space; or start the show again where it is damaged"
+            self._tell("backup", "store.backup", detail, mend, error=str(error))
             return
         self.alarms.pop("backup", None)
         if made is not None:
@@ -61,9 +62,8 @@ class StoreKeeper:
     def refused(self, error: StoreError) -> None:
         """A change could not be kept, and so was not made."""
         problem = error.problems[0]
-        self._tell(
-            "store_refuses", StoreError.code, f"changes cannot be kept: {problem.detail}", problem.mend, "critical"
-        )
+        detail = f"changes cannot be kept: {problem.detail}"
+        self._tell("store_refuses", StoreError.code, detail, problem.mend, "critical", error=problem.detail)
 
     def accepted(self) -> None:
         """A change was kept."""
@@ -84,7 +84,10 @@ class StoreKeeper:
             self.alarms.pop("store_room", None)
         elif "store_room" not in self.alarms:
             detail = f"{free >> 20} MB are free where shows are kept"
-            self._tell("store_room", "store.room", detail, "free space: a full disk refuses changes and takes")
+            mend = "free space: a full disk refuses changes and takes"
+            self._tell(
+                "store_room", "store.room", detail, mend, free_mb=free >> 20, folder=str(self._store.path.parent)
+            )
 
     def _tell_damage(self) -> None:
         told = self._store.damage()
@@ -93,7 +96,11 @@ class StoreKeeper:
         aside, backup = told
         what = f"backup {backup.name} took its place" if backup is not None else "there was no good backup: begun anew"
         detail = f"the stored show was damaged and moved to {aside}; {what}"
-        self._tell("store", "store.damaged", detail, "look whether changes are missing; keep that file until you know")
+        mend = "look whether changes are missing; keep that file until you know"
+        instead = backup.name if backup is not None else ""
+        self._tell("store", "store.damaged", detail, mend, moved_to=str(aside), backup=instead)
 
-    def _tell(self, name: str, code: str, detail: str, mend: str, level: Severity = "warning") -> None:
-        self.alarms[name] = Alarm(code, "store", detail, level, mend, self._clock.now_ns())
+    def _tell(
+        self, name: str, code: str, detail: str, mend: str, level: Severity = "warning", **values: str | int
+    ) -> None:
+        self.alarms[name] = Alarm(code, "store", detail, level, mend, self._clock.now_ns(), {**values})

@@ -479,6 +479,7 @@ def alarms(backend: Backend, own: list[Alarm]) -> list[Alarm]:
                 f"it ended {child.restarts} times and is not restarted at once any more ({child.last_exit})",
                 "critical",
                 "read its log; it is tried again now and then",
+                values={"ends": child.restarts, "last_exit": str(child.last_exit)},
             )
             for name, child in backend.supervisor.children.items()
             if child.state == "failed"
@@ -499,7 +500,8 @@ def _repeats(backend: Backend) -> list[Alarm]:
     reason = reasons.most_common(1)[0][0]
     share = max(5, round(20 * repeated / len(recent)) * 5)
     detail = f"about {share} % of the slots repeat an older picture, mostly because {_CAUSES[reason]} ({reason})"
-    return [Alarm("frames.repeated", "frames", detail, "warning", _MENDS[reason])]
+    values = {"repeated_percent": share, "reason": reason}
+    return [Alarm("frames.repeated", "frames", detail, "warning", _MENDS[reason], values=values)]
 
 
 def _absences(backend: Backend) -> list[Alarm]:
@@ -521,7 +523,7 @@ def _absences(backend: Backend) -> list[Alarm]:
         gone.append(("windows", state, "monitors hold their last picture", "critical"))
     return [
         Alarm(f"process.{state}", path, f"it {'hangs' if state == 'stale' else 'is not there'}: {effect}", severity,
-              "the supervisor restarts it within a second; if it stays, read its log")
+              "the supervisor restarts it within a second; if it stays, read its log", values={"effect": effect})
         for path, state, effect, severity in gone
     ]  # fmt: skip
 

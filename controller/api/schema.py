@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from controller.access.doorman import COOKIE
 from controller.access.roles import OPEN_PATHS, scope_of_request
 from controller.addresses import ADDRESSES
+from controller.alarm_codes import AlarmCode
 from controller.api import (
     event_types,
     video,
@@ -152,7 +153,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     everything = [kind for module in modules for kind in vars(module).values()]
     kinds = [kind for kind in everything if isinstance(kind, type) and issubclass(kind, views.View)]
     _, components = msgspec.json.schema_components(
-        [*(kind for kind in kinds if kind is not views.View), Alarm, ProblemDocument, Envelope, Outcome],
+        [*(kind for kind in kinds if kind is not views.View), Alarm, AlarmCode, ProblemDocument, Envelope, Outcome],
         ref_template=_REF,
     )
     array = {"type": "array"}

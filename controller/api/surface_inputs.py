@@ -65,6 +65,7 @@ async def osc_control(control: Control, config: OscConfig | None, hands: Hands) 
             "warning",
             "end the program that holds the port, or give another one",
             control.clock.now_ns(),
+            {"address": where, "error": error.strerror or str(error)},
         )
         yield None
         return
@@ -128,4 +129,5 @@ def _poll(control: Control, one: MidiInput) -> None:
             "warning",
             "plug it in; cat /proc/asound/cards lists what is there",
             control.clock.now_ns(),
+            {"device": one.name, "error": one.problem},
         )

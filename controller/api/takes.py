@@ -72,7 +72,9 @@ class TakeHand:
         if self.replay.take is None:
             return []
         detail = f"take {self.replay.take} plays on the walls: live tracking is not heard"
-        return [Alarm("controller.replaying", "takes", detail, "info", "stop it on the page Takes, or wait")]
+        values = {"take": self.replay.take}
+        mend = "stop it on the page Takes, or wait"
+        return [Alarm("controller.replaying", "takes", detail, "info", mend, values=values)]
 
     async def older(self, before: int, limit: int) -> TakesView:
         """Those before a number. Raises StoreError."""

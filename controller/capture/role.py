@@ -357,7 +357,8 @@ class Capture:
         alarms = []
         for number, job in self._jobs.items():
             if job.trouble:
-                alarms.append(Alarm("capture.trouble", f"captures/{number}", job.trouble, "warning", MEND, now_ns))
+                path, error = f"captures/{number}", {"error": job.trouble}
+                alarms.append(Alarm("capture.trouble", path, job.trouble, "warning", MEND, now_ns, error))
         status = CaptureStatus(now_ns, os.getpid(), [job.job for job in self._jobs.values()], alarms)
         self._status.publish(msgspec.msgpack.encode(status), frame=0, t_ns=now_ns)
         self._status.heartbeat(now_ns)

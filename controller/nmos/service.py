@@ -216,7 +216,9 @@ async def nmos(control: Control, config: NmosConfig | None) -> AsyncIterator[Nmo
             detail = f"NMOS does not listen: {where}: {fault.strerror}"
             mend = "end the program that holds the port, or give another one"
             now_ns = control.clock.now_ns()
-            control.own_alarms["nmos"] = Alarm("nmos.port", "control/nmos/port", detail, "warning", mend, now_ns)
+            values = {"address": where, "error": fault.strerror or str(fault)}
+            path = "control/nmos/port"
+            control.own_alarms["nmos"] = Alarm("nmos.port", path, detail, "warning", mend, now_ns, values)
             yield None
             return
         host, _, port = address.rpartition(":")
@@ -268,8 +270,9 @@ def _alarm(control: Control, registration: Registration) -> None:
     elif known is None or known.detail != detail:
         since_ns = known.since_ns if known is not None else control.clock.now_ns()
         control.own_alarms["nmos"] = Alarm(
-            "nmos.registry", "control/nmos/registries", detail, "warning", mend, since_ns
-        )
+            "nmos.registry", "control/nmos/registries", detail, "warning", mend, since_ns,
+            {"state": registration.state, "refused": sorted(registration.refused)},
+        )  # fmt: skip
 
 
 def machine_id() -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from controller.messages import Alarm, Severity
-from controller.processors.keeper import Kept
+from controller.messages import Alarm, AlarmValue, Severity
+from controller.processors.keeper import Kept, said
 from controller.processors.mode import Capacity, Delay
 from runtime.clock import NS_PER_S
 from stage.errors import Problem
@@ -44,17 +44,24 @@ def _of_reading(path: str, kept: Kept, rate_hz: float, now_ns: int) -> Iterator[
     signal = reading.signal
     if signal.present is False:
         detail = f"nothing arrives at its input {signal.port}".rstrip()
-        yield _alarm("no_signal", f"{path}/signal", detail, "check cable and output", now_ns, "critical")
+        mend = "check cable and output"
+        yield _alarm("no_signal", f"{path}/signal", detail, mend, now_ns, "critical", input=signal.port)
     elif signal.rate_hz is not None and not rate_fits(signal.rate_hz, rate_hz):
         detail = f"its input runs at {signal.rate_hz:g} Hz, the show at {rate_hz:g}"
         mend = "set the output to the show's rate or a whole multiple of it"
-        yield _alarm("rate", f"{path}/signal", detail, mend, now_ns)
+        yield _alarm(
+            "rate", f"{path}/signal", detail, mend, now_ns, found_hz=signal.rate_hz, wanted_hz=round(rate_hz, 4)
+        )
     if reading.health.troubles:
         detail = "; ".join(reading.health.troubles)
-        yield _alarm("trouble", f"{path}/health", detail, "see to it at the processor", now_ns)
+        mend = "see to it at the processor"
+        yield _alarm("trouble", f"{path}/health", detail, mend, now_ns, troubles=list(reading.health.troubles))
     for drift in kept.drift:
         mend = f"POST /api/v1/{path}/restore sets it as the show wants it"
-        yield _alarm("drift", f"{path}/settings/{drift.name}", drift.words, mend, now_ns)
+        yield _alarm(
+            "drift", f"{path}/settings/{drift.name}", drift.words, mend, now_ns,
+            setting=drift.name, wanted=said(drift.wanted), found=said(drift.found),
+        )  # fmt: skip
 
 
 def alarms_of_mode(
@@ -69,16 +76,29 @@ def alarms_of_mode(
         detail = f"it delays {delay.real_frames:g} frames, {delay.configured_frames:g} are configured: "
         detail += "; ".join(delay.why)
         mend = f"set stage/{path}/latency_frames to {delay.real_frames:g}, or put the processor back into its mode"
-        yield _alarm("latency", f"{path}/latency_frames", detail, mend, now_ns)
+        yield _alarm(
+            "latency", f"{path}/latency_frames", detail, mend, now_ns,
+            real_frames=delay.real_frames or 0.0, configured_frames=delay.configured_frames,
+        )  # fmt: skip
     for broken in capacity.over if capacity is not None else ():
         mend = "lower its rate, multiplier or bits, or give part of its tiles to another processor"
-        yield _alarm("capacity", f"{path}/capacity", broken, mend, now_ns)
+        yield _alarm("capacity", f"{path}/capacity", broken, mend, now_ns, why=broken)
 
 
 def _told(kind: str, path: str, trouble: Problem | None, mend: str, since_ns: int) -> Alarm:
     detail = trouble.detail if trouble is not None else kind
-    return _alarm(kind, path, detail, (trouble.mend if trouble is not None else "") or mend, since_ns)
+    mend = (trouble.mend if trouble is not None else "") or mend
+    # What it says of itself: `troubles` whether it was told in its health or instead of an answer.
+    return _alarm(kind, path, detail, mend, since_ns, troubles=[detail])
 
 
-def _alarm(kind: str, path: str, detail: str, mend: str, since_ns: int, severity: Severity = "warning") -> Alarm:
-    return Alarm(f"processor.{kind}", path, detail, severity, mend, since_ns)
+def _alarm(
+    kind: str,
+    path: str,
+    detail: str,
+    mend: str,
+    since_ns: int,
+    severity: Severity = "warning",
+    **values: AlarmValue,
+) -> Alarm:
+    return Alarm(f"processor.{kind}", path, detail, severity, mend, since_ns, values)

@@ -467,22 +467,26 @@ class SenderRole:
                 bad = [f"{way.destination}:{way.port}" for way in told.paths if way.refused]
                 detail = f"packets to {' and '.join(bad)} are refused by this machine's network"
                 mend = "check interface, cable and route, and that a single receiver listens; two paths let one fail"
-                found.append(Alarm("sender.refused", f"{path}/paths", detail, "warning", mend))
+                found.append(Alarm("sender.refused", f"{path}/paths", detail, "warning", mend, values={"paths": bad}))
             sent.refused = refused
             late = told.reasons.get("late", 0)
             if late - sent.late > LATE_PER_S * TELL_NS // NS_PER_S:
                 detail = f"{late - sent.late} frames of the last {TELL_NS / NS_PER_S:g} s left late"
-                found.append(Alarm("sender.late", path, detail, "warning", "free the machine, or send fewer pixels"))
+                values = {"late_frames": late - sent.late, "window_s": TELL_NS / NS_PER_S}
+                mend = "free the machine, or send fewer pixels"
+                found.append(Alarm("sender.late", path, detail, "warning", mend, values=values))
             sent.late = late
             if told.state == "stalled":
                 detail = "no new picture comes; the last one is sent again and again"
                 found.append(Alarm("sender.stalled", path, detail, "warning", "see the node that draws it"))
             elif told.state == "failed":
                 mend = "give the address or name of one of this machine's interfaces as source"
-                found.append(Alarm("sender.cannot_send", path, told.detail, "critical", mend))
+                error = {"error": told.detail}
+                found.append(Alarm("sender.cannot_send", path, told.detail, "critical", mend, values=error))
         for path, (device, _) in self._devices.items():
             if device.detail:
-                found.append(Alarm(device.code, path, device.detail, "warning", device.mend))
+                error = {"error": device.detail}
+                found.append(Alarm(device.code, path, device.detail, "warning", device.mend, values=error))
         since = {(a.code, a.path): self._since.get((a.code, a.path), now_ns) for a in found}
         self._since = since
         return [msgspec.structs.replace(a, since_ns=since[a.code, a.path]) for a in found]

@@ -127,7 +127,8 @@ class TakeKeeper:
     def _fail(self, error: Exception) -> None:
         log.error("the take is not kept: %s", error)
         mend = "free space on the disk of the show's state, then arm and roll again; the walls go on"
-        self._alarms[ALARM] = Alarm("controller.takes", ALARM, f"the take is not kept: {error}", "warning", mend)
+        detail, values = f"the take is not kept: {error}", {"error": str(error)}
+        self._alarms[ALARM] = Alarm("controller.takes", ALARM, detail, "warning", mend, values=values)
 
 
 def recordings_in(

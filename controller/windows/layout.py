@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
-from controller.messages import Severity
+from controller.messages import AlarmValue, Severity
 from controller.windows.config import MonitorConfig, WindowConfig
 from controller.windows.edid import Edid, EdidError, parse_edid
 from controller.windows.xlib import Found
@@ -55,6 +55,8 @@ class Fault:
     detail: str
     mend: str
     severity: Severity = "critical"
+    values: Mapping[str, AlarmValue] = field(default_factory=dict)
+    """What `detail` speaks of (`controller.alarm_codes`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +122,20 @@ def recognise(
         chosen = next((o for o in free if o.connector == config.connector), free[0] if free else None)
         if chosen is None and fit:
             detail = f"{fit[0].connector} is `{taken[fit[0].connector]}` already"
-            faults.append(Fault("monitor_twice", name, detail, "name each by its own connector or serial number"))
+            values: dict[str, AlarmValue] = {"connector": fit[0].connector, "monitor": taken[fit[0].connector]}
+            mend = "name each by its own connector or serial number"
+            faults.append(Fault("monitor_twice", name, detail, mend, values=values))
         elif chosen is not None and len(free) > 1 and chosen.connector != config.connector:
             which = ", ".join(o.connector for o in free)
             mend = "add its serial number, or its connector"
-            faults.append(Fault("monitor_ambiguous", name, f"{which} all fit; {chosen.connector} is taken", mend))
+            detail = f"{which} all fit; {chosen.connector} is taken"
+            values = {"connectors": [o.connector for o in free], "connector": chosen.connector}
+            faults.append(Fault("monitor_ambiguous", name, detail, mend, values=values))
         elif chosen is not None and config.connector and chosen.connector != config.connector:
             detail = f"hangs on {chosen.connector}, not on {config.connector}; its picture follows it"
             mend = f"plug it back, or set connector: {chosen.connector}"
-            faults.append(Fault("monitor_moved", name, detail, mend, "warning"))
+            values = {"connector": chosen.connector, "configured": config.connector}
+            faults.append(Fault("monitor_moved", name, detail, mend, "warning", values))
         if chosen is not None:
             taken[chosen.connector] = name
         result[name] = chosen
@@ -178,28 +185,36 @@ def _faults(name: str, config: MonitorConfig, state: MonitorState, parts: Sequen
         who = " ".join(p for p in (config.vendor, config.product, config.serial) if p)
         where = f" at {config.connector}" if config.connector else ""
         mend = "look at its power and cable; its picture comes back with it"
-        yield Fault("monitor_lost", name, f"{who or 'nothing'}{where} is not there", mend)
+        values = {"monitor": who, "connector": config.connector}
+        yield Fault("monitor_lost", name, f"{who or 'nothing'}{where} is not there", mend, values=values)
         return
     need = _needed_px(config, parts)
     at = output.connector
     if not output.active:
         mode = f"--mode {need[0]}x{need[1]}" if need else "--auto"
-        yield Fault("monitor_off", name, f"{at} is switched off", f"xrandr --output {at} {mode}")
+        mend = f"xrandr --output {at} {mode}"
+        yield Fault("monitor_off", name, f"{at} is switched off", mend, values={"connector": at})
         return
     if config.mode_px is not None and output.mode_px != config.mode_px:
         detail = f"{at} runs at {_size(output.mode_px)}, not {_size(config.mode_px)}"
-        yield Fault("monitor_mode", name, detail, f"xrandr --output {at} --mode {_size(config.mode_px)}")
+        sizes = {"connector": at, "found_px": _size(output.mode_px), "wanted_px": _size(config.mode_px)}
+        yield Fault("monitor_mode", name, detail, f"xrandr --output {at} --mode {_size(config.mode_px)}", values=sizes)
     elif need and (output.size_px[0] < need[0] or output.size_px[1] < need[1]):
         detail = f"{at} has {_size(output.size_px)} px, its picture needs {_size(need)}: the rest is cut off"
-        yield Fault("monitor_mode", name, detail, f"xrandr --output {at} --mode {_size(need)}")
+        sizes = {"connector": at, "found_px": _size(output.size_px), "wanted_px": _size(need)}
+        yield Fault("monitor_mode", name, detail, f"xrandr --output {at} --mode {_size(need)}", values=sizes)
     if output.size_px != output.mode_px:
         detail = f"{at} scales {_size(output.size_px)} to {_size(output.mode_px)}: no pixel is a pixel"
-        yield Fault("monitor_scale", name, detail, f"xrandr --output {at} --scale 1x1 --panning 0x0")
+        sizes = {"connector": at, "found_px": _size(output.size_px), "wanted_px": _size(output.mode_px)}
+        yield Fault("monitor_scale", name, detail, f"xrandr --output {at} --scale 1x1 --panning 0x0", values=sizes)
     yield from _rate_faults(name, state, at)
     if config.position_px is not None and output.position_px != config.position_px:
         detail = f"{at} lies at {_size(output.position_px)}, not at {_size(config.position_px)}"
         mend = f"xrandr --output {at} --pos {_size(config.position_px)}"
-        yield Fault("monitor_position", name, f"{detail}; its picture follows it", mend, "warning")
+        places = {
+            "connector": at, "found_px": _size(output.position_px), "wanted_px": _size(config.position_px),
+        }  # fmt: skip
+        yield Fault("monitor_position", name, f"{detail}; its picture follows it", mend, "warning", places)
 
 
 def _rate_faults(name: str, state: MonitorState, at: str) -> Iterator[Fault]:
@@ -208,11 +223,13 @@ def _rate_faults(name: str, state: MonitorState, at: str) -> Iterator[Fault]:
     shown = f"{at} runs at {float(output.refresh_hz):.4g} Hz"
     mend = f"xrandr --output {at} --rate R: the show's rate or a whole multiple of it, to the last digit"
     if state.multiple == 0:
-        yield Fault("monitor_rate", name, f"{shown}: no whole multiple of the show's rate", mend)
+        values: dict[str, AlarmValue] = {"connector": at, "found_hz": round(float(output.refresh_hz), 4)}
+        yield Fault("monitor_rate", name, f"{shown}: no whole multiple of the show's rate", mend, values=values)
     elif abs(state.off_ppm) > FOLLOWED_PPM:
         every_s = 1e6 / abs(state.off_ppm) / float(output.refresh_hz)
         detail = f"{shown}, {state.off_ppm:+.0f} ppm off: one of its pictures is doubled or lost every {every_s:.0f} s"
-        yield Fault("monitor_rate", name, detail, mend, "warning")
+        values = {"connector": at, "found_hz": round(float(output.refresh_hz), 4), "off_ppm": round(state.off_ppm, 1)}
+        yield Fault("monitor_rate", name, detail, mend, "warning", values)
 
 
 def _needed_px(config: MonitorConfig, parts: Sequence[Part]) -> tuple[int, int] | None:
@@ -230,7 +247,8 @@ def _overlaps(there: Mapping[str, Found]) -> Iterator[Fault]:
         for b in names[:i]:
             if intersect(there[a].rect_px, there[b].rect_px):
                 ways = f"{there[a].connector} --right-of {there[b].connector}"
-                yield Fault("monitors_overlap", a, f"shows part of what `{b}` shows", f"xrandr --output {ways}")
+                mend = f"xrandr --output {ways}"
+                yield Fault("monitors_overlap", a, f"shows part of what `{b}` shows", mend, values={"monitor": b})
 
 
 def _strangers(box: Rect, there: Mapping[str, Found], found: Sequence[Found]) -> Iterator[Fault]:
@@ -238,7 +256,8 @@ def _strangers(box: Rect, there: Mapping[str, Found], found: Sequence[Found]) ->
     for output in found:
         if output.active and output.connector not in own and intersect(box, output.rect_px):
             detail = f"{output.connector} lies between this window's monitors and is covered"
-            yield Fault("monitor_covered", "", detail, "move it aside: xrandr --output ... --pos", "warning")
+            mend = "move it aside: xrandr --output ... --pos"
+            yield Fault("monitor_covered", "", detail, mend, "warning", {"connector": output.connector})
 
 
 def intersect(a: Rect, b: Rect) -> Rect | None:

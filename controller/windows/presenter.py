@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
+import msgspec
+
 from controller.ledger import percentiles_of
 from controller.ledger_record import SCREENS
 from controller.messages import KIND_STATUS, STATUS_CAPACITY, Alarm, RoleState
@@ -317,7 +319,7 @@ class Presenter:
             problem = error.problems[0]
             if held.trouble is None:
                 log.error("window %s: %s", held.name, problem)
-            held.trouble = Fault("no_display", "", problem.detail, problem.mend)
+            held.trouble = Fault("no_display", "", problem.detail, problem.mend, values={"error": problem.detail})
             return
         held.trouble = None
         if self._fifo:
@@ -555,10 +557,11 @@ class Presenter:
             faults += self._own_faults(held)
             for fault in faults:
                 where = f"{path}/monitors/{fault.monitor}" if fault.monitor else path
-                told.append(Alarm(f"windows.{fault.kind}", where, fault.detail, fault.severity, fault.mend))
+                code, values = f"windows.{fault.kind}", {**fault.values}
+                told.append(Alarm(code, where, fault.detail, fault.severity, fault.mend, values=values))
         keys = {(alarm.code, alarm.path) for alarm in told}
         self._since = {key: self._since.get(key, now_ns) for key in keys}
-        return [Alarm(a.code, a.path, a.detail, a.severity, a.mend, self._since[a.code, a.path]) for a in told]
+        return [msgspec.structs.replace(a, since_ns=self._since[a.code, a.path]) for a in told]
 
     def _own_faults(self, held: _Held) -> list[Fault]:
         window = held.window
@@ -568,10 +571,12 @@ class Presenter:
         if window.red_bits < held.wish.bits:
             detail = f"shows {window.red_bits} bits of a colour, its canvases have {held.wish.bits}"
             mend = "give the X server `DefaultDepth 30` (xorg.conf, section Screen)"
-            faults.append(Fault("bits", "", detail, mend, "warning"))
+            bits = {"found_bits": window.red_bits, "wanted_bits": held.wish.bits}
+            faults.append(Fault("bits", "", detail, mend, "warning", bits))
         if held.on_screen and self._shown is not None and held.pace == "none":
             detail = "swaps wait for no vertical blank: pictures may tear"
             faults.append(Fault("no_blank", "", detail, "use a driver with vertical sync, and leave it on", "info"))
         if window.swaps_with[0] == "refused":
-            faults.append(Fault("swap_group", "", window.swaps_with[1], "see to sync board and driver", "warning"))
+            why = {"error": window.swaps_with[1]}
+            faults.append(Fault("swap_group", "", window.swaps_with[1], "see to sync board and driver", "warning", why))
         return faults

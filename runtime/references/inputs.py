@@ -342,6 +342,7 @@ def open_wire(config: TimecodeSource, clock: Clock) -> Wire:
             f"cannot listen: {error.strerror or error}",
             value,
             mends.get(error.errno or 0, "look at the device and the configuration"),
+            values={"source": str(value), "error": error.strerror or str(error)},
         )
         raise ReferenceOpenError(problem) from error
 

@@ -185,8 +185,8 @@ def judge(
     alarms: list[tuple[Severity, Problem]] = []
     good = True
 
-    def tell(severity: Severity, code: str, detail: str, mend: str, value: object = None) -> None:
-        alarms.append((severity, Problem(code, "clock/system", detail, value, mend)))
+    def tell(severity: Severity, code: str, detail: str, mend: str, value: object = None, **values: object) -> None:
+        alarms.append((severity, Problem(code, "clock/system", detail, value, mend, values=values)))
 
     if not kernel.synchronised and not (ptp is not None and ptp.locked):
         good = False
@@ -194,22 +194,26 @@ def judge(
     if ptp is not None and not ptp.follows and (followed or not ptp.leads):
         good = False
         tell("warning", "clock.grandmaster_lost", f"ptp4l hears no grandmaster (its port: {ptp.port_state})",
-             "look at ptp4l, the grandmaster, the switch and the PTP domain")  # fmt: skip
+             "look at ptp4l, the grandmaster, the switch and the PTP domain", port_state=ptp.port_state)  # fmt: skip
     elif ptp is not None and ptp.follows and not ptp.locked:
         detail = f"ptp4l hears a grandmaster but is not locked yet ({ptp.port_state}, {ptp.offset_ns} ns off)"
-        tell("info", "clock.ptp_settling", detail, "wait; if it stays, look at the network's jitter")
+        mend = "wait; if it stays, look at the network's jitter"
+        tell("info", "clock.ptp_settling", detail, mend, port_state=ptp.port_state, off_ns=ptp.offset_ns)
     if kernel.synchronised and kernel.tai_offset_s < LEAST_TAI_MINUS_UTC_S:
         detail = (
             f"the system clock is kept, but the kernel was not told TAI (offset {kernel.tai_offset_s} s): "
             f"{ASSUMED_TAI_MINUS_UTC_S} s are assumed"
         )
-        tell("warning", "clock.tai_unset", detail, TAI_MEND, kernel.tai_offset_s)
+        told_s, assumed_s = kernel.tai_offset_s, ASSUMED_TAI_MINUS_UTC_S
+        tell("warning", "clock.tai_unset", detail, TAI_MEND, told_s, kernel_s=told_s, assumed_s=assumed_s)
     elif ptp is not None and ptp.follows and ptp.utc_offset_valid and ptp.utc_offset_s != kernel.tai_offset_s:
         detail = f"the grandmaster says TAI is {ptp.utc_offset_s} s ahead of UTC, the kernel {kernel.tai_offset_s} s"
-        tell("warning", "clock.utc_offset", detail, TAI_MEND, kernel.tai_offset_s)
+        kernel_s, grandmaster_s = kernel.tai_offset_s, ptp.utc_offset_s
+        tell("warning", "clock.utc_offset", detail, TAI_MEND, kernel_s, kernel_s=kernel_s, grandmaster_s=grandmaster_s)
     slip_ns = 0 if ptp is None else ptp.slip_ns(tai_ns=tai_ns, realtime_ns=realtime_ns)
     if abs(slip_ns) > _SLIP_NS:
         good = False
         detail = f"this machine's TAI is {slip_ns / NS_PER_S:+.0f} s from the grandmaster's"
-        tell("critical", "clock.tai_slip", detail, SLIP_MEND, round(slip_ns / NS_PER_S))
+        slip_s = round(slip_ns / NS_PER_S)
+        tell("critical", "clock.tai_slip", detail, SLIP_MEND, slip_s, slip_s=slip_s)
     return Sync(good, epoch, kernel, ptp, tuple(alarms))

@@ -10,6 +10,7 @@ import msgspec
 from fastapi import Request
 from fastapi.responses import Response
 
+from controller.alarm_codes import CODES, AlarmCode
 from controller.api import present
 from controller.api.asyncapi import document
 from controller.api.http import Here, answers, router, send_json
@@ -52,6 +53,12 @@ async def get_node(control: Here, node: str) -> Response:
 async def get_alarms(control: Here) -> Response:
     """Everything a person should know now, the worst first."""
     return send_json(AlarmsView(control.alarms))
+
+
+@routes.get("/alarms/codes", responses=answers(AlarmCode, many=True), tags=["running"])
+async def get_alarm_codes() -> Response:
+    """Every alarm there can be, by code: how bad, its cause, what to do, and the values it carries."""
+    return send_json(CODES)
 
 
 @routes.post("/preflight", responses=answers(PreflightView), tags=["running"])
