@@ -312,10 +312,14 @@ def show(desk: Desk, backend: Backend) -> ShowView:
     )
 
 
-def state_of(backend: Backend, status: AnyStatus | None) -> NodeState:
-    """How a process stands: what it says of itself, unless it says nothing any more."""
+def state_of(backend: Backend, status: AnyStatus | None, role: str = "") -> NodeState:
+    """How a process stands: what it says of itself, unless it says nothing any more. One that has said nothing yet
+    stands as the supervisor has it under the name of its role; it has not gone."""
     age_ns = backend.age_ns(status)
-    if status is None or age_ns is None:
+    if status is None:
+        told = None if backend.supervisor is None else backend.supervisor.children.get(role)
+        return "gone" if told is None else "starting" if told.state in ("running", "ready") else told.state
+    if age_ns is None:
         return "gone"
     # The darkroom says nothing while it makes a photo, which may take seconds beside a busy node.
     patient = status is backend.darkroom or status is backend.processors
@@ -530,7 +534,7 @@ def _absences(backend: Backend) -> list[Alarm]:
 
 def health(desk: Desk, backend: Backend, *, uptime_s: float, version: str, own: list[Alarm]) -> HealthView:
     """Whether pictures reach the walls."""
-    conductor = state_of(backend, backend.conductor)
+    conductor = state_of(backend, backend.conductor, "conductor")
     drawing = {name: state_of(backend, status) for name, status in sorted(backend.nodes.items())}
     told = alarms(backend, own)
     worst = told[0].severity if told else None
@@ -561,7 +565,7 @@ def health(desk: Desk, backend: Backend, *, uptime_s: float, version: str, own: 
         action=backend.action().action,
         conductor=conductor,
         nodes=drawing,
-        darkroom=state_of(backend, backend.darkroom),
+        darkroom=state_of(backend, backend.darkroom, "darkroom"),
         alarms=len(told),
         severity=worst,
     )

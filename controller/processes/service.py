@@ -49,7 +49,6 @@ async def serve(
     """Serve until the process is to end. secured : https, by this machine's own certificate."""
     clock = SystemClock()
     beat = Beat(run.path, "service")
-    beat.touch(clock.now_ns())
     control = Control(run, clock=clock, state=state)
     names = machine_names(*control.desk.loaded.config.control.http.names)
     tls = certificates(tls_folder(), names, now=utc(clock.tai_ns())) if secured else None
@@ -58,7 +57,10 @@ async def serve(
     async def until_asked() -> None:
         frozen, renew_ns = False, clock.now_ns() + RENEW_NS
         while not end.asked and not server.should_exit:
-            beat.touch(clock.now_ns())
+            if server.started:
+                # As in every process: no heartbeat before it has started. On a busy machine that takes longer than a
+                # service that runs may be silent.
+                beat.touch(clock.now_ns())
             if tls is not None and clock.now_ns() >= renew_ns:
                 renew_ns = clock.now_ns() + RENEW_NS
                 await asyncio.to_thread(_renew, server, names, clock.tai_ns())

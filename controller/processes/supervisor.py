@@ -4,7 +4,7 @@
 imports the standard library and modules of ours that do the same: nothing heavy may fail or stall here.
 
 Every process is a direct child in this process group, ignores Ctrl-C and dies with the supervisor, however that
-ends. Death is seen by pidfd, a hang by a heartbeat that stops moving. What goes on is told in
+ends. Death is seen by pidfd, a hang by a heartbeat that stops moving (`hang`). What goes on is told in
 `<run_dir>/supervisor.json` (controller.messages.SupervisorStatus, and more).
 
 Exit: 0 good, 1 failed while running, 2 bad specification, 130 interrupted; or what a critical role ended with.
@@ -32,6 +32,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
+from controller.processes.hang import HangWatch, waits_of
 from controller.processes.run_spec import (
     START_AFTER_S,
     HeartbeatSpec,
@@ -125,6 +126,7 @@ class _Child:
         self.spec = spec
         self.state = RoleState.WAITING
         self.limit = RestartLimit(spec.restart)
+        self.watch: HangWatch | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.pidfd = -1
         self.pid = 0
@@ -267,9 +269,7 @@ class Supervisor:
                 self._dirty = True
             beat = child.spec.heartbeat
             if beat is not None and not child.why_killed:
-                age_s = (now_ns - max(self._beat_ns(beat), child.started_ns, self._excused_ns)) / NS_PER_S
-                if age_s > beat.timeout_s:
-                    self._kill(child, f"hung: no heartbeat for {age_s:.2f} s")
+                self._kill_hung(child, max(self._beat_ns(beat), child.started_ns, self._excused_ns), now_ns)
 
     def _look_for_first_beat(self, child: _Child, now_ns: int) -> None:
         beat = child.spec.heartbeat
@@ -277,9 +277,12 @@ class Supervisor:
             child.go(RoleState.RUNNING)
             self._dirty = True
         elif not child.why_killed:
-            age_s = (now_ns - max(child.started_ns, self._excused_ns)) / NS_PER_S
-            if age_s > beat.start_timeout_s:
-                self._kill(child, f"hung: no first heartbeat within {age_s:.1f} s")
+            self._kill_hung(child, max(child.started_ns, self._excused_ns), now_ns, first=True)
+
+    def _kill_hung(self, child: _Child, since_ns: int, now_ns: int, *, first: bool = False) -> None:
+        why = child.watch.hung(since_ns, now_ns, first=first) if child.watch is not None else ""
+        if why:
+            self._kill(child, why)
 
     def _beat_ns(self, beat: HeartbeatSpec) -> int:
         try:
@@ -338,6 +341,8 @@ class Supervisor:
         child.pid = child.process.pid
         child.pidfd = os.pidfd_open(child.pid)
         child.start_ticks = _start_ticks(child.pid)
+        pid = child.pid
+        child.watch = None if spec.heartbeat is None else HangWatch(spec.heartbeat, lambda: waits_of(pid))
         child.restarts += again
         child.go(RoleState.STARTING)
         self._by_fd[child.pidfd] = child
