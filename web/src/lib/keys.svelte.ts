@@ -44,6 +44,6 @@ class Keys {
 
 export const keys = new Keys();
 
-const NAMES: Record<string, string> = { " ": "Space", escape: "Esc", arrowup: "↑", arrowdown: "↓", arrowleft: "←", arrowright: "→", enter: "Enter", backspace: "⌫" };
+const NAMES: Record<string, string> = { " ": "Space", escape: "Esc", arrowup: "↑", arrowdown: "↓", arrowleft: "←", arrowright: "→", enter: "Enter", backspace: "Backspace" };
 export const keyName = (key: string): string =>
   key.split("+").map((part) => (part === "shift" ? "Shift" : NAMES[part] ?? (part.length === 1 ? part.toUpperCase() : part))).join(" ");

@@ -2,7 +2,7 @@ import { words } from "../../lib/lang.svelte";
 
 export const says = words(
   {
-    title: "The stage with its cards", cards: "Cards and flags", keys: "Chroma keys", loading: "Reading the stage …", noGl: "This browser draws no 3D; place cards with the sliders.",
+    title: "The stage with its cards", cards: "Cards and flags", keys: "Chroma keys", noGl: "This browser draws no 3D; place cards with the sliders.",
     light: "New light", flag: "New flag", isLight: "light", isFlag: "flag", none: "No cards. A light adds light from the walls, a flag takes some away; neither is in the shot unless marked.",
     drag: "Drag a card on the walls; it stays where you let it go.", visible: "On the walls", remove: "Delete", sure: "Delete it?", name: "Name", view: "How it is shown", stage: "Stage", dome: "Dome",
     pan: "Pan", tilt: "Tilt", width: "Width", height: "Height", spin: "Spin", nits: "Light", ev: "Stops", takes: "Takes away", temperature: "White", tint: "Tint", feather: "Feather", opacity: "Opacity",
@@ -14,7 +14,7 @@ export const says = words(
     colour: "Colour", noKeys: "No key is set.",
   },
   {
-    title: "舞台与灯卡", cards: "灯卡与遮光", keys: "抠像色", loading: "正在读取舞台……", noGl: "此浏览器无法绘制三维；请用滑块放置灯卡。",
+    title: "舞台与灯卡", cards: "灯卡与遮光", keys: "抠像色", noGl: "此浏览器无法绘制三维；请用滑块放置灯卡。",
     light: "新灯卡", flag: "新遮光", isLight: "灯卡", isFlag: "遮光", none: "没有灯卡。灯卡从屏幕加光，遮光减光；不标记就不会进入画面。",
     drag: "在屏幕上拖动灯卡；松手即停。", visible: "显示在屏幕上", remove: "删除", sure: "确定删除？", name: "名称", view: "显示方式", stage: "舞台", dome: "穹顶",
     pan: "水平", tilt: "俯仰", width: "宽", height: "高", spin: "旋转", nits: "亮度", ev: "档数", takes: "减光", temperature: "白点", tint: "偏色", feather: "羽化", opacity: "不透明度",

@@ -3,7 +3,7 @@ import { words } from "../../lib/lang.svelte";
 export const says = words(
   {
     canvases: "Canvases", patterns: "Test pictures", processors: "Processors", streams: "Network streams", windows: "Windows", sections: "Parts of the outputs",
-    waiting: "No picture yet", frame: "frame", node: "Node", to: "To", light: "To light", frames: "frames", ms: "ms", walls: "Walls",
+    waiting: "No picture yet", frameN: (n: string) => `frame ${n}`, drawnAt: "Drawn at", node: "Node", to: "To", light: "To light", frames: "frames", ms: "ms", walls: "Walls",
     freeze: "Freeze", black: "Black", identify: "Identify", delayFrames: "Hold back", delayMs: "After its processor",
     frozen: "frozen", isBlack: "black", flashing: "flashing its name", late: "repeats", held: (n: number) => `${n} back, so that all leave together`, size: "Size", code: "Code",
     patternsTold: "Drawn over everything, straight to the walls: no look, no exposure. Choose where; with nothing chosen it is on all.",
@@ -20,10 +20,10 @@ export const says = words(
   },
   {
     canvases: "画布", patterns: "测试图", processors: "处理器", streams: "网络流", windows: "窗口", sections: "输出的各部分",
-    waiting: "还没有画面", frame: "帧", node: "节点", to: "送往", light: "到发光", frames: "帧", ms: "毫秒", walls: "墙",
+    waiting: "还没有画面", frameN: (n: string) => `第 ${n} 帧`, drawnAt: "绘制比例", node: "节点", to: "送往", light: "到发光", frames: "帧", ms: "毫秒", walls: "屏幕",
     freeze: "冻结", black: "全黑", identify: "识别", delayFrames: "延后", delayMs: "处理器之后",
     frozen: "已冻结", isBlack: "全黑", flashing: "正在闪烁名称", late: "重复", held: (n: number) => `延后 ${n} 帧，使所有输出同时发出`, size: "尺寸", code: "编码",
-    patternsTold: "画在一切之上，直接上墙：不经调色，不经曝光。选择位置；不选则显示在全部位置。",
+    patternsTold: "画在一切之上，直接送到屏幕：不经调色，不经曝光。选择位置；不选则显示在全部位置。",
     off: "全部撤下", everywhere: "全部", on: "显示中", none: "没有配置画布。",
     noProcessors: "没有配置处理器。", ready: "就绪", away: "无应答", busy: "忙", locked: "被他人锁定", never: "不通信", strange: "应答异常",
     emulated: "模拟", firmware: "固件", temperature: "最高温度", panels: "箱体", input: "输入", noInput: "没有信号", used: "（最紧的上限）", delay: "延迟",

@@ -51,7 +51,8 @@ export class ConfigEditor {
         extensions: [
           lineNumbers(), highlightActiveLine(), history(), search({ top: true }), yaml(), look, syntaxHighlighting(colours),
           EditorView.lineWrapping, EditorState.tabSize.of(2),
-          EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false" }),
+          // A tab stop that can be seen from outside: the text scrolls by keyboard. Escape, then Tab leaves it.
+          EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", tabindex: "0" }),
           keymap.of([...defaultKeymap, ...historyKeymap, ...searchKeymap, indentWithTab]),
           unifiedMergeView({ original: text, mergeControls: false, highlightChanges: true, gutter: true }),
           EditorView.updateListener.of((update) => {

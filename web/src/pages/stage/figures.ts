@@ -2,7 +2,8 @@
 
 import * as THREE from "three";
 import type { Many } from "../../lib/live.svelte";
-import { axes, type Point } from "./geometry";
+import { goOn, put, roomFor } from "./lines";
+import { along, axes, type Point } from "./rays";
 
 const TRAIL = 120;
 const BONES = 128;
@@ -15,7 +16,6 @@ const RIM = CORNERS.flatMap((a, i) => CORNERS.slice(i + 1).filter((b) => a.filte
 interface Figure {
   lines: THREE.LineSegments;
   trail: THREE.Line;
-  count: number;
 }
 
 export class Figures {
@@ -40,23 +40,12 @@ export class Figures {
       }
     } else {
       const { right, forward, up } = axes(subject.pan_deg, subject.tilt_deg, subject.roll_deg);
-      const put = ([x, y, z]: Point): Point => [0, 1, 2].map((k) => at[k]! + SIZE_M * (right[k]! * x + forward[k]! * y + up[k]! * z)) as Point;
-      for (const [a, b] of RIM) ends.push(put(a), put(b));
-      ends.push(at, put([0, 2.2, 0])); // where it looks
+      const place = ([x, y, z]: Point): Point => along(along(along(at, right, SIZE_M * x), forward, SIZE_M * y), up, SIZE_M * z);
+      for (const [a, b] of RIM) ends.push(place(a), place(b));
+      ends.push(at, place([0, 2.2, 0])); // where it looks
     }
-    const positions = lines.geometry.getAttribute("position") as THREE.BufferAttribute;
-    const drawn = Math.min(ends.length, BONES * 2);
-    for (let i = 0; i < drawn; i++) positions.setXYZ(i, ...ends[i]!);
-    positions.needsUpdate = true;
-    lines.geometry.setDrawRange(0, drawn);
-    const path = trail.geometry.getAttribute("position") as THREE.BufferAttribute;
-    const gone = Math.hypot(path.getX(0) - at[0], path.getY(0) - at[1], path.getZ(0) - at[2]);
-    if (gone > JUMP_M) figure.count = 0; // it was carried, or its tracker began anew: no way led there
-    (path.array as Float32Array).copyWithin(3, 0, (TRAIL - 1) * 3);
-    path.setXYZ(0, ...at);
-    path.needsUpdate = true;
-    figure.count = Math.min(TRAIL, figure.count + 1);
-    trail.geometry.setDrawRange(0, figure.count);
+    put(lines, ends);
+    goOn(trail, at, JUMP_M); // carried further, or its tracker began anew: no way led there
   }
 
   /** Only these are still there. */
@@ -71,16 +60,10 @@ export class Figures {
   }
 
   #make(): Figure {
-    const made = (count: number): THREE.BufferGeometry => {
-      const geometry = new THREE.BufferGeometry();
-      geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(count * 3), 3));
-      geometry.setDrawRange(0, 0);
-      return geometry;
-    };
-    const lines = new THREE.LineSegments(made(BONES * 2), new THREE.LineBasicMaterial({ color: COLOURS.prop }));
-    const trail = new THREE.Line(made(TRAIL), new THREE.LineBasicMaterial({ color: COLOURS.prop, transparent: true, opacity: 0.5 }));
+    const lines = new THREE.LineSegments(roomFor(BONES * 2), new THREE.LineBasicMaterial({ color: COLOURS.prop }));
+    const trail = new THREE.Line(roomFor(TRAIL), new THREE.LineBasicMaterial({ color: COLOURS.prop, transparent: true, opacity: 0.5 }));
     lines.frustumCulled = trail.frustumCulled = false;
     this.group.add(lines, trail);
-    return { lines, trail, count: 0 };
+    return { lines, trail };
   }
 }

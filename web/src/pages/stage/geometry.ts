@@ -1,6 +1,7 @@
 // The walls as the service tells them (GET /stage), as triangles with canvas coordinates, in three layouts.
 
-export type Point = [number, number, number];
+import type { Point } from "./rays";
+
 export interface Cabinet {
   id: string;
   wall: string;
@@ -181,17 +182,6 @@ function balls(at: number[], pieces: Piece[]): Float32Array {
     found[n * 4 + 3]! *= 1.001;
   });
   return found;
-}
-
-/** A camera's axes in the stage: right, forward, up. R = Rz(pan) Rx(tilt) Ry(roll). */
-export function axes(panDeg: number, tiltDeg: number, rollDeg: number): { right: Point; forward: Point; up: Point } {
-  const [p, t, r] = [panDeg, tiltDeg, rollDeg].map((deg) => (deg * Math.PI) / 180) as Point;
-  const [cp, sp, ct, st, cr, sr] = [Math.cos(p), Math.sin(p), Math.cos(t), Math.sin(t), Math.cos(r), Math.sin(r)];
-  return {
-    right: [cp * cr - sp * st * sr, sp * cr + cp * st * sr, -ct * sr],
-    forward: [-sp * ct, cp * ct, st],
-    up: [cp * sr + sp * st * cr, sp * sr - cp * st * cr, ct * cr],
-  };
 }
 
 /** Where a ray first meets the walls' lit or dark side: distance, surface, and the triangle with its weights; null: nowhere. */

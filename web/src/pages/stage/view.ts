@@ -5,9 +5,13 @@ import * as THREE from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import type { Many } from "../../lib/live.svelte";
 import { preview } from "../../lib/preview";
+import { Bodies, type Around } from "./bodies";
 import { Figures } from "./figures";
-import { axes, hit, mixed, onDome, surfaces, type Piece, type Point, type StageDocument, type Surface } from "./geometry";
-import { HEATS, at as heatAt, optics, shares, type Heat, type Optics, type Told } from "./heat";
+import { mixed, surfaces, type Piece, type StageDocument, type Surface } from "./geometry";
+import { HEATS, at as heatAt, shares, type Heat, type Told } from "./heat";
+import { framed } from "./framed";
+import { optics, type Optics } from "./optics";
+import { along, type Point } from "./rays";
 import { ready, table, WHITE_NITS } from "./ready";
 import { FRAGMENT, HEAT_FRAGMENT, VERTEX } from "./shaders";
 
@@ -23,19 +27,7 @@ export interface Picked {
   pitchM: number;
 }
 THREE.ColorManagement.enabled = false; // colours here are what the screen shows
-const TRAIL = 240;
-const OUTLINE = 12;
 const COLOURS = { line: 0x3b4954, good: 0x6bd0a0, warn: 0xf2b64f, bad: 0xff7d6e, accent: 0x7cc7e6, soft: 0x8fa0ab };
-
-interface Body {
-  group: THREE.Group;
-  lines: THREE.LineSegments;
-  over: THREE.LineSegments;
-  outline: THREE.LineLoop;
-  trail: THREE.Line;
-  told: number[];
-  last: Many["cameras"] | null;
-}
 
 /** Whether this browser draws WebGL on the processor: then smoothing of edges costs four times as much as the rest. */
 function bySoftware(): boolean {
@@ -45,6 +37,11 @@ function bySoftware(): boolean {
   probe?.getExtension("WEBGL_lose_context")?.loseContext();
   return /swiftshader|llvmpipe|software|basic render/i.test(name);
 }
+
+/** The way from what is looked at to who looks: from behind the cameras, a little aside, so that the floor is seen. */
+const FROM: Record<"operator" | "front" | "top", Point> = { operator: [0.26, -0.92, 0.29], front: [0, -1, 0], top: [0, -0.001, 1] };
+/** The row of choices that lies over the picture. */
+const TOOLS_PX = 68;
 
 /** A picture that takes longer to draw while the hand moves it is drawn with fewer pixels. */
 const SLOW_MS = 55;
@@ -62,7 +59,6 @@ export class StageView {
   readonly #slide: OrbitControls;
   readonly #walls = new THREE.Group();
   readonly #floor = new THREE.Group();
-  readonly #bodies = new Map<string, Body>();
   readonly #watched: ResizeObserver;
   #surfaces: Surface[] = [];
   #stage: StageDocument | null = null;
@@ -77,6 +73,7 @@ export class StageView {
   #moveLevel = 0;
   #moving = false;
   #gripped = false;
+  #turned = false;
   #movedMs = 0;
   #steppedMs = 0;
   #heat: Heat = "off";
@@ -84,8 +81,8 @@ export class StageView {
   #boxes = new Map<Layout, THREE.Box3>();
   readonly #soft = bySoftware();
   readonly #figures = new Figures();
+  readonly #bodies = new Bodies();
   #preset: Preset = "operator";
-  #chosen = "";
   #marks: THREE.Points;
   #measured: THREE.Line;
   #closed = false;
@@ -94,7 +91,7 @@ export class StageView {
     this.#renderer = new THREE.WebGLRenderer({ canvas, antialias: !this.#soft, powerPreference: "high-performance" });
     this.#renderer.setClearColor(0x0b0e11);
     this.#renderer.outputColorSpace = THREE.LinearSRGBColorSpace; // the shader ends in display codes
-    this.#scene.add(this.#walls, this.#floor, this.#figures.group);
+    this.#scene.add(this.#walls, this.#floor, this.#figures.group, this.#bodies.group);
     this.#level = this.#restLevel = this.#moveLevel = RATIOS.findIndex((ratio) => ratio <= Math.min(devicePixelRatio, this.#soft ? 1 : 2));
     if (this.#level < 0) this.#level = this.#restLevel = this.#moveLevel = 1;
     this.#eye.up.set(0, 0, 1);
@@ -111,7 +108,7 @@ export class StageView {
     this.#slide.touches = { ONE: THREE.TOUCH.PAN, TWO: THREE.TOUCH.DOLLY_PAN };
     for (const controls of [this.#orbit, this.#slide]) {
       // A hand on the view, not a view that follows a camera.
-      controls.addEventListener("start", () => { this.#gripped = true; });
+      controls.addEventListener("start", () => { this.#gripped = this.#turned = true; });
       controls.addEventListener("end", () => { this.#gripped = false; });
       controls.addEventListener("change", () => {
         this.redraw();
@@ -276,19 +273,15 @@ export class StageView {
       this.#edges.get(surface.canvas)?.geometry.setAttribute("position", new THREE.BufferAttribute(surface.edges[layout], 3));
     }
     this.#figures.group.visible = layout === "stage";
-    for (const body of this.#bodies.values()) {
-      body.group.visible = layout === "stage";
-      const told = body.last;
-      body.last = null;
-      if (told) this.setCamera(told);
-    }
+    this.#bodies.again(this.#around);
     this.clearMarks();
     this.fit();
   }
 
-  /** Looks at all of it again. */
+  /** Looks at all of it again; where it is only to be seen whole, as large as the picture takes it. */
   fit(preset: Preset = this.#preset): void {
     this.#preset = preset;
+    this.#turned = false;
     const box = this.#box();
     if (box.isEmpty()) return;
     const middle = box.getCenter(new THREE.Vector3());
@@ -305,28 +298,22 @@ export class StageView {
       this.#flat.updateProjectionMatrix();
       this.#slide.update();
     } else {
-      const reach = Math.max(size.x / Math.min(shape, 1.9), size.z * 1.3, size.y) * 1.3;
-      const from = {
-        operator: new THREE.Vector3(middle.x + reach * 0.26, box.min.y - reach * 0.7, middle.z + reach * 0.3),
-        front: new THREE.Vector3(middle.x, box.max.y - reach * 1.25, Math.min(middle.z, 2.2)),
-        top: new THREE.Vector3(middle.x, middle.y - 0.01, box.max.z + reach * 1.05),
-        eye: new THREE.Vector3(...(this.#stage?.eye_m ?? [0, 0, 1.6])),
-        camera: null,
-      }[preset];
-      const body = this.#bodies.get(this.#chosen) ?? this.#bodies.values().next().value;
-      if (preset === "eye" && from) {
+      const { aim } = this.#bodies;
+      if (preset === "eye") {
         this.#eye.fov = 75;
-        this.#eye.position.copy(from);
-        this.#orbit.target.set(from.x, from.y + 4, from.z);
-      } else if (!from && body) {
-        const [x, y, z, fx, fy, fz, vfov] = body.told as [number, number, number, number, number, number, number];
-        this.#eye.fov = Math.max(20, vfov * 1.15);
+        const [x, y, z] = this.#stage?.eye_m ?? [0, 0, 1.6];
         this.#eye.position.set(x, y, z);
-        this.#orbit.target.set(x + fx * 4, y + fy * 4, z + fz * 4);
+        this.#orbit.target.set(x, y + 4, z);
+      } else if (preset === "camera" && aim) {
+        this.#eye.fov = Math.max(20, aim.heightDeg * 1.15);
+        this.#eye.position.set(...aim.at);
+        this.#orbit.target.set(...along(aim.at, aim.forward, 4));
       } else {
         this.#eye.fov = 45;
-        this.#eye.position.copy(from ?? new THREE.Vector3(0, -12, 6));
-        this.#orbit.target.set(middle.x, preset === "top" ? middle.y : Math.max(0, middle.y), preset === "top" ? 0 : Math.min(middle.z, 1.7));
+        const back = FROM[preset === "camera" ? "operator" : preset];
+        const { target, distance } = framed(this.#surfaces, back, { fovDeg: 45, shape, above: Math.min(0.4, TOOLS_PX / Math.max(1, place.clientHeight)) });
+        this.#eye.position.set(...along(target, back, distance));
+        this.#orbit.target.set(...target);
       }
       this.#eye.updateProjectionMatrix();
       this.#orbit.update();
@@ -335,9 +322,12 @@ export class StageView {
   }
 
   choose(camera: string): void {
-    this.#chosen = camera;
-    for (const [id, body] of this.#bodies) this.#tint(id, body);
+    this.#bodies.choose(camera);
     this.redraw();
+  }
+
+  get #around(): Around {
+    return { surfaces: this.#surfaces, eye: this.#stage?.eye_m ?? [0, 0, 1.6], layout: this.layout };
   }
 
   #box(): THREE.Box3 {
@@ -416,73 +406,8 @@ export class StageView {
   }
 
   setCamera(camera: Many["cameras"]): void {
-    let body = this.#bodies.get(camera.id);
-    if (!body) {
-      this.#bodies.set(camera.id, (body = this.#makeBody()));
-      this.#tint(camera.id, body);
-    }
-    if (body.last === camera) return;
-    body.last = camera;
-    const at = camera.pupil_m as Point;
-    const { right, forward, up } = axes(camera.pan_deg, camera.tilt_deg, camera.roll_deg);
-    const [h, v] = camera.field_of_view_deg as [number, number];
-    body.told = [...at, ...forward, v];
-    const over = camera.overscan_now_deg as [number, number, number, number];
-    const corner = (x: number, y: number): Point => {
-      const way = [0, 1, 2].map((k) => forward[k]! + right[k]! * x + up[k]! * y) as Point;
-      return way;
-    };
-    const tan = (deg: number): number => Math.tan((Math.min(85, deg) * Math.PI) / 180);
-    const inner = { l: -tan(h / 2), r: tan(h / 2), t: tan(v / 2), b: -tan(v / 2) };
-    const outer = { l: -tan(h / 2 + over[0]), r: tan(h / 2 + over[1]), t: tan(v / 2 + over[2]), b: -tan(v / 2 + over[3]) };
-    const border: { position: Point; surface: Surface | null; triangle: number; weights: Point }[] = [];
-    const reach = (way: Point): { far: number; touch: ReturnType<typeof hit> } => {
-      const touch = hit(this.#surfaces, at, way);
-      return { far: Math.min(touch?.distance ?? 7, 40), touch };
-    };
-    const rim = [[outer.l, outer.t, outer.r, outer.t], [outer.r, outer.t, outer.r, outer.b], [outer.r, outer.b, outer.l, outer.b], [outer.l, outer.b, outer.l, outer.t]] as const;
-    for (const [x0, y0, x1, y1] of rim) {
-      for (let i = 0; i < OUTLINE; i++) {
-        const way = corner(x0 + ((x1 - x0) * i) / OUTLINE, y0 + ((y1 - y0) * i) / OUTLINE);
-        const { far, touch } = reach(way);
-        const near = Math.max(0, far - 0.02);
-        border.push({ position: [at[0] + way[0] * near, at[1] + way[1] * near, at[2] + way[2] * near], surface: touch?.surface ?? null, triangle: touch?.triangle ?? 0, weights: touch?.weights ?? [1, 0, 0] });
-      }
-    }
-    const put = (line: THREE.LineSegments | THREE.LineLoop | THREE.Line, points: Point[]): void => {
-      const attribute = line.geometry.getAttribute("position") as THREE.BufferAttribute;
-      points.forEach((point, i) => attribute.setXYZ(i, ...point));
-      attribute.needsUpdate = true;
-      line.geometry.setDrawRange(0, points.length);
-    };
-    const rays: Point[] = [];
-    const ends: Point[] = [];
-    for (const [x, y] of [[inner.l, inner.t], [inner.r, inner.t], [inner.r, inner.b], [inner.l, inner.b]] as const) {
-      const way = corner(x, y);
-      const { far } = reach(way);
-      const end: Point = [at[0] + way[0] * far * 0.995, at[1] + way[1] * far * 0.995, at[2] + way[2] * far * 0.995];
-      rays.push(at, end);
-      ends.push(end);
-    }
-    put(body.lines, [...rays, ...ends.flatMap((end, i) => [end, ends[(i + 1) % 4]!])]);
-    const small = 0.28;
-    const frame = ([[inner.l, inner.t], [inner.r, inner.t], [inner.r, inner.b], [inner.l, inner.b]] as const).map(([x, y]) => {
-      const way = corner(x, y);
-      return [at[0] + way[0] * small, at[1] + way[1] * small, at[2] + way[2] * small] as Point;
-    });
-    put(body.over, frame.flatMap((point, i) => [point, frame[(i + 1) % 4]!, at, point]));
-    put(body.outline, border.map((one) => {
-      if (this.layout === "dome") return onDome(one.position, this.#stage?.eye_m ?? [0, 0, 1.6]);
-      if (this.layout === "flat") return one.surface ? ([...mixed(one.surface.flat, 3, one.triangle, one.weights)] as Point) : ([NaN, NaN, NaN] as Point);
-      return one.position;
-    }).filter((point) => Number.isFinite(point[0])));
-    const trail = body.trail.geometry.getAttribute("position") as THREE.BufferAttribute;
-    const drawn = Math.min(TRAIL, body.trail.geometry.drawRange.count + 1);
-    (trail.array as Float32Array).copyWithin(3, 0, (TRAIL - 1) * 3);
-    trail.setXYZ(0, ...at);
-    trail.needsUpdate = true;
-    body.trail.geometry.setDrawRange(0, drawn);
-    if (this.#preset === "camera" && this.layout === "stage" && (this.#chosen === camera.id || !this.#chosen)) this.fit("camera");
+    if (!this.#bodies.set(camera, this.#around)) return;
+    if (this.#preset === "camera" && this.layout === "stage" && this.#bodies.follows(camera.id)) this.fit("camera");
     this.redraw();
   }
 
@@ -545,31 +470,6 @@ export class StageView {
     this.#renderer.dispose();
   }
 
-  #makeBody(): Body {
-    const made = (count: number): THREE.BufferGeometry => {
-      const geometry = new THREE.BufferGeometry();
-      geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(count * 3), 3));
-      geometry.setDrawRange(0, 0);
-      return geometry;
-    };
-    const group = new THREE.Group();
-    const lines = new THREE.LineSegments(made(16), new THREE.LineBasicMaterial({ color: COLOURS.soft, transparent: true, opacity: 0.5 }));
-    const over = new THREE.LineSegments(made(16), new THREE.LineBasicMaterial({ color: COLOURS.accent }));
-    const outline = new THREE.LineLoop(made(OUTLINE * 4), new THREE.LineBasicMaterial({ color: COLOURS.accent, depthTest: false }));
-    const trail = new THREE.Line(made(TRAIL), new THREE.LineBasicMaterial({ color: COLOURS.accent, transparent: true, opacity: 0.6 }));
-    for (const line of [lines, over, outline, trail]) line.frustumCulled = false;
-    group.add(lines, over, trail);
-    group.visible = this.layout === "stage";
-    this.#scene.add(group, outline);
-    return { group, lines, over, outline, trail, told: [0, 0, 1.6, 0, 1, 0, 40], last: null };
-  }
-
-  #tint(id: string, body: Body): void {
-    const on = !this.#chosen || id === this.#chosen;
-    (body.outline.material as THREE.LineBasicMaterial).color.setHex(on ? COLOURS.accent : COLOURS.soft);
-    (body.over.material as THREE.LineBasicMaterial).color.setHex(on ? COLOURS.accent : COLOURS.soft);
-  }
-
   #resize(): void {
     const place = this.canvas.parentElement!;
     const [w, h] = [Math.max(1, place.clientWidth), Math.max(1, place.clientHeight)];
@@ -577,7 +477,7 @@ export class StageView {
     this.#renderer.setSize(w, h, false);
     this.#eye.aspect = w / h;
     this.#eye.updateProjectionMatrix();
-    if (this.layout !== "stage") this.fit();
+    if (this.layout !== "stage" || !this.#turned) this.fit(); // a view turned by hand stays where the hand left it
     this.#draw();
   }
 }

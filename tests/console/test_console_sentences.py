@@ -1,0 +1,206 @@
+"""Sentences of the service that the console tells in Chinese by their form: every one the code can make has a form.
+
+The sentences are read from the source: every string that a place can put together, with `1.5` for what is filled in.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stage.plan import REASONS
+
+pytestmark = pytest.mark.console
+FILLED = "1.5"
+"""Stands for what is not known before the code runs."""
+MOST = 400
+"""Of one place: more would mean that something is resolved that should not be."""
+
+
+class Module:
+    """The strings a module's functions put together."""
+
+    def __init__(self, path: Path) -> None:
+        self.tree = ast.parse(path.read_text())
+        self.functions = {node.name: node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef)}
+        self.constants: dict[str, ast.expr] = {}
+        for node in self.tree.body:
+            target = node.target if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [None])[0]
+            if isinstance(target, ast.Name) and getattr(node, "value", None) is not None:
+                self.constants[target.id] = node.value  # type: ignore[attr-defined]
+
+    def strings(self, expr: ast.expr | None, function: ast.FunctionDef | None, depth: int = 0) -> set[str]:
+        """What an expression may become."""
+        if expr is None or depth > 12:
+            return {FILLED}
+        match expr:
+            case ast.Constant(value=str() as text):
+                return {text}
+            case ast.JoinedStr(values=values):
+                return self._joined([self._part(value, function, depth) for value in values])
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return self._joined([self.strings(one, function, depth + 1) for one in (left, right)])
+            case ast.IfExp(body=body, orelse=other):
+                return self.strings(body, function, depth + 1) | self.strings(other, function, depth + 1)
+            case ast.BoolOp(values=values):
+                return set().union(*(self.strings(one, function, depth + 1) for one in values))
+            case ast.Name(id=name):
+                return self._named(name, function, depth)
+            case ast.Subscript(value=ast.Name(id=name)) if isinstance(self.constants.get(name), ast.Dict):
+                return self._values(self.constants[name], depth)
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="get")) if isinstance(
+                self.constants.get(name), ast.Dict
+            ):
+                return self._values(self.constants[name], depth)
+            case ast.Call(func=ast.Attribute(value=ast.Dict() as table, attr="get")):
+                return self._values(table, depth)
+            case ast.Call(func=ast.Name(id="_ms")):
+                return {"1.5 ms"}
+            case ast.Call(func=ast.Name(id=name)) if name in self.functions:
+                return self.returned(name, depth + 1)
+            case ast.Subscript(value=value) if function is not None and depth and "words" in ast.dump(value):
+                return {"Words"}
+        return {FILLED}
+
+    def returned(self, name: str, depth: int = 0) -> set[str]:
+        """What a function may return."""
+        function = self.functions[name]
+        found = set[str]()
+        for node in ast.walk(function):
+            if isinstance(node, ast.Return) and node.value is not None:
+                found |= self.strings(node.value, function, depth)
+        return found
+
+    def listed(self, name: str) -> set[str]:
+        """What a function may put into the list of sentences that it returns."""
+        function = self.functions[name]
+        found = set[str]()
+        for node in ast.walk(function):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="append"), args=[one]):
+                    found |= self.strings(one, function)
+                case ast.Return(value=ast.List(elts=items)):
+                    for one in items:
+                        found |= self.strings(one, function)
+                case ast.Return(value=ast.ListComp(elt=one)):
+                    found |= self.strings(one, function)
+        return found
+
+    def _part(self, value: ast.expr, function: ast.FunctionDef | None, depth: int) -> set[str]:
+        if not isinstance(value, ast.FormattedValue):
+            return self.strings(value, function, depth)
+        return {FILLED} if value.format_spec is not None else self.strings(value.value, function, depth + 1)
+
+    def _named(self, name: str, function: ast.FunctionDef | None, depth: int) -> set[str]:
+        found, added = set[str](), set[str]()
+        for node in ast.walk(function) if function is not None else ():
+            match node:
+                case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
+                    found |= self.strings(value, function, depth + 1)
+                case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+                    for target, value in zip(targets, values, strict=True):
+                        if isinstance(target, ast.Name) and target.id == name:
+                            found |= self.strings(value, function, depth + 1)
+                case ast.AugAssign(target=ast.Name(id=target), value=value) if target == name:
+                    added |= self.strings(value, function, depth + 1)
+        if not found and name in self.constants:
+            found = self.strings(self.constants[name], None, depth + 1)
+        return (found | self._joined([found, added]) if added else found) or {FILLED}
+
+    def _values(self, table: ast.expr, depth: int) -> set[str]:
+        assert isinstance(table, ast.Dict)
+        return set().union(*(self.strings(value, None, depth + 1) for value in table.values))
+
+    @staticmethod
+    def _joined(parts: list[set[str]]) -> set[str]:
+        return {"".join(chosen) for chosen in itertools.islice(itertools.product(*map(sorted, parts)), MOST)}
+
+
+def arguments(module: Module, call: str, *places: tuple[int, str]) -> Iterator[set[str]]:
+    """What stands at an argument of every call of a name, by place or keyword."""
+    for function in module.functions.values():
+        for node in ast.walk(function):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == call):
+                continue
+            for place, keyword in places:
+                expr = node.args[place] if len(node.args) > place else None
+                expr = next((one.value for one in node.keywords if one.arg == keyword), expr)
+                if expr is not None:
+                    yield module.strings(expr, function)
+
+
+def forms(root: Path, name: str, table: str) -> list[re.Pattern[str]]:
+    """The regular expressions of a table of forms of the console."""
+    text = (root / "web/src" / name).read_text()
+    inside = re.search(rf"^const {table}: Form\[\] = \[\n(.*?)^\];", text, re.MULTILINE | re.DOTALL)
+    assert inside is not None, f"{name} has no {table}"
+    ready = re.search(r'^const READY = "(.*)";', text, re.MULTILINE)
+    found: list[re.Pattern[str]] = []
+    for line in inside[1].splitlines():
+        plain = re.match(r"  \[/(.*?)/(i?), ", line)
+        built = re.match(r"  \[new RegExp\(`(.*?)`\), ", line)
+        if plain:
+            found.append(re.compile(plain[1].replace("\\/", "/"), re.IGNORECASE if plain[2] else 0))
+        elif built:
+            end = ready[1].replace("\\\\", "\\") if ready else ""
+            found.append(re.compile(built[1].replace("\\\\", "\\").replace("${READY}", end)))
+        else:
+            assert not line.strip() or line.strip().startswith("//"), f"{name}: not a form: {line}"
+    return found
+
+
+def told(sentence: str, known: list[re.Pattern[str]]) -> bool:
+    """Whether a sentence has a form; what is filled in alone is somebody else's sentence."""
+    return not sentence or sentence == FILLED or any(form.search(sentence) for form in known)
+
+
+def test_every_word_of_why_a_frame_was_late_has_its_chinese(root: Path) -> None:
+    words = Module(root / "controller/ledger_words.py")
+    page = "lib/why_words.ts"
+    made = words.returned("_headline")
+    for name in ("_longer", "_plan_came", "_host", "_changes", "_packets", "_sent", "_events", "_company"):
+        made |= words.listed(name)
+    assert len(made) > 60, "they are put together another way by now"
+    known = forms(root, page, "FORMS")
+    assert [one for one in sorted(made) if not told(one, known)] == [], f"{page} has no form for them"
+    causes = words.returned("_cause")
+    assert len(causes) > 20
+    known = forms(root, page, "CAUSES")
+    assert [one for one in sorted(causes) if not told(one, known)] == [], f"{page} has no cause for them"
+    record = Module(root / "controller/ledger_record.py")
+    for table, module, name in (
+        ("STEPS", record, "STEP_WORDS"), ("REASONS", words, "REASON_WORDS"),
+        ("SENT", words, "SENT_WORDS"), ("EVENTS", words, "_EVENT_WORDS"),
+    ):  # fmt: skip
+        known = forms(root, page, table)
+        missing = [one for one in sorted(module._values(module.constants[name], 0)) if not told(one, known)]
+        assert missing == [], f"{page}: {table}"
+
+
+def test_every_reason_of_a_repeat_has_its_word(root: Path) -> None:
+    text = (root / "web/src/lib/reason_words.ts").read_text()
+    for reason in REASONS:
+        assert len(re.findall(rf"\b{reason}: \"", text)) == 2, reason
+
+
+def test_every_end_of_a_process_has_its_chinese(root: Path) -> None:
+    supervisor = Module(root / "controller/processes/supervisor.py")
+    known = forms(root, "lib/process_words.ts", "EXITS")
+    made = set[str]()
+    for function in supervisor.functions.values():
+        for node in ast.walk(function):
+            match node:
+                case ast.Assign(targets=[ast.Attribute(attr="last_exit")], value=value):
+                    made |= supervisor.strings(value, function)
+                case ast.Call(func=ast.Attribute(attr="_kill"), args=[_, ast.JoinedStr() as why]):
+                    made |= {f"exit {FILLED} ({one})" for one in supervisor.strings(why, function)}
+    assert len(made) >= 5
+    assert [one for one in sorted(made) if not told(one, known)] == []
+    names = (root / "web/src/lib/process_words.ts").read_text()
+    for role in re.findall(r'_role\(\s*run, "(\w+)"', (root / "controller/run.py").read_text()):
+        assert len(re.findall(rf"\b{role}: \"", names)) == 2, role
