@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from renderer.config import SceneConfig
 from renderer.device import Device
+from renderer.domes import Dome
+from renderer.gltf.model import Asset
 from renderer.passes.scene import ScenePass, release_target, target
 from renderer.scene import Scene
-from stage.frames import stage_from_gl
+from stage.frames import pose_from_pan_tilt_roll, stage_from_gl
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +48,31 @@ class Easel:
         """A scene to be freed at the end."""
         self._kept.append(scene)
         return scene
+
+    def scene(self, *assets: Asset, dome: Dome | None = None, **config: Any) -> Scene:
+        """A scene of assets and fields of its configuration, to be freed at the end."""
+        return self.keep(Scene.from_assets(self.device, SceneConfig(**config), list(assets), dome=dome))
+
+    def pinhole(self, tangent: float) -> NDArray[np.float64]:
+        """`clip_from_view` of a view whose half height has this tangent."""
+        w, h = self.size_px
+        return np.array([[h / w / tangent, 0, 0, 0], [0, 1 / tangent, 0, 0], [0, 0, -1, -0.2], [0, 0, -1, 0]])
+
+    def look(
+        self,
+        scene: Scene,
+        eye: Any = (0.0, 0.0, 2.0),
+        *,
+        along: Any = None,
+        pan_deg: float = 0.0,
+        tilt_deg: float = 0.0,
+        tangent: float = 0.5,
+    ) -> NDArray[np.float64]:
+        """What is seen from `eye`, along a direction or by pan and tilt; see `pinhole`."""
+        if along is not None:
+            x, y, z = along
+            pan_deg, tilt_deg = float(np.degrees(np.arctan2(-x, y))), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
+        return self.draw(scene, pose_from_pan_tilt_roll(eye, pan_deg=pan_deg, tilt_deg=tilt_deg), self.pinhole(tangent))
 
     def draw(self, scene: Scene, stage_from_camera: Any, clip_from_view: Any, **options: Any) -> NDArray[np.float64]:
         """What a camera at `stage_from_camera` sees; `options` as `ScenePass.draw` takes them."""

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from renderer.air_config import FogConfig
-from renderer.config import SceneConfig, SunConfig
+from renderer.config import SunConfig
 from renderer.device import Device
 from renderer.domes import Dome
 from renderer.fog import even, horizon_of, turned
 from renderer.gltf.model import Asset, Material, Mesh, Node, Primitive
 from renderer.panoramas import DomePicture
-from renderer.scene import Scene
 from renderer.working import AP1_FROM_REC709
 from stage.frames import pose_from_pan_tilt_roll
 
@@ -45,10 +44,10 @@ class Bench:
         """The picture, and the unit direction of each of its pixels in the scene."""
         half = config.pop("right_half", False)
         angles = {key: config.pop(key) for key in ("pan_deg", "tilt_deg") if key in config}
-        scene = self.easel.keep(Scene.from_assets(self.device, SceneConfig(**config), list(assets), dome=dome))
+        scene = self.easel.scene(*assets, dome=dome, **config)
         pose = pose_from_pan_tilt_roll(eye, **angles)
         t = (size_tangent * SIZE[0] / SIZE[1], size_tangent)
-        clip = np.array([[1 / t[0], 0, 0, 0], [0, 1 / t[1], 0, 0], [0, 0, -1, -0.2], [0, 0, -1, 0]])
+        clip = self.easel.pinhole(size_tangent)
         if half:
             clip[0] = 2 / t[0], 0, 1, 0
         picture = self.easel.draw(scene, pose, clip)

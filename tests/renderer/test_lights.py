@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from renderer.config import SceneConfig
 from renderer.gltf.model import Animation, Asset, Channel, Light, Material, Mesh, Node, Primitive
 from renderer.light_config import LightConfig
 from renderer.lights import CAPACITY, Grid, Lamp, Lights, configured, lamp_of, rec709_from_temperature
@@ -55,8 +54,8 @@ class Rig:
         self.easel, self.device, self.scene_pass = easel, easel.device, easel.scene_pass
 
     def scene(self, asset: Asset | None = None, lights: dict[str, Any] | None = None, **config: Any) -> Scene:
-        made = SceneConfig(lights={k: LightConfig(**v) for k, v in (lights or {}).items()}, **config)
-        scene: Scene = self.easel.keep(Scene.from_assets(self.device, made, [asset or floor()]))
+        lamps = {name: LightConfig(**light) for name, light in (lights or {}).items()}
+        scene: Scene = self.easel.scene(asset or floor(), lights=lamps, **config)
         return scene
 
     def draw(self, scene: Scene, *, middle: tuple[float, float] = (0.0, 0.0), **options: Any) -> Any:

@@ -20,7 +20,6 @@ from renderer.sun_position import (
     terrestrial_days,
 )
 from renderer.working import AP1_FROM_REC709
-from stage.frames import pose_from_pan_tilt_roll
 
 SIZE = (160, 120)
 MUNICH = (48.137, 11.575)
@@ -100,18 +99,12 @@ class Bench:
 
     def scene(self, when: str, **sky: Any) -> Scene:
         place = {"latitude_deg": MUNICH[0], "longitude_deg": MUNICH[1]}
-        made = Scene.from_assets(self.device, SceneConfig(sky={"when": when, **place, **sky}), [])
-        kept: Scene = self.easel.keep(made)
-        return kept
+        made: Scene = self.easel.scene(sky={"when": when, **place, **sky})
+        return made
 
     def lux_about(self, scene: Scene, direction: Any, tangent: float) -> float:
         """Illuminance, lux, of what is brighter than the sky about it in a view that looks at `direction`."""
-        x, y, z = direction
-        pan, tilt = np.degrees(np.arctan2(-x, y)), np.degrees(np.arcsin(z))
-        pose = pose_from_pan_tilt_roll((0, 0, 2), pan_deg=float(pan), tilt_deg=float(tilt))
-        clip = np.array([[1 / tangent * SIZE[1] / SIZE[0], 0, 0, 0], [0, 1 / tangent, 0, 0], [0, 0, -1, -0.2],
-                         [0, 0, -1, 0]])  # fmt: skip
-        light = self.easel.draw(scene, pose, clip)[::-1, :, :3] @ LUMINANCE
+        light = self.easel.look(scene, along=direction, tangent=tangent)[::-1, :, :3] @ LUMINANCE
         self.light = light
         return float((light - np.median(light)).sum() * (2 * tangent / SIZE[1]) ** 2 * 100.0)
 

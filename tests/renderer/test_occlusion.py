@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from renderer.air_config import OcclusionConfig
-from renderer.config import SceneConfig, SunConfig
+from renderer.config import SunConfig
 from renderer.gltf.model import Animation, Asset, Channel, Material, Mesh, Node, Primitive
 from renderer.passes.occlusion import directions
 from renderer.scene import Scene
-from stage.frames import pose_from_pan_tilt_roll
 
 SIZE = (64, 64)
 
@@ -67,17 +66,13 @@ class Bench:
         self.easel, self.device = easel, easel.device
 
     def scene(self, asset: Asset, **config: Any) -> Scene:
-        config = {"ambient": (1.0, 1.0, 1.0)} | config
-        made: Scene = self.easel.keep(Scene.from_assets(self.device, SceneConfig(**config), [asset]))
+        made: Scene = self.easel.scene(asset, **{"ambient": (1.0, 1.0, 1.0)} | config)
         return made
 
     def at(self, scene: Scene, place: Any, eye: Any) -> float:
         """Light of the surface at `place`, seen from `eye`."""
-        d = np.subtract(place, eye)
-        pan, tilt = np.degrees(np.arctan2(-d[0], d[1])), np.degrees(np.arctan2(d[2], np.hypot(d[0], d[1])))
-        clip = np.array([[50.0, 0, 0, 0], [0, 50.0, 0, 0], [0, 0, -1, -0.2], [0, 0, -1, 0]])
-        pose = pose_from_pan_tilt_roll(eye, pan_deg=float(pan), tilt_deg=float(tilt))
-        return float(self.easel.draw(scene, pose, clip)[28:36, 28:36, 1].mean())
+        seen = self.easel.look(scene, eye, along=np.subtract(place, eye), tangent=0.02)
+        return float(seen[28:36, 28:36, 1].mean())
 
 
 @pytest.fixture

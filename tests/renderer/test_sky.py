@@ -18,11 +18,9 @@ from renderer.atmosphere import Air, SkyTable, row_elevations, sky_table
 from renderer.config import DomeConfig, SceneConfig, SunConfig
 from renderer.device import Device
 from renderer.domes import ROUGHNESS_LEVELS, directions, sh_basis
-from renderer.scene import Scene
 from renderer.sky import HEIGHT, WIDTH, Sky, blurred, octahedra, panorama
 from renderer.sun_position import direction_from_pan_elevation, sun_azimuth_elevation_deg, sun_equatorial_deg
 from renderer.working import AP1_FROM_REC709
-from stage.frames import pose_from_pan_tilt_roll
 
 LUMINANCE = np.linalg.inv(AP1_FROM_REC709).T @ [0.2126, 0.7152, 0.0722]
 SIZE = (96, 64)
@@ -188,27 +186,12 @@ def test_an_even_sky_is_mirrored_evenly_and_a_spot_keeps_its_light() -> None:
     assert all(a[20, 70, 0] >= b[20, 70, 0] for a, b in pairwise(wide[1:]))
 
 
-class Bench:
-    def __init__(self, easel: Any) -> None:
-        self.easel, self.device = easel, easel.device
-
-    def scene(self, **config: Any) -> Scene:
-        made: Scene = self.easel.keep(Scene.from_assets(self.device, SceneConfig(**config), []))
-        return made
-
-    def look(self, scene: Scene, *, pan_deg: float = 0.0, tilt_deg: float = 0.0, tangent: float = 0.5) -> Any:
-        clip = np.array(
-            [[1 / tangent * SIZE[1] / SIZE[0], 0, 0, 0], [0, 1 / tangent, 0, 0], [0, 0, -1, -0.2], [0, 0, -1, 0]]
-        )
-        return self.easel.draw(scene, pose_from_pan_tilt_roll((0, 0, 2), pan_deg=pan_deg, tilt_deg=tilt_deg), clip)
-
-
 @pytest.fixture
-def bench(easel: Any) -> Bench:
-    return Bench(easel(SIZE))
+def bench(easel: Any) -> Any:
+    return easel(SIZE)
 
 
-def test_the_picture_is_the_table_and_the_disc_is_the_suns_light(bench: Bench, clear: SkyTable) -> None:
+def test_the_picture_is_the_table_and_the_disc_is_the_suns_light(bench: Any, clear: SkyTable) -> None:
     scene = bench.scene(sky=SkyConfig(pan_deg=25.0, elevation_deg=20.0), exposure_ev=-10.0)
     assert scene.sky is not None
     assert scene.sun is not None
@@ -232,7 +215,7 @@ def test_the_picture_is_the_table_and_the_disc_is_the_suns_light(bench: Bench, c
     assert np.allclose((bright - bare).sum(axis=(0, 1)) * pixel_sr, scene.sun.light * np.pi, rtol=0.03)
 
 
-def test_a_sun_that_moves_gives_what_a_new_sky_gives(bench: Bench) -> None:
+def test_a_sun_that_moves_gives_what_a_new_sky_gives(bench: Any) -> None:
     """The same configuration, the same sky, whatever stood before: irradiance, reflections, picture and sun."""
     scene = bench.scene(sky=SkyConfig(pan_deg=-70.0, elevation_deg=50.0))
     assert scene.sky is not None
