@@ -11,7 +11,7 @@ from typing import Final, get_args
 
 from msgspec import Struct
 
-from controller.messages import Severity
+from controller.status import Severity
 
 
 class AlarmCode(Struct, frozen=True):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from controller.messages import CameraStatus, ResolutionStatus
 from controller.planner import Planner
 from controller.resolution import DynamicResolution
+from controller.status import CameraStatus, ResolutionStatus
 from runtime.clock import NS_PER_MS
 from stage.frames import pan_tilt_roll_from_rotation
 from stage.overscan import cost_of, overscan_px

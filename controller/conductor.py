@@ -25,19 +25,7 @@ from controller.ledger import Ledger, Series
 from controller.ledger_batch import LedgerBatch
 from controller.ledger_feed import RingQueue, decode_note
 from controller.listening import Listening
-from controller.messages import (
-    KIND_STATUS,
-    STATUS_CAPACITY,
-    Abort,
-    Alarm,
-    AnyMessage,
-    Commit,
-    HearOnly,
-    JamTime,
-    Prepare,
-    RoleState,
-    encode,
-)
+from controller.messages import Abort, AnyMessage, Commit, HearOnly, JamTime, Prepare
 from controller.metronome import KIND_NOTES
 from controller.node_reports import NodeReports
 from controller.plan_maker import PlanMaker
@@ -52,6 +40,7 @@ from controller.sources import (
     resolution_limits,
     steered,
 )
+from controller.status import KIND_STATUS, STATUS_CAPACITY, Alarm, RoleState, encode_status
 from controller.tracking_recorder import DATAGRAM_CAPACITY, DATAGRAM_SLOTS, KIND_DATAGRAMS
 from controller.versions import Version, Versions, load_version
 from controller.windows.blanks import BlankRing
@@ -548,7 +537,7 @@ class Conductor:
             alarms=[*self._listening.alarms.values(), *self._alarms.values()],
             between=self._take_in,
         )
-        self._status.publish(encode(status), frame=status.frame, t_ns=now_ns)
+        self._status.publish(encode_status(status), frame=status.frame, t_ns=now_ns)
         self._status.heartbeat(now_ns)
 
 

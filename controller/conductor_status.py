@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from controller.camera_status import camera_status, resolution_status
 from controller.lead import AdaptiveLead
 from controller.ledger import Series
-from controller.messages import Alarm, ConductorStatus, RoleState
 from controller.planner import all_held
 from controller.resolution import DynamicResolution
 from controller.sources import source_alarms, source_status
+from controller.status import Alarm, ConductorStatus, RoleState
 from controller.versions import Version
 from runtime.clock import NS_PER_MS
 from runtime.rights import Rights

@@ -32,33 +32,29 @@ from controller.look_order import read_order as read_look_order
 from controller.look_stills import LookStills
 from controller.messages import (
     KIND_PHOTO,
-    KIND_STATUS,
     PIXELS_RGB8,
-    STATUS_CAPACITY,
     Abort,
     CompileScene,
     DrawThumbnail,
     Failed,
     LookStill,
-    NodeStatus,
     PhotoFailed,
     PhotoReady,
     PhotoRequest,
     Prepare,
     Prepared,
     RehearseEdits,
-    RoleState,
     SceneCompiled,
     SceneLoaded,
     SceneRefused,
     ThumbnailDrawn,
-    encode,
 )
 from controller.post import Post
 from controller.resident import apply_known
 from controller.rundir import RunDir
 from controller.scene_book import SceneBook, States
 from controller.show import Snapshot, decode_snapshot
+from controller.status import KIND_STATUS, STATUS_CAPACITY, NodeStatus, RoleState, encode_status
 from controller.wall_programs import make_wall_programs
 from renderer.config import SceneConfig
 from renderer.device import Device, DeviceLostError
@@ -554,7 +550,7 @@ class Darkroom:
             renderer=self._device.capabilities.renderer,
             draw_ms=percentiles_of(list(self._took_ms)),
         )
-        self._status.publish(encode(status), frame=self._last_frame, t_ns=now_ns)
+        self._status.publish(encode_status(status), frame=self._last_frame, t_ns=now_ns)
         self._status.heartbeat(now_ns)
 
 

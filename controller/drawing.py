@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from controller.errors import ControllerError
-from controller.messages import Alarm, ResidentScene
 from controller.preparing import Preparer
+from controller.status import Alarm, ResidentScene
 from stage.plan import FramePlan
 
 

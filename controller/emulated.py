@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from controller.messages import KIND_STATUS
 from controller.processors.status import decode_processors
 from controller.rundir import RunDir
+from controller.status import KIND_STATUS
 from renderer.twin.emulator import Codes
 from renderer.twin.override import Override
 from runtime.ring import RingReader

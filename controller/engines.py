@@ -17,8 +17,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.messages import Alarm
 from controller.rundir import RunDir
+from controller.status import Alarm
 from renderer.passes.given import GivenInner
 from renderer.sinks.ring import codes_of
 from runtime.clock import NS_PER_MS, Clock

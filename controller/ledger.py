@@ -28,7 +28,7 @@ from controller.ledger_record import (
     NodeStamps,
     period_ns,
 )
-from controller.messages import Percentiles
+from controller.status import Percentiles
 from runtime.clock import NS_PER_MS
 from runtime.metronome import Spread
 from stage.plan import REASONS, FramePlan, FrameReport, Reason

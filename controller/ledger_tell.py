@@ -24,7 +24,7 @@ from controller.ledger_file import (
 )
 from controller.ledger_record import INTERVALS, FrameRecord, intervals_ms, misses, steps_ms
 from controller.ledger_words import AROUND, REASON_WORDS, SENT_WORDS, Why, explain
-from controller.messages import Percentiles
+from controller.status import Percentiles
 from controller.store import state_folder
 from runtime.clock import NS_PER_MS, NS_PER_S
 from stage.errors import Problem

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from controller.messages import Alarm
+from controller.status import Alarm
 from runtime.clock import NS_PER_S
 from tracking.errors import ListenError
 from tracking.inputs import TrackingInputs

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from controller.ledger_feed import RingQueue
-from controller.messages import KIND_STATUS, decode_conductor
 from controller.rundir import RunDir, is_alive, runs
+from controller.status import KIND_STATUS, decode_conductor
 from controller.tracking_recorder import KIND_DATAGRAMS
 from runtime.errors import HouseError
 from runtime.ring import ROOT, RingReader

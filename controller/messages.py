@@ -1,8 +1,8 @@
-"""What the processes of one host tell each other: control datagrams, and the status each publishes ten times a second.
+"""What the processes of one host ask of each other and answer: control datagrams.
 
-Control messages go over Unix datagram sockets named in `controller.rundir`, one msgpack map each, told apart by
-`type`. (The doorbell, which says that a plan is there, is another socket: runtime.doorbell.) Status structs go into
-rings: the newest one wins and nobody waits.
+They go over Unix datagram sockets named in `controller.rundir`, one msgpack map each, told apart by `type`. (The
+doorbell, which says that a plan is there, is another socket: runtime.doorbell. What each tells of itself without being
+asked is in `controller.status`.)
 
 A change (DESIGN section 11)
 ----------------------------
@@ -20,7 +20,6 @@ A change (DESIGN section 11)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -29,26 +28,17 @@ from msgspec import Struct
 from controller.processors.keeper import SetResult
 from controller.processors.model import Value
 from controller.st2110.connection import Connection
-from runtime.clock_report import ClockReport
 from runtime.ring import fourcc
 from stage.errors import Problem
-from stage.plan import Vec3
 
-KIND_STATUS: Final = fourcc("STAT")
-"""Rings that hold a status struct."""
 KIND_PHOTO: Final = fourcc("FOTO")
 """Rings that hold 8-bit sRGB pictures, three bytes a pixel, row 0 at the top."""
 PIXELS_RGB8: Final = fourcc("RGB8")
 """Pixel format of photos. (Canvases: renderer.renderer.FOURCC.)"""
 
-STATUS_CAPACITY: Final = 1 << 18
-"""Bytes a status ring's slot holds."""
 MAX_DATAGRAM: Final = 1 << 16
 
 PhotoKind = Literal["photo", "truth"]
-SourceState = Literal["waiting", "ok", "coasting", "lost", "bad"]
-Severity = Literal["info", "warning", "critical"]
-RoleState = Literal["starting", "preparing", "ready", "running", "stopping", "stopped", "failed"]
 
 
 class Message(Struct, frozen=True, tag_field="type", tag=str.lower):
@@ -377,217 +367,12 @@ AnyMessage = (
 )  # fmt: skip
 
 
-# --- status -----------------------------------------------------------------------------------------------------
-
-
-class Percentiles(Struct, frozen=True):
-    """p50, p95, p99 and maximum, by nearest rank: every figure is one that was measured."""
-
-    p50: float = 0.0
-    p95: float = 0.0
-    p99: float = 0.0
-    max: float = 0.0
-
-
-AlarmValue = str | int | float | bool | list[str]
-
-
-class Alarm(Struct, frozen=True):
-    """Something a person should know: what is wrong, and what to do. One per `code` and `path` at a time. Every code
-    with its values, in `controller.alarm_codes`."""
-
-    code: str
-    path: str
-    detail: str
-    severity: Severity = "warning"
-    mend: str = ""
-    since_ns: int = 0
-    values: Mapping[str, AlarmValue] = {}
-    """What `detail` speaks of, each by itself, the unit in its name."""
-
-
-class SourceStatus(Struct, frozen=True):
-    """One tracking source as its receiver sees it."""
-
-    state: SourceState
-    protocol: str
-    address: str
-    """Where it listens (or connects), `host:port`."""
-    camera: str = ""
-    reason: str = ""
-    """Why the state is what it is, in words."""
-    moves: bool = False
-    """Whether it is the source that moves its camera now."""
-    datagrams: int = 0
-    samples: int = 0
-    refused: dict[str, int] = {}
-    """Count per reason (tracking.sample.Reason)."""
-    lost: int = 0
-    """Numbers of the sender's own counter that never came."""
-    dropped: int = 0
-    """Datagrams that the kernel dropped unread."""
-    rate_hz: float = 0.0
-    age_ms: float | None = None
-    """Since its newest sample was received; None before the first."""
-    jitter_ms: float = 0.0
-    clock_drift_ppm: float = 0.0
-    """By how much our clock runs faster than the sender's."""
-    clock_jumps: int = 0
-    """How often the sender's clock was set."""
-    last_packet_id: int = 0
-    sender: str = ""
-    stage_from_tracker: list[float] = []
-    """The alignment in use, 16 numbers row by row."""
-    prediction_error_deg: Percentiles = Percentiles()
-    """How far predictions lay from what came later, at the photo's reach."""
-    prediction_error_mm: Percentiles = Percentiles()
-    prediction_rms_deg: dict[str, float] = {}
-    """At the same photos: of what was `predicted`, had the pose been `held`, and at constant `velocity`."""
-    prediction_rms_mm: dict[str, float] = {}
-    prediction_learned_s: float = 0.0
-    """How much movement prediction has been learned from."""
-
-
-class CameraStatus(Struct, frozen=True):
-    """One camera as planned last."""
-
-    state: SourceState
-    source: str
-    quality: str
-    position_m: Vec3
-    pan_deg: float
-    tilt_deg: float
-    roll_deg: float
-    focal_length_mm: float
-    age_ms: float | None
-    """From the sample's receipt to the photo it was predicted for; None without one."""
-    overscan_deg: tuple[float, float, float, float]
-    """Left, right, top, bottom as drawn."""
-    overscan_causes_deg: dict[str, float] = {}
-    """What the overscan is made of: `lens`, `prediction`, `hold`, `feather`, `margin`."""
-    overscan_px: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    """Pixels of the inner picture beyond the camera's own on each side."""
-    overscan_cost_percent: float = 0.0
-    """Pixels drawn for it, over those of the camera's own picture."""
-    texels_per_led: float = 0.0
-    lowered_steps: int = 0
-    """Eighths of an octave by which it is drawn coarser because drawing took too long."""
-
-
-class ResolutionStatus(Struct, frozen=True):
-    """Whether inner pictures are drawn coarser than configured, and why."""
-
-    enabled: bool = False
-    lowered_steps: int = 0
-    """Eighths of an octave, on all cameras that are not held."""
-    steps_most: int = 0
-    changes: int = 0
-    held: bool = False
-    """Nothing is changed: a take rolls, or every camera is frozen."""
-    draw_p99_ms: float = 0.0
-    """Of the slowest node since the last change."""
-    budget_ms: float = 0.0
-
-
-class ConductorStatus(Struct, frozen=True):
-    """What the conductor knows, published about ten times a second in `conductor.ring`."""
-
-    t_ns: int
-    pid: int
-    state: RoleState
-    frame: int
-    rate: tuple[int, int]
-    epoch: int
-    t0_ns: int
-    """Slot 0's start, so that every frame's time follows from its number."""
-    show_version: int
-    config_version: int
-    rt_class: int
-    """0, or the FIFO priority it runs at."""
-    lead_ms: float
-    """From latch to presentation, as adapted now."""
-    plans: int = 0
-    slots_skipped: int = 0
-    """Slots without a plan of ours because the host stalled."""
-    own_share_ms: Percentiles = Percentiles()
-    receive_to_history_ms: Percentiles = Percentiles()
-    clock: ClockReport = ClockReport()
-    """What frames get their time from, and how well."""
-    sources: dict[str, SourceStatus] = {}
-    cameras: dict[str, CameraStatus] = {}
-    resolution: ResolutionStatus = ResolutionStatus()
-    alarms: list[Alarm] = []
-
-
-class ResidentScene(Struct, frozen=True):
-    """A scene that a node holds ready."""
-
-    scene: str
-    key: str
-    """Its compiled state; empty: read from its files."""
-    size_bytes: int
-    on_air: bool = False
-    read: str = ""
-    """Of a scene read from its files: which configuration of it (`controller.library.inputs.read_hash`)."""
-
-
-class NodeStatus(Struct, frozen=True):
-    """What a node (or the darkroom) knows, published about ten times a second in its status ring."""
-
-    t_ns: int
-    pid: int
-    node: str
-    state: RoleState
-    frame: int
-    show_version: int
-    config_version: int
-    rt_class: int
-    renderer: str
-    """GL renderer string."""
-    canvases: list[str] = []
-    presented: int = 0
-    repeated: int = 0
-    repeats: dict[str, int] = {}
-    """Count per reason (stage.plan.REASONS)."""
-    draw_ms: Percentiles = Percentiles()
-    scenes: list[ResidentScene] = []
-    """What it can show at any frame, those used last first."""
-    scene_budget_bytes: int = 0
-    loading: str = ""
-    """The scene it makes ready now."""
-    action: str = "none"
-    """What it obeys now: none, black, hold, safe or work."""
-    action_stamp_ns: int = 0
-    alarms: list[Alarm] = []
-
-
-class ChildStatus(Struct, frozen=True):
-    """One process of the house as the supervisor sees it."""
-
-    role: str
-    pid: int
-    state: RoleState
-    restarts: int = 0
-    since_ns: int = 0
-    last_exit: str = ""
-
-
-class SupervisorStatus(Struct, frozen=True):
-    """`supervisor.json`."""
-
-    pid: int
-    t_ns: int
-    children: dict[str, ChildStatus]
-
-
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(AnyMessage)
-_CONDUCTOR = msgspec.msgpack.Decoder(ConductorStatus)
-_NODE = msgspec.msgpack.Decoder(NodeStatus)
 
 
-def encode(message: Message | ConductorStatus | NodeStatus) -> bytes:
-    """A control message or a status as msgpack bytes."""
+def encode(message: Message) -> bytes:
+    """A control message as msgpack bytes."""
     return _ENCODER.encode(message)
 
 
@@ -599,16 +384,6 @@ def decode(data: bytes | memoryview) -> Any:
     msgspec.ValidationError, msgspec.DecodeError : not one of ours.
     """
     return _DECODER.decode(data)
-
-
-def decode_conductor(data: bytes | memoryview) -> ConductorStatus:
-    """The conductor's status. Raises msgspec.ValidationError when the bytes are not one."""
-    return _CONDUCTOR.decode(data)
-
-
-def decode_node(data: bytes | memoryview) -> NodeStatus:
-    """A node's status. Raises msgspec.ValidationError when the bytes are not one."""
-    return _NODE.decode(data)
 
 
 def message_schema() -> dict[str, Any]:

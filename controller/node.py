@@ -21,12 +21,12 @@ from controller.action import ActionWord
 from controller.ahead import Ahead, longest_but_one
 from controller.drawing import Painter, PainterLost
 from controller.ledger_record import GRACE_SHARE
-from controller.messages import RoleState
 from controller.node_telling import NodeTelling
 from controller.planner import repeat_plan
 from controller.post import Post
 from controller.preparing import Preparations
 from controller.rundir import RunDir
+from controller.status import RoleState
 from runtime.clock import NS_PER_S, Clock
 from runtime.rights import (
     NICENESS,

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from controller.action import ActionOrder
 from controller.drawing import Painter
 from controller.ledger import percentiles_of
-from controller.messages import KIND_STATUS, STATUS_CAPACITY, Alarm, NodeStatus, RoleState, encode
 from controller.rundir import RunDir
+from controller.status import KIND_STATUS, STATUS_CAPACITY, Alarm, NodeStatus, RoleState, encode_status
 from runtime.clock import NS_PER_MS
 from runtime.rights import Rights
 from runtime.ring import KIND_REPORTS, RingWriter
@@ -124,5 +124,5 @@ class NodeTelling:
             action_stamp_ns=held.stamp_ns,
             alarms=alarms,
         )
-        self._status.publish(encode(status), frame=shown, t_ns=now_ns)
+        self._status.publish(encode_status(status), frame=shown, t_ns=now_ns)
         self._status.heartbeat(now_ns)

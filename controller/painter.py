@@ -19,7 +19,7 @@ from controller.engines import Engines
 from controller.errors import ControllerError
 from controller.library.cache import TABLES_FOLDER, SceneCache
 from controller.library.inputs import inputs_of
-from controller.messages import Alarm, LoadScene, RehearseEdits, ResidentScene
+from controller.messages import LoadScene, RehearseEdits
 from controller.outputs import Given, Instead, Output
 from controller.planner import Planner
 from controller.resident import Resident, Residents, SceneMemoryError
@@ -27,6 +27,7 @@ from controller.rundir import RunDir
 from controller.scene_book import SceneBook
 from controller.show import SceneState, Show, Snapshot
 from controller.sources import inner_limits
+from controller.status import Alarm, ResidentScene
 from controller.swap_group import canvases_by_wall, with_inner_of
 from renderer.atmosphere import keep_tables
 from renderer.config import SceneConfig

@@ -19,9 +19,9 @@ from controller.ledger import Ledger
 from controller.ledger_feed import LedgerFeed
 from controller.ledger_file import Block, LedgerFileError, Opening, SegmentWriter, last_told, read_opening, segments_in
 from controller.ledger_record import Event, HostNote
-from controller.messages import KIND_STATUS, Alarm, RoleState
 from controller.rundir import RunDir
 from controller.st2110.status import SentNote
+from controller.status import KIND_STATUS, Alarm, RoleState
 from controller.tracking_recorder import RecordingStatus, TrackingRecorder
 from runtime.clock import NS_PER_S, Clock
 from runtime.ring import RingReader, RingWriter

@@ -14,10 +14,10 @@ from typing import Final
 import msgspec
 
 from controller.ledger_feed import RingQueue
-from controller.messages import KIND_STATUS, Alarm, RoleState
 from controller.relay_status import RelayStatus, RelayTold
 from controller.rundir import RunDir
 from controller.sources import mounts_of, pictures_of, preferences, steered
+from controller.status import KIND_STATUS, Alarm, RoleState
 from controller.tracking_recorder import KIND_DATAGRAMS
 from controller.versions import Version, load_version
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from controller.messages import Alarm, RoleState
+from controller.status import Alarm, RoleState
 
 
 class RelayTold(Struct, frozen=True):

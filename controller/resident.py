@@ -19,7 +19,7 @@ import numpy as np
 
 from controller.errors import ControllerError
 from controller.library.inputs import read_hash
-from controller.messages import ResidentScene
+from controller.status import ResidentScene
 from renderer.addresses import EditValueError, UnknownAddressError
 from renderer.config import SceneConfig
 from renderer.device import Device

@@ -5,7 +5,7 @@
 Who writes what
 ---------------
 plans.ring             conductor   FramePlan of every frame (stage.plan), slot frame and hash as CONTRACTS say
-conductor.ring         conductor   ConductorStatus about ten times a second (controller.messages)
+conductor.ring         conductor   ConductorStatus about ten times a second (controller.status)
 conductor.sock         conductor   Unix datagrams, messages to the conductor
 node-<id>.sock         node        messages to the node
 <role>.bell            each role   its doorbell (runtime.doorbell): the conductor rings a node when a plan is there
@@ -46,7 +46,7 @@ scene-order-<n>.msgpack  service   a scene for the darkroom to compile (controll
 look-order-<n>.msgpack  service   a look for the darkroom to draw a still of (controller.look_order)
 show.current           service     the number of the version that holds: where a restarted process begins
 action.word            anyone      BLACK, HOLD, SAFE, WORK (controller.action)
-supervisor.json        supervisor  children, pids, states, restarts (controller.messages.SupervisorStatus)
+supervisor.json        supervisor  children, pids, states, restarts (controller.status.SupervisorStatus)
 service.json           service     where the service listens: host, port, tls, osc_port, pid
 """
 

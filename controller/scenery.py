@@ -24,7 +24,6 @@ from controller.library.cache import SceneCache
 from controller.library.inputs import Inputs, inputs_of, looked_at, read_hash
 from controller.library.order import Order
 from controller.messages import (
-    Alarm,
     CompileScene,
     LoadScene,
     Message,
@@ -36,6 +35,7 @@ from controller.messages import (
 from controller.rundir import RunDir, replace_file
 from controller.scene_values import SceneValues, scene_values
 from controller.show import SceneState, Show
+from controller.status import Alarm
 from renderer.config import SceneConfig
 from runtime.clock import NS_PER_MS, Clock
 from stage.errors import OpenVolumeError, Problem

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from controller.messages import Alarm, Percentiles, Severity, SourceStatus
 from controller.planner import InnerLimits, TrackedPose
 from controller.resolution import ResolutionLimits
 from controller.show import Nudge, Show, SourceDelays
+from controller.status import Alarm, Percentiles, Severity, SourceStatus
 from renderer.config import RenderConfig
 from stage.cameras import Camera
 from stage.compiled import CompiledStage

@@ -20,9 +20,9 @@ from msgspec import Struct
 
 from controller.errors import ControllerError
 from controller.ledger_feed import RingQueue
-from controller.messages import Alarm
 from controller.rundir import RunDir, replace_file
 from controller.show_log import ShowLog
+from controller.status import Alarm
 from runtime.clock import NS_PER_S, Clock
 from runtime.ring import KIND_PLANS, fourcc
 from stage.errors import OpenVolumeError, Problem

@@ -23,25 +23,14 @@ from controller.ledger import Ledger
 from controller.ledger_feed import LedgerFeed, open_ring
 from controller.ledger_record import HostNote
 from controller.look_order import LookOrder, write_order
-from controller.messages import (
-    KIND_PHOTO,
-    KIND_STATUS,
-    AnyMessage,
-    ConductorStatus,
-    Connected,
-    Message,
-    NodeStatus,
-    ProcessorSet,
-    SupervisorStatus,
-    decode_conductor,
-    decode_node,
-)
+from controller.messages import KIND_PHOTO, AnyMessage, Connected, Message, ProcessorSet
 from controller.post import Post
 from controller.processors.status import ProcessorsStatus, decode_processors
 from controller.recorder import RecorderStatus, decode_recorder
 from controller.relay_status import RelayStatus, decode_relay
 from controller.rundir import RunDir
 from controller.st2110.status import SenderStatus, decode_sender
+from controller.status import KIND_STATUS, ConductorStatus, NodeStatus, SupervisorStatus, decode_conductor, decode_node
 from controller.windows.status import WindowsStatus, decode_windows
 from runtime.clock import NS_PER_S, Clock
 from runtime.ring import KIND_CANVAS, RingReader

@@ -48,12 +48,13 @@ from controller.errors import BadValue, UnknownAddress
 from controller.library.cache import CACHE_FOLDER, SceneCache
 from controller.library.entries import LIBRARY_FOLDER
 from controller.lineup import Zero, nudge_to
-from controller.messages import Alarm, AnyMessage
+from controller.messages import AnyMessage
 from controller.midi_control import MidiInput
 from controller.osc import OscStatistics
 from controller.rundir import RunDir
 from controller.scenery import Scenery, places_of
 from controller.show import Nudge
+from controller.status import Alarm
 from controller.store import Store, state_folder
 from controller.switching import Moment
 from controller.transaction import Outcome

@@ -8,7 +8,7 @@ import shutil
 from typing import Final
 
 from controller.errors import StoreError
-from controller.messages import Alarm, Severity
+from controller.status import Alarm, Severity
 from controller.store import Store
 from runtime.clock import NS_PER_S, Clock
 from stage.errors import OpenVolumeError

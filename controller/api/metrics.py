@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from controller.api import present
 from controller.ledger import BOUNDS_MS, Series
-from controller.messages import Percentiles
+from controller.status import Percentiles
 from runtime.clock import NS_PER_S
 
 if TYPE_CHECKING:

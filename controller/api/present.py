@@ -41,8 +41,8 @@ from controller.layer_addresses import layer_rows
 from controller.ledger_record import FrameRecord, Steps, intervals_ms, steps_ms
 from controller.ledger_words import Why
 from controller.look_addresses import look_rows
-from controller.messages import Alarm, NodeStatus, Percentiles, SourceStatus
 from controller.show import Nudge, OutputState, SourceDelays
+from controller.status import Alarm, NodeStatus, Percentiles, SourceStatus
 from renderer.pattern_kinds import pattern_about
 from runtime.clock import NS_PER_MS
 from runtime.clock_report import ClockReport

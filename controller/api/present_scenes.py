@@ -16,9 +16,9 @@ from controller.api.views_scenes import (
 )
 from controller.desk import Desk
 from controller.library.cache import CompiledState
-from controller.messages import ResidentScene
 from controller.scenery import Scenery
 from controller.show import SceneState
+from controller.status import ResidentScene
 from controller.switching import under_way
 
 

@@ -36,8 +36,8 @@ from controller.api import (
 )
 from controller.api.events import Envelope
 from controller.api.problems import ProblemDocument
-from controller.messages import Alarm
 from controller.show import Nudge
+from controller.status import Alarm
 from controller.transaction import Outcome
 
 _PLACE: Final = re.compile(r"\{[^}]*\}")

@@ -11,11 +11,11 @@ from typing import Final
 from controller.api.control import Control
 from controller.api.surfaces import OscFeedback, value_at
 from controller.config import ControlConfig, OscConfig
-from controller.messages import Alarm
 from controller.midi_config import MidiConfig
 from controller.midi_control import MidiInput
 from controller.osc import Hands, OscControl
 from controller.show_lock import held
+from controller.status import Alarm
 
 log = logging.getLogger(__name__)
 

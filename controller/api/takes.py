@@ -11,9 +11,9 @@ from controller.api.backend import RunBackend
 from controller.api.views_takes import TakesView, TakeView
 from controller.desk import Desk
 from controller.errors import BadValue
-from controller.messages import Alarm
 from controller.recorder import recording_now
 from controller.rundir import RunDir
+from controller.status import Alarm
 from controller.takes.book import TakeBook
 from controller.takes.keeper import Circumstances, TakeKeeper, recordings_in
 from controller.takes.replay import TakeReplay

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from controller.api.views import View
-from controller.messages import ResidentScene
+from controller.status import ResidentScene
 
 
 class SceneView(View, frozen=True):

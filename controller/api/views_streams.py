@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from controller.api.views import View
-from controller.messages import Percentiles
 from controller.st2110.connection import Connection
 from controller.st2110.status import PacedBy, PathStatus, StreamState
+from controller.status import Percentiles
 
 
 class StreamView(View, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.api.views import View
-from controller.messages import Percentiles
+from controller.status import Percentiles
 from controller.windows.status import MonitorStatus, Pace
 
 

@@ -23,7 +23,7 @@ from typing import Any, Final
 from controller.bench.reads import small_gets
 from controller.client import ApiError, Client
 from controller.config import load_config
-from controller.messages import Percentiles
+from controller.status import Percentiles
 from runtime.clock import NS_PER_MS
 
 GOES, SETS = 40, 80

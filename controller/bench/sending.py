@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 
 from controller.beginning import fresh_show, snapshot_of
 from controller.config import compile_config, load_config_text
-from controller.messages import KIND_STATUS
 from controller.rundir import RunDir
 from controller.show import encode_snapshot
 from controller.st2110.frame import chosen_packing
@@ -35,6 +34,7 @@ from controller.st2110.pixels import octets_of
 from controller.st2110.receiver import Picture, Receiver
 from controller.st2110.rfc4175 import VideoForm, packet_layout
 from controller.st2110.status import StreamStatus, decode_sender
+from controller.status import KIND_STATUS
 from runtime.clock import NS_PER_S, SystemClock
 from runtime.ring import KIND_CANVAS, RingReader, RingWriter, fourcc
 from stage.compiled import encode_stage

@@ -26,7 +26,7 @@ from pythonosc.dispatcher import Dispatcher
 
 from controller.bench.alone import free_ports, opened, process, rest, run_dir
 from controller.config import LoadedConfig, load_config, load_config_text
-from controller.messages import KIND_STATUS, decode_conductor
+from controller.status import KIND_STATUS, decode_conductor
 from runtime.clock import NS_PER_S, VirtualClock
 from runtime.ring import KIND_PLANS, RingReader
 from stage.rate import Rate

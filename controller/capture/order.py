@@ -17,8 +17,8 @@ import msgspec
 from msgspec import Struct
 
 from controller.errors import ControllerError
-from controller.messages import Alarm
 from controller.rundir import RunDir, replace_file
+from controller.status import Alarm
 from stage.errors import Problem
 
 CaptureKind = Literal["canvas", "inner", "photo"]

@@ -20,9 +20,9 @@ from controller.capture.pictures import CanvasCapture, LightCapture, Stamp, canv
 from controller.capture.writer import Sink, Writer
 from controller.engines import KIND_INNER, Feed
 from controller.ledger_feed import RingQueue
-from controller.messages import KIND_STATUS, Alarm
 from controller.rundir import RunDir
 from controller.show import decode_snapshot
+from controller.status import KIND_STATUS, Alarm
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
 from runtime.ring import KIND_CANVAS, KIND_PLANS, KIND_REPORTS, RingWriter, Slot
 from stage.compiled import CompiledStage, decode_stage

@@ -20,14 +20,7 @@ from controller.library.config import LibraryConfig
 from controller.library.entries import LIBRARY_FOLDER, Entry
 from controller.library.shelf import Shelf
 from controller.library.tags import write_tags
-from controller.messages import (
-    DrawThumbnail,
-    LibraryChanged,
-    LibraryRefused,
-    RestoreVersion,
-    TagEntry,
-    ThumbnailDrawn,
-)
+from controller.messages import DrawThumbnail, LibraryChanged, LibraryRefused, RestoreVersion, TagEntry, ThumbnailDrawn
 from controller.post import Post
 from controller.rundir import RunDir
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock

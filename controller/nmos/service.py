@@ -18,7 +18,7 @@ from controller.api import present_streams
 from controller.api.control import Control
 from controller.api.streams import NotConnectedError
 from controller.errors import ShowLocked
-from controller.messages import Alarm, Connected, NotConnected
+from controller.messages import Connected, NotConnected
 from controller.nmos import node_api
 from controller.nmos.answers import Answer, app_of, error
 from controller.nmos.config import NmosConfig
@@ -30,6 +30,7 @@ from controller.processors.emulators.server import serving
 from controller.show_lock import held
 from controller.st2110.network import interfaces
 from controller.st2110.role import configured_connection
+from controller.status import Alarm
 from runtime.clock import NS_PER_S
 
 log = logging.getLogger(__name__)

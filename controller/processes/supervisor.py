@@ -5,7 +5,7 @@ imports the standard library and modules of ours that do the same: nothing heavy
 
 Every process is a direct child in this process group, ignores Ctrl-C and dies with the supervisor, however that
 ends. Death is seen by pidfd, a hang by a heartbeat that stops moving (`hang`). What goes on is told in
-`<run_dir>/supervisor.json` (controller.messages.SupervisorStatus, and more).
+`<run_dir>/supervisor.json` (controller.status.SupervisorStatus, and more).
 
 Exit: 0 good, 1 failed while running, 2 bad specification, 130 interrupted; or what a critical role ended with.
 """
@@ -81,7 +81,7 @@ _TOLD: Final = {
     RoleState.ENDING: "stopping",
     RoleState.ENDED: "stopped",
 }
-"""The words the whole house has for it (controller.messages.RoleState)."""
+"""The words the whole house has for it (controller.status.RoleState)."""
 
 
 _LEGAL: Final[dict[RoleState, frozenset[RoleState]]] = {

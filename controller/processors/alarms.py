@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from controller.messages import Alarm, AlarmValue, Severity
 from controller.processors.keeper import Kept, said
 from controller.processors.mode import Capacity, Delay
+from controller.status import Alarm, AlarmValue, Severity
 from runtime.clock import NS_PER_S
 from stage.errors import Problem
 

@@ -20,16 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from controller.errors import UnknownAddress
-from controller.messages import (
-    KIND_STATUS,
-    STATUS_CAPACITY,
-    Alarm,
-    ProcessorNotSet,
-    ProcessorSet,
-    RestoreProcessor,
-    RoleState,
-    SetProcessor,
-)
+from controller.messages import ProcessorNotSet, ProcessorSet, RestoreProcessor, SetProcessor
 from controller.post import Post
 from controller.processors.alarms import alarms_of, alarms_of_mode
 from controller.processors.configured import driver_of
@@ -45,6 +36,7 @@ from controller.rundir import RunDir, replace_file
 from controller.show import decode_snapshot
 from controller.show_lock import SHUT, LockState
 from controller.snapshots import running_config
+from controller.status import KIND_STATUS, STATUS_CAPACITY, Alarm, RoleState
 from runtime.clock import NS_PER_S, Clock
 from runtime.ring import RingReader, RingWriter
 from stage.compiled import CompiledStage, decode_stage

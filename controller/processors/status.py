@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from controller.messages import Alarm, RoleState
 from controller.processors.emulators.device import Shown
 from controller.processors.keeper import Drift, Link, SetResult
 from controller.processors.mode import Capacity, Delay
 from controller.processors.model import Ability, Health, Identity, InputSignal, Value
+from controller.status import Alarm, RoleState
 from stage.errors import Problem
 
 

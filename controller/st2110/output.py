@@ -15,10 +15,10 @@ from typing import Final
 from controller.ledger import percentiles_of
 from controller.ledger_feed import open_ring
 from controller.ledger_record import GRACE_SHARE
-from controller.messages import Percentiles
 from controller.st2110.connection import Connection
 from controller.st2110.status import SentNote, SentReason
 from controller.st2110.stream import END_SHARE, FrameSent, PathCount, VideoStream
+from controller.status import Percentiles
 from renderer.sinks.ring import codes_of
 from runtime.clock import NS_PER_MS, NS_PER_S
 from runtime.ring import KIND_CANVAS, RingReader, RingShape

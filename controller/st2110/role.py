@@ -18,17 +18,7 @@ import msgspec
 from controller.action import read_action
 from controller.errors import UnknownAddress
 from controller.ledger_feed import open_ring
-from controller.messages import (
-    KIND_STATUS,
-    STATUS_CAPACITY,
-    Alarm,
-    Connect,
-    Connected,
-    Disregard,
-    NotConnected,
-    RoleState,
-    decode_conductor,
-)
+from controller.messages import Connect, Connected, Disregard, NotConnected
 from controller.post import Post
 from controller.rundir import RunDir, replace_file
 from controller.show import decode_snapshot
@@ -54,6 +44,7 @@ from controller.st2110.status import (
     decode_sender,
 )
 from controller.st2110.stream import VideoStream
+from controller.status import KIND_STATUS, STATUS_CAPACITY, Alarm, RoleState, decode_conductor
 from controller.v4l2.output import DeviceOutput
 from runtime.clock import NS_PER_MS, NS_PER_S, Clock
 from runtime.pace import smpte_epoch_ns

@@ -7,8 +7,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from controller.messages import Alarm, Percentiles, RoleState
 from controller.st2110.connection import Connection
+from controller.status import Alarm, Percentiles, RoleState
 from runtime.ring import fourcc
 
 KIND_SENT: Final = fourcc("SENT")

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from controller.messages import Alarm
+from controller.status import Alarm
 from controller.takes.book import TakeBook
 from controller.takes.take import Take, TakeEdit, edited, named
 from runtime.clock import Clock

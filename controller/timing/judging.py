@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from controller.ledger import percentiles_of
-from controller.messages import Percentiles
+from controller.status import Percentiles
 from controller.timing.limits import LEAST, Limits, about
 from controller.timing.recording import Photos, Slots
 from controller.timing.slip import Measured

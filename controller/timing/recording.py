@@ -18,14 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.ledger import Ledger
-from controller.messages import (
-    KIND_STATUS,
-    ConductorStatus,
-    NodeStatus,
-    decode_conductor,
-    decode_node,
-)
 from controller.rundir import RunDir
+from controller.status import KIND_STATUS, ConductorStatus, NodeStatus, decode_conductor, decode_node
 from runtime.clock import NS_PER_MS
 from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader, Slot
 from stage.frames import Array

@@ -21,10 +21,11 @@ from controller.beginning import fresh_show, snapshot_of
 from controller.conductor import Conductor
 from controller.config import LoadedConfig, compile_config
 from controller.ledger import Ledger
-from controller.messages import LoadScene, RehearseEdits, ResidentScene
+from controller.messages import LoadScene, RehearseEdits
 from controller.node import Node
 from controller.rundir import RunDir
 from controller.show import Show, Snapshot, encode_snapshot
+from controller.status import ResidentScene
 from controller.timing.motion import Noise, SimulatedTracker, Spell, TrueCamera
 from controller.timing.recording import Recorder, Recording
 from controller.timing.settings import TimingError

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
-from controller.messages import AlarmValue, Severity
+from controller.status import AlarmValue, Severity
 from controller.windows.config import MonitorConfig, WindowConfig
 from controller.windows.edid import Edid, EdidError, parse_edid
 from controller.windows.xlib import Found

@@ -18,8 +18,8 @@ import msgspec
 
 from controller.ledger import percentiles_of
 from controller.ledger_record import SCREENS
-from controller.messages import KIND_STATUS, STATUS_CAPACITY, Alarm, RoleState
 from controller.rundir import RunDir
+from controller.status import KIND_STATUS, STATUS_CAPACITY, Alarm, RoleState
 from controller.windows.canvases import CanvasFeed, Picture, common_frame
 from controller.windows.layout import Fault, Layout, Rect, Tile, lay_out
 from controller.windows.status import (

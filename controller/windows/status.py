@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from controller.messages import Alarm, Percentiles, RoleState
+from controller.status import Alarm, Percentiles, RoleState
 from runtime.ring import fourcc
 
 KIND_BLANKS: Final = fourcc("VBLK")

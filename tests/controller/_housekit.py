@@ -17,23 +17,13 @@ from controller.beginning import fresh_show, snapshot_of
 from controller.conductor import Conductor
 from controller.config import LoadedConfig, compile_config, load_config, load_config_text
 from controller.drawing import Painter
-from controller.messages import (
-    KIND_STATUS,
-    AnyMessage,
-    Commit,
-    ConductorStatus,
-    LoadScene,
-    NodeStatus,
-    Prepare,
-    RehearseEdits,
-    decode_conductor,
-    decode_node,
-)
+from controller.messages import AnyMessage, Commit, LoadScene, Prepare, RehearseEdits
 from controller.node import Node
 from controller.post import Post
 from controller.processes.simulator import simulated_sender
 from controller.rundir import RunDir
 from controller.show import Show, Snapshot, encode_snapshot
+from controller.status import KIND_STATUS, ConductorStatus, NodeStatus, decode_conductor, decode_node
 from runtime.clock import NS_PER_MS, NS_PER_S, VirtualClock
 from runtime.house import VirtualHouse
 from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader

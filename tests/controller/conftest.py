@@ -41,28 +41,24 @@ from controller.library.inputs import inputs_of, state_key
 from controller.library.order import read_order
 from controller.messages import (
     KIND_PHOTO,
-    KIND_STATUS,
     PIXELS_RGB8,
-    STATUS_CAPACITY,
     CompileScene,
     LoadScene,
     LookStill,
-    NodeStatus,
     PhotoFailed,
     PhotoReady,
     PhotoRequest,
     Prepare,
     Prepared,
     RehearseEdits,
-    ResidentScene,
     SceneCompiled,
     SceneLoaded,
     SceneRefused,
-    encode,
 )
 from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import decode_snapshot
+from controller.status import KIND_STATUS, STATUS_CAPACITY, NodeStatus, ResidentScene, encode_status
 from controller.store import Store
 from renderer.config import SceneConfig
 from runtime.clock import SystemClock
@@ -197,7 +193,7 @@ class FlatNode(threading.Thread):
                 rt_class=0, renderer="flat", canvases=list(self.sizes) if name == "n0" else [], action=action,
                 scenes=[ResidentScene(scene, key, 1000) for scene, key in sorted(self.held)], scene_budget_bytes=10**9,
             )  # fmt: skip
-            ring.publish(encode(status), frame=self.drawn, t_ns=status.t_ns)
+            ring.publish(encode_status(status), frame=self.drawn, t_ns=status.t_ns)
 
     def letters(self) -> None:
         for post, who in ((self.post, "n0"), (self.dark_post, "darkroom")):
@@ -469,6 +465,12 @@ def clockkit() -> ModuleType:
 def routekit() -> ModuleType:
     """Every route of the API (`_routekit.py`)."""
     return kit("routekit")
+
+
+@pytest.fixture(scope="session")
+def sentkit() -> ModuleType:
+    """A show whose canvas is sent (`_sentkit.py`)."""
+    return kit("sentkit")
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from controller.messages import KIND_STATUS, STATUS_CAPACITY
 from controller.processors.mode import Delay
 from controller.processors.status import ProcessorsStatus, ProcessorStatus
+from controller.status import KIND_STATUS, STATUS_CAPACITY
 from runtime.ring import RingWriter
 
 if TYPE_CHECKING:

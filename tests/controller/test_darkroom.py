@@ -17,7 +17,6 @@ from controller.darkroom import Darkroom
 from controller.look_order import LookOrder, write_order
 from controller.messages import (
     KIND_PHOTO,
-    KIND_STATUS,
     PIXELS_RGB8,
     AnyMessage,
     Failed,
@@ -27,12 +26,12 @@ from controller.messages import (
     PhotoRequest,
     Prepare,
     Prepared,
-    decode_node,
 )
 from controller.planner import still_plan
 from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import encode_snapshot
+from controller.status import KIND_STATUS, decode_node
 from renderer.passes.wall import WallPass
 from runtime.clock import NS_PER_S, VirtualClock
 from runtime.ring import KIND_CANVAS, KIND_PLANS, RingReader, RingWriter, fourcc

@@ -10,10 +10,10 @@ import numpy as np
 
 from controller.config import compile_config
 from controller.emulated import EmulatedProcessors
-from controller.messages import KIND_STATUS
 from controller.processors.emulators.device import Shown
 from controller.processors.status import ProcessorsStatus, ProcessorStatus
 from controller.rundir import RunDir
+from controller.status import KIND_STATUS
 from renderer.twin.emulator import Codes
 from runtime.ring import RingWriter
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from controller.ledger import BOUNDS_MS, Ledger, Series, percentiles_of
 from controller.ledger_batch import LedgerBatch
 from controller.ledger_record import INTERVALS, HostNote
-from controller.messages import Percentiles
+from controller.status import Percentiles
 from stage.plan import CanvasReport, FramePlan, FrameReport, PlanCamera, PlanLens, PlanOuter, Reason
 from stage.rate import Rate
 

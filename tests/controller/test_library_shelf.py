@@ -20,14 +20,7 @@ from controller.library.entries import Entry, chosen, entry_id, read_index
 from controller.library.librarian import MOST_SLICES, Librarian
 from controller.library.shelf import FILES_A_SLICE, Shelf
 from controller.library.tags import read_tags, tag_file, write_tags
-from controller.messages import (
-    DrawThumbnail,
-    LibraryChanged,
-    LibraryRefused,
-    RestoreVersion,
-    TagEntry,
-    ThumbnailDrawn,
-)
+from controller.messages import DrawThumbnail, LibraryChanged, LibraryRefused, RestoreVersion, TagEntry, ThumbnailDrawn
 from controller.post import Post
 from controller.rundir import RunDir
 from runtime.clock import NS_PER_S, VirtualClock

@@ -13,11 +13,12 @@ import pytest
 
 from controller.action import write_action
 from controller.drawing import PainterLost
-from controller.messages import KIND_STATUS, Abort, Failed, NodeStatus, Prepare, Prepared, decode_node
+from controller.messages import Abort, Failed, Prepare, Prepared
 from controller.node import Node
 from controller.post import Post
 from controller.rundir import RunDir
 from controller.show import Show, Snapshot, encode_snapshot
+from controller.status import KIND_STATUS, NodeStatus, decode_node
 from runtime.clock import NS_PER_MS, VirtualClock
 from runtime.house import VirtualHouse
 from runtime.ring import KIND_PLANS, KIND_REPORTS, RingReader, RingWriter

@@ -9,7 +9,7 @@ import pytest
 
 from controller.api.backend import Backend
 from controller.api.present import state_of
-from controller.messages import ChildStatus, RoleState, SupervisorStatus
+from controller.status import ChildStatus, RoleState, SupervisorStatus
 
 
 def backend(state: RoleState | None, age_ns: int | None = None) -> Backend:

@@ -360,13 +360,13 @@ def test_openvolume_run_becomes_the_supervisor(house: House) -> None:
 
 def test_the_status_file_is_what_the_other_processes_read(house: House) -> None:
     msgspec = pytest.importorskip("msgspec")
-    messages = pytest.importorskip("controller.messages")
+    status_of = pytest.importorskip("controller.status")
     house.start(house.role("conductor"), house.role("node_0", "raise SystemExit(2)"))
     house.until(lambda: house.child("node_0")["state"] == "failed")
     data = (house.run_dir / "supervisor.json").read_bytes()
-    status = msgspec.json.decode(data, type=messages.SupervisorStatus)
+    status = msgspec.json.decode(data, type=status_of.SupervisorStatus)
     assert status.children["node_0"].last_exit == "exit 2"
-    (alarm,) = msgspec.convert(json.loads(data)["alarms"], type=list[messages.Alarm])
+    (alarm,) = msgspec.convert(json.loads(data)["alarms"], type=list[status_of.Alarm])
     assert alarm.severity == "critical"
 
 

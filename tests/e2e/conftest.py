@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from controller.config import load_config
-from controller.messages import KIND_STATUS, ConductorStatus, NodeStatus, decode_conductor, decode_node
 from controller.processes.supervisor import read_state
 from controller.rundir import RunDir
+from controller.status import KIND_STATUS, ConductorStatus, NodeStatus, decode_conductor, decode_node
 from runtime.ring import KIND_CANVAS, KIND_PLANS, KIND_REPORTS, RingReader, Slot
 from stage.plan import FramePlan, FrameReport, decode_plan, decode_report
 

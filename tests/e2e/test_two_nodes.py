@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from controller.config import load_config
-from controller.messages import KIND_STATUS, decode_node
 from controller.painter import GLPainter
 from controller.rundir import RunDir
 from controller.show import decode_snapshot
+from controller.status import KIND_STATUS, decode_node
 from renderer.sinks.ring import codes_of
 from runtime.clock import VirtualClock
 from runtime.ring import KIND_CANVAS, KIND_REPORTS, RingReader

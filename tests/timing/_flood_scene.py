@@ -22,7 +22,7 @@ from typing import Any
 
 from controller.bench.alone import free_ports, opened, process, rest, run_dir
 from controller.config import LoadedConfig, load_config, load_config_text
-from controller.messages import KIND_STATUS, decode_conductor
+from controller.status import KIND_STATUS, decode_conductor
 from runtime.clock import NS_PER_S
 from runtime.ring import KIND_PLANS, RingReader
 from stage.plan import decode_plan

@@ -7,25 +7,20 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
-from controller.beginning import fresh_show, snapshot_of
-from controller.config import compile_config, load_config_text
-from controller.messages import KIND_STATUS
 from controller.ndi import source
 from controller.ndi.source import FOLDERS, NdiError, NdiSource
 from controller.preflight import _streams
 from controller.processes.sender import SenderWhenNeeded
 from controller.rundir import RunDir
-from controller.show import encode_snapshot
-from controller.st2110.status import SenderStatus, decode_sender
+from controller.st2110.status import SenderStatus
 from runtime.clock import NS_PER_S, VirtualClock
-from runtime.ring import KIND_CANVAS, RingReader, RingWriter, fourcc
-from stage.compiled import encode_stage
+from runtime.ring import KIND_CANVAS, RingWriter, fourcc
 from stage.rate import Rate
 
 WIDTH_PX, HEIGHT_PX = 44, 22
@@ -175,36 +170,12 @@ def test_without_the_library_it_says_what_to_install(tmp_path: Path, monkeypatch
         NdiSource("wall", WIDTH_PX, HEIGHT_PX, rate=Rate(24), where="outputs/left/ndi")
 
 
-CONFIG = """
-openvolume: 1
-name: sent
-rate: 25
-stage:
-  walls:
-    main: {type: flat, panel: roe_bp2v2, columns: 2, rows: 1, position_m: [0.0, 3.0, 0.5]}
-  processors:
-    led: {model: simulated}
-  canvases:
-    main: {processor: led, width_px: 352, height_px: 176, encoding: {bits: 10}, tiles: [{wall: main}]}
-scenes:
-  grey: {background: [0.18, 0.18, 0.18]}
-render: {scale: 8}
-outputs:
-  main:
-    ndi: {}
-"""
-
-
 class Show:
     """A sender beside a ring, under a virtual clock."""
 
-    def __init__(self, folder: Path) -> None:
-        self.run, self.clock = RunDir.create("sent", root=folder), VirtualClock()
-        self.loaded = load_config_text(CONFIG, base_dir=folder)
-        stage = compile_config(self.loaded)
-        show = msgspec.structs.replace(fresh_show(self.loaded.config, stage), version=1, config_version=1)
-        self.run.write_snapshot(1, encode_snapshot(snapshot_of(show, self.loaded, encode_stage(stage))))
-        self.run.set_current_version(1)
+    def __init__(self, folder: Path, kit: ModuleType) -> None:
+        self.run, self.clock, self._kit = RunDir.create("sent", root=folder), VirtualClock(), kit
+        self.loaded = kit.write_version(self.run, kit.config_text(scale=8, outputs="    ndi: {}\n"))
         self.ring = RingWriter.create(
             self.run.canvas("main"), kind=KIND_CANVAS, capacity=WIDTH_PX * HEIGHT_PX * 4, width=WIDTH_PX,
             height=HEIGHT_PX, row_stride=WIDTH_PX * 4, pixel_format=fourcc("AB30"),
@@ -218,11 +189,8 @@ class Show:
             self.sender.step(self.clock.now_ns())
 
     def status(self) -> SenderStatus:
-        reader = RingReader.open(self.run.sender_status, kind=KIND_STATUS)
-        slot = reader.latest()
-        reader.close()
-        assert slot is not None
-        return decode_sender(slot.data)
+        told: SenderStatus = self._kit.status_of(self.run)
+        return told
 
     def close(self) -> None:
         self.sender.stop()
@@ -230,8 +198,8 @@ class Show:
 
 
 @pytest.fixture
-def show(tmp_path: Path) -> Iterator[Show]:
-    made = Show(tmp_path)
+def show(tmp_path: Path, sentkit: ModuleType) -> Iterator[Show]:
+    made = Show(tmp_path, sentkit)
     yield made
     made.close()
 

@@ -13,7 +13,7 @@ import pytest
 from configs import find
 from controller.beginning import fresh_show, snapshot_of
 from controller.config import compile_config, load_config_text
-from controller.messages import KIND_STATUS, ProcessorNotSet, ProcessorSet, RestoreProcessor, SetProcessor
+from controller.messages import ProcessorNotSet, ProcessorSet, RestoreProcessor, SetProcessor
 from controller.post import Post
 from controller.processors.alarms import rate_fits
 from controller.processors.emulators.command import emulator_of
@@ -24,6 +24,7 @@ from controller.processors.status import ProcessorsStatus, ProcessorStatus, deco
 from controller.rundir import RunDir
 from controller.show import ActiveScene, encode_snapshot
 from controller.show_lock import ShowLock
+from controller.status import KIND_STATUS
 from runtime.clock import NS_PER_S, VirtualClock
 from runtime.ring import RingReader
 from stage.compiled import encode_stage

@@ -5,56 +5,34 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
-from controller.beginning import fresh_show, snapshot_of
 from controller.config import compile_config, load_config_text
 from controller.errors import UnknownAddress
-from controller.messages import KIND_STATUS, Connect, Connected, Disregard, NotConnected
+from controller.messages import Connect, Connected, Disregard, NotConnected
 from controller.post import Post
 from controller.processes.sender import SenderWhenNeeded
 from controller.rundir import RunDir
-from controller.show import encode_snapshot
 from controller.st2110.connection import Connection, Leg
 from controller.st2110.pixels import Coding, octets_of
 from controller.st2110.receiver import Picture, Receiver
 from controller.st2110.rfc4175 import VideoForm, packet_layout, rtp_timestamp
 from controller.st2110.role import SenderRole
-from controller.st2110.status import KIND_SENT, SentNote, StreamStatus, decode_sender, decode_sent
+from controller.st2110.status import KIND_SENT, SentNote, StreamStatus, decode_sent
 from renderer.renderer import FOURCC
 from runtime.clock import NS_PER_MS, VirtualClock
 from runtime.house import VirtualHouse
 from runtime.ring import KIND_CANVAS, RingReader, RingWriter, fourcc
-from stage.compiled import encode_stage
 from stage.errors import ConfigError
 from stage.rate import Rate
 
 RATE = Rate(25)
 SIZE = (176, 88)
 FORM = VideoForm(*SIZE, "RGB", 10)
-CONFIG = """
-openvolume: 1
-name: sent
-rate: 25
-stage:
-  walls:
-    main: {type: flat, panel: roe_bp2v2, columns: 2, rows: 1, position_m: [0.0, 3.0, 0.5]}
-  processors:
-    led: {model: simulated}
-  canvases:
-    main: {processor: led, width_px: 352, height_px: 176, encoding: {bits: 10}, tiles: [{wall: main}]}
-scenes:
-  grey: {background: [0.18, 0.18, 0.18]}
-render: {scale: 2}
-outputs:
-  main:
-    st2110:
-      paths:
-"""
 
 
 class Ear:
@@ -78,6 +56,11 @@ class Ear:
 
     def pictures(self) -> list[Picture]:
         return self.receiver.take(self.heard())
+
+
+def leg(ear: Ear) -> str:
+    """The path to it."""
+    return f"destination: 127.0.0.1, port: {ear.port}, source: lo"
 
 
 class Wall:
@@ -117,8 +100,8 @@ class Wall:
 
 
 class Rig:
-    def __init__(self, folder: Path) -> None:
-        self.clock = VirtualClock()
+    def __init__(self, folder: Path, kit: ModuleType) -> None:
+        self.clock, self.kit = VirtualClock(), kit
         self.run = RunDir.create("sent", root=folder)
         self.ears = [Ear(), Ear()]
         self.post = Post(self.run.path / "service.sock")
@@ -127,16 +110,13 @@ class Rig:
         self.wall = Wall(self.run, self.clock)
         self.house.add("wall", self.wall)
 
-    def write(self, *, paths: str = "", more: str = "", version: int = 1) -> None:
-        text = CONFIG + (paths or "".join(self.path(ear.port) for ear in self.ears)) + more
-        loaded = load_config_text(text, base_dir=self.run.path)
-        stage = compile_config(loaded)
-        show = msgspec.structs.replace(fresh_show(loaded.config, stage), version=version, config_version=version)
-        self.run.write_snapshot(version, encode_snapshot(snapshot_of(show, loaded, encode_stage(stage))))
-        self.run.set_current_version(version)
+    def text(self, *legs: str, more: str = "") -> str:
+        """Sent over these paths; none: to the ears."""
+        told: str = self.kit.config_text(outputs=self.kit.paths(*(legs or map(leg, self.ears))) + more)
+        return told
 
-    def path(self, port: int) -> str:
-        return f"        - {{destination: 127.0.0.1, port: {port}, source: lo}}\n"
+    def write(self, *legs: str, more: str = "", version: int = 1) -> None:
+        self.kit.write_version(self.run, self.text(*legs, more=more), version)
 
     def begin(self) -> None:
         self.house.add("sender", SenderRole(run=self.run, clock=self.clock))
@@ -149,11 +129,7 @@ class Rig:
         return self.status().streams["main"]
 
     def status(self) -> Any:
-        reader = RingReader.open(self.run.sender_status, kind=KIND_STATUS)
-        slot = reader.latest()
-        reader.close()
-        assert slot is not None
-        return decode_sender(slot.data)
+        return self.kit.status_of(self.run)
 
     def notes(self) -> list[SentNote]:
         reader = RingReader.open(self.run.sent, kind=KIND_SENT)
@@ -182,8 +158,8 @@ class Rig:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path)
+def rig(tmp_path: Path, sentkit: ModuleType) -> Iterator[Rig]:
+    made = Rig(tmp_path, sentkit)
     yield made
     made.close()
 
@@ -298,7 +274,7 @@ def test_a_connection_moves_with_a_frame(rig: Rig) -> None:
     rig.begin()
     rig.run_to(118)
     assert len(other.pictures()) >= 3
-    rig.write(paths=rig.path(rig.ears[1].port), version=2)
+    rig.write(leg(rig.ears[1]), version=2)
     rig.run_to(145)
     other.heard()
     rig.ears[1].pictures()
@@ -340,7 +316,7 @@ def test_connections_that_cannot_be_or_need_not_be(rig: Rig) -> None:
 
 
 def test_a_source_that_is_not_here_is_an_alarm(rig: Rig) -> None:
-    rig.write(paths="        - {destination: 239.1.1.1, source: 192.0.2.1}\n")
+    rig.write("destination: 239.1.1.1, source: 192.0.2.1")
     rig.begin()
     rig.run_to(130)
     (alarm,) = rig.status().alarms
@@ -349,10 +325,7 @@ def test_a_source_that_is_not_here_is_an_alarm(rig: Rig) -> None:
 
 
 def test_the_process_sleeps_until_something_is_sent(rig: Rig) -> None:
-    loaded = load_config_text(CONFIG.partition("outputs:")[0], base_dir=rig.run.path)
-    stage = compile_config(loaded)
-    show = msgspec.structs.replace(fresh_show(loaded.config, stage), version=1, config_version=1)
-    rig.run.write_snapshot(1, encode_snapshot(snapshot_of(show, loaded, encode_stage(stage))))
+    rig.kit.write_version(rig.run, rig.kit.config_text())
     rig.house.add("sender", SenderWhenNeeded(run=rig.run, clock=rig.clock))
     rig.run_to(120)
     assert not rig.run.sender_status.exists()
@@ -379,10 +352,10 @@ def test_the_configuration_is_checked(rig: Rig, more: str, path: str) -> None:
 
 
 def test_what_no_form_holds_is_told_with_its_place(rig: Rig) -> None:
-    odd = CONFIG.replace("width_px: 352", "width_px: 354") + rig.path(5004)
+    odd = rig.text().replace("width_px: 352", "width_px: 354")
     with pytest.raises(ConfigError) as caught:
         compile_config(load_config_text(odd, base_dir=rig.run.path))
     assert "outputs/main/st2110" in {problem.path for problem in caught.value.problems}
-    p3 = CONFIG.replace("bits: 10", "bits: 10, primaries: p3d65") + rig.path(5004) + "      sampling: YCbCr-4:2:2\n"
+    p3 = rig.text(more="      sampling: YCbCr-4:2:2\n").replace("bits: 10", "bits: 10, primaries: p3d65")
     with pytest.raises(ConfigError, match="luma of P3"):
         compile_config(load_config_text(p3, base_dir=rig.run.path))

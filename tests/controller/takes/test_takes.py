@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import StoreError, UnknownAddress
-from controller.messages import Alarm
+from controller.status import Alarm
 from controller.takes.book import TakeBook
 from controller.takes.keeper import ALARM, Circumstances, Recordings, TakeKeeper, recordings_in
 from controller.takes.take import TakeEdit, edited, named
