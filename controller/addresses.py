@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from controller.address import Address, bad_value, unknown_address
 from controller.cues import Cue, CuesAt
+from controller.frame_lines import frame_line_address
 from controller.layer_addresses import layer_address
 from controller.look_addresses import look_address, spreads
 from controller.processor_values import with_latency, with_scene, with_settings
@@ -256,6 +257,9 @@ def find(path: str, around: Surroundings) -> tuple[Address, str]:
         return address, name
     if len(parts) > 2 and parts[0] == "scenes":
         return scene_address(parts[1], "/".join(parts[2:]), around), parts[1]
+    framing = frame_line_address(parts, around)
+    if framing is not None:
+        return framing, parts[1]
     layered = layer_address(parts)
     if layered is not None:
         return layered, parts[1]

@@ -60,6 +60,9 @@ def surroundings(config: OpenVolumeConfig, stage: CompiledStage) -> Surroundings
             camera: tuple(name for name, source in config.tracking.sources.items() if source.moves == camera)
             for camera in stage.cameras
         },
+        frame_lines={
+            name: tuple(camera.sensor.modes[camera.sensor.mode].frame_lines) for name, camera in config.cameras.items()
+        },
         scenes=tuple(config.scenes),
         scene_processors=scene_wishes(config.stage.processors),
         scene_positions={name: scene.position or "" for name, scene in config.scenes.items()},

@@ -39,6 +39,8 @@ class CameraSettings(Struct, frozen=True):
     delay_ms: float = 0.0
     preferred_source: str = ""
     """Who moves it of its sources; empty: priorities tell."""
+    framing: list[str] | None = None
+    """Its frame lines that monitors show; None: the first (`controller.frame_lines`)."""
 
 
 class ActiveScene(Struct, frozen=True):

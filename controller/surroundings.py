@@ -24,6 +24,8 @@ class Surroundings:
     sources: frozenset[str] = frozenset()
     trackers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The sources of each camera."""
+    frame_lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Those of each camera's sensor mode."""
     scenes: tuple[str, ...] = ()
     walls: frozenset[str] = frozenset()
     canvases: frozenset[str] = frozenset()

@@ -41,12 +41,15 @@ _LOOKS: Final = tuple(
         r"look",
         r"looks(/.*)?",
         r"cards(/.*)?",
+        r"cameras/[^/]+",
         r"takes/(?!replay$)[^/]+",
         r"(undo|redo)",
     )
 )
 """Where a director writes. What of the body is the director's to change, addresses tell."""
-_LOOK_ADDRESSES: Final = re.compile(r"exposure_ev|scene|scenes/.*|position|look(/.*)?|looks/.*|cards/.*")
+_LOOK_ADDRESSES: Final = re.compile(
+    r"exposure_ev|scene|scenes/.*|position|look(/.*)?|looks/.*|cards/.*|cameras/[^/]+/frame_lines/.*"
+)
 
 
 class Hand(Struct, frozen=True):

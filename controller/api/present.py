@@ -10,6 +10,7 @@ import msgspec
 
 from controller.addresses import ADDRESSES
 from controller.api.backend import PATIENCE_NS, STALE_NS, AnyStatus, Backend
+from controller.api.present_frame_lines import frame_line_addresses, frame_lines
 from controller.api.views import (
     ActionView,
     AddressView,
@@ -19,7 +20,6 @@ from controller.api.views import (
     DelaysView,
     EncodingView,
     EngineView,
-    FrameLineView,
     FramesView,
     HealthView,
     NodeState,
@@ -41,8 +41,8 @@ from controller.layer_addresses import layer_rows
 from controller.ledger_record import FrameRecord, Steps, intervals_ms, steps_ms
 from controller.ledger_words import Why
 from controller.look_addresses import look_rows
+from controller.messages import Alarm, NodeStatus, Percentiles, SourceStatus
 from controller.show import Nudge, OutputState, SourceDelays
-from controller.status import Alarm, NodeStatus, Percentiles, SourceStatus
 from renderer.pattern_kinds import pattern_about
 from runtime.clock import NS_PER_MS
 from runtime.clock_report import ClockReport
@@ -187,10 +187,10 @@ def camera(desk: Desk, backend: Backend, name: str) -> CameraView:
         id=name,
         rev=desk.rev_of(f"cameras/{name}"),
         label=told.label,
-        **{field: getattr(settings, field) for field in settings.__struct_fields__},
+        **{field: getattr(settings, field) for field in settings.__struct_fields__ if field != "framing"},
         walls=list(told.walls),
         resolution_px=told.resolution_px,
-        frame_lines=_frame_lines(desk, name),
+        frame_lines=frame_lines(desk, name),
         shutter_deg=told.shutter_deg,
         state=status.state if status is not None else "waiting",
         source=planned.source if planned is not None else "",
@@ -212,12 +212,6 @@ def camera(desk: Desk, backend: Backend, name: str) -> CameraView:
         lowered_steps=planned.lowered_steps if planned is not None else 0,
         photo=f"/api/v1/cameras/{name}/photo.jpg",
     )
-
-
-def _frame_lines(desk: Desk, name: str) -> dict[str, FrameLineView]:
-    sensor = desk.loaded.config.cameras[name].sensor
-    lines = sensor.modes[sensor.mode].frame_lines
-    return {line: FrameLineView(told.width_px, told.height_px, told.offset_px) for line, told in lines.items()}
 
 
 def source(desk: Desk, backend: Backend, name: str) -> SourceView:
@@ -590,6 +584,7 @@ def addresses(desk: Desk) -> list[AddressView]:
             )
             for address in ADDRESSES
         ]
+        + frame_line_addresses(desk)
         + [
             AddressView(
                 address=address.pattern.replace("{}", "<id>"),

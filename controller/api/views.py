@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from controller.messages import Alarm, ChildStatus, Percentiles, ResolutionStatus, Severity, SourceState
 from controller.show_lock import LockState, ShowLock
-from controller.status import Alarm, ChildStatus, Percentiles, ResolutionStatus, Severity, SourceState
 from controller.store import Change, Kind
 from runtime.clock_report import ClockReport, ReferenceName
 from stage.plan import PlanLens, Vec3
@@ -141,6 +141,8 @@ class FrameLineView(View, frozen=True):
     height_px: int
     offset_px: tuple[int, int]
     """Of its middle from the picture's middle: right, down."""
+    shown: bool
+    """Whether monitors show it: `cameras/<id>/frame_lines/<id>` is the switch."""
 
 
 class CameraView(View, frozen=True):

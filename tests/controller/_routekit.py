@@ -28,6 +28,7 @@ WHO_AND_WHEN: dict[str, str] = {
     "PATCH /cards/{card}": "look, in a take",  # whether it is seen, and what was marked
     "PUT /cards/{card}": "look",
     "DELETE /cards/{card}": "look",
+    "PATCH /cameras/{camera}": "look",  # its frame lines: addresses tell
     "PATCH /look": "look",
     "PUT /looks/{look}": "look",
     "PATCH /looks/{look}": "look",
@@ -70,7 +71,6 @@ WHO_AND_WHEN: dict[str, str] = {
     "PUT /patterns/{pattern}": "run",
     "DELETE /patterns": "run",
     "POST /scenes/{scene}/compile": "run",
-    "PATCH /cameras/{camera}": "run",
     "PATCH /canvases/{canvas}": "run",
     "PATCH /engines/{engine}": "run",
     "PATCH /streams/{canvas}": "run",

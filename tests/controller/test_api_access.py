@@ -81,7 +81,11 @@ def test_a_director_changes_the_picture_and_nothing_else(house: RunningHouse, bo
         answer = dora.patch("/api/v1/show", json={"outer_mode": "frozen"})
         assert answer.status_code == 403, "the path is hers, the address is not"
         assert answer.json()["code"] == "controller.not_allowed"
-        assert dora.patch("/api/v1/cameras/a", json={"rank": 2}).status_code == 403
+        for hers_and_not in ({"rank": 2}, {"frame_lines": {"scope": True}, "rank": 2}):
+            assert dora.patch("/api/v1/cameras/a", json=hers_and_not).status_code == 403
+        assert dora.patch("/api/v1/cameras/a", json={"frame_lines": {"scope": True}}).status_code == 404, (
+            "there is none"
+        )
         below = dora.patch("/api/v1/scenes/grey/background", json={"red": 1})
         assert below.status_code in (404, 422), "a scene's values are hers by their own path, too"
         assert dora.post("/api/v1/scenes/grey/compile").status_code == 403

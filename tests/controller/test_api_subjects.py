@@ -71,5 +71,7 @@ def test_a_show_without_subjects_tells_none(house: RunningHouse) -> None:
     assert answer.status_code == 404
 
 
-def test_frame_lines_are_told_with_the_camera(house: RunningHouse) -> None:
+def test_a_camera_without_frame_lines_tells_none(house: RunningHouse) -> None:
     assert house.get("cameras/a")["frame_lines"] == {}
+    answer = house.client.patch("/api/v1/cameras/a", json={"frame_lines": {"scope": True}})
+    assert (answer.status_code, answer.json()["path"]) == (404, "cameras/a/frame_lines/scope")

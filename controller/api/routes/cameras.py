@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Query, Request
 from fastapi.responses import Response
@@ -27,9 +27,13 @@ from controller.api.http import (
 from controller.api.schema import patch_schema
 from controller.api.views import CameraView, OutcomeView
 from controller.commands import Command
+from controller.frame_lines import ABOUT, FRAME_LINES
 from controller.messages import PhotoKind
 
 routes = router()
+_LINES: Final = {"type": "object", "additionalProperties": {"type": "boolean"}, "description": ABOUT}
+_PATCH: Final = patch_schema("cameras")
+_PATCH["properties"][FRAME_LINES] = _LINES
 Width = Annotated[int, Query(ge=64, le=4096, description="Width of the photo.")]
 
 
@@ -48,13 +52,14 @@ async def get_camera(control: Here, camera: str) -> Response:
 
 
 @routes.patch(
-    "/cameras/{camera}", responses=answers(OutcomeView), openapi_extra=takes(patch_schema("cameras")), tags=["cameras"]
+    "/cameras/{camera}", responses=answers(OutcomeView), openapi_extra=takes(_PATCH), tags=["cameras"]
 )
 async def patch_camera(request: Request, control: Here, camera: str) -> Response:
-    """Change overscan, soft edge, delay, rank, or switch it on and off; last writer wins, unless If-Match is sent."""
+    """Change overscan, soft edge, delay, rank, or switch it or its frame lines on and off; last writer wins, unless
+    If-Match is sent. Directors change its frame lines."""
     known(camera, control.desk.stage.cameras, f"cameras/{camera}")
     checked_rev(request, control.desk.rev_of(f"cameras/{camera}"), f"cameras/{camera}")
-    changes = flat(f"cameras/{camera}", await read_object(request))
+    changes = flat(f"cameras/{camera}", await read_object(request), nested=("frame_lines",))
     return send_outcome(await change(control, Command(changes, who=who(request))))
 
 
