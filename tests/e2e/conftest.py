@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -25,6 +25,7 @@ from stage.plan import FramePlan, FrameReport, decode_plan, decode_report
 
 PATIENCE_S = 90.0
 """Two test processes and a show share two cores: only hanging for ever is a failure here."""
+Told = TypeVar("Told")
 COMMAND = (sys.executable, "-P", "-c", "from controller.cli import main; main()")
 
 
@@ -85,6 +86,8 @@ class Run:
         self.dir = RunDir(Path("/dev/shm") / f"openvolume-{found[2]}")
         self.reports_ring = (self.dir.reports("main"), KIND_REPORTS)
         self._followers: dict[Path, Follower] = {}
+        self._plans: list[FramePlan] = []
+        self._reports: list[FrameReport] = []
 
     # --- looking ------------------------------------------------------------------------------------------------
 
@@ -117,11 +120,17 @@ class Run:
 
     def plans(self) -> list[FramePlan]:
         """Every plan since it was first asked for."""
-        return [decode_plan(slot.data) for slot in self.follow(self.dir.plans, KIND_PLANS).slots]
+        return self._decoded(self._plans, self.follow(self.dir.plans, KIND_PLANS), decode_plan)
 
     def reports(self) -> list[FrameReport]:
         """Every report since it was first asked for."""
-        return [decode_report(slot.data) for slot in self.follow(self.dir.reports("main"), KIND_REPORTS).slots]
+        return self._decoded(self._reports, self.follow(*self.reports_ring), decode_report)
+
+    @staticmethod
+    def _decoded(known: list[Told], follower: Follower, decode: Callable[[bytes], Told]) -> list[Told]:
+        """Each slot is read once: what is asked every 20 ms would take time from the run."""
+        known += [decode(slot.data) for slot in follower.slots[len(known) :]]
+        return list(known)
 
     def canvas(self, name: str) -> Follower:
         """A canvas, every picture of it."""

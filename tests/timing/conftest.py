@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -64,8 +65,9 @@ def busy_ns() -> int:
 
 
 def used_ns(pids: list[int]) -> int:
-    """Processor time of processes so far."""
-    total = 0
+    """Processor time so far of processes, and of this one's children that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = round((ended.ru_utime + ended.ru_stime) * NS_PER_S)
     for pid in pids:
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -119,7 +121,6 @@ class Watch:
             any(canvas.presented_frame != report.frame for canvas in report.canvases.values()) for report in reports
         )
         stolen = stolen_ns() - self._stolen_ns
-        # The metronome has ended: its own few ticks are in the others' account, and do not matter.
         foreign_ns = busy_ns() - self._busy_ns - (used_ns(self._pids) - self._used_ns)
         void = ""
         if stolen:
