@@ -339,8 +339,8 @@ class Desk:
             for task in open_tasks:
                 finish(task, outcome)
             return
-        rev, config = await self._make_hold(following, tasks[0].who)
-        late = asyncio.create_task(self._acknowledge(open_tasks, rev, config, following, tasks[0].who))
+        rev, config, t_ns = await self._make_hold(following, tasks[0].who)
+        late = asyncio.create_task(self._acknowledge(open_tasks, rev, config, following, tasks[0].who, t_ns))
         self._behind.add(late)
         late.add_done_callback(self._behind.discard)
 
@@ -359,8 +359,8 @@ class Desk:
                 changes[path] = Change(changes[path].before, change.after) if path in changes else change
         return Next(show, changes, "set")
 
-    async def _make_hold(self, following: Next, who: str) -> tuple[int, int]:
-        """Prepare, keep, commit. Returns the new revision and its configuration's."""
+    async def _make_hold(self, following: Next, who: str) -> tuple[int, int, int]:
+        """Prepare, keep, commit. Returns the new revision, its configuration's, and when the conductor was told."""
         rev, self._next_rev = self._next_rev, self._next_rev + 1
         loaded, stage = following.loaded or self.loaded, following.stage or self.stage
         config, stage_bytes = self.show.config_version, self._stage_bytes
@@ -398,6 +398,7 @@ class Desk:
         # It is kept: whoever restarts begins with it. A service that dies between these two lines finds it in the store
         # and commits it again.
         self._agreement.commit(rev, following.at_frame)
+        t_ns = self._clock.now_ns()
         self._run.set_current_version(rev)
         self._gesture = (revision, self._clock.now_ns()) if following.kind == "set" else None
         self.show = show
@@ -410,12 +411,14 @@ class Desk:
             self.revs[object_of(path)] = rev
         self._run.drop_snapshots(keep_from=rev - KEEP_SNAPSHOTS)
         drop_states(self._run, keep={state.version for state in show.scene_states.values()}, keep_from=rev - KEEP)
-        return rev, config
+        return rev, config, t_ns
 
-    async def _acknowledge(self, tasks: list[Task], rev: int, config: int, following: Next, who: str) -> None:
+    async def _acknowledge(
+        self, tasks: list[Task], rev: int, config: int, following: Next, who: str, t_committed_ns: int
+    ) -> None:
         """Wait for the conductor's word on the frame, then tell those who asked."""
         frame = await self._agreement.committed(rev, config)
-        outcome = Outcome(rev, frame, following.changes, following.kind, who)
+        outcome = Outcome(rev, frame, following.changes, following.kind, who, t_committed_ns)
         for listener in self.listeners:
             listener(outcome)
         for task in tasks:

@@ -26,6 +26,9 @@ class Outcome(Struct, frozen=True):
     changes: dict[str, Change]
     kind: Kind = "set"
     who: str = ""
+    t_committed_ns: int = 0
+    """When the conductor was told, CLOCK_MONOTONIC: from then on the next latch carries it. 0: there was nothing to
+    change."""
 
 
 @dataclass(slots=True)

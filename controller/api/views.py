@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from controller.messages import Alarm, ChildStatus, Percentiles, ResolutionStatus, Severity, SourceState
 from controller.show_lock import LockState, ShowLock
+from controller.status import Alarm, ChildStatus, Percentiles, ResolutionStatus, Severity, SourceState
 from controller.store import Change, Kind
 from runtime.clock_report import ClockReport, ReferenceName
 from stage.plan import PlanLens, Vec3
@@ -518,6 +518,8 @@ class OutcomeView(View, frozen=True):
     frame: int | None
     """The first frame that carries it; None: the conductor did not say in time, a restarted one begins with it."""
     changes: dict[str, Change]
+    t_committed_ns: int = 0
+    """When it was ready and the conductor was told, on the clock of the frames' own times; 0: nothing changed."""
 
 
 class ConfigView(View, frozen=True):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from controller.bench.control import BAR_MS, _figures, run
+from controller.bench.control import BAR_MS, _figures, _share, run
 from runtime.clock import NS_PER_MS, NS_PER_S
 
 PHASES = 12
@@ -74,7 +74,14 @@ def test_go_and_sliders_are_on_the_walls_in_time() -> None:
 
 
 def test_figures_tell_what_is_late() -> None:
-    one = {"presented_ms": 50.0, "frames": 1.2, "lead_frames": 0.4, "answered_ms": 5.0, "repeated": 0.0}
-    told = _figures([one, {**one, "presented_ms": 90.0, "repeated": 1.0}])
+    one = {
+        "presented_ms": 50.0, "frames": 1.2, "lead_frames": 0.4, "answered_ms": 5.0, "repeated": 0.0, "ready_ms": 2.0,
+        "missed": 0.0,
+    }  # fmt: skip
+    told = _figures([one, {**one, "presented_ms": 90.0, "repeated": 1.0, "frames": 1.5, "missed": 1.0}])
     assert (told["changes"], told["to_presented_ms"]["max"], told["repeated"]) == (2, 90.0, 1)
-    assert told["frames_beyond_lead"]["p50"] == 0.8
+    assert told["frames_beyond_lead"]["p50"] == pytest.approx(1.1)
+    assert (told["whole_frames_beyond_lead"], told["latches_missed"]) == ({"1": 1, "2": 1}, 1)
+    assert told["ready_ms"]["p95"] == 2.0
+    # 2 ms of each 41.7 ms: requests that come then are late, strictly counted.
+    assert _share([1.0, 3.0]) == 4.8
