@@ -19,8 +19,10 @@ from controller.action import ActionName
 from controller.api import (
     present,
     present_cards,
+    present_health,
     present_looks,
     present_processors,
+    present_running,
     present_scenes,
     present_streams,
     present_subjects,
@@ -159,7 +161,7 @@ class Control:
     @property
     def alarms(self) -> list[Alarm]:
         """Every alarm, the worst first."""
-        return present.alarms(
+        return present_health.alarms(
             self.backend, [*self.own_alarms.values(), *self.scenery.alarms.values(), *self.takes.alarms]
         )
 
@@ -286,8 +288,8 @@ class Control:
         show = present.show(desk, backend)
         found: dict[str, tuple[str, int, Any]] = {
             "show": ("show", show.rev, show),
-            "frames": ("frames", 0, present.frames(backend)),
-            "nodes": ("nodes", 0, present.nodes(backend)),
+            "frames": ("frames", 0, present_running.frames(backend)),
+            "nodes": ("nodes", 0, present_running.nodes(backend)),
             "alarms": ("alarms", 0, {"alarms": self.alarms}),
             "action": ("action", 0, present.action(backend)),
             "health": ("health", 0, self.health()),
@@ -323,7 +325,7 @@ class Control:
     def health(self) -> Any:
         """Whether pictures reach the walls."""
         own = [*self.own_alarms.values(), *self.scenery.alarms.values()]
-        return present.health(self.desk, self.backend, uptime_s=self.uptime_s, version=self.version, own=own)
+        return present_health.health(self.desk, self.backend, uptime_s=self.uptime_s, version=self.version, own=own)
 
     def _watch_scenes(self) -> None:
         loaded = self.desk.loaded

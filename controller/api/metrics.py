@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.api import present
+from controller.api import present_running
 from controller.ledger import BOUNDS_MS, Series
 from controller.status import Percentiles
 from runtime.clock import NS_PER_S
@@ -53,7 +53,7 @@ class _Reading:
 
     def collect(self) -> Iterator[Metric]:
         control = self._control
-        frames = present.frames(control.backend, course=0)
+        frames = present_running.frames(control.backend, course=0)
         yield _counter("frames_presented", "Slots in which every canvas showed its own frame", frames.presented)
         repeated = CounterMetricFamily(
             "openvolume_frames_repeated", "Slots in which an older picture stayed up, by reason", labels=["reason"]
@@ -124,13 +124,13 @@ class _Reading:
         conductor = backend.conductor
         if conductor is not None:
             rights.add_metric(["conductor"], conductor.rt_class)
-            up.add_metric(["conductor"], present.state_of(backend, conductor) == "running")
+            up.add_metric(["conductor"], present_running.state_of(backend, conductor) == "running")
             yield _counter("plans", "Frame plans published", conductor.plans)
             yield _counter("slots_skipped", "Slots without a plan because the host stalled", conductor.slots_skipped)
             yield _gauge("lead_seconds", "From latch to presentation", conductor.lead_ms * MS)
         for name, status in sorted(backend.nodes.items()):
             rights.add_metric([name], status.rt_class)
-            up.add_metric([name], present.state_of(backend, status) in ("running", "ready"))
+            up.add_metric([name], present_running.state_of(backend, status) in ("running", "ready"))
         yield rights
         yield up
         restarts = CounterMetricFamily("openvolume_process_restarts", "Restarts by the supervisor", labels=["process"])
@@ -140,7 +140,7 @@ class _Reading:
         yield restarts
 
     def _clock(self) -> Iterator[Metric]:
-        clock = present.clock(self._control.backend)
+        clock = present_running.clock(self._control.backend)
         state = GaugeMetricFamily(
             "openvolume_clock_state", "1 for how the frame clock stands to its reference", labels=["reference", "state"]
         )

@@ -1,83 +1,42 @@
-"""Builds the resources from what is set (the desk) and what is measured (the backend). It only reads."""
+"""Builds the resources of the show from what is set (the desk) and what is measured (the backend). It only reads.
+
+How the processes and frames do is in `present_running`, whether all is well in `present_health`.
+"""
 
 from __future__ import annotations
-
-from collections import Counter
-from statistics import median
-from typing import Final, Literal
 
 import msgspec
 
 from controller.addresses import ADDRESSES
-from controller.api.backend import PATIENCE_NS, STALE_NS, AnyStatus, Backend
+from controller.api.backend import Backend
 from controller.api.present_frame_lines import frame_line_addresses, frame_lines
 from controller.api.views import (
     ActionView,
     AddressView,
     CameraView,
     CanvasView,
-    ConductorView,
     DelaysView,
     EncodingView,
     EngineView,
-    FramesView,
-    HealthView,
-    NodeState,
-    NodesView,
-    NodeView,
     NudgeView,
     PatternView,
     PositionView,
-    RecordView,
     ShowView,
     SourceView,
-    StallsView,
-    StatisticsView,
-    StoredView,
     WallView,
 )
 from controller.desk import Desk
 from controller.layer_addresses import layer_rows
-from controller.ledger_record import FrameRecord, Steps, intervals_ms, steps_ms
-from controller.ledger_words import Why
 from controller.look_addresses import look_rows
-from controller.messages import Alarm, NodeStatus, Percentiles, SourceStatus
 from controller.show import Nudge, OutputState, SourceDelays
+from controller.status import SourceStatus
 from renderer.pattern_kinds import pattern_about
 from runtime.clock import NS_PER_MS
-from runtime.clock_report import ClockReport
 from stage.compiled import CompiledStage
 from stage.frames import pan_tilt_roll_from_rotation
 from stage.outputs import ways_to_light
 from stage.plan import FramePlan, PlanCamera, matrix16, transform_of
 from stage.published import field_of_view_deg
-
-WINDOW: Final = 512
-"""Frames that live percentiles are made of."""
-COURSE: Final = 240
-STEPS: Final = 128
-"""Frames that the median frame is made of."""
-COURSES: Final = ("receive_to_present", "draw", "receive_to_plan")
-REPEATS_S: Final = 2.0
-REPEATS_PER_S: Final = 3
-_MENDS: Final = {
-    "late_draw": "drawing takes longer than a frame: a larger render.scale, a smaller scene, or a GPU",
-    "late_plan": "plans come late: free the machine, and see openvolume preflight for real-time rights",
-    "host_stall": "the machine stands still now and then: free it of other work",
-    "fenced": "it is restarted by itself; if it stays away, Timing names the process, and its log says why",
-    "late_engine": "an engine is late: see its own log, or switch it off (engines/<id>/enabled)",
-    "none": "a node says nothing of why: report it",
-}
-"""Reasons that nobody asked for (HOLD and switching are meant), and what to do about each."""
-_CAUSES: Final = {
-    "late_draw": "they are drawn too late",
-    "late_plan": "they are planned too late",
-    "host_stall": "the machine stood still",
-    "fenced": "a node was away",
-    "late_engine": "an engine is late",
-    "none": "of what its node does not tell",
-}
-_SEVERITY: Final = {"critical": 0, "warning": 1, "info": 2}
 
 
 def plan_camera(plan: FramePlan | None, camera: str) -> PlanCamera | None:
@@ -306,265 +265,6 @@ def show(desk: Desk, backend: Backend) -> ShowView:
     )
 
 
-def state_of(backend: Backend, status: AnyStatus | None, role: str = "") -> NodeState:
-    """How a process stands: what it says of itself, unless it says nothing any more. One that has said nothing yet
-    stands as the supervisor has it under the name of its role; it has not gone."""
-    age_ns = backend.age_ns(status)
-    if status is None:
-        told = None if backend.supervisor is None else backend.supervisor.children.get(role)
-        return "gone" if told is None else "starting" if told.state in ("running", "ready") else told.state
-    if age_ns is None:
-        return "gone"
-    # The darkroom says nothing while it makes a photo, which may take seconds beside a busy node.
-    patient = status is backend.darkroom or status is backend.processors
-    patience_ns = PATIENCE_NS if patient else STALE_NS
-    return "stale" if age_ns > patience_ns and status.state in ("running", "ready") else status.state
-
-
-def nodes(backend: Backend) -> NodesView:
-    """Every process of the run."""
-    conductor = backend.conductor
-    told = backend.supervisor
-    return NodesView(
-        conductor=None
-        if conductor is None
-        else ConductorView(
-            state=state_of(backend, conductor),
-            pid=conductor.pid,
-            frame=conductor.frame,
-            show_version=conductor.show_version,
-            config_version=conductor.config_version,
-            rt_class=conductor.rt_class,
-            lead_ms=conductor.lead_ms,
-            plans=conductor.plans,
-            slots_skipped=conductor.slots_skipped,
-            own_share_ms=conductor.own_share_ms,
-            resolution=conductor.resolution,
-            age_ms=(backend.age_ns(conductor) or 0) / NS_PER_MS,
-        ),
-        nodes=[node(backend, status) for _, status in sorted(backend.nodes.items())],
-        darkroom=node(backend, backend.darkroom) if backend.darkroom is not None else None,
-        processes=told.children if told is not None else {},
-    )
-
-
-def node(backend: Backend, status: NodeStatus) -> NodeView:
-    """One process that draws."""
-    return NodeView(
-        id=status.node,
-        state=state_of(backend, status),
-        pid=status.pid,
-        frame=status.frame,
-        show_version=status.show_version,
-        config_version=status.config_version,
-        rt_class=status.rt_class,
-        renderer=status.renderer,
-        canvases=list(status.canvases),
-        presented=status.presented,
-        repeated=status.repeated,
-        repeats=status.repeats,
-        draw_ms=status.draw_ms,
-        action=status.action,
-        age_ms=(backend.age_ns(status) or 0) / NS_PER_MS,
-    )
-
-
-def frames(backend: Backend, *, window: int = WINDOW, course: int = COURSE) -> FramesView:
-    """Counts and latencies."""
-    ledger = backend.ledger
-    return FramesView(
-        rate=str(ledger.rate),
-        frames=ledger.frames,
-        presented=ledger.presented,
-        repeated=ledger.repeated,
-        repeats=ledger.repeats,
-        made_by_node=ledger.made_by_node,
-        first_frame=ledger.first_frame,
-        window=window,
-        latency_ms={name: _rounded(value) for name, value in ledger.latency_ms(window).items()},
-        age_ms={name: _rounded(value) for name, value in ledger.age_ms(window).items()},
-        course_ms={name: [round(v, 3) for v in ledger.history_ms(name, course)] for name in COURSES},
-        clock=clock(backend),
-    )
-
-
-def clock(backend: Backend) -> ClockReport:
-    """How the show's time stands, as the conductor said last."""
-    return backend.conductor.clock if backend.conductor is not None else ClockReport()
-
-
-def statistics(backend: Backend, *, window: int = WINDOW) -> StatisticsView:
-    """Where the time goes."""
-    ledger = backend.ledger
-    drawn = [steps for found in ledger.latest(min(window, STEPS)) if (steps := steps_ms(found)) is not None]
-    medians = [round(median(values), 4) for values in zip(*drawn, strict=True)]
-    stalls_ms = [(end_ns - first_ns) / NS_PER_MS for note in backend.notes for first_ns, end_ns in note.stalls]
-    told = backend.recorder
-    return StatisticsView(
-        rate=str(ledger.rate),
-        window=window,
-        frames=ledger.frames,
-        presented=ledger.presented,
-        repeated=ledger.repeated,
-        repeats=ledger.repeats,
-        made_by_node=ledger.made_by_node,
-        latency_ms={name: _rounded(value) for name, value in ledger.latency_ms(window).items()},
-        age_ms={name: _rounded(value) for name, value in ledger.age_ms(window).items()},
-        steps_ms=dict(zip(Steps._fields, medians, strict=False)),
-        stalls=StallsView(
-            ledger.stalls, round(ledger.stalled_ns / NS_PER_MS, 3), [round(ms, 3) for ms in stalls_ms[-COURSE:]]
-        ),
-        stored=None
-        if told is None
-        else StoredView(told.frame, told.frames, told.lost, told.missed, told.written_bytes, told.path),
-    )
-
-
-def record(found: FrameRecord, why: Why | None = None) -> RecordView:
-    """One slot of the ledger."""
-    return RecordView(
-        frame=found.frame,
-        presented=found.presented,
-        reason=found.reason,
-        t_present_ns=found.t_present_ns,
-        t_latched_ns=found.t_latched_ns,
-        t_published_ns=found.t_published_ns,
-        plan_hash=f"{found.plan_hash:016x}",
-        show_version=found.show_version,
-        config_version=found.config_version,
-        cameras=msgspec.to_builtins(found.cameras),
-        nodes={
-            name: {
-                **msgspec.to_builtins(stamps),
-                # 64 bits do not fit a JSON number of every reader.
-                "plan_hash": f"{stamps.plan_hash:016x}",
-            }
-            for name, stamps in found.nodes.items()
-        },
-        intervals_ms={name: round(ms, 4) for name, ms in intervals_ms(found).items()},
-        age_ms={name: round(stamps.age_ms, 4) for name, stamps in found.cameras.items() if stamps.t_sampled_ns},
-        stall_ms=round(found.stall_ns / NS_PER_MS, 3),
-        waited_ms={name: round(ns / NS_PER_MS, 3) for name, ns in found.waited_ns.items()},
-        why=why.sentences if why is not None else [],
-    )
-
-
-def alarms(backend: Backend, own: list[Alarm]) -> list[Alarm]:
-    """Every alarm, the worst first; one for each code and path."""
-    found: dict[tuple[str, str], Alarm] = {}
-    told = [*own, *_absences(backend), *_repeats(backend)]
-    if backend.conductor is not None:
-        told += backend.conductor.alarms
-    for status in (*backend.nodes.values(), *([backend.darkroom] if backend.darkroom is not None else [])):
-        told += status.alarms
-    if backend.recorder is not None:
-        told += backend.recorder.alarms
-    if backend.relay is not None:
-        told += backend.relay.alarms
-    if backend.processors is not None:
-        told += backend.processors.alarms
-    if backend.windows is not None:
-        told += backend.windows.alarms
-    if backend.sender is not None:
-        told += backend.sender.alarms
-    if backend.capture is not None:
-        told += backend.capture.alarms
-    if backend.supervisor is not None:
-        told += [
-            Alarm(
-                "supervisor.given_up",
-                f"processes/{name}",
-                f"it ended {child.restarts} times and is not restarted at once any more ({child.last_exit})",
-                "critical",
-                "read its log; it is tried again now and then",
-                values={"ends": child.restarts, "last_exit": str(child.last_exit)},
-            )
-            for name, child in backend.supervisor.children.items()
-            if child.state == "failed"
-        ]
-    for alarm in told:
-        found.setdefault((alarm.code, alarm.path), alarm)
-    return sorted(found.values(), key=lambda alarm: (_SEVERITY[alarm.severity], alarm.path, alarm.code))
-
-
-def _repeats(backend: Backend) -> list[Alarm]:
-    """Slots that repeat an older picture, as soon as they are three a second."""
-    rate = backend.ledger.rate
-    recent = backend.ledger.latest(round(REPEATS_S * rate.hz))
-    reasons = Counter(record.reason for record in recent if record.presented is False and record.reason in _MENDS)
-    repeated = reasons.total()
-    if not recent or repeated < REPEATS_PER_S * REPEATS_S:
-        return []
-    reason = reasons.most_common(1)[0][0]
-    share = max(5, round(20 * repeated / len(recent)) * 5)
-    detail = f"about {share} % of the slots repeat an older picture, mostly because {_CAUSES[reason]} ({reason})"
-    values = {"repeated_percent": share, "reason": reason}
-    return [Alarm("frames.repeated", "frames", detail, "warning", _MENDS[reason], values=values)]
-
-
-def _absences(backend: Backend) -> list[Alarm]:
-    """Processes that are gone or silent."""
-    gone: list[tuple[str, str, str, Literal["critical", "warning"]]] = []
-    state = state_of(backend, backend.conductor)
-    if state in ("gone", "stale"):
-        gone.append(("conductor", state, "the nodes go on by themselves; cameras are not followed", "critical"))
-    for name, status in sorted(backend.nodes.items()):
-        state = state_of(backend, status)
-        if state in ("gone", "stale"):
-            gone.append((f"nodes/{name}", state, "its walls hold their last picture", "critical"))
-    if backend.darkroom is not None and (state := state_of(backend, backend.darkroom)) in ("gone", "stale"):
-        gone.append(("darkroom", state, "no photos are made", "warning"))
-    if backend.processors is not None and (state := state_of(backend, backend.processors)) in ("gone", "stale"):
-        gone.append(("processors", state, "LED processors stay as they are and are not looked after", "warning"))
-    shows = backend.windows is not None and backend.windows.windows
-    if shows and (state := state_of(backend, backend.windows)) in ("gone", "stale"):
-        gone.append(("windows", state, "monitors hold their last picture", "critical"))
-    return [
-        Alarm(f"process.{state}", path, f"it {'hangs' if state == 'stale' else 'is not there'}: {effect}", severity,
-              "the supervisor restarts it within a second; if it stays, read its log", values={"effect": effect})
-        for path, state, effect, severity in gone
-    ]  # fmt: skip
-
-
-def health(desk: Desk, backend: Backend, *, uptime_s: float, version: str, own: list[Alarm]) -> HealthView:
-    """Whether pictures reach the walls."""
-    conductor = state_of(backend, backend.conductor, "conductor")
-    drawing = {name: state_of(backend, status) for name, status in sorted(backend.nodes.items())}
-    told = alarms(backend, own)
-    worst = told[0].severity if told else None
-    alive = any(state in ("running", "ready") for state in drawing.values())
-    if not alive:
-        status: Literal["ok", "degraded", "down"] = "down"
-    elif (
-        conductor != "running"
-        or worst in ("critical", "warning")
-        or any(s not in ("running", "ready") for s in drawing.values())
-    ):
-        status = "degraded"
-    else:
-        status = "ok"
-    plan = backend.plan
-    return HealthView(
-        status=status,
-        name=desk.loaded.name,
-        run=backend.run.run,
-        version=version,
-        rev=desk.rev,
-        rate=str(desk.stage.rate),
-        uptime_s=round(uptime_s, 3),
-        frame=plan.frame if plan is not None else 0,
-        timecode=plan.timecode if plan is not None else "",
-        reference=clock(backend).reference,
-        clock=clock(backend).state,
-        action=backend.action().action,
-        conductor=conductor,
-        nodes=drawing,
-        darkroom=state_of(backend, backend.darkroom, "darkroom"),
-        alarms=len(told),
-        severity=worst,
-    )
-
-
 def action(backend: Backend) -> ActionView:
     """What is ordered, and who obeys."""
     order = backend.action()
@@ -599,7 +299,3 @@ def addresses(desk: Desk) -> list[AddressView]:
             for address in look_rows(desk.around)
         ]
     )
-
-
-def _rounded(value: Percentiles) -> Percentiles:
-    return Percentiles(*(round(v, 4) for v in (value.p50, value.p95, value.p99, value.max)))

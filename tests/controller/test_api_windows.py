@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from controller.api.present import alarms
+from controller.api.present_health import alarms
 from controller.api.present_windows import windows
 from controller.windows.config import MonitorConfig, OutputPart, WindowConfig
 from controller.windows.status import MonitorStatus, WindowsStatus, WindowStatus

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from controller.api.backend import Backend
-from controller.api.present import state_of
+from controller.api.present_running import state_of
 from controller.status import ChildStatus, RoleState, SupervisorStatus
 
 

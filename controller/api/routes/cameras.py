@@ -51,9 +51,7 @@ async def get_camera(control: Here, camera: str) -> Response:
     return send_json(present.camera(control.desk, control.backend, camera))
 
 
-@routes.patch(
-    "/cameras/{camera}", responses=answers(OutcomeView), openapi_extra=takes(_PATCH), tags=["cameras"]
-)
+@routes.patch("/cameras/{camera}", responses=answers(OutcomeView), openapi_extra=takes(_PATCH), tags=["cameras"])
 async def patch_camera(request: Request, control: Here, camera: str) -> Response:
     """Change overscan, soft edge, delay, rank, or switch it or its frame lines on and off; last writer wins, unless
     If-Match is sent. Directors change its frame lines."""

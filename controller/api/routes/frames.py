@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import Path, Query, Request
 from fastapi.responses import Response
 
-from controller.api import present
+from controller.api import present_running
 from controller.api.control import Control
 from controller.api.http import Here, answers, closed, only, read_object, router, send_json, takes
 from controller.api.problems import problem
@@ -35,9 +35,9 @@ _JAM: Final[dict[str, Any]] = closed(
 
 
 @routes.get("/frames", responses=answers(FramesView), tags=["running"])
-async def get_frames(control: Here, window: Window = present.WINDOW) -> Response:
+async def get_frames(control: Here, window: Window = present_running.WINDOW) -> Response:
     """Counts of the run and latencies of its newest frames."""
-    return send_json(present.frames(control.backend, window=window))
+    return send_json(present_running.frames(control.backend, window=window))
 
 
 @routes.get("/frames/latest", responses=answers("Records"), tags=["running"])
@@ -45,13 +45,13 @@ async def get_latest_frames(control: Here, count: Count = 100) -> Response:
     """The ledger's newest slots, oldest first: when each step happened, and why a picture was repeated."""
     found = control.backend.ledger.latest(count)
     # On a thread: a thousand slots are megabytes.
-    return await asyncio.to_thread(lambda: send_json({"records": [present.record(record) for record in found]}))
+    return await asyncio.to_thread(lambda: send_json({"records": [present_running.record(record) for record in found]}))
 
 
 @routes.get("/frames/statistics", responses=answers(StatisticsView), tags=["running"])
-async def get_statistics(control: Here, window: Window = present.WINDOW) -> Response:
+async def get_statistics(control: Here, window: Window = present_running.WINDOW) -> Response:
     """p50, p95, p99 and maximum of every interval over the newest frames, standstills of the host, what is stored."""
-    return send_json(present.statistics(control.backend, window=window))
+    return send_json(present_running.statistics(control.backend, window=window))
 
 
 @routes.post("/frames/jam", responses=answers(JamView), openapi_extra=takes(_JAM, required=False), tags=["running"])
@@ -74,11 +74,11 @@ async def get_frame(control: Here, frame: Frame) -> Response:
     record = ledger.record(frame)
     if record is not None:
         around = ledger.after(frame - AROUND - 1, until=frame + AROUND)
-        return send_json(present.record(record, explain(record, around, notes=list(control.backend.notes))))
+        return send_json(present_running.record(record, explain(record, around, notes=list(control.backend.notes))))
     stored = await asyncio.to_thread(_from_disk, _segments_folder(control), control.run.run, frame)
     if stored is None:
         raise problem(UnknownAddress, f"frames/{frame}", "not in the ledger (any more)", mend="GET frames/latest")
-    return send_json(present.record(*stored))
+    return send_json(present_running.record(*stored))
 
 
 def _segments_folder(control: Control) -> FilePath | None:

@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from controller.alarm_codes import CODES, AlarmCode
-from controller.api import present
+from controller.api import present_running
 from controller.api.asyncapi import document
 from controller.api.http import Here, answers, router, send_json
 from controller.api.metrics import CONTENT_TYPE, exposition, reading
@@ -36,7 +36,7 @@ async def get_health(control: Here) -> Response:
 @routes.get("/nodes", responses=answers(NodesView), tags=["running"])
 async def get_nodes(control: Here) -> Response:
     """Every process of the run."""
-    return send_json(present.nodes(control.backend))
+    return send_json(present_running.nodes(control.backend))
 
 
 @routes.get("/nodes/{node}", responses=answers(NodeView), tags=["running"])
@@ -46,7 +46,7 @@ async def get_node(control: Here, node: str) -> Response:
     if status is None:
         mend = f"use one of {', '.join(sorted(control.backend.nodes)) or '(none)'}"
         raise problem(UnknownAddress, f"nodes/{node}", "there is none of this name", mend=mend)
-    return send_json(present.node(control.backend, status))
+    return send_json(present_running.node(control.backend, status))
 
 
 @routes.get("/alarms", responses=answers(AlarmsView), tags=["running"])
