@@ -10,14 +10,20 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
+from renderer.addresses import FIXED
+from renderer.config import SceneConfig
 from stage.plan import REASONS
+from tracking.sample import Reason
 
 pytestmark = pytest.mark.console
 FILLED = "1.5"
 """Stands for what is not known before the code runs."""
+COMMAND = re.compile(r"(xrandr|openvolume|sysctl)( --?[\w-]+| [\w.=]+)+$")
 MOST = 400
 """Of one place: more would mean that something is resolved that should not be."""
 
@@ -103,9 +109,9 @@ class Module:
                 case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
                     found |= self.strings(value, function, depth + 1)
                 case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
-                    for target, value in zip(targets, values, strict=True):
-                        if isinstance(target, ast.Name) and target.id == name:
-                            found |= self.strings(value, function, depth + 1)
+                    for one, text in zip(targets, values, strict=True):
+                        if isinstance(one, ast.Name) and one.id == name:
+                            found |= self.strings(text, function, depth + 1)
                 case ast.AugAssign(target=ast.Name(id=target), value=value) if target == name:
                     added |= self.strings(value, function, depth + 1)
         if not found and name in self.constants:
@@ -155,8 +161,12 @@ def forms(root: Path, name: str, table: str) -> list[re.Pattern[str]]:
 
 
 def told(sentence: str, known: list[re.Pattern[str]]) -> bool:
-    """Whether a sentence has a form; what is filled in alone is somebody else's sentence."""
-    return not sentence or sentence == FILLED or any(form.search(sentence) for form in known)
+    """Whether a sentence has a form; one without a word of its own is somebody else's, a command everybody's."""
+    return (
+        not re.search(r"[A-Za-z]", sentence)
+        or COMMAND.match(sentence) is not None
+        or any(form.search(sentence) for form in known)
+    )
 
 
 def test_every_word_of_why_a_frame_was_late_has_its_chinese(root: Path) -> None:
@@ -204,3 +214,84 @@ def test_every_end_of_a_process_has_its_chinese(root: Path) -> None:
     names = (root / "web/src/lib/process_words.ts").read_text()
     for role in re.findall(r'_role\(\s*run, "(\w+)"', (root / "controller/run.py").read_text()):
         assert len(re.findall(rf"\b{role}: \"", names)) == 2, role
+
+
+def lacking(made: Iterator[set[str]] | list[set[str]], known: list[re.Pattern[str]]) -> list[str]:
+    """The sentences that have no form."""
+    return [one for one in sorted(set().union(*made)) if not told(one, known)]
+
+
+def test_every_finding_of_preflight_has_its_chinese(root: Path) -> None:
+    page = "lib/finding_words.ts"
+    parts, details = (forms(root, page, table) for table in ("PARTS", "DETAILS"))
+    mends = forms(root, "lib/mend_words.ts", "MENDS")
+    for name in ("controller/preflight.py", "controller/windows/look.py", "controller/windows/trial.py"):
+        module = Module(root / name)
+        assert lacking(arguments(module, "Finding", (0, "part")), parts) == [], name
+        assert lacking(arguments(module, "_port", (0, "part")), parts) == [], name
+        assert lacking(arguments(module, "Finding", (2, "detail")), details) == [], name
+        assert lacking(arguments(module, "Finding", (3, "mend")), mends) == [], name
+    clock = Module(root / "runtime/references/system.py")
+    assert lacking(arguments(clock, "tell", (2, "detail")), details) == []
+    rights = Module(root / "runtime/rights.py")
+    for node in ast.walk(rights.functions["_withheld"]):
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+            why, mend = node.value.elts
+            assert lacking([rights.strings(why, rights.functions["_withheld"])], details) == []
+            assert lacking([rights.strings(mend, rights.functions["_withheld"])], mends) == []
+    assert len(details) > 50
+
+
+def test_every_mend_that_an_alarm_hands_on_has_its_chinese(root: Path) -> None:
+    details = forms(root, "lib/finding_words.ts", "DETAILS")
+    mends = forms(root, "lib/mend_words.ts", "MENDS")
+    for name, call, detail, mend in (
+        ("controller/windows/layout.py", "Fault", (2, "detail"), (3, "mend")),
+        ("controller/ndi/source.py", "_refused", (1, "detail"), (2, "mend")),
+        ("runtime/references/system.py", "tell", (2, "detail"), (3, "mend")),
+    ):
+        module = Module(root / name)
+        assert lacking(arguments(module, call, detail), details) == [], name
+        assert lacking(arguments(module, call, mend), mends) == [], name
+    wire = Module(root / "runtime/references/inputs.py")
+    tables = [node for node in ast.walk(wire.tree) if isinstance(node, ast.Dict) and len(node.keys) > 5]
+    assert tables, "the mends stand elsewhere by now"
+    assert lacking([wire._values(tables[0], 0)], mends) == []
+
+
+def test_every_state_of_a_source_has_its_chinese(root: Path) -> None:
+    health = Module(root / "tracking/health.py")
+    known = forms(root, "lib/source_words.ts", "STATES")
+    for function in health.functions.values():
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "_enter":
+                assert lacking([health.strings(node.args[1], function)], known) == []
+    refusals = forms(root, "lib/source_words.ts", "REFUSALS")
+    assert [reason for reason in get_args(Reason) if not told(reason, refusals)] == []
+
+
+def test_every_live_value_of_a_scene_has_its_chinese(root: Path) -> None:
+    text = (root / "web/src/pages/scenes/field_words.ts").read_text()
+    known = set(re.findall(r"\b(\w+): \"", text))
+    fields = set[str]()
+    waiting: list[type[BaseModel]] = [SceneConfig]
+    seen: set[type[BaseModel]] = set()
+    while waiting:
+        section = waiting.pop()
+        if section in seen:
+            continue
+        seen.add(section)
+        for name, field in section.model_fields.items():
+            inside = list(_sections(field.annotation)) if name not in FIXED else []
+            waiting += inside
+            if name not in FIXED and not inside:
+                fields.add(name)
+    assert len(fields) > 40
+    assert fields - known == set(), "web/src/pages/scenes/field_words.ts has no words for them"
+
+
+def _sections(kind: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    for inner in get_args(kind):
+        yield from _sections(inner)

@@ -2,6 +2,7 @@
 // here (a newer service) is shown as it was told. `tests/console` keeps the list whole.
 
 import { language } from "../lib/lang.svelte";
+import { mendWords } from "../lib/mend_words";
 import { live } from "../lib/live.svelte";
 
 export interface Told {
@@ -25,7 +26,7 @@ const REASONS: Record<string, [why: string, mend: string]> = {
 const reason = (code: unknown): [string, string] => REASONS[String(code)] ?? REASONS.none!;
 const list = (values: unknown): string => (Array.isArray(values) ? values.join("、") : String(values ?? ""));
 const figure = (value: unknown, digits = 0): string => (typeof value === "number" ? String(Number(value.toFixed(digits))) : "?");
-const own: Text = (_, told) => told.mend ?? "";
+const own: Text = (_, told) => mendWords(told.mend ?? "");
 const GONE: Record<string, string> = {
   conductor: "节点自行继续；不再跟随摄影机", darkroom: "无法制作照片", processors: "LED 处理器保持现状，无人照看", windows: "显示器保持最后的画面",
 };

@@ -14,8 +14,6 @@ export const says = words(
     openIt: "Open", shut: "Close", findFile: "Find a file: words of its path, name or tags", kind: "Kind", allKinds: "All", assets: "Assets", domes: "Domes", sceneFiles: "Scenes", pictures: "Pictures", a_asset: "asset", a_dome: "dome", a_picture: "picture", a_scene: "scene", files: (n: string) => `${n} files`, toDo: (read: string, draw: string) => `${read} to read, ${draw} to draw`, inUse: "in use",
     label: "Name", tags: "Tags", copy: "Copy its path", copied: "Copied.", usedBy: "Used by", versions: "What it held before", presentOne: "now",
     sun: "Sun", sky: "Sky", dome: "Dome", fog: "Fog", lights: "Lights", objects: "Objects", general: "Picture", bindings: "Bindings", occlusion: "Occlusion",
-    pan_deg: "Direction", elevation_deg: "Height", illuminance: "Brightness", colour: "Colour", shadow: "Shadow", yaw_deg: "Turn", exposure_ev: "Exposure", background: "Background", light: "Lights the scene",
-    distance_m: "Distance", base_m: "Base", falloff_m: "Falloff", sun_glow: "Sun glow", glow_forward: "Glow forward", sky_distance_m: "Sky distance", ambient: "Ambient", visible: "Seen", scale: "Size", tilt_deg: "Tilt", roll_deg: "Roll", animation: "Animation", on: "On", later_h: "Later", haze: "Haze",
   },
   {
     scenes: "场景", onAir: "播出中", next: "下一个", ready: "就绪", cold: "未载入", compiling: "编译中", loading: "载入中", noPicture: "还没有图片", draw: "生成图片",
@@ -30,7 +28,5 @@ export const says = words(
     openIt: "打开", shut: "收起", findFile: "查找文件：路径、名称或标签中的词", kind: "类型", allKinds: "全部", assets: "模型", domes: "穹顶", sceneFiles: "场景", pictures: "图片", a_asset: "模型", a_dome: "穹顶", a_picture: "图片", a_scene: "场景", files: (n: string) => `${n} 个文件`, toDo: (read: string, draw: string) => `待读取 ${read}，待绘制 ${draw}`, inUse: "使用中",
     label: "名称", tags: "标签", copy: "复制路径", copied: "已复制。", usedBy: "使用者", versions: "以前的内容", presentOne: "现在",
     sun: "太阳", sky: "天空", dome: "穹顶", fog: "雾", lights: "灯光", objects: "物体", general: "画面", bindings: "绑定", occlusion: "遮蔽",
-    pan_deg: "方向", elevation_deg: "高度", illuminance: "亮度", colour: "颜色", shadow: "阴影", yaw_deg: "旋转", exposure_ev: "曝光", background: "背景", light: "照亮场景",
-    distance_m: "距离", base_m: "基准高度", falloff_m: "衰减", sun_glow: "日晕", glow_forward: "前向散射", sky_distance_m: "天空距离", ambient: "环境光", visible: "可见", scale: "大小", tilt_deg: "俯仰", roll_deg: "横滚", animation: "动画", on: "开启", later_h: "推后", haze: "霾",
   },
 );
