@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from hmac import compare_digest
+from ipaddress import ip_address
 from typing import Final, Literal
 
 from starlette.datastructures import Headers
@@ -94,6 +95,13 @@ class Doorman:
             return "yes"
         return "who" if not hand.user and self.is_set_up else "no"
 
+    def admits(self, headers: Headers, host: str, path: str) -> bool:
+        """Whether whoever reads at a path over a connection that stays is let in still: sessions end, keys expire and
+        are taken away. It counts as a request of theirs."""
+        here = is_here(host)
+        hand = self.hand(headers, host or "local", is_here=here)
+        return self.lets_in(hand, "read", path, is_here=here) == "yes"
+
     def forget(self) -> None:
         """Users, keys or sessions have changed: look everybody up again."""
         self._known.clear()
@@ -133,6 +141,18 @@ class Doorman:
         while len(self._known) > MOST_REMEMBERED:
             self._known.popitem(last=False)
         return hand
+
+
+def is_here(host: str) -> bool:
+    """Whether an address is of this machine; so are those of no network (a Unix socket)."""
+    if not host:
+        return True
+    try:
+        found = ip_address(host)
+    except ValueError:
+        return True
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback
 
 
 def token_of(headers: Headers) -> str:

@@ -38,15 +38,16 @@ def document(version: str) -> dict[str, Any]:
         "channels": {
             "events": {
                 "address": "/api/v1/events",
-                "description": "A snapshot, then changes. Closed with 1008 for an unknown topic, 1013 when too many "
-                "listen, 1001 when a client took nothing for two seconds.",
+                "description": "A snapshot, then changes. Closed with 1008 for an unknown topic and where a session or "
+                "key lets nobody in any more, 1013 when too many listen, 1001 when a client took nothing for two "
+                "seconds.",
                 "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in events},
                 "bindings": {"ws": {"query": _events_query()}},
             },
             "previews": {
                 "address": "/api/v1/previews",
                 "description": "Pictures, pulled one by one: each `next` is answered with the newest picture that was "
-                "not sent yet.",
+                "not sent yet. Closed as the events are.",
                 "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in pictures},
                 "bindings": {"ws": {"query": _previews_query()}},
             },

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from controller.access.doorman import Doorman
+from controller.access.doorman import Doorman, is_here
 from controller.access.pace import PACE_HZ
 from controller.access.roles import HAND, READS, Hand, needed, scope_of_request
 from controller.api.problems import (
@@ -132,9 +131,9 @@ class Guard:
         """Why whoever asks may not; sets whose hand it is."""
         client = scope.get("client")
         host = "" if client is None else str(client[0])
-        is_here = not host or _is_here(host)
-        hand = self.doorman.hand(headers, host or "local", is_here=is_here)
-        error = self._verdict(scope, hand, host, is_here=is_here)
+        here = is_here(host)
+        hand = self.doorman.hand(headers, host or "local", is_here=here)
+        error = self._verdict(scope, hand, host, is_here=here)
         if error is not None and scope["type"] == "http" and scope["method"] not in READS:
             self.doorman.on_refused(hand or self.doorman.stranger(host), scope["path"], error.problems[0].detail)
         return error
@@ -202,12 +201,3 @@ def _too_large(limit_bytes: int) -> ControllerError:
 def _local_name(host: str) -> bool:
     name = urlsplit("//" + host).hostname or ""
     return name == "localhost" or name.endswith(".localhost") or is_loopback(name)
-
-
-def _is_here(address: str) -> bool:
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return True  # a Unix socket, or a test client: no network lies between
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_loopback

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from controller import cli
 from controller.access.secrets import new_code
+from controller.api.routes import live
 from controller.client import ApiError, Client
 
 if TYPE_CHECKING:
@@ -245,3 +249,42 @@ def test_commands_ask_a_show_elsewhere_with_a_key(
     assert (code, said.startswith("hall: revision")) == (0, True)
     for name in ("look", "steer"):
         boss.delete(f"/api/v1/keys/{name}")
+
+
+def to_the_end(listener: Connection) -> None:
+    while True:
+        listener.recv(timeout=20)
+
+
+def test_who_listens_is_cut_off_with_their_key_or_session(
+    house: RunningHouse, boss: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gate looks once, when a connection comes; keys are taken away, passwords change while it stays."""
+    monkeypatch.setattr(live, "ADMITTED_S", 0.1)
+    make(boss, "ivy", "operator")
+    made = boss.put("/api/v1/keys/ear", json={"role": "viewer"}).json()["key"]
+    base = f"ws://127.0.0.1:{house.service.port}/api/v1"
+    with login(house, "ivy") as ivy:
+        session = {"cookie": f"ov_session={ivy.cookies['ov_session']}"}
+        key, other = {"authorization": f"Bearer {made}"}, {"cookie": f"ov_session={boss.cookies['ov_session']}"}
+        with (
+            connect(f"{base}/events?topics=show", additional_headers=session) as hers,
+            connect(f"{base}/events?topics=show", additional_headers=key) as ear,
+            connect(f"{base}/previews?of=canvases/main", additional_headers=key) as eye,
+            connect(f"{base}/events?topics=show", additional_headers=other) as his,
+        ):
+            for listener in (hers, ear, his):
+                assert '"snapshot"' in str(listener.recv(timeout=20))[:200]
+            boss.delete("/api/v1/keys/ear").raise_for_status()
+            boss.put("/api/v1/users/ivy", json={"password": PASSWORD + "!"}).raise_for_status()
+            for listener in (hers, ear, eye):
+                with pytest.raises(ConnectionClosed) as closed:
+                    to_the_end(listener)
+                assert closed.value.rcvd is not None
+                assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, live.UNWELCOME_WORDS)
+            # Whoever is still let in hears on.
+            assert boss.patch("/api/v1/show", json={"exposure_ev": 0.25}).status_code == 200
+            while '"exposure_ev":0.25' not in str(his.recv(timeout=20)):
+                pass
+            assert boss.post("/api/v1/undo").status_code == 200
+    boss.delete("/api/v1/users/ivy")

@@ -24,6 +24,10 @@ routes = router()
 TOO_MANY: Final = 1013
 UNKNOWN: Final = 1008
 GONE: Final = 1001
+UNWELCOME: Final = 1008
+UNWELCOME_WORDS: Final = "this session or key lets nobody in (any more)"
+ADMITTED_S: Final = 2.0
+"""How often it looks whether a listener is let in still."""
 RETRY_S: Final = 0.5
 """A picture that cannot be made now is tried again after this."""
 WAIT_S: Final = 0.02
@@ -46,14 +50,17 @@ async def events(
         return
     sending = asyncio.create_task(control.hub.serve(websocket.send_text, topics=wanted, last_seq=last_seq))
     hearing = asyncio.create_task(_hear(websocket))
+    watching = asyncio.create_task(_admitted(websocket, control))
     try:
-        await asyncio.wait({sending, hearing}, return_when=asyncio.FIRST_COMPLETED)
-        if sending.done() and isinstance(sending.exception(), TooMany):
+        await asyncio.wait({sending, hearing, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if watching.done():
+            await _close(websocket, UNWELCOME, UNWELCOME_WORDS)
+        elif sending.done() and isinstance(sending.exception(), TooMany):
             await _close(websocket, TOO_MANY, f"{MAX_CLIENTS} clients listen already")
         elif sending.done():
             await _close(websocket, GONE, "nothing was taken for too long")
     finally:
-        await _end(sending, hearing)
+        await _end(sending, hearing, watching)
 
 
 @routes.websocket("/previews")
@@ -95,9 +102,12 @@ async def previews(
         if coded
         else _pictures(websocket, control, parts, width_px, asked, labelled=header == "timecode")
     )
+    watching = asyncio.create_task(_admitted(websocket, control))
     try:
-        await asyncio.wait({sending, hearing}, return_when=asyncio.FIRST_COMPLETED)
-        if sending.done() and isinstance(sending.exception(), TimeoutError):
+        await asyncio.wait({sending, hearing, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if watching.done():
+            await _close(websocket, UNWELCOME, UNWELCOME_WORDS)
+        elif sending.done() and isinstance(sending.exception(), TimeoutError):
             await _close(websocket, GONE, "nothing was taken for too long")
         elif sending.done() and isinstance(error := sending.exception(), NoVideo):
             problem = error.problems[0]
@@ -105,7 +115,7 @@ async def previews(
     finally:
         control.previews -= 1
         control.videos -= coded
-        await _end(sending, hearing)
+        await _end(sending, hearing, watching)
 
 
 class _Asked:
@@ -183,6 +193,15 @@ async def _hear(websocket: WebSocket, asked: _Asked | None = None) -> None:
         while (message := await websocket.receive())["type"] != "websocket.disconnect":
             if asked is not None:
                 asked.hear(message.get("text"))
+
+
+async def _admitted(websocket: WebSocket, control: Control) -> None:
+    """Until whoever listens is not let in any more: the gate looked once, when they came."""
+    host = websocket.client.host if websocket.client is not None else ""
+    while True:
+        await asyncio.sleep(ADMITTED_S)
+        if not control.doorman.admits(websocket.headers, host, websocket.url.path):
+            return
 
 
 async def _close(websocket: WebSocket, code: int, reason: str) -> None:
