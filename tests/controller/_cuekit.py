@@ -28,6 +28,7 @@ from controller.show import Show
 from controller.store import Change
 from controller.surroundings import Surroundings
 from controller.switching import Moment
+from controller.transaction import Outcome
 from runtime.ring import KIND_CANVAS, RingReader
 from stage.rate import Rate
 from stage.timecode import timecode_at
@@ -153,14 +154,14 @@ class DrawnDesk:
         show, changes = await change(self.show, self.around_now)
         at_frame = at_frame() if callable(at_frame) else at_frame
         if not changes:
-            return SimpleNamespace(rev=self.show.version, frame=None, changes={})
+            return Outcome(self.show.version, None, {})
         self.made.append(changes)
         self.show = msgspec.structs.replace(show, version=self.show.version + 1)
         self.virtual.write(self.show)
         write_states(self.virtual.run, self.show)
         self.virtual.prepare(self.show)
         self.virtual.commit(self.show.version, at_frame)
-        return SimpleNamespace(rev=self.show.version, frame=at_frame or None, changes=changes)
+        return Outcome(self.show.version, at_frame or None, changes)
 
     async def undo(self) -> None:
         """Take back the newest change, as the real desk does."""
