@@ -81,12 +81,12 @@ async def _measured(goes: int, sets: int) -> dict[str, Any]:
 def _changes(url: str, key: str, goes: int, sets: int) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
     """So many GOs, then so many positions of a slider."""
     with Asker(url, key) as asker:
-        gone = [_change(asker, n, "POST", "cues/go", {"number": str(2 - n % 2)}) for n in range(goes)]
+        gone = [_change(asker, n, "POST", f"cues/{2 - n % 2}/go", None) for n in range(goes)]
         slid = [_change(asker, n, "PATCH", "show", {"exposure_ev": (n % 7) / 7.0}) for n in range(sets)]
     return gone, slid
 
 
-def _change(asker: Asker, n: int, method: str, path: str, body: dict[str, Any]) -> dict[str, float]:
+def _change(asker: Asker, n: int, method: str, path: str, body: dict[str, Any] | None) -> dict[str, float]:
     # Anywhere in a frame: the golden ratio spreads the instants evenly.
     time.sleep(0.05 + (n * 0.6180339887 % 1.0) / RATE_HZ)
     t_ns = time.monotonic_ns()
