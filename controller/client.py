@@ -266,13 +266,13 @@ class Client:
         """Switch a line-up picture."""
         return await self._change("PUT", f"patterns/{kind}", {"on": on, "targets": list(targets)})
 
-    async def undo(self, prefix: str = "") -> OutcomeView:
-        """Take back the newest change, anywhere or under an address."""
-        return await self._change("POST", "undo", {"prefix": prefix})
+    async def undo(self, prefix: str = "", *, mine: bool = False) -> OutcomeView:
+        """Take back the newest change, anywhere or under an address: whoever's (`undoes` tells), or only one's own."""
+        return await self._change("POST", "undo", {"prefix": prefix, "mine": mine})
 
-    async def redo(self, prefix: str = "") -> OutcomeView:
+    async def redo(self, prefix: str = "", *, mine: bool = False) -> OutcomeView:
         """Bring back what the newest undo took back, anywhere or under an address."""
-        return await self._change("POST", "redo", {"prefix": prefix})
+        return await self._change("POST", "redo", {"prefix": prefix, "mine": mine})
 
     async def look_preview(self, look: str = "", *, of: str = "", width_px: int = 640) -> bytes:
         """A JPEG of the walls as they would stand with a look on, off the air; without one, as they stand."""

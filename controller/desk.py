@@ -207,8 +207,9 @@ class Desk:
 
         return await self._enqueue(Task(who, future(), whole=following))
 
-    async def undo(self, prefix: str = "", *, who: str = "") -> Outcome:
-        """Take back the newest change at or under `prefix` (any, without one) that was not taken back yet.
+    async def undo(self, prefix: str = "", *, who: str = "", mine: bool = False) -> Outcome:
+        """Take back the newest change at or under `prefix` (any, without one) that was not taken back yet: whoever's
+        it is, which the outcome tells; `mine`: of `who` alone, and only where nobody else has changed it since.
 
         Raises
         ------
@@ -217,10 +218,13 @@ class Desk:
         allowed("look", "undo")
         held(self.show.lock, "undo")
         hand = HAND.get()
-        return await self._enqueue(Task(who, future(), whole=lambda: self._whole.undo(prefix, hand)))
+        return await self._enqueue(
+            Task(who, future(), whole=lambda: self._whole.undo(prefix, hand, who if mine else None))
+        )
 
-    async def redo(self, prefix: str = "", *, who: str = "") -> Outcome:
-        """Bring back what the newest undo at or under `prefix` took back, if nothing was changed there since.
+    async def redo(self, prefix: str = "", *, who: str = "", mine: bool = False) -> Outcome:
+        """Bring back what the newest undo at or under `prefix` (`mine`: of `who` alone) took back, if nothing was
+        changed there since.
 
         Raises
         ------
@@ -229,7 +233,9 @@ class Desk:
         allowed("look", "redo")
         held(self.show.lock, "redo")
         hand = HAND.get()
-        return await self._enqueue(Task(who, future(), whole=lambda: self._whole.redo(prefix, hand)))
+        return await self._enqueue(
+            Task(who, future(), whole=lambda: self._whole.redo(prefix, hand, who if mine else None))
+        )
 
     async def replace_config(self, loaded: LoadedConfig, *, who: str = "", rev: int | None = None) -> Outcome:
         """Run another configuration; live changes are kept where the new one leaves them room.
@@ -383,8 +389,9 @@ class Desk:
 
         def keep() -> None:
             self.store.append(
-                revision, show, undoes=following.undoes, replaces=replaces.rev if replaces else None, deeds=deeds
-            )
+                revision, show, undoes=following.undoes.rev if following.undoes else None, taken=following.taken,
+                replaces=replaces.rev if replaces else None, deeds=deeds,
+            )  # fmt: skip
 
         if _is_light(following, show, self.show):
             await self._agree_and_keep(show, keep, replaces)
@@ -418,7 +425,7 @@ class Desk:
     ) -> None:
         """Wait for the conductor's word on the frame, then tell those who asked."""
         frame = await self._agreement.committed(rev, config)
-        outcome = Outcome(rev, frame, following.changes, following.kind, who, t_committed_ns)
+        outcome = Outcome(rev, frame, following.changes, following.kind, who, t_committed_ns, following.undoes)
         for listener in self.listeners:
             listener(outcome)
         for task in tasks:

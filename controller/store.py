@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -22,8 +22,10 @@ from msgspec import Struct
 from controller import audit
 from controller.audit import Deed, Entry
 from controller.database import store_error, writing
+from controller.errors import NothingToUndo
 from controller.show import Show
 from controller.store_backups import FOLDER, back_up, backed_up_rev, backups, copy_database
+from stage.errors import Problem
 
 SCHEMA: Final = 1
 KEEP_REVISIONS: Final = 2000
@@ -42,6 +44,9 @@ CREATE TABLE IF NOT EXISTS configs (
 CREATE TABLE IF NOT EXISTS revisions (
     rev INTEGER PRIMARY KEY, t_tai_ns INTEGER NOT NULL, who TEXT NOT NULL, kind TEXT NOT NULL,
     changes BLOB NOT NULL, config INTEGER NOT NULL REFERENCES configs (id), show BLOB NOT NULL, undone_by INTEGER
+);
+CREATE TABLE IF NOT EXISTS taken_back (
+    rev INTEGER NOT NULL, path TEXT NOT NULL, taken_by INTEGER NOT NULL, PRIMARY KEY (rev, path)
 );
 """
 
@@ -67,7 +72,7 @@ class Revision(Struct, frozen=True):
 
     def touches(self, prefix: str) -> bool:
         """Whether it changed anything at or under an address; any, if it is empty."""
-        return not prefix or any(path == prefix or path.startswith(prefix + "/") for path in self.changes)
+        return any(_under(path, prefix) for path in self.changes) or not prefix
 
 
 class StoredConfig(Struct, frozen=True):
@@ -274,13 +279,14 @@ class Store:
         show: Show,
         *,
         undoes: int | None = None,
+        taken: Collection[str] | None = None,
         replaces: int | None = None,
         deeds: Sequence[Deed] = (),
     ) -> None:
         """Keep an accepted change; on the disk when this returns.
 
-        undoes : revision that it takes back; replaces : revision of the same gesture that it stands for from now on;
-        deeds : what the audit log tells of it.
+        undoes : revision that it takes back; taken : which of its addresses (None: all that are left); replaces :
+        revision of the same gesture that it stands for from now on; deeds : what the audit log tells of it.
 
         Raises
         ------
@@ -291,10 +297,7 @@ class Store:
                 self._db.execute("DELETE FROM revisions WHERE rev = ?", (replaces,))
             self._insert(revision, show)
             if undoes is not None:
-                if revision.kind == "redo":
-                    # What that undo had taken back holds again, and may be taken back again.
-                    self._db.execute("UPDATE revisions SET undone_by = NULL WHERE undone_by = ?", (undoes,))
-                self._db.execute("UPDATE revisions SET undone_by = ? WHERE rev = ?", (revision.rev, undoes))
+                self._take_back(undoes, revision, taken)
             audit.add(self._db, deeds)
 
     def withdraw(self, rev: int, *, before: tuple[Revision, Show] | None = None, deeds: Sequence[Deed] = ()) -> None:
@@ -346,35 +349,63 @@ class Store:
         query = "SELECT * FROM revisions WHERE rev < ? ORDER BY rev DESC LIMIT ?"
         return [_revision(row) for row in self._db.execute(query, (before if before is not None else 1 << 62, limit))]
 
-    def last_undoable(self, prefix: str = "") -> Revision | None:
-        """The newest change not taken back yet that touches an address at or under `prefix`.
+    def last_undoable(self, prefix: str = "", *, who: str | None = None) -> Revision | None:
+        """The newest change (of one hand's, where `who` is told) that touches an address at or under `prefix`, with
+        those of its addresses that were not taken back yet.
 
         A history begins with the file: what lies before is not undone any more.
+
+        Raises
+        ------
+        NothingToUndo : somebody else has changed one of those addresses since.
         """
-        for row in self._db.execute("SELECT * FROM revisions ORDER BY rev DESC"):
-            revision = _revision(row)
+        newer: dict[str, Revision] = {}
+        for revision in self._holding():
             if revision.kind == "file":
                 return None
-            if revision.kind in ("undo", "redo") or revision.undone_by is not None:
+            if revision.kind in ("undo", "redo") or revision.changes.keys() <= NEVER_UNDONE:
                 continue
-            if revision.changes.keys() <= NEVER_UNDONE:
-                continue
-            if revision.touches(prefix):
+            if revision.touches(prefix) and who in (None, revision.who):
+                for path in revision.changes if who is not None else ():
+                    if (other := newer.get(path) or newer.get("config")) is not None and _under(path, prefix):
+                        raise _changed_since(path, other)
                 return revision
+            newer = {**dict.fromkeys(revision.changes, revision), **newer}
         return None
 
-    def last_redoable(self, prefix: str = "") -> Revision | None:
-        """The newest undo at or under `prefix` that was not taken back itself; None where something else was changed
-        there since, or nothing was undone."""
+    def last_redoable(self, prefix: str = "", *, who: str | None = None) -> Revision | None:
+        """The newest undo (of one hand's, where `who` is told) at or under `prefix`, with those of its addresses that
+        were not brought back yet; None where something else was changed there since, or nothing was undone."""
+        newer: set[str] = set()
+        for revision in self._holding():
+            if revision.kind == "redo" or (revision.changes.keys() <= NEVER_UNDONE and revision.kind != "file"):
+                continue
+            if revision.kind == "file":
+                return None
+            if not revision.touches(prefix):
+                continue
+            if revision.kind == "undo" and who in (None, revision.who):
+                return None if newer & {path for path in revision.changes if _under(path, prefix)} else revision
+            if who is None:
+                return None
+            newer |= revision.changes.keys()
+        return None
+
+    def _holding(self) -> Iterator[Revision]:
+        """Every revision of which something was not taken back, newest first, with the addresses of which that is so;
+        the first one's file last."""
+        taken: dict[int, set[str]] = {}
+        for rev, path in self._db.execute("SELECT rev, path FROM taken_back"):
+            taken.setdefault(rev, set()).add(path)
         for row in self._db.execute("SELECT * FROM revisions ORDER BY rev DESC"):
             revision = _revision(row)
-            if revision.kind == "redo" or (revision.kind == "undo" and revision.undone_by is not None):
+            if revision.undone_by is not None:
                 continue
-            if revision.changes.keys() <= NEVER_UNDONE and revision.kind != "file":
-                continue
-            if revision.kind == "file" or revision.touches(prefix):
-                return revision if revision.kind == "undo" else None
-        return None
+            gone = taken.get(revision.rev, set())
+            if gone:
+                left = {path: change for path, change in revision.changes.items() if path not in gone}
+                revision = msgspec.structs.replace(revision, changes=left)
+            yield revision
 
     def close(self) -> None:
         """Close it; everything acknowledged is on the disk already."""
@@ -387,6 +418,26 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _take_back(self, rev: int, by: Revision, taken: Collection[str] | None) -> None:
+        """Note what of a revision does not hold any more; it is undone once nothing of it is left."""
+        row = self._db.execute("SELECT * FROM revisions WHERE rev = ?", (rev,)).fetchone()
+        every = set() if row is None else _revision(row).changes.keys()
+        paths = every if taken is None else every & set(taken)
+        if by.kind == "redo":
+            # What that undo had taken back holds again, and may be taken back again.
+            query = "SELECT rev, path FROM taken_back WHERE taken_by = ?"
+            again = {(one, path) for one, path in self._db.execute(query, (rev,)) if path in paths}
+            self._db.executemany("DELETE FROM taken_back WHERE rev = ? AND path = ?", again)
+            self._db.executemany("UPDATE revisions SET undone_by = NULL WHERE rev = ?", {(one,) for one, _ in again})
+            if paths == every:
+                self._db.execute("UPDATE revisions SET undone_by = NULL WHERE undone_by = ?", (rev,))
+        self._db.executemany(
+            "INSERT OR REPLACE INTO taken_back VALUES (?, ?, ?)", [(rev, path, by.rev) for path in sorted(paths)]
+        )
+        gone = {path for (path,) in self._db.execute("SELECT path FROM taken_back WHERE rev = ?", (rev,))}
+        if every <= gone:
+            self._db.execute("UPDATE revisions SET undone_by = ? WHERE rev = ?", (by.rev, rev))
 
     def _add_config(self, text: str, base_dir: str) -> int:
         # Never the number of an equal text before: processes know a configuration by its number alone.
@@ -419,6 +470,7 @@ class Store:
         self._db.execute(
             "DELETE FROM revisions WHERE rev <> ? AND (rev <= ? OR config < ?)", (current, oldest, oldest_config)
         )
+        self._db.execute("DELETE FROM taken_back WHERE rev NOT IN (SELECT rev FROM revisions)")
         self._db.execute(
             "DELETE FROM configs WHERE id < ? AND id NOT IN (SELECT config FROM revisions)", (oldest_config,)
         )
@@ -448,6 +500,16 @@ def check_sound(db: sqlite3.Connection) -> None:
                 raise sqlite3.DatabaseError(f"configuration {row[5]} is not as it was written")
     except (msgspec.MsgspecError, UnicodeError, TypeError) as error:
         raise sqlite3.DatabaseError(f"a revision cannot be read: {error}") from error
+
+
+def _under(path: str, prefix: str) -> bool:
+    return not prefix or path == prefix or path.startswith(prefix + "/")
+
+
+def _changed_since(path: str, other: Revision) -> NothingToUndo:
+    detail = f"{other.who or 'somebody'} has changed it since (revision {other.rev})"
+    mend = "set it by hand, or undo at this address without `mine`: that takes the newer change back first"
+    return NothingToUndo(Problem(NothingToUndo.code, path, detail, None, mend))
 
 
 def _remove(path: Path) -> None:

@@ -17,6 +17,14 @@ from stage.compiled import CompiledStage
 from stage.errors import Problem
 
 
+class Undone(Struct, frozen=True):
+    """The change that an undo takes back, or a redo brings back: whose it was."""
+
+    rev: int
+    who: str
+    t_tai_ns: int
+
+
 class Outcome(Struct, frozen=True):
     """An accepted change. `frame` is the first that carries it; None when the conductor did not say in time (a
     restarted one begins with it)."""
@@ -29,6 +37,8 @@ class Outcome(Struct, frozen=True):
     t_committed_ns: int = 0
     """When the conductor was told, CLOCK_MONOTONIC: from then on the next latch carries it. 0: there was nothing to
     change."""
+    undoes: Undone | None = None
+    """Of an undo or redo: what it took back."""
 
 
 @dataclass(slots=True)
@@ -52,7 +62,9 @@ class Next:
     loaded: LoadedConfig | None = None
     stage: CompiledStage | None = None
     first: Show | None = None
-    undoes: int | None = None
+    undoes: Undone | None = None
+    taken: frozenset[str] | None = None
+    """Which of its addresses; None: all."""
     at_frame: int = 0
     """The frame it holds from; 0: the first that is not latched yet."""
     hand: Hand | None = None

@@ -18,7 +18,7 @@ from controller.show_file import ShowFile
 from controller.show_lock import LockOrder, moved, rolling_take
 from controller.show_transfer import fitted
 from controller.store import Change, Kind, Revision
-from controller.transaction import Next
+from controller.transaction import Next, Undone
 from stage.errors import Problem
 
 if TYPE_CHECKING:
@@ -60,17 +60,19 @@ class WholeChanges:
         show = msgspec.structs.replace(self._desk.show, lock=after, take=rolling_take(after))
         return Next(show, {"lock": Change(msgspec.to_builtins(before), msgspec.to_builtins(after))}, "set")
 
-    async def undo(self, prefix: str, hand: Hand) -> Next:
-        """The show without the newest change at or under `prefix`. Raises NotAllowed"""
-        revision = await self._desk.on_disk(lambda: self._desk.store.last_undoable(prefix))
+    async def undo(self, prefix: str, hand: Hand, who: str | None) -> Next:
+        """The show without the newest change (of `who`, unless it is None) at or under `prefix`. Raises NotAllowed,
+        NothingToUndo."""
+        revision = await self._desk.on_disk(lambda: self._desk.store.last_undoable(prefix, who=who))
         if revision is None:
-            where = f" at {prefix}" if prefix else ""
-            raise _error(NothingToUndo, prefix, f"no change{where} is left to take back", "")
+            where, whose = f" at {prefix}" if prefix else "", f" of {who}" if who is not None else ""
+            raise _error(NothingToUndo, prefix, f"no change{whose}{where} is left to take back", "")
         return await self._taken_back(revision, prefix, "undo", hand)
 
-    async def redo(self, prefix: str, hand: Hand) -> Next:
-        """The show with what the newest undo at or under `prefix` took back. Raises NotAllowed"""
-        revision = await self._desk.on_disk(lambda: self._desk.store.last_redoable(prefix))
+    async def redo(self, prefix: str, hand: Hand, who: str | None) -> Next:
+        """The show with what the newest undo (of `who`, unless it is None) at or under `prefix` took back. Raises
+        NotAllowed, NothingToUndo."""
+        revision = await self._desk.on_disk(lambda: self._desk.store.last_redoable(prefix, who=who))
         if revision is None:
             where = f" at {prefix}" if prefix else ""
             mend = "only what was undone last is brought back, and nothing may have been changed since"
@@ -96,11 +98,11 @@ class WholeChanges:
             loaded, _ = await asyncio.to_thread(load_stored, config)
             following = await self.replace(loaded, None)
         else:
-            command = undo_of({p: c for p, c in revision.changes.items() if not prefix or _under(p, prefix)})
-            command = await self._desk.ready(command)
+            taken = {p: c for p, c in revision.changes.items() if not prefix or _under(p, prefix)}
+            command = await self._desk.ready(undo_of(taken))
             show, changes = apply(self._desk.show, command, self._desk.around_now)
-            following = Next(show, changes, kind)
-        following.kind, following.undoes = kind, revision.rev
+            following = Next(show, changes, kind, taken=frozenset(taken))
+        following.kind, following.undoes = kind, Undone(revision.rev, revision.who, revision.t_tai_ns)
         return following
 
     async def roll_back(self, rev: int) -> Next:

@@ -7,6 +7,7 @@ a Host that is not this machine's (a name that was made to point here) is refuse
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
@@ -51,7 +52,9 @@ MOST_AT_ONCE: Final = 256
 TOLD: Final = frozenset({403, 412, 423})
 """Refusals of the resources themselves that the audit log tells of, as of the gate's own."""
 BODY_S: Final = 15.0
-"""A body that stands still for so long does not come any more."""
+"""A body that is not there by then, and a second later for each `BODY_BYTES_PER_S` that came, is not waited for: one
+that drips would hold its place for ever."""
+BODY_BYTES_PER_S: Final = 20_000
 
 
 class Guard:
@@ -76,7 +79,7 @@ class Guard:
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
             return
-        counted = _Counted(receive, self._most_bytes(scope["path"]))
+        counted = _Counted(receive, self._most_bytes(scope["path"]), asyncio.get_running_loop().time)
         self.at_once += 1
 
         async def send_with_headers(message: Message) -> None:
@@ -176,19 +179,24 @@ class Guard:
 class _Counted:
     """A body that stops at the limit, also when its length was not told before, and that must come in time."""
 
-    def __init__(self, receive: Receive, limit_bytes: int) -> None:
+    def __init__(self, receive: Receive, limit_bytes: int, now_s: Callable[[], float]) -> None:
         self._receive, self._left, self._limit = receive, limit_bytes, limit_bytes
         self._more = True
+        self._now_s = now_s
+        self._until_s = now_s() + BODY_S
 
     async def __call__(self) -> Message:
         if not self._more:
             return await self._receive()
         try:
-            message = await asyncio.wait_for(self._receive(), BODY_S)
+            message = await asyncio.wait_for(self._receive(), self._until_s - self._now_s())
         except TimeoutError:
-            raise problem(TooSlow, "body", f"nothing came for {BODY_S:g} s", mend="send it again") from None
+            came = self._limit - self._left
+            detail = f"only {came} bytes of it came in time"
+            raise problem(TooSlow, "body", detail, mend="send it again, faster") from None
         self._more = message.get("more_body", False)
         self._left -= len(message.get("body", b""))
+        self._until_s += len(message.get("body", b"")) / BODY_BYTES_PER_S
         if self._left < 0:
             raise _too_large(self._limit)
         return message

@@ -180,4 +180,4 @@ async def change(control: Control, command: Command) -> Outcome:
 
 def send_outcome(outcome: Outcome) -> Response:
     """What a change has come to."""
-    return send_json(OutcomeView(outcome.rev, outcome.frame, outcome.changes, outcome.t_committed_ns))
+    return send_json(OutcomeView(outcome.rev, outcome.frame, outcome.changes, outcome.t_committed_ns, outcome.undoes))

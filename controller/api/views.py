@@ -13,6 +13,7 @@ from msgspec import Struct
 from controller.show_lock import LockState, ShowLock
 from controller.status import Alarm, ChildStatus, Percentiles, ResolutionStatus, Severity, SourceState
 from controller.store import Change, Kind
+from controller.transaction import Undone
 from runtime.clock_report import ClockReport, ReferenceName
 from stage.plan import PlanLens, Vec3
 
@@ -520,6 +521,8 @@ class OutcomeView(View, frozen=True):
     changes: dict[str, Change]
     t_committed_ns: int = 0
     """When it was ready and the conductor was told, on the clock of the frames' own times; 0: nothing changed."""
+    undoes: Undone | None = None
+    """Of an undo the change that it took back, of a redo the undo: its revision, whose it was, and when."""
 
 
 class ConfigView(View, frozen=True):

@@ -13,8 +13,11 @@ import pytest
 
 from controller.access.pace import BURST, Paces
 from controller.api import guard, serving
+from controller.api.problems import TooSlow
 
 if TYPE_CHECKING:
+    from starlette.types import Message
+
     from tests.controller.conftest import RunningHouse
 
 PROBLEM = "application/problem+json"
@@ -133,6 +136,35 @@ def test_slow_heads_and_bodies_are_let_go(house: RunningHouse, monkeypatch: pyte
         )
         status, _, said = answer(sock)
         assert (status, said["code"]) == (408, "controller.too_slow")
+
+
+async def test_a_body_that_drips_is_let_go_and_a_long_one_is_given_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte now and then would hold a place for ever; what comes steadily may take as long as it is large."""
+    monkeypatch.setattr(guard, "BODY_S", 0.2)
+    monkeypatch.setattr(guard, "BODY_BYTES_PER_S", 100)
+    now_s = [0.0]
+
+    def body(bytes_each: int, count: int) -> guard._Counted:
+        left = [count]
+
+        async def receive() -> Message:
+            now_s[0] += 0.05
+            left[0] -= 1
+            return {"type": "http.request", "body": b" " * bytes_each, "more_body": left[0] > 0}
+
+        return guard._Counted(receive, 10_000, lambda: now_s[0])
+
+    async def read(one: guard._Counted) -> int:
+        size = 0
+        while True:
+            message = await one()
+            size += len(message["body"])
+            if not message["more_body"]:
+                return size
+
+    assert await read(body(50, 40)) == 2000
+    with pytest.raises(TooSlow, match="bytes of it came in time"):
+        await read(body(1, 400))
 
 
 def test_one_address_opens_so_many_connections(house: RunningHouse, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,13 @@ _LOCK: Final[dict[str, Any]] = closed(
     "state",
 )
 _UNDO: Final[dict[str, Any]] = closed(
-    {"prefix": {"type": "string", "description": "Only changes at or under this address."}}
+    {
+        "prefix": {"type": "string", "description": "Only changes at or under this address."},
+        "mine": {
+            "type": "boolean",
+            "description": "Only of whoever asks; refused where somebody else has changed the same since.",
+        },
+    }
 )
 
 
@@ -200,24 +206,29 @@ def _lock_view(control: Control) -> LockView:
 
 @routes.post("/undo", responses=answers(OutcomeView), openapi_extra=takes(_UNDO, required=False), tags=["show"])
 async def undo(request: Request, control: Here) -> Response:
-    """Take back the newest change that was not taken back yet, anywhere or under an address. Who may make a change may
-    take it back."""
-    return send_outcome(await control.desk.undo(await _prefix(request), who=who(request)))
+    """Take back the newest change that was not taken back yet, anywhere or under an address: whoever's it was, which
+    the answer tells (`undoes`); or `mine` alone. Who may make a change may take it back."""
+    prefix, mine = await _which(request)
+    return send_outcome(await control.desk.undo(prefix, who=who(request), mine=mine))
 
 
 @routes.post("/redo", responses=answers(OutcomeView), openapi_extra=takes(_UNDO, required=False), tags=["show"])
 async def redo(request: Request, control: Here) -> Response:
-    """Bring back what the newest undo took back, anywhere or under an address, if nothing was changed there since."""
-    return send_outcome(await control.desk.redo(await _prefix(request), who=who(request)))
+    """Bring back what the newest undo (or the newest of `mine`) took back, anywhere or under an address, if nothing was
+    changed there since."""
+    prefix, mine = await _which(request)
+    return send_outcome(await control.desk.redo(prefix, who=who(request), mine=mine))
 
 
-async def _prefix(request: Request) -> str:
+async def _which(request: Request) -> tuple[str, bool]:
     body = await read_object(request, optional=True)
-    only(body, "prefix")
-    prefix = body.get("prefix", "")
+    only(body, "prefix", "mine")
+    prefix, mine = body.get("prefix", ""), body.get("mine", False)
     if not isinstance(prefix, str):
         raise problem(BadValue, "prefix", "an address", value=prefix, mend='for example "cameras/a"')
-    return prefix.strip("/")
+    if not isinstance(mine, bool):
+        raise problem(BadValue, "mine", "true or false", value=mine, mend="true: only your own changes")
+    return prefix.strip("/"), mine
 
 
 @routes.get("/addresses", tags=["show"], responses=answers("Addresses"))
