@@ -196,6 +196,8 @@ async def _show() -> AsyncIterator[tuple[RunDir, Client]]:
                 process.wait(15)
             process.kill()
             process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 def _started(argv: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
