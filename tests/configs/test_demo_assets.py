@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import configs
 from configs.assets.make_demo import make_glb, make_sky, rgbe_bytes
+from configs.assets.make_props import PROPS
+from controller.config import load_config
+from controller.library.tags import read_tags
 from renderer.gltf.loader import load
 from renderer.panoramas import load_picture
 
@@ -41,6 +45,28 @@ def test_the_shipped_world_is_the_one_its_program_makes() -> None:
         if "max" in one:
             np.testing.assert_allclose(one["max"], two["max"], atol=1e-4)
             np.testing.assert_allclose(one["min"], two["min"], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", PROPS)
+def test_the_shipped_props_are_those_their_program_makes(name: str) -> None:
+    (old, old_blob), (new, new_blob) = parts((FOLDER / "props" / name).read_bytes()), parts(PROPS[name]())
+    assert len(old_blob) == len(new_blob) < 100_000
+    for key in ("nodes", "meshes", "materials"):
+        assert old[key] == new[key]
+    heights = [(one["min"][1], one["max"][1]) for one in old["accessors"] if "max" in one and len(one["max"]) == 3]
+    for low, high in heights:
+        assert -2.5 < low < 0.01 < high < 6.0
+
+
+def test_the_library_offers_them_with_names_and_tags() -> None:
+    offered = load_config(configs.find("demo")).config.library
+    assert offered is not None
+    assert Path(offered.folder).name == FOLDER.name
+    for file in (FOLDER / "demo.glb", FOLDER / "demo_sky.hdr", *(FOLDER / "props" / name for name in PROPS)):
+        told, problems = read_tags(file)
+        assert told.label
+        assert told.tags
+        assert not problems
 
 
 def test_the_shipped_sky_is_the_one_its_program_makes(tmp_path: Path) -> None:
