@@ -48,10 +48,9 @@ def adapted_lead_ns(rate: Rate, drawing_ns: int) -> int:
 
 
 def test_600_frames_are_exact_and_the_same_again(build: Build) -> None:
-    shows = [build() for _ in range(2)]
-    for show in shows:
-        show.run_to(FRAMES - 1)
-    show = shows[0]
+    show, again = build(), build()
+    show.run_to(FRAMES - 1)
+    again.run_to(FRAMES // 2 - 1)
     plans, rate = show.plans, show.stage.rate
     frames = range(FRAMES)
     assert {f: o for f, o in show.outcome().items() if f in frames} == {f: (f, "none") for f in frames}
@@ -68,8 +67,9 @@ def test_600_frames_are_exact_and_the_same_again(build: Build) -> None:
     assert all(reports[f].t_draw_started_ns == plans[f].t_latched_ns for f in frames)
     assert all(reports[f].t_drawn_ns - reports[f].t_draw_started_ns == COST_MS * NS_PER_MS for f in frames)
     # Nothing of it depends on anything but the clock and the datagrams.
-    assert shows[0].hashes == shows[1].hashes
-    assert shows[0].recorder.reports == shows[1].recorder.reports
+    assert len(again.hashes) >= FRAMES // 2
+    assert show.hashes[: len(again.hashes)] == again.hashes
+    assert show.recorder.reports[: len(again.recorder.reports)] == again.recorder.reports
     counted = show.conductor.ledger.report()
     assert (counted["presented"], counted["repeated"], counted["made_by_node"]) == (counted["frames"], 0, 0)
 
@@ -110,7 +110,8 @@ def test_every_rate_of_the_field(build: Build, housekit: ModuleType, name: str) 
     assert plans[0].rate == (rate.num, rate.den)
     assert [plans[f].t_present_ns for f in frames] == [rate.deadline_ns(t0_ns, f) for f in frames]
     assert [(f, t) for f, _, t in show.painter.shown][: last + 1] == [(f, plans[f].t_present_ns) for f in frames]
-    assert {show.outcome()[f] for f in frames} == {(f, "none") for f in frames}
+    outcome = show.outcome()
+    assert [outcome[f] for f in frames] == [(f, "none") for f in frames]
 
 
 def test_versions_land_at_the_frame_they_were_committed_for(build: Build) -> None:
