@@ -115,14 +115,17 @@ class Glb:
 
     def to_bytes(self) -> bytes:
         """The file."""
+        wind = {"name": "wind", "channels": self.channels, "samplers": self.samplers}
         document = {
             "asset": {"version": "2.0", "generator": "OpenVolume make_demo"},
             "scene": 0, "scenes": [{"nodes": list(range(len(self.nodes)))}], "nodes": self.nodes,
             "meshes": self.meshes, "materials": self.materials, "textures": self.textures, "images": self.images,
             "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": 10497, "wrapT": 10497}],
-            "animations": [{"name": "wind", "channels": self.channels, "samplers": self.samplers}],
+            "animations": [wind] if self.channels else [],
             "accessors": self.accessors, "bufferViews": self.views, "buffers": [{"byteLength": len(self.blob)}],
         }  # fmt: skip
+        # glTF knows no empty lists.
+        document = {key: value for key, value in document.items() if value != []}
         text = json.dumps(document, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 4)
         blob = bytes(self.blob) + b"\0" * (-len(self.blob) % 4)
