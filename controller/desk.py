@@ -52,6 +52,7 @@ from controller.transaction import Next, Outcome, Task, fail, finish, future
 from controller.whole_changes import WholeChanges
 from runtime.clock import NS_PER_S, Clock
 from stage.compiled import CompiledStage, decode_stage, encode_stage
+from runtime.rights import be_prompt
 from stage.errors import OpenVolumeError, Problem
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,8 @@ class Desk:
         self._whole = WholeChanges(self)
         self._queue: deque[Task] = deque()
         self._more = asyncio.Event()
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="store")
+        # Between GO and light it is waited for as the loop itself is.
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="store", initializer=be_prompt)
         self._worker: asyncio.Task[None] | None = None
         self._gesture: tuple[Revision, int] | None = None
         self._behind: set[asyncio.Task[None]] = set()
