@@ -12,7 +12,8 @@ export const says = words(
     exposedOnes: "Meant for the director", byPlace: "Sun by time and place", byAlmanac: "This sky follows its date, time and place.", date: "Date", latitude: "Latitude", longitude: "Longitude", north: "North (pan)", hour: "Hour", sunAt: (azimuth: string, elevation: string) => `azimuth ${azimuth}°, ${elevation}° high`, sunPut: "Put the sun there",
     noFog: "This scene has no fog; `fog: {distance_m: 3000}` in its configuration gives it some.", noLights: "This scene has no lamps of its own (`lights`).", noObjects: "This scene has no objects.", moveIt: (name: string) => `Move ${name} over the floor`, drag: "Drag to move: right +X, up +Y", reach: "How far across",
     openIt: "Open", shut: "Close", findFile: "Find a file: words of its path, name or tags", kind: "Kind", allKinds: "All", assets: "Assets", domes: "Domes", sceneFiles: "Scenes", pictures: "Pictures", a_asset: "asset", a_dome: "dome", a_picture: "picture", a_scene: "scene", files: (n: string) => `${n} files`, toDo: (read: string, draw: string) => `${read} to read, ${draw} to draw`, inUse: "in use",
-    label: "Name", tags: "Tags", copy: "Copy its path", copied: "Copied.", usedBy: "Used by", versions: "What it held before", presentOne: "now",
+    fact_triangles: "triangles", fact_meshes: "meshes", fact_materials: "materials", fact_textures: "textures", fact_lights: "lights", fact_skins: "skins", fact_objects: "objects", fact_animations: "animations", fact_variants: "variants", fact_low_m: "from, m", fact_high_m: "to, m", fact_width_px: "width, px", fact_height_px: "height, px",
+    place: (scene: string) => `Put it into “${scene}”`, placed: (name: string, scene: string) => `${name} stands in “${scene}”: move it under Objects.`, placeByHand: "This scene is written in a way that only a person should change: see Setup.", label: "Name", tags: "Tags", copy: "Copy its path", copied: "Copied.", usedBy: "Used by", versions: "What it held before", presentOne: "now",
     sun: "Sun", sky: "Sky", dome: "Dome", fog: "Fog", lights: "Lights", objects: "Objects", general: "Picture", bindings: "Bindings", occlusion: "Occlusion",
   },
   {
@@ -26,7 +27,8 @@ export const says = words(
     exposedOnes: "开放给导演", byPlace: "按时间地点定太阳", byAlmanac: "此天空按日期、时间和地点运行。", date: "日期", latitude: "纬度", longitude: "经度", north: "北（水平角）", hour: "时刻", sunAt: (azimuth: string, elevation: string) => `方位 ${azimuth}°，高 ${elevation}°`, sunPut: "把太阳放到那里",
     noFog: "此场景没有雾；在配置中写 `fog: {distance_m: 3000}` 即可添加。", noLights: "此场景没有自己的灯具（`lights`）。", noObjects: "此场景没有物体。", moveIt: (name: string) => `在地面上移动 ${name}`, drag: "拖动移动：右 +X，上 +Y", reach: "范围",
     openIt: "打开", shut: "收起", findFile: "查找文件：路径、名称或标签中的词", kind: "类型", allKinds: "全部", assets: "模型", domes: "穹顶", sceneFiles: "场景", pictures: "图片", a_asset: "模型", a_dome: "穹顶", a_picture: "图片", a_scene: "场景", files: (n: string) => `${n} 个文件`, toDo: (read: string, draw: string) => `待读取 ${read}，待绘制 ${draw}`, inUse: "使用中",
-    label: "名称", tags: "标签", copy: "复制路径", copied: "已复制。", usedBy: "使用者", versions: "以前的内容", presentOne: "现在",
+    fact_triangles: "三角形", fact_meshes: "网格", fact_materials: "材质", fact_textures: "纹理", fact_lights: "灯光", fact_skins: "蒙皮", fact_objects: "物体", fact_animations: "动画", fact_variants: "变体", fact_low_m: "范围自（米）", fact_high_m: "范围至（米）", fact_width_px: "宽（像素）", fact_height_px: "高（像素）",
+    place: (scene: string) => `放进“${scene}”`, placed: (name: string, scene: string) => `${name} 已放进“${scene}”：在“物体”中移动它。`, placeByHand: "这个场景的写法只宜由人修改：请看“设置”页。", label: "名称", tags: "标签", copy: "复制路径", copied: "已复制。", usedBy: "使用者", versions: "以前的内容", presentOne: "现在",
     sun: "太阳", sky: "天空", dome: "穹顶", fog: "雾", lights: "灯光", objects: "物体", general: "画面", bindings: "绑定", occlusion: "遮蔽",
   },
 );
