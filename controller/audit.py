@@ -85,7 +85,7 @@ def add(db: sqlite3.Connection, deeds: Iterable[Deed]) -> None:
 def read(db: sqlite3.Connection, *, before: int | None, limit: int, take: str | None) -> list[Entry]:
     """The newest entries, newest first: older than number `before`, of one take if told."""
     query = "SELECT * FROM audit WHERE id < ? AND (? IS NULL OR take = ?) ORDER BY id DESC LIMIT ?"
-    rows = db.execute(query, (before if before is not None else 1 << 62, take, take, limit))
+    rows = db.execute(query, (before if before is not None else 1 << 62, take, take, limit)).fetchall()
     return [
         Entry(
             r[0], r[1], r[2], r[3], r[4], r[5], msgspec.json.decode(r[6]), msgspec.json.decode(r[7]), r[8], r[9], r[11]

@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from controller.errors import StoreError
 from stage.errors import Problem
@@ -27,12 +28,16 @@ def writing(db: sqlite3.Connection, path: Path) -> Iterator[None]:
         raise store_error(path, str(error)) from error
 
 
-def store_error(path: Path, detail: str) -> StoreError:
-    """A file that cannot be used."""
-    damaged = "malformed" in detail or "not a database" in detail
-    mend = (
-        "start the show again: the newest good backup takes its place (openvolume show backups lists them)"
-        if damaged
-        else "free space, mend the permissions, or set XDG_STATE_HOME"
-    )
+DAMAGED_SHOW: Final = "start the show again: the newest good backup takes its place (`openvolume show backups`)"
+
+
+def store_error(path: Path, detail: str, *, damaged: str = DAMAGED_SHOW) -> StoreError:
+    """A file that cannot be used. damaged : what to do where it is the file that is broken."""
+    said = detail.lower()
+    if "malformed" in said or "not a database" in said:
+        mend = damaged
+    elif "is full" in said or "no space" in said:
+        mend = "free space on its disk (df -h): what was acknowledged is kept, changes are taken again at once"
+    else:
+        mend = "mend the disk or its permissions, free space on it, or set XDG_STATE_HOME"
     return StoreError(Problem(StoreError.code, str(path), detail, mend=mend))

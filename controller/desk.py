@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -51,8 +52,8 @@ from controller.switching import Moment
 from controller.transaction import Next, Outcome, Task, fail, finish, future
 from controller.whole_changes import WholeChanges
 from runtime.clock import NS_PER_S, Clock
-from stage.compiled import CompiledStage, decode_stage, encode_stage
 from runtime.rights import be_prompt
+from stage.compiled import CompiledStage, decode_stage, encode_stage
 from stage.errors import OpenVolumeError, Problem
 
 log = logging.getLogger(__name__)
@@ -531,6 +532,12 @@ class Desk:
         except StoreError as error:
             self.not_kept(error)
             raise
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            # Found while it was read: what stands there is not what was written.
+            said = str(error) if isinstance(error, sqlite3.Error) else f"malformed: {error}"
+            broken = store_error(self.store.path, said)
+            self.not_kept(broken)
+            raise broken from error
         except OSError as error:
             full = store_error(Path(error.filename or self.store.path), error.strerror or str(error))
             self.not_kept(full)

@@ -14,7 +14,7 @@ from controller.access.store import access_folder
 from controller.config import LoadedConfig, config_path, load_config_text
 from controller.errors import UnknownAddress
 from controller.store import Store
-from stage.errors import Problem
+from stage.errors import OpenVolumeError, Problem
 
 
 def last_good(config: str) -> LoadedConfig:
@@ -38,6 +38,18 @@ def last_good(config: str) -> LoadedConfig:
                 return replace(loaded, sha256=store.file_hash)
     detail, mend = "no show was ever begun from this file", "mend the file"
     raise UnknownAddress(Problem(UnknownAddress.code, "--last-good", detail, wanted, mend))
+
+
+def hint(config: str) -> list[Problem]:
+    """That what ran last from a file is kept, where something did: whoever broke the file wants to know."""
+    try:
+        wanted = str(config_path(config).absolute())
+    except OpenVolumeError:
+        return []
+    if not any(_begun_from(database) == wanted for database in access_folder().glob("*/show.db")):
+        return []
+    mend = f"mend the file; or `openvolume run {config} --last-good` goes on with that"
+    return [Problem("controller.last_good", config, "what ran last from this file is kept", None, mend)]
 
 
 def _begun_from(database: Path) -> str:

@@ -34,7 +34,7 @@ from controller.store import Store, state_folder
 from controller.tracking_recorder import recording_path, start_recording
 from runtime.clock import SystemClock
 from runtime.rights import NICENESS, be_urgent, other_cpus
-from stage.errors import Problem
+from stage.errors import ConfigError, Problem
 from tracking.inputs import TrackingInputs
 
 SOFTWARE_GL = {"LP_NUM_THREADS": "0"}
@@ -80,7 +80,12 @@ def run_command(
 
         loaded = found(config)
     else:
-        loaded = load_config(config)
+        try:
+            loaded = load_config(config)
+        except ConfigError as error:
+            from controller.last_good import hint
+
+            raise ConfigError(*error.problems, *hint(config)) from error
     return run_loaded(loaded, port=port, simulate=simulate, frames=frames, report=report, fresh=fresh, record=record)
 
 

@@ -204,8 +204,11 @@ class Store:
         ------
         StoreError : there is no room for it, or the database is damaged.
         """
-        with contextlib.closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            (rev,) = db.execute("SELECT coalesce(max(rev), 0) FROM revisions").fetchone()
+        try:
+            with contextlib.closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+                (rev,) = db.execute("SELECT coalesce(max(rev), 0) FROM revisions").fetchone()
+        except sqlite3.Error as error:
+            raise store_error(self.path, str(error)) from error
         if rev == 0 or rev == backed_up_rev(self.path.parent):
             return None
         return back_up(self.path, rev=rev, t_tai_ns=t_tai_ns, check=check_sound)
@@ -347,7 +350,8 @@ class Store:
     def revisions(self, *, before: int | None = None, limit: int = 50) -> list[Revision]:
         """The newest revisions, newest first, older than `before`."""
         query = "SELECT * FROM revisions WHERE rev < ? ORDER BY rev DESC LIMIT ?"
-        return [_revision(row) for row in self._db.execute(query, (before if before is not None else 1 << 62, limit))]
+        rows = self._db.execute(query, (before if before is not None else 1 << 62, limit)).fetchall()
+        return [_revision(row) for row in rows]
 
     def last_undoable(self, prefix: str = "", *, who: str | None = None) -> Revision | None:
         """The newest change (of one hand's, where `who` is told) that touches an address at or under `prefix`, with
@@ -397,15 +401,17 @@ class Store:
         taken: dict[int, set[str]] = {}
         for rev, path in self._db.execute("SELECT rev, path FROM taken_back"):
             taken.setdefault(rev, set()).add(path)
-        for row in self._db.execute("SELECT * FROM revisions ORDER BY rev DESC"):
-            revision = _revision(row)
-            if revision.undone_by is not None:
-                continue
-            gone = taken.get(revision.rev, set())
-            if gone:
-                left = {path: change for path, change in revision.changes.items() if path not in gone}
-                revision = msgspec.structs.replace(revision, changes=left)
-            yield revision
+        # Closed whatever comes of it: while it is open nothing can be written.
+        with contextlib.closing(self._db.execute("SELECT * FROM revisions ORDER BY rev DESC")) as rows:
+            for row in rows:
+                revision = _revision(row)
+                if revision.undone_by is not None:
+                    continue
+                gone = taken.get(revision.rev, set())
+                if gone:
+                    left = {path: change for path, change in revision.changes.items() if path not in gone}
+                    revision = msgspec.structs.replace(revision, changes=left)
+                yield revision
 
     def close(self) -> None:
         """Close it; everything acknowledged is on the disk already."""

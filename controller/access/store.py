@@ -26,6 +26,10 @@ FILE: Final = "access.db"
 SESSION_NS: Final = 12 * 3600 * NS_PER_S
 IDLE_NS: Final = 2 * 3600 * NS_PER_S
 """A session ends so long after its last request, and at the latest after `SESSION_NS`."""
+DAMAGED: Final = (
+    "put a copy of it back; or move it away (mv) and begin without users: whoever is on this machine may do everything "
+    "until there is an administrator again"
+)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 
 _TABLES: Final = """
@@ -87,7 +91,7 @@ class AccessStore:
             self._db.execute(f"PRAGMA user_version={SCHEMA}")
         except (OSError, sqlite3.Error) as error:
             # Unlike a damaged show, damaged users are not replaced: that would let anyone in.
-            raise store_error(self.path, str(error)) from error
+            raise store_error(self.path, str(error), damaged=DAMAGED) from error
 
     # --- the first user -------------------------------------------------------------------------------------------
 

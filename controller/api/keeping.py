@@ -82,7 +82,8 @@ class StoreKeeper:
             return
         if free >= RESERVE_BYTES:
             self.alarms.pop("store_room", None)
-        elif "store_room" not in self.alarms:
+        else:
+            # Told anew each time: it matters how fast it goes.
             detail = f"{free >> 20} MB are free where shows are kept"
             mend = "free space: a full disk refuses changes and takes"
             self._tell(
@@ -103,4 +104,6 @@ class StoreKeeper:
     def _tell(
         self, name: str, code: str, detail: str, mend: str, level: Severity = "warning", **values: str | int
     ) -> None:
-        self.alarms[name] = Alarm(code, "store", detail, level, mend, self._clock.now_ns(), {**values})
+        stood = self.alarms.get(name)
+        since_ns = self._clock.now_ns() if stood is None or stood.code != code else stood.since_ns
+        self.alarms[name] = Alarm(code, "store", detail, level, mend, since_ns, {**values})

@@ -180,3 +180,26 @@ def test_little_room_is_an_alarm_before_it_is_none(house: RunningHouse, monkeypa
     monkeypatch.setattr(keeping, "RESERVE_BYTES", 0)
     house.wait(look())
     assert "store.room" not in codes()
+
+
+def test_what_cannot_be_read_of_a_damaged_database_is_told_and_no_server_error(house: RunningHouse) -> None:
+    """It was sound when it was opened: what is damaged shows when it is read."""
+    made = house.client.patch("/api/v1/show", json={"exposure_ev": 0.5}).json()["rev"]
+    path = house.control.store.path
+    with sqlite3.connect(path, timeout=20) as db:
+        ((held,),) = db.execute("SELECT changes FROM revisions WHERE rev = ?", (made,))
+        db.execute("UPDATE revisions SET changes = x'7b22ff' WHERE rev = ?", (made,))
+    try:
+        for method, below in (("GET", "config/revisions"), ("POST", "undo"), ("GET", "show/export")):
+            answer = house.client.request(method, f"/api/v1/{below}")
+            assert (answer.status_code, answer.json()["code"]) == (507, "controller.store"), below
+            assert "malformed" in answer.json()["detail"]
+            assert "start the show again" in answer.json()["mend"]
+        (alarm,) = [one for one in house.get("alarms")["alarms"] if one["code"] == "controller.store"]
+        assert alarm["severity"] == "critical"
+        assert "malformed" in alarm["values"]["error"]
+    finally:
+        with sqlite3.connect(path, timeout=20) as db:
+            db.execute("UPDATE revisions SET changes = ? WHERE rev = ?", (held, made))
+    assert house.client.post("/api/v1/undo").status_code == 200
+    house.eventually(lambda: "controller.store" not in {one["code"] for one in house.get("alarms")["alarms"]})

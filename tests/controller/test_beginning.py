@@ -15,8 +15,9 @@ from controller.commands import Command, apply
 from controller.config import LoadedConfig, compile_config, load_config, load_config_text
 from controller.cues import Cue
 from controller.errors import BadValue, UnknownAddress
-from controller.last_good import last_good
+from controller.last_good import hint, last_good
 from controller.looks import Look
+from controller.run import run_command
 from controller.rundir import RunDir
 from controller.show import Nudge, SceneState, Show, decode_snapshot
 from controller.show_lock import ShowLock
@@ -240,8 +241,12 @@ def test_a_broken_file_can_be_passed_over_for_what_ran_last(tmp_path: Path, monk
         show = msgspec.structs.replace(first.snapshot.show, version=2, exposure_ev=1.5)
         store.append(Revision(2, 2, "t", "set", {}, show.config_version), show)
     file.write_text(good[: len(good) // 2] + "\n  : [")
-    with pytest.raises(ConfigError):
-        load_config(str(file))
+    with pytest.raises(ConfigError) as error:
+        run_command(str(file))
+    *faults, told = error.value.problems
+    assert faults
+    assert (told.code, f"openvolume run {file} --last-good" in told.mend) == ("controller.last_good", True)
+    assert hint(str(tmp_path / "other.yaml")) == []
     found = last_good(str(file))
     assert found.source == good
     with Store(state_folder(found.name)) as store:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from controller.access.store import AccessStore
 from controller.errors import StoreError
 from controller.show import CameraSettings, Show
 from controller.store import KEEP_CONFIGS, Change, Revision, Store, state_folder, text_hash
@@ -339,3 +340,12 @@ def test_a_full_disk_is_told_and_what_was_kept_stays(tmp_path: Path) -> None:
         assert store.last_rev == int(kept)
         append(store)
         assert store.last_rev == int(kept) + 1
+
+
+def test_damaged_users_are_told_with_what_to_do_about_them(tmp_path: Path) -> None:
+    """They are not replaced by none, so the mend is not that of a show."""
+    (tmp_path / "access.db").write_bytes(b"garbage" * 1000)
+    with pytest.raises(StoreError) as error:
+        AccessStore(tmp_path)
+    assert "begin without users" in error.value.problems[0].mend
+    assert (tmp_path / "access.db").read_bytes() == b"garbage" * 1000

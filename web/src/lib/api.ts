@@ -48,8 +48,8 @@ export interface Order<P extends keyof paths, M extends Method> {
 }
 
 const says = words(
-  { away: "The service does not answer; nothing was changed.", who: "Nothing was changed: say who you are, then do it again." },
-  { away: "服务没有应答；没有任何改动。", who: "没有任何改动：请先登录，然后再试一次。" },
+  { away: "The service does not answer; nothing was changed.", who: "Nothing was changed: say who you are, then do it again.", tookBack: (whose: string) => `Taken back: a change of ${whose}.` },
+  { away: "服务没有应答；没有任何改动。", who: "没有任何改动：请先登录，然后再试一次。", tookBack: (whose: string) => `已撤销 ${whose} 的改动。` },
 );
 
 function address(path: string, at: object | undefined, query: Order<never, never>["query"]): string {
@@ -90,7 +90,12 @@ export async function act<M extends Method, P extends PathOf<M>>(
   method: M, path: P, order: Order<P, M> = {},
 ): Promise<Answer<P, M> | null> {
   const result = await ask(method, path, order);
-  if (result.ok) return result.data;
+  if (result.ok) {
+    // Undo takes back the newest change, whoever made it: another's is said.
+    const whose = (result.data as { undoes?: { who?: string } | null } | null)?.undoes?.who;
+    if (whose && whose !== session.now?.name && String(path).endsWith("/undo")) tell(says.now.tookBack(whose));
+    return result.data;
+  }
   // No dialog comes up by itself while a take rolls.
   if (result.problem.status === 401 && live.one("show")?.lock?.state !== "rolling") void session.open(says.now.who);
   else if (result.problem.status === 401) tell(says.now.who, "bad");
