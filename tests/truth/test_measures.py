@@ -10,13 +10,13 @@ import pytest
 KINDS = ("flat", "arc", "ceiling", "mesh", "turned")
 LENSES = ("pinhole", "barrel")
 # Panels of so many pixels photographed so wide: from half a photo pixel per LED up to five.
-RUNGS = ((128, 400), (192, 960), (96, 640), (96, 800), (48, 960))
+RUNGS = ((128, 400), (128, 640), (96, 640), (96, 800), (48, 960))
 PICTURE_RUNG = 1
 
 
 def panel_px_of(kind: str, rung: int) -> int:
     """A ceiling is seen so flat that the same panels would need an inner picture twice as large."""
-    return 128 if kind == "ceiling" and rung == PICTURE_RUNG else RUNGS[rung][0]
+    return 84 if kind == "ceiling" and rung == PICTURE_RUNG else RUNGS[rung][0]
 
 
 def measure(place, lens, rng, rung: int) -> None:
