@@ -1,4 +1,4 @@
-"""The pages of outputs, timing, takes and the show's file in a real browser, against the real show the walks share."""
+"""Outputs, timing, takes, the show's file, and what is moved by hand, in a real browser on the show the walks share."""
 
 from __future__ import annotations
 
@@ -17,3 +17,12 @@ def test_outputs_timing_takes_and_the_shows_file(show: Show) -> None:
     told = show.walk("desk")
     assert not any(told["faults"].values()), told["faults"]
     assert show.get("lock")["state"] == "open"
+
+
+@pytest.mark.slow
+def test_cards_the_sun_and_tiles_follow_the_hand(show: Show) -> None:
+    told = show.walk("drag")
+    assert told["stage"]["pan"] < 0 < told["dome"]["pan"], told
+    assert told["tile"]
+    assert show.get("cards") == {}
+    assert not show.get("patterns/cabinet_map")["on"]

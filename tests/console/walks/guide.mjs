@@ -143,7 +143,9 @@ await walk(async (page) => {
   for (const { id } of (await api("cues")).cues) await api(`cues/${id}`, "DELETE");
   await forget(`cards/${card}`);
   for (const id of Object.keys((await api("looks")).looks)) await forget(`looks/${id}`);
-  await api("scenes/plaza", "PATCH", { sun: null });
+  for (const { address } of (await api("scenes/plaza/addresses")).values.filter((one) => one.edited && one.address.startsWith("sun/"))) {
+    await api("scenes/plaza", "PATCH", { sun: { [address.slice(4)]: null } });
+  }
   await api("show", "PATCH", { exposure_ev: 0 });
   return { why };
 }, { gl: true, locale: zh ? "zh-CN" : "en-GB" });
