@@ -18,6 +18,7 @@ import json
 import os
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar
@@ -484,14 +485,16 @@ class Client:
     async def state(self, *topics: str) -> AsyncGenerator[dict[str, Any], None]:
         """Every object of the topics by key, now and after each change; what is gone is left out."""
         objects: dict[str, Any] = {}
-        async for event in self.events(*topics):
-            if event.type == SNAPSHOT:
-                objects = dict(event.data)
-            elif event.type == GONE:
-                objects.pop(event.data["key"], None)
-            elif event.type != "change":
-                objects[_key_of(event)] = event.data
-            yield objects
+        # Closed with this one: a listener that goes leaves no connection behind.
+        async with aclosing(self.events(*topics)) as events:
+            async for event in events:
+                if event.type == SNAPSHOT:
+                    objects = dict(event.data)
+                elif event.type == GONE:
+                    objects.pop(event.data["key"], None)
+                elif event.type != "change":
+                    objects[_key_of(event)] = event.data
+                yield objects
 
     async def previews(
         self, of: str, *, width_px: int = 960, codec: Literal["jpeg", "h264"] = "jpeg"
