@@ -15,7 +15,7 @@ from PIL import Image
 import configs
 from configs.assets.make_demo import make_glb, make_sky, rgbe_bytes
 from configs.assets.make_props import PROPS
-from controller.config import load_config
+from controller.config import load_config_text
 from controller.library.tags import read_tags
 from renderer.gltf.loader import load
 from renderer.panoramas import load_picture
@@ -59,7 +59,8 @@ def test_the_shipped_props_are_those_their_program_makes(name: str) -> None:
 
 
 def test_the_library_offers_them_with_names_and_tags() -> None:
-    offered = load_config(configs.find("demo")).config.library
+    text = configs.find("demo").read_text().replace("# library:\n#   folder", "library:\n  folder")
+    offered = load_config_text(text, base_dir=FOLDER.parent).config.library
     assert offered is not None
     assert Path(offered.folder).name == FOLDER.name
     for file in (FOLDER / "demo.glb", FOLDER / "demo_sky.hdr", *(FOLDER / "props" / name for name in PROPS)):

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from controller.action import read_action
+from controller.alarm_codes import CODES
 from controller.api.app import create_app
 from controller.metronome import KIND_NOTES
 from controller.recorder import Recorder
@@ -105,6 +106,12 @@ def test_every_documented_resource_is_tested_here_or_beside() -> None:
     text = "".join(path.read_text() for path in Path(__file__).parent.rglob("test_*api*.py"))
     for path in DOCUMENT["paths"]:
         assert path.removeprefix("/api/v1/").split("{")[0] in text, path
+
+
+def test_every_code_of_an_alarm_is_listed_with_cause_and_mend(house: RunningHouse) -> None:
+    listed = house.get("alarms/codes")
+    assert set(listed) == set(CODES)
+    assert all(one["severities"] and one["cause"] and one["mend"] for one in listed.values())
 
 
 def test_health_tells_whether_pictures_reach_the_walls(house: RunningHouse) -> None:
